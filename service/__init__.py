@@ -1,0 +1,1 @@
+"""Palimpsest: a self-hosted memory service for agents, spoken over gRPC."""

@@ -1,0 +1,1 @@
+"""The rules, pure and without I/O. Imports the standard library alone."""

@@ -1,0 +1,137 @@
+"""Metadata: rules, merging, and the form that filters compare."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from service.core.errors import Violation
+from service.core.times import parse_instant
+
+Scalar: TypeAlias = str | float | bool | list[str]
+Metadata: TypeAlias = Mapping[str, Scalar]
+MetadataPatch: TypeAlias = Mapping[str, Scalar | None]
+
+MAX_KEYS = 100
+MAX_BYTES = 16 * 1024
+_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_UNSAFE_NUMBER = 2.0**53
+
+
+def violations(raw: Mapping[str, Any], path: str) -> list[Violation]:
+    """Every rule of the contract that `raw` breaks; None values are allowed."""
+    found: list[Violation] = []
+    if len(raw) > MAX_KEYS:
+        found.append(Violation(path, f"must have at most {MAX_KEYS} keys"))
+    for key, value in raw.items():
+        where = f"{path}.{_printable(key)}"
+        if not _KEY.fullmatch(key):
+            found.append(Violation(where, "key must match ^[A-Za-z0-9_.-]{1,64}$"))
+        found.extend(_value_violations(value, where))
+        if len(found) >= MAX_KEYS:
+            break
+    if not found and len(canonical({k: v for k, v in raw.items() if v is not None})) > MAX_BYTES:
+        found.append(Violation(path, f"must be at most {MAX_BYTES} bytes as JSON"))
+    return found
+
+
+def _printable(key: str) -> str:
+    short = key if len(key) <= 64 else key[:64] + "…"
+    return short if short.isprintable() else ascii(short)[1:-1]
+
+
+def _value_violations(value: object, where: str) -> list[Violation]:
+    match value:
+        case bool() | str() | None:
+            return []
+        case float() | int():
+            if not math.isfinite(value):
+                return [Violation(where, "number must be finite")]
+            if abs(value) >= _UNSAFE_NUMBER:
+                return [
+                    Violation(where, "number must be of magnitude below 2^53; use a string")
+                ]
+            return []
+        case list():
+            return [
+                Violation(f"{where}[{index}]", "list elements must be strings")
+                for index, item in enumerate(value)
+                if not isinstance(item, str)
+            ][:MAX_KEYS]
+        case _:
+            return [
+                Violation(where, "must be a string, a number, a boolean or a list of strings")
+            ]
+
+
+def canonical(metadata: Metadata) -> str:
+    """Compact JSON, keys sorted: equal metadata have equal text."""
+    return json.dumps(metadata, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def parse(text: str) -> dict[str, Scalar]:
+    """The metadata that `canonical` wrote."""
+    parsed: dict[str, Scalar] = json.loads(text)
+    return parsed
+
+
+def without_nulls(patch: MetadataPatch) -> dict[str, Scalar]:
+    """On create, null is a key that is absent."""
+    return {key: value for key, value in patch.items() if value is not None}
+
+
+def merge(base: Metadata, patch: MetadataPatch) -> dict[str, Scalar]:
+    """JSON Merge Patch (RFC 7396): null removes, a value replaces, the rest stays."""
+    merged = dict(base)
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = value
+    return merged
+
+
+def merge_violations(merged: Metadata, path: str) -> list[Violation]:
+    """Limits that a merge can exceed though neither side does."""
+    if len(merged) > MAX_KEYS:
+        return [Violation(path, f"must have at most {MAX_KEYS} keys after merging")]
+    if len(canonical(merged).encode()) > MAX_BYTES:
+        return [Violation(path, f"must be at most {MAX_BYTES} bytes as JSON after merging")]
+    return []
+
+
+def fold(text: str) -> str:
+    """Unicode default case folding, the same on every backend."""
+    return text.casefold()
+
+
+def comparable(metadata: Metadata) -> str:
+    """JSON that a database compares without knowing case, kinds or calendars.
+
+    Each key maps to an object: `s` string, `f` its folded form, `i` its instant
+    in microseconds (when it is one); `n` number; `b` 1 or 0; `l` list, `g` its
+    folded elements.
+    """
+    return json.dumps(
+        {key: _comparable_value(value) for key, value in metadata.items()},
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+
+
+def _comparable_value(value: Scalar) -> dict[str, object]:
+    match value:
+        case bool():
+            return {"b": int(value)}
+        case str():
+            form: dict[str, object] = {"s": value, "f": fold(value)}
+            if value[:1].isdigit() and (instant := parse_instant(value)) is not None:
+                form["i"] = instant
+            return form
+        case float() | int():
+            return {"n": value}
+        case _:
+            return {"l": value, "g": [fold(item) for item in value]}

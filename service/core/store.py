@@ -1,0 +1,167 @@
+"""What the transport asks of the storage.
+
+Every call may raise PalimpsestError: what its method lists, and OVERLOADED,
+STORAGE_FULL or STORAGE_UNAVAILABLE. A mutation that returns is durable. A
+cancelled call has had its whole effect or none. `request`, where taken, makes a
+repetition answer the first receipt (REQUEST_ID_REUSED for another request).
+
+Authorization that does not need the stored row (read-only keys, containers
+named in the request) is the caller's work; what depends on the row is done
+here: rows outside the principal's containers are not found, and writing a
+document needs all its containers (CONTAINER_NOT_ALLOWED).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from service.core import model as m
+from service.core.digests import Digester
+
+T = TypeVar("T", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """`next` is None on the last page; `revision` is the tenant's before the read."""
+
+    items: Sequence[T]
+    next: m.Position | None
+    revision: int
+
+
+class Keys(Protocol):
+    async def authenticate(self, token: str) -> m.Principal:
+        """Whose key this is; raises KEY_INVALID. Sees a revocation at once."""
+        ...
+
+
+class Documents(Protocol):
+    async def upsert(
+        self, who: m.Principal, write: m.DocumentWrite, request: m.RequestRef | None
+    ) -> m.DocumentReceipt: ...
+
+    async def batch_upsert(
+        self, who: m.Principal, writes: Sequence[m.DocumentWrite], request: m.RequestRef | None
+    ) -> m.BatchReceipt: ...
+
+    async def update(
+        self, who: m.Principal, patch: m.DocumentPatch, request: m.RequestRef | None
+    ) -> m.DocumentReceipt: ...
+
+    async def delete(
+        self, who: m.Principal, delete: m.DocumentDelete, request: m.RequestRef | None
+    ) -> m.DeleteReceipt: ...
+
+    async def delete_ids(
+        self,
+        who: m.Principal,
+        ids: Sequence[str],
+        request: m.RequestRef | None,
+        *,
+        validate_only: bool,
+    ) -> m.BulkDeleteReceipt: ...
+
+    async def delete_containers(
+        self,
+        who: m.Principal,
+        containers: Sequence[str],
+        request: m.RequestRef | None,
+        *,
+        validate_only: bool,
+        budget: float | None,
+    ) -> m.BulkDeleteReceipt:
+        """`budget`: seconds after which the answer is partial; None: unlimited."""
+        ...
+
+    async def get(self, who: m.Principal, name: str) -> m.Document:
+        """With content. `name` is the id or the custom id."""
+        ...
+
+    async def list(
+        self, who: m.Principal, query: m.DocumentQuery, page: m.PageRequest
+    ) -> Page[m.Document]: ...
+
+    def watch(self, who: m.Principal, name: str) -> AsyncIterator[m.Document | str]:
+        """The document now, then each time it changes; last, its id when deleted."""
+        ...
+
+
+class Memories(Protocol):
+    async def create(
+        self, who: m.Principal, create: m.MemoryCreate, request: m.RequestRef | None
+    ) -> m.MemoriesReceipt: ...
+
+    async def update(
+        self, who: m.Principal, update: m.MemoryUpdate, request: m.RequestRef | None
+    ) -> m.UpdatedMemory: ...
+
+    async def forget(
+        self, who: m.Principal, forget: m.MemoryForget, request: m.RequestRef | None
+    ) -> m.MemoryReceipt: ...
+
+    async def restore(
+        self, who: m.Principal, restore: m.MemoryRestore, request: m.RequestRef | None
+    ) -> m.MemoryReceipt: ...
+
+    async def delete(
+        self, who: m.Principal, delete: m.MemoryDelete, request: m.RequestRef | None
+    ) -> m.MemoryDeleteReceipt: ...
+
+    async def forget_many(
+        self,
+        who: m.Principal,
+        forget: m.MemoryForgetMany,
+        request: m.RequestRef | None,
+        *,
+        validate_only: bool,
+    ) -> m.ForgetManyReceipt: ...
+
+    async def restore_many(
+        self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.RequestRef | None
+    ) -> m.RestoreManyReceipt: ...
+
+    async def get(
+        self, who: m.Principal, container: str, memory_id: str, as_of: int | None
+    ) -> m.Memory: ...
+
+    async def list(
+        self, who: m.Principal, query: m.MemoryQuery, page: m.PageRequest
+    ) -> Page[m.Memory]: ...
+
+    async def versions(
+        self, who: m.Principal, container: str, memory_id: str, page: m.PageRequest
+    ) -> Page[m.Memory]: ...
+
+
+class Containers(Protocol):
+    async def list(
+        self, who: m.Principal, prefix: str, page: m.PageRequest
+    ) -> Page[m.Container]: ...
+
+    async def delete(
+        self,
+        who: m.Principal,
+        container: str,
+        request: m.RequestRef | None,
+        *,
+        validate_only: bool,
+        allow_missing: bool,
+        budget: float | None,
+    ) -> m.ContainerDeleteReceipt: ...
+
+
+class Store(Protocol):
+    """All of the storage, opened."""
+
+    keys: Keys
+    documents: Documents
+    memories: Memories
+    containers: Containers
+    digester: Digester
+
+    def now(self) -> int:
+        """The storage's time: never goes back, never before what is committed."""
+        ...

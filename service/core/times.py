@@ -1,0 +1,87 @@
+"""Instants: integer microseconds since 1970-01-01T00:00:00Z."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+FOREVER = 2**63 - 1
+"""Later than every instant."""
+
+EARLIEST = -62_135_596_800_000_000
+"""0001-01-01T00:00:00Z, the earliest instant of a protobuf Timestamp."""
+
+LATEST = 253_402_300_799_999_999
+"""9999-12-31T23:59:59.999999Z, the latest instant of a protobuf Timestamp."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)"
+    r"(?:[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d)))?",
+    re.ASCII,
+)
+
+
+def parse_instant(text: str) -> int | None:
+    """The instant an RFC 3339 date-time or date stands for; None if it is neither.
+
+    A date is midnight UTC. Digits below the microsecond are cut off.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, sign, off_h, off_m = match.groups()
+    leap = second == "60"  # RFC 3339 allows leap seconds; datetime does not.
+    try:
+        moment = datetime(
+            int(year),
+            int(month),
+            int(day),
+            int(hour or 0),
+            int(minute or 0),
+            59 if leap else int(second or 0),
+            int((fraction or "").ljust(6, "0")[:6]),
+            tzinfo=UTC,
+        )
+    except ValueError:
+        return None
+    value = (moment - _EPOCH) // _MICROSECOND + (1_000_000 if leap else 0)
+    if sign is not None:
+        if int(off_h) > 23 or int(off_m) > 59:
+            return None
+        shift = (int(off_h) * 60 + int(off_m)) * 60_000_000
+        value += -shift if sign == "+" else shift
+    return value if EARLIEST <= value <= LATEST else None
+
+
+def system_clock() -> int:
+    """The wall clock, in microseconds."""
+    return time.time_ns() // 1000
+
+
+class MonotonicClock:
+    """A clock that never goes back, whatever the one beneath it does.
+
+    An expiry that was seen to have passed must stay passed, and a row written a
+    moment ago must lie in the past, also when the machine's clock is set back.
+    Used from the event loop and from database threads.
+    """
+
+    def __init__(self, source: Callable[[], int] = system_clock) -> None:
+        self._source = source
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def now(self) -> int:
+        with self._lock:
+            self._last = max(self._last, self._source())
+            return self._last
+
+    def observe(self, instant: int) -> None:
+        """Never again answer less than `instant`."""
+        with self._lock:
+            self._last = max(self._last, instant)
