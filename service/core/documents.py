@@ -1,0 +1,179 @@
+"""Rules of documents: what a write makes of the document it meets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.core import metadata as md
+from service.core.digests import Digester
+from service.core.errors import (
+    PalimpsestError,
+    Reason,
+    container_not_allowed,
+    document_not_found,
+    etag_mismatch,
+    invalid,
+)
+from service.core.model import (
+    DEFAULT_CONTAINER,
+    DocumentPatch,
+    DocumentWrite,
+    Principal,
+    Status,
+    Unset,
+    UpsertMode,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentState:
+    """What the rules need of a stored document. `containers` are sorted."""
+
+    id: str
+    custom_id: str | None
+    content_hash: bytes
+    metadata: str
+    containers: tuple[str, ...]
+    title: str
+    document_date: int | None
+    status: Status
+    etag: str
+    revision: int
+    create_time: int
+    update_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a document is to become. `content` is None where it stays.
+
+    `queue` says that it must be processed again, `changed` that what callers
+    wrote differs from before.
+    """
+
+    content: str | None
+    content_hash: bytes
+    metadata: str
+    containers: tuple[str, ...]
+    title: str
+    document_date: int | None
+    etag: str
+    changed: bool
+    queue: bool
+
+
+def etag_of(
+    digester: Digester,
+    content_hash: bytes,
+    metadata: str,
+    containers: tuple[str, ...],
+    title: str,
+    document_date: int | None,
+) -> str:
+    """The etag: over what callers wrote, never over processing."""
+    return digester.etag(content_hash, metadata, "\0".join(containers), title, document_date)
+
+
+def check_visible(who: Principal, containers: tuple[str, ...]) -> None:
+    """Raises DOCUMENT_NOT_FOUND for a document outside all the key's containers."""
+    if who.containers is not None and who.containers.isdisjoint(containers):
+        raise document_not_found()
+
+
+def check_writable(who: Principal, containers: tuple[str, ...]) -> None:
+    """Writing or deleting a document needs all its containers."""
+    check_visible(who, containers)
+    if who.containers is not None and not who.containers.issuperset(containers):
+        raise container_not_allowed()
+
+
+def check_etag(given: str | None, current: str | None) -> None:
+    if given and given != current:
+        raise etag_mismatch("document")
+
+
+def draft_upsert(
+    digester: Digester, who: Principal, write: DocumentWrite, current: DocumentState | None
+) -> Draft:
+    """What an upsert makes of `current` (None: no document has its custom id).
+
+    Raises:
+        PalimpsestError: with every reason UpsertDocument lists.
+    """
+    if current is None:
+        return _draft_new(digester, who, write)
+    if not set(write.containers).issubset(current.containers) or (
+        who.containers is not None and who.containers.isdisjoint(current.containers)
+    ):
+        raise PalimpsestError(
+            Reason.CUSTOM_ID_IN_OTHER_CONTAINER,
+            "The document of this custom_id is not in the containers named",
+            resource=("custom_id", write.custom_id or ""),
+        )
+    check_writable(who, current.containers)
+    if write.mode is UpsertMode.CREATE_ONLY:
+        raise PalimpsestError(
+            Reason.CUSTOM_ID_EXISTS,
+            "A document with this custom_id exists",
+            resource=("palimpsest.v1.Document", write.custom_id or ""),
+        )
+    check_etag(write.etag, current.etag)
+    return _draft_change(digester, write, current, current.containers)
+
+
+def draft_update(
+    digester: Digester, who: Principal, patch: DocumentPatch, current: DocumentState
+) -> Draft:
+    """What an update makes of `current`; raises what UpdateDocument lists."""
+    check_writable(who, current.containers)
+    check_etag(patch.etag, current.etag)
+    containers = tuple(sorted(patch.containers)) or current.containers
+    return _draft_change(digester, patch, current, containers)
+
+
+def _draft_new(digester: Digester, who: Principal, write: DocumentWrite) -> Draft:
+    if write.mode is UpsertMode.UPDATE_ONLY:
+        raise document_not_found()
+    check_etag(write.etag, None)
+    containers = tuple(sorted(write.containers)) or (DEFAULT_CONTAINER,)
+    if not all(who.allows(container) for container in containers):
+        raise container_not_allowed()
+    metadata = md.canonical(md.without_nulls(write.metadata or {}))
+    content_hash = digester.content(write.content)
+    title = write.title or ""
+    date = None if isinstance(write.document_date, Unset) else write.document_date
+    etag = etag_of(digester, content_hash, metadata, containers, title, date)
+    return Draft(
+        write.content, content_hash, metadata, containers, title, date, etag, True, True
+    )
+
+
+def _draft_change(
+    digester: Digester,
+    change: DocumentWrite | DocumentPatch,
+    current: DocumentState,
+    containers: tuple[str, ...],
+) -> Draft:
+    content, content_hash = None, current.content_hash
+    if change.content is not None:
+        given_hash = digester.content(change.content)
+        if given_hash != content_hash:
+            content, content_hash = change.content, given_hash
+    metadata = current.metadata
+    if change.metadata:
+        merged = md.merge(md.parse(metadata), change.metadata)
+        if broken := md.merge_violations(merged, "metadata"):
+            raise invalid(broken)
+        metadata = md.canonical(merged)
+    title = current.title if change.title is None else change.title
+    date = change.document_date
+    if isinstance(date, Unset):
+        date = current.document_date
+    etag = etag_of(digester, content_hash, metadata, containers, title, date)
+    changed = etag != current.etag
+    queue = changed or (
+        current.status is Status.FAILED and isinstance(change, DocumentWrite)
+    )
+    return Draft(
+        content, content_hash, metadata, containers, title, date, etag, changed, queue
+    )

@@ -1,0 +1,233 @@
+"""The schema. Every tenant-owned table leads with the tenant in its primary key.
+
+Instants are microseconds. JSON is kept as text, so that what was written is
+what is read; texts that callers may fill with anything are bytes of UTF-8.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _tenant() -> Column[int]:
+    return Column("tenant", Integer, primary_key=True, autoincrement=False)
+
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant", Integer, primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("last_time", BigInteger, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _tenant(),
+    Column("key_id", String(40), primary_key=True),
+    Column("key_hash", LargeBinary, nullable=False, unique=True),
+    Column("label", Text, nullable=False),
+    Column("containers", Text),
+    Column("read_only", Boolean, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("expire_time", BigInteger),
+    Column("revoke_time", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+containers = Table(
+    "containers",
+    metadata,
+    _tenant(),
+    Column("container", String(100), primary_key=True),
+    Column("create_time", BigInteger, nullable=False),
+    Column("documents", BigInteger, nullable=False),
+    # Chains whose latest version is not recorded as forgotten or expired.
+    Column("memories", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    _tenant(),
+    Column("id", String(40), primary_key=True),
+    Column("custom_id", String(100)),
+    Column("content_hash", LargeBinary, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("comparable", Text, nullable=False),
+    Column("containers", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("document_date", BigInteger),
+    Column("status", SmallInteger, nullable=False),
+    Column("etag", String(40), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    UniqueConstraint("tenant", "custom_id"),
+    Index(None, "tenant", "revision"),
+    sqlite_with_rowid=False,
+)
+
+# Apart from its document, so that lists and filters never read past it.
+document_contents = Table(
+    "document_contents",
+    metadata,
+    _tenant(),
+    Column("document_id", String(40), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+document_containers = Table(
+    "document_containers",
+    metadata,
+    _tenant(),
+    Column("container", String(100), primary_key=True),
+    Column("document_id", String(40), primary_key=True),
+    # The document's, kept here too so that a container lists in update order.
+    Column("revision", BigInteger, nullable=False),
+    Index(None, "tenant", "container", "revision"),
+    sqlite_with_rowid=False,
+)
+
+# One row for each document that waits to be processed.
+jobs = Table(
+    "jobs",
+    metadata,
+    _tenant(),
+    Column("document_id", String(40), primary_key=True),
+    # The write it is about: a newer write makes an older result worthless.
+    Column("revision", BigInteger, nullable=False),
+    Column("queue_time", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+memories = Table(
+    "memories",
+    metadata,
+    _tenant(),
+    Column("id", String(40), primary_key=True),
+    Column("container", String(100), nullable=False),
+    Column("root_id", String(40), nullable=False),
+    Column("parent_id", String(40)),
+    Column("version", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("comparable", Text, nullable=False),
+    Column("is_static", Boolean, nullable=False),
+    Column("document_date", Text),
+    Column("document_instant", BigInteger),
+    Column("event_dates", Text, nullable=False),
+    Column("event_instants", Text, nullable=False),
+    Column("source_document_id", String(40)),
+    Column("create_time", BigInteger, nullable=False),
+    UniqueConstraint("tenant", "root_id", "version"),
+    Index(
+        None,
+        "tenant",
+        "source_document_id",
+        sqlite_where=text("source_document_id IS NOT NULL"),
+        postgresql_where=text("source_document_id IS NOT NULL"),
+    ),
+)
+
+memory_spans = Table(
+    "memory_spans",
+    metadata,
+    _tenant(),
+    Column("memory_id", String(40), primary_key=True),
+    Column("shown_from", BigInteger, primary_key=True, autoincrement=False),
+    Column("container", String(100), nullable=False),
+    Column("root_id", String(40), nullable=False),
+    Column("shown_until", BigInteger, nullable=False),
+    Column("state_until", BigInteger, nullable=False),
+    Column("end_kind", SmallInteger, nullable=False),
+    Column("forget_after", BigInteger),
+    Column("forget_reason", Text, nullable=False),
+    Column("end_reason", Text, nullable=False),
+    Column("forget_batch_id", String(40)),
+    Column("content_hash", LargeBinary, nullable=False),
+    # Of the change that made the span what it is.
+    Column("revision", BigInteger, nullable=False),
+    Index(None, "tenant", "container", "end_kind", "root_id", "memory_id"),
+    Index(None, "tenant", "container", "end_kind", "memory_id"),
+    Index(None, "tenant", "container", "content_hash", "end_kind"),
+    Index(
+        "ix_memory_spans_due",
+        "end_kind",
+        "shown_until",
+        sqlite_where=text("forget_after IS NOT NULL"),
+        postgresql_where=text("forget_after IS NOT NULL"),
+    ),
+    Index(
+        None,
+        "tenant",
+        "forget_batch_id",
+        sqlite_where=text("forget_batch_id IS NOT NULL"),
+        postgresql_where=text("forget_batch_id IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+# A change of a document in several containers has a row for each.
+changes = Table(
+    "changes",
+    metadata,
+    _tenant(),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("container", String(100), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("entity_id", String(100), nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("key_id", String(40), nullable=False),
+    Column("request_id", String(36)),
+    Index(None, "tenant", "container", "revision"),
+    sqlite_with_rowid=False,
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    _tenant(),
+    Column("request_id", String(36), primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("receipt", Text, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Index(None, "create_time"),
+    sqlite_with_rowid=False,
+)
