@@ -1,0 +1,39 @@
+"""Servers in processes of their own, and channels to them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from tests.harness import Server, running_server
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests; they keep apart by tenant."""
+    with running_server(tmp_path_factory.mktemp("shared") / "data") as server:
+        yield server
+
+
+@pytest.fixture
+def key(shared_server: Server, request: pytest.FixtureRequest) -> str:
+    """A key of a tenant that is this test's own."""
+    tenant = "".join(c if c.isalnum() else "-" for c in request.node.name)[-60:].strip("-")
+    return shared_server.create_key("--tenant", tenant)
+
+
+@pytest.fixture
+def channel(shared_server: Server) -> Iterator[grpc.Channel]:
+    """A synchronous channel."""
+    with grpc.insecure_channel(shared_server.address) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def async_channel(shared_server: Server) -> AsyncIterator[grpc.aio.Channel]:
+    """An asynchronous channel."""
+    async with grpc.aio.insecure_channel(shared_server.address) as opened:
+        yield opened

@@ -1,0 +1,147 @@
+"""The real server in a process of its own, as an operator runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+START_LIMIT = 30.0
+STOP_LIMIT = 30.0
+
+_KEY = re.compile(r"\bplm_[A-Za-z0-9_-]+\b")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server; `key` may do everything."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+    data_dir: Path
+    log: Path
+    key: str
+
+    def create_key(self, *options: str) -> str:
+        """A further key, made by the command line while the server runs."""
+        return create_key(self.data_dir, *options)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code of the drained server."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_LIMIT)
+
+    def kill(self) -> None:
+        """SIGKILL: what a power cut leaves is all that is left."""
+        self.process.kill()
+        self.process.wait(STOP_LIMIT)
+
+
+def run_cli(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m service ARGUMENTS` on a data directory."""
+    return subprocess.run(
+        [sys.executable, "-m", "service", *arguments, "--data-dir", str(data_dir)],
+        cwd=REPOSITORY,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def create_key(data_dir: Path, *options: str) -> str:
+    """A new key, as `keys create` prints it."""
+    done = run_cli(data_dir, "keys", "create", *options)
+    found = _KEY.search(done.stdout)
+    if done.returncode != 0 or found is None:
+        raise AssertionError(f"keys create failed ({done.returncode}): {done.stderr}")
+    return found.group()
+
+
+@contextmanager
+def running_server(data_dir: Path, *options: str) -> Iterator[Server]:
+    """Starts the server, waits until it is SERVING, and stops it afterwards."""
+    server = start_server(data_dir, *options)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+
+
+def start_server(data_dir: Path, *options: str) -> Server:
+    """Starts the server and returns once health says SERVING."""
+    address = f"127.0.0.1:{_free_port()}"
+    log = data_dir.with_suffix(".log")
+    arguments = ["--listen", address, "--data-dir", str(data_dir), *options]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service", "serve", *arguments],
+            cwd=REPOSITORY,
+            env=_environment(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_until_serving(process, address)
+    except BaseException as error:
+        process.kill()
+        process.wait()
+        error.add_note(log.read_text(errors="replace"))
+        raise
+    return Server(process, address, data_dir, log, first_key(data_dir))
+
+
+def first_key(data_dir: Path) -> str:
+    """The key a fresh server makes for itself."""
+    return (data_dir / "first-key").read_text().strip()
+
+
+def _wait_until_serving(process: subprocess.Popen[bytes], address: str) -> None:
+    deadline = time.monotonic() + START_LIMIT
+    with grpc.insecure_channel(address, options=_EAGER) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        while process.poll() is None and time.monotonic() < deadline:
+            watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=1, wait_for_ready=True)
+            try:
+                for state in watch:
+                    if state.status == health_pb2.HealthCheckResponse.SERVING:
+                        watch.cancel()
+                        return
+            except grpc.RpcError:
+                continue
+    raise AssertionError(f"the server did not come up (exit code {process.poll()})")
+
+
+_EAGER = [
+    ("grpc.initial_reconnect_backoff_ms", 20),
+    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.max_reconnect_backoff_ms", 100),
+]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, without settings meant for another server."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PALIMPSEST_")}
+    path = [str(REPOSITORY), str(REPOSITORY / "generated"), os.environ.get("PYTHONPATH", "")]
+    return kept | {"PYTHONPATH": os.pathsep.join(part for part in path if part)}
