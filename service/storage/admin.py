@@ -1,0 +1,135 @@
+"""What the command line does to a database, with or without a server on it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from service.core.times import system_clock
+from service.storage import checks, keys, schema
+from service.storage.embedded import connect, create_file, open_sync, transact
+from service.storage.keys import KeyInfo
+from service.storage.sqlite import mark_keys_changed
+
+_PAGES_AT_ONCE = 1024
+
+
+def migrate(path: Path) -> tuple[str | None, str]:
+    """Make or migrate the schema: (revision before, revision now)."""
+    create_file(path)
+    with open_sync(path) as conn:
+        return transact(conn, schema.bring_up)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Connection]:
+    migrate(path)
+    with open_sync(path) as conn:
+        yield conn
+
+
+@contextlib.contextmanager
+def _changing_keys(path: Path) -> Iterator[None]:
+    # Marked before too: if this process dies after its commit, a server that
+    # looked in between has still dropped what it knew.
+    mark_keys_changed(path)
+    yield
+    mark_keys_changed(path)
+
+
+def create_key(
+    path: Path,
+    *,
+    tenant: str,
+    label: str,
+    containers: Sequence[str],
+    read_only: bool,
+    expires_at: int | None,
+) -> tuple[KeyInfo, str]:
+    """A new key and its secret, which is shown once and kept nowhere."""
+    with _opened(path) as conn, _changing_keys(path):
+        return transact(
+            conn,
+            lambda conn: keys.create(
+                conn,
+                tenant=tenant,
+                label=label,
+                containers=containers,
+                read_only=read_only,
+                expires_at=expires_at,
+                now=system_clock(),
+            ),
+        )
+
+
+def list_keys(path: Path) -> list[KeyInfo]:
+    with _opened(path) as conn:
+        return keys.listed(conn)
+
+
+def revoke_key(path: Path, key_id: str) -> bool:
+    """True when there was such a key in force. Servers refuse it from now on."""
+    with _opened(path) as conn, _changing_keys(path):
+        return transact(conn, lambda conn: keys.revoke(conn, key_id, system_clock()))
+
+
+def check(path: Path, progress: Callable[[str], None]) -> list[str]:
+    """Verify every invariant on one snapshot; the findings, none if all is well."""
+    with open_sync(path) as conn:
+        return transact(conn, lambda conn: checks.run(conn, progress), "DEFERRED")
+
+
+def backup(path: Path, target: Path, progress: Callable[[int, int], None]) -> None:
+    """A consistent copy while others read and write; `progress` gets (pages done, all).
+
+    Raises:
+        FileExistsError: `target` is there.
+    """
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL, 0o600))
+    source = connect(path)
+    copy = sqlite3.connect(target)
+    try:
+        # One read transaction: writers go on, and the copy never starts over.
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        source.backup(
+            copy,
+            pages=_PAGES_AT_ONCE,
+            progress=lambda _, left, total: progress(total - left, total),
+        )
+        copy.execute("PRAGMA journal_mode=DELETE")
+    finally:
+        copy.close()
+        source.close()
+    _sync(target)
+
+
+def _sync(target: Path) -> None:
+    for name in (target, target.parent):
+        descriptor = os.open(name, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def scrub(path: Path, progress: Callable[[str], None]) -> None:
+    """Rewrite the file without what deletion left in page slack, and empty the WAL.
+
+    Writers wait meanwhile; a busy database raises sqlite3.OperationalError.
+    """
+    raw = connect(path)
+    try:
+        progress("rewriting the database")
+        raw.execute("VACUUM")
+        progress("emptying the write-ahead log")
+        busy = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise sqlite3.OperationalError("a reader holds the write-ahead log; run scrub again")
+    finally:
+        raw.close()

@@ -1,0 +1,140 @@
+"""Every invariant of the database, as a query that finds what breaks it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from sqlalchemy import Connection, text
+
+from service.core.times import FOREVER
+
+SHOWN = 20
+"""Findings of one kind that are named; the rest is counted."""
+
+INVARIANTS: dict[str, str] = {
+    "document without content": """
+        SELECT tenant, id FROM documents d WHERE NOT EXISTS (
+          SELECT 1 FROM document_contents c WHERE c.tenant = d.tenant AND c.document_id = d.id)""",
+    "content without document": """
+        SELECT tenant, document_id FROM document_contents c WHERE NOT EXISTS (
+          SELECT 1 FROM documents d WHERE d.tenant = c.tenant AND d.id = c.document_id)""",
+    "membership without document": """
+        SELECT tenant, container, document_id FROM document_containers j WHERE NOT EXISTS (
+          SELECT 1 FROM documents d WHERE d.tenant = j.tenant AND d.id = j.document_id)""",
+    "document in no container": """
+        SELECT tenant, id FROM documents d WHERE NOT EXISTS (
+          SELECT 1 FROM document_containers j
+          WHERE j.tenant = d.tenant AND j.document_id = d.id)""",
+    "membership at another revision than its document": """
+        SELECT j.tenant, j.container, j.document_id FROM document_containers j
+        JOIN documents d ON d.tenant = j.tenant AND d.id = j.document_id
+        WHERE j.revision <> d.revision""",
+    "membership in an unknown container": """
+        SELECT tenant, container, document_id FROM document_containers j WHERE NOT EXISTS (
+          SELECT 1 FROM containers c
+          WHERE c.tenant = j.tenant AND c.container = j.container)""",
+    "memory in an unknown container": """
+        SELECT tenant, id FROM memories m WHERE NOT EXISTS (
+          SELECT 1 FROM containers c
+          WHERE c.tenant = m.tenant AND c.container = m.container)""",
+    "job without document": """
+        SELECT tenant, document_id FROM jobs j WHERE NOT EXISTS (
+          SELECT 1 FROM documents d WHERE d.tenant = j.tenant AND d.id = j.document_id)""",
+    "job of another revision than its document": """
+        SELECT j.tenant, j.document_id FROM jobs j
+        JOIN documents d ON d.tenant = j.tenant AND d.id = j.document_id
+        WHERE j.revision <> d.revision""",
+    "unfinished document without a job": """
+        SELECT tenant, id FROM documents d WHERE d.status BETWEEN 1 AND 5 AND NOT EXISTS (
+          SELECT 1 FROM jobs j WHERE j.tenant = d.tenant AND j.document_id = d.id)""",
+    "first version that is not its own root": """
+        SELECT tenant, id FROM memories
+        WHERE (version = 1) <> (root_id = id) OR (version = 1) <> (parent_id IS NULL)""",
+    "version whose parent is not the version before": """
+        SELECT m.tenant, m.id FROM memories m WHERE m.version > 1 AND NOT EXISTS (
+          SELECT 1 FROM memories p WHERE p.tenant = m.tenant AND p.id = m.parent_id
+          AND p.root_id = m.root_id AND p.version = m.version - 1
+          AND p.container = m.container)""",
+    "superseded version without a successor, or the reverse": """
+        SELECT s.tenant, s.memory_id FROM memory_spans s
+        JOIN memories m ON m.tenant = s.tenant AND m.id = s.memory_id
+        WHERE s.state_until = :forever AND (s.end_kind = 1) <> EXISTS (
+          SELECT 1 FROM memories n WHERE n.tenant = m.tenant AND n.root_id = m.root_id
+          AND n.version = m.version + 1)""",
+    "version without exactly one current span": """
+        SELECT m.tenant, m.id FROM memories m WHERE 1 <> (
+          SELECT count(*) FROM memory_spans s WHERE s.tenant = m.tenant
+          AND s.memory_id = m.id AND s.state_until = :forever)""",
+    "span without its version": """
+        SELECT s.tenant, s.memory_id FROM memory_spans s WHERE NOT EXISTS (
+          SELECT 1 FROM memories m WHERE m.tenant = s.tenant AND m.id = s.memory_id
+          AND m.container = s.container AND m.root_id = s.root_id)""",
+    "span that does not begin where the one before it ends": """
+        SELECT s.tenant, s.memory_id FROM memory_spans s WHERE s.state_until <> :forever
+        AND NOT EXISTS (
+          SELECT 1 FROM memory_spans n WHERE n.tenant = s.tenant
+          AND n.memory_id = s.memory_id AND n.shown_from = s.state_until)""",
+    "span whose times are out of order": """
+        SELECT tenant, memory_id FROM memory_spans
+        WHERE shown_from > shown_until OR shown_until > state_until
+        OR (end_kind = 0 AND state_until <> :forever)
+        OR (end_kind = 0 AND shown_until <> coalesce(forget_after, :forever))""",
+    "memory whose source document is gone": """
+        SELECT m.tenant, m.id FROM memories m
+        WHERE m.source_document_id IS NOT NULL AND NOT EXISTS (
+          SELECT 1 FROM documents d
+          WHERE d.tenant = m.tenant AND d.id = m.source_document_id)""",
+    "wrong document count of a container": """
+        SELECT c.tenant, c.container FROM containers c WHERE c.documents <> (
+          SELECT count(*) FROM document_containers j
+          WHERE j.tenant = c.tenant AND j.container = c.container)""",
+    "wrong memory count of a container": """
+        SELECT c.tenant, c.container FROM containers c WHERE c.memories <> (
+          SELECT count(*) FROM memory_spans s
+          WHERE s.tenant = c.tenant AND s.container = c.container AND s.end_kind = 0)""",
+    "change beyond the tenant's revision": """
+        SELECT h.tenant, h.revision FROM changes h
+        JOIN tenants t ON t.tenant = h.tenant
+        WHERE h.revision > t.revision OR h.time > t.last_time""",
+    "gap in a tenant's revisions": """
+        SELECT t.tenant, t.revision FROM tenants t WHERE t.revision <> (
+          SELECT count(DISTINCT h.revision) FROM changes h WHERE h.tenant = t.tenant)""",
+    "changes whose times do not follow their revisions": """
+        SELECT a.tenant, a.revision FROM changes a JOIN changes b
+        ON b.tenant = a.tenant AND b.revision = a.revision + 1 WHERE b.time < a.time""",
+    "row of an unknown tenant": """
+        SELECT tenant, container FROM containers c WHERE NOT EXISTS (
+          SELECT 1 FROM tenants t WHERE t.tenant = c.tenant)""",
+}
+
+
+def run(conn: Connection, progress: Callable[[str], None]) -> list[str]:
+    """Check everything; `progress` gets the name of each check as it begins."""
+    findings: list[str] = []
+    progress("integrity of the file")
+    for row in conn.exec_driver_sql("PRAGMA integrity_check"):
+        if row[0] != "ok":
+            findings.append(f"file: {row[0]}")
+    for name, sql in INVARIANTS.items():
+        progress(name)
+        parameters = {"forever": FOREVER} if ":forever" in sql else {}
+        rows = conn.execute(text(sql), parameters).all()
+        findings.extend(f"{name}: {tuple(row)}" for row in rows[:SHOWN])
+        if len(rows) > SHOWN:
+            findings.append(f"{name}: and {len(rows) - SHOWN} more")
+    progress("containers written in documents")
+    findings.extend(_membership(conn))
+    return findings
+
+
+def _membership(conn: Connection) -> list[str]:
+    listed: dict[tuple[int, str], set[str]] = {}
+    for row in conn.execute(text("SELECT tenant, document_id, container FROM document_containers")):
+        listed.setdefault((row.tenant, row.document_id), set()).add(row.container)
+    wrong = [
+        (row.tenant, row.id)
+        for row in conn.execute(text("SELECT tenant, id, containers FROM documents"))
+        if listed.get((row.tenant, row.id), set()) != set(json.loads(row.containers))
+    ]
+    return [f"document and memberships differ: {one}" for one in wrong[:SHOWN]]

@@ -1,0 +1,56 @@
+"""Listing containers with what they hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from service.core.memories import End
+from service.core.model import Container, Order, PageRequest, Principal
+from service.core.store import Page
+from service.storage.lists import cut, one_page, tenant_revision
+from service.storage.tables import containers, memory_spans
+
+# Expired, but not yet met by the sweeper: still in the stored count.
+_OVERDUE = (
+    select(memory_spans.c.container, func.count().label("overdue"))
+    .where(
+        memory_spans.c.tenant == bindparam("t"),
+        memory_spans.c.end_kind == int(End.OPEN),
+        memory_spans.c.shown_until <= bindparam("now"),
+        memory_spans.c.forget_after.is_not(None),
+    )
+    .group_by(memory_spans.c.container)
+)
+
+
+def list_containers(
+    conn: Connection, who: Principal, prefix: str, page: PageRequest, now: int
+) -> Page[Container]:
+    """By tag; counts are exact at `now`."""
+    revision = tenant_revision(conn, who.tenant)
+    branch = select(
+        containers.c.container,
+        containers.c.documents,
+        containers.c.memories,
+        containers.c.create_time,
+    ).where(containers.c.tenant == who.tenant)
+    if prefix:
+        # Tags are ASCII below DEL, so this bounds exactly those with the prefix.
+        branch = branch.where(
+            containers.c.container >= prefix, containers.c.container < prefix + "\x7f"
+        )
+    if who.containers is not None:
+        branch = branch.where(containers.c.container.in_(sorted(who.containers)))
+    rows = conn.execute(one_page(branch, [containers.c.container], Order.CREATED_ASC, page)).all()
+    overdue: dict[str, int] = {
+        row.container: row.overdue
+        for row in conn.execute(_OVERDUE, {"t": who.tenant, "now": now})
+    }
+
+    def make(row: Any) -> Container:
+        shown = row.memories - overdue.get(row.container, 0)
+        return Container(row.container, row.documents, shown, row.create_time)
+
+    return cut(rows, make, lambda row: (row.container,), lambda _: 200, page, revision)

@@ -1,0 +1,95 @@
+"""What is said differently to each database; SQL everywhere else is common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Boolean, ColumnElement, Connection, Float, Table, literal
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+
+def upsert(conn: Connection, table: Table) -> Any:
+    """An INSERT that has `on_conflict_do_update` (SQLite; one branch per dialect)."""
+    if conn.dialect.name != "sqlite":
+        raise NotImplementedError(f"no upsert is known for {conn.dialect.name}")
+    return sqlite_insert(table)
+
+
+def in_transaction(conn: Connection) -> bool:
+    """Whether the transaction survived an error, so that a savepoint can be undone."""
+    driver: Any = conn.connection.driver_connection
+    return bool(driver.in_transaction)
+
+
+class json_part(FunctionElement[Any]):  # noqa: N801  (a SQL function, named like one)
+    """One part of a comparable form: (column, path); NULL if absent."""
+
+    inherit_cache = True
+    name = "json_part"
+
+
+class number_part(json_part):
+    """The same, compared as a number."""
+
+    inherit_cache = True
+    name = "number_part"
+    type = Float()
+
+
+@compiles(json_part, "sqlite")
+def _json_part_sqlite(element: json_part, compiler: Any, **kw: Any) -> str:
+    column, path = _path(element, compiler, kw)
+    return f"json_extract({column}, {path})"
+
+
+class json_has(FunctionElement[bool]):  # noqa: N801
+    """Whether the list at (column, path) has an element (3rd)."""
+
+    inherit_cache = True
+    name = "json_has"
+    type = Boolean()
+
+
+@compiles(json_has, "sqlite")
+def _json_has_sqlite(element: json_has, compiler: Any, **kw: Any) -> str:
+    column, path = _path(element, compiler, kw)
+    value = compiler.process(list(element.clauses)[2], **kw)
+    return f"EXISTS (SELECT 1 FROM json_each({column}, {path}) AS e WHERE e.value = {value})"
+
+
+class any_instant(FunctionElement[bool]):  # noqa: N801
+    """Whether a JSON list of instants (1st) has one within [2nd, 3rd]."""
+
+    inherit_cache = True
+    name = "any_instant"
+    type = Boolean()
+
+
+@compiles(any_instant, "sqlite")
+def _any_instant_sqlite(element: any_instant, compiler: Any, **kw: Any) -> str:
+    column, low, high = (compiler.process(c, **kw) for c in element.clauses)
+    return f"EXISTS (SELECT 1 FROM json_each({column}) AS e WHERE e.value BETWEEN {low} AND {high})"
+
+
+class text_position(FunctionElement[int]):  # noqa: N801
+    """Place of the 2nd text in the 1st, from 1; 0 if it is not there."""
+
+    inherit_cache = True
+    name = "text_position"
+
+
+@compiles(text_position, "sqlite")
+def _text_position_sqlite(element: text_position, compiler: Any, **kw: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **kw)})"
+
+
+def key_path(key: str, part: str) -> ColumnElement[str]:
+    """The bound path of a part; keys hold no quotes, by the contract's pattern."""
+    return literal(f'$."{key}".{part}')
+
+
+def _path(element: FunctionElement[Any], compiler: Any, kw: dict[str, Any]) -> tuple[str, str]:
+    column, path = list(element.clauses)[:2]
+    return compiler.process(column, **kw), compiler.process(path, **kw)

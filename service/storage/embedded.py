@@ -1,0 +1,260 @@
+"""The embedded database: connections, transactions, checkpoints.
+
+Each aiosqlite connection owns a thread, and a whole transaction runs in one
+visit to it: SQLAlchemy executes there on the sqlite3 connection of that thread.
+One connection writes; the others read the last committed snapshot (WAL).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from service.core.errors import PalimpsestError, Reason
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 15.0
+"""How long a writer waits for another process before it gives up."""
+
+READ_SECONDS = 20.0
+"""How long one read may take: an open read holds back the checkpoint."""
+
+_PROGRESS_STEPS = 20_000
+
+
+def connect(path: Path | str, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection as every part of the service must have it.
+
+    An OK is only sent after a commit that a power cut survives
+    (`synchronous=FULL`), and what is deleted is overwritten (`secure_delete`).
+    """
+    raw = sqlite3.connect(
+        path,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=512,
+    )
+    try:
+        raw.execute("PRAGMA journal_mode=WAL")
+        raw.execute("PRAGMA synchronous=FULL")
+        raw.execute("PRAGMA secure_delete=ON")
+        raw.execute("PRAGMA foreign_keys=ON")
+        raw.execute("PRAGMA temp_store=MEMORY")
+        raw.execute("PRAGMA cache_size=-32768")
+        raw.execute("PRAGMA journal_size_limit=67108864")
+        if read_only:
+            raw.execute("PRAGMA query_only=ON")
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def engine_on(raw: sqlite3.Connection) -> Engine:
+    """SQLAlchemy on one connection, leaving transactions to the caller."""
+    return create_engine(
+        "sqlite://",
+        creator=lambda: raw,
+        poolclass=StaticPool,
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,
+    )
+
+
+@contextlib.contextmanager
+def open_sync(path: Path | str) -> Iterator[Connection]:
+    """A connection for the command line, in this thread."""
+    raw = connect(path)
+    engine = engine_on(raw)
+    try:
+        with engine.connect() as conn:
+            yield conn
+    finally:
+        engine.dispose()
+        raw.close()
+
+
+def transact(conn: Connection, work: Callable[[Connection], T], mode: str = "IMMEDIATE") -> T:
+    """Run `work` in a transaction: committed when it returns, undone if it raises."""
+    conn.exec_driver_sql(f"BEGIN {mode}")
+    try:
+        result = work(conn)
+        conn.exec_driver_sql("COMMIT")
+    except BaseException:
+        with contextlib.suppress(DBAPIError):
+            conn.exec_driver_sql("ROLLBACK")
+        raise
+    return result
+
+
+def translated(error: BaseException) -> BaseException:
+    """What a caller is told of a database error; other errors stay as they are."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(original, sqlite3.Error):
+        return error
+    name = getattr(original, "sqlite_errorname", "") or ""
+    if name.startswith("SQLITE_FULL") or _out_of_space(original):
+        return PalimpsestError(
+            Reason.STORAGE_FULL, "The disk is full; nothing was written", retry_after=10
+        )
+    if name.startswith("SQLITE_INTERRUPT"):
+        return PalimpsestError(
+            Reason.OVERLOADED, "The read took too long; narrow it", retry_after=1
+        )
+    if name.startswith(
+        ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN")
+    ):
+        return PalimpsestError(
+            Reason.STORAGE_UNAVAILABLE,
+            "The database cannot be used at the moment; retry",
+            retry_after=1,
+        )
+    return error
+
+
+def _out_of_space(error: sqlite3.Error) -> bool:
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC
+
+
+class Worker:
+    """One connection and the thread that owns it."""
+
+    def __init__(self, connection: aiosqlite.Connection, conn: Connection) -> None:
+        self._connection = connection
+        self._conn = conn
+        self._deadline = float("inf")
+
+    @classmethod
+    async def open(cls, path: Path, *, read_only: bool) -> Worker:
+        raw: list[sqlite3.Connection] = []
+
+        def connector() -> sqlite3.Connection:
+            raw.append(connect(path, read_only=read_only))
+            return raw[0]
+
+        connection = await aiosqlite.Connection(connector, iter_chunk_size=64)
+        worker = cls(connection, await connection._execute(lambda: engine_on(raw[0]).connect()))
+        if read_only:
+            raw[0].set_progress_handler(worker._overdue, _PROGRESS_STEPS)
+        return worker
+
+    def _overdue(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    async def visit(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in the connection's thread; database errors are translated."""
+        try:
+            result: T = await self._connection._execute(work, self._conn)
+        except Exception as error:
+            mapped = translated(error)
+            if mapped is error:
+                raise
+            raise mapped from error
+        return result
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on one snapshot."""
+
+        def reading(conn: Connection) -> T:
+            self._deadline = time.monotonic() + READ_SECONDS
+            try:
+                return transact(conn, work, "DEFERRED")
+            finally:
+                self._deadline = float("inf")
+
+        return await self.visit(reading)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction that is on the disk when this returns."""
+        return await self.visit(lambda conn: transact(conn, work))
+
+    async def close(self) -> None:
+        def dispose(conn: Connection) -> None:
+            engine = conn.engine
+            conn.close()
+            engine.dispose()
+
+        with contextlib.suppress(ValueError):
+            await self._connection._execute(dispose, self._conn)
+        await self._connection.close()
+
+
+class SqliteDatabase:
+    """One writing and several reading connections on one file."""
+
+    def __init__(self, path: Path, writer: Worker, readers: list[Worker]) -> None:
+        self.path = path
+        self._writer = writer
+        self._idle: asyncio.LifoQueue[Worker] = asyncio.LifoQueue()
+        self._readers = readers
+        self._gate = asyncio.Lock()
+        for reader in readers:
+            self._idle.put_nowait(reader)
+
+    @classmethod
+    async def open(cls, path: Path, readers: int) -> SqliteDatabase:
+        """Open a database whose schema is current."""
+        writer = await Worker.open(path, read_only=False)
+        return cls(
+            path, writer, [await Worker.open(path, read_only=True) for _ in range(readers)]
+        )
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        return await self._writer.write(work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        if self._gate.locked():
+            async with self._gate:
+                pass
+        reader = await self._idle.get()
+        try:
+            return await reader.read(work)
+        finally:
+            self._idle.put_nowait(reader)
+
+    async def checkpoint(self) -> bool:
+        """Move the WAL into the database and empty it; False if a reader was in the way.
+
+        Under load a TRUNCATE checkpoint is refused or stalls for seconds, so the
+        bulk goes passively, and only the rest behind a short gate on the readers.
+        """
+        await self._writer.visit(
+            lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
+        )
+        held: list[Worker] = []
+        async with self._gate:
+            try:
+                for _ in self._readers:
+                    held.append(await self._idle.get())
+                rows = await self._writer.visit(
+                    lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+                )
+            finally:
+                for reader in held:
+                    self._idle.put_nowait(reader)
+        return rows[0][0] == 0
+
+    async def close(self) -> None:
+        for reader in self._readers:
+            await reader.close()
+        await self._writer.close()
+
+
+def create_file(path: Path) -> None:
+    """Make an empty database that only its owner can read, unless it is there."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))

@@ -1,0 +1,140 @@
+"""Filters compiled to SQL, over the comparable form that `core.metadata` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from sqlalchemy import ColumnElement, Table, and_, false, func, literal, not_, or_
+
+from service.core import filters as f
+from service.core.metadata import fold
+from service.core.model import Status
+from service.core.times import EARLIEST, LATEST
+from service.storage.dialects import (
+    any_instant,
+    json_has,
+    json_part,
+    key_path,
+    number_part,
+    text_position,
+)
+
+SqlFilter = ColumnElement[bool]
+
+
+def compile_filter(tree: f.Filter, table: Table, fields: Mapping[f.Field, Any]) -> SqlFilter:
+    """A condition that is true or false, never NULL, on a row of `table`.
+
+    Args:
+        tree: The filter, already checked against the contract.
+        table: Has the column `comparable`.
+        fields: The columns that system fields stand for.
+    """
+    match tree:
+        case f.AllOf(operands):
+            return and_(*(compile_filter(o, table, fields) for o in operands))
+        case f.AnyOf(operands):
+            return or_(*(compile_filter(o, table, fields) for o in operands))
+        case f.Not(operand):
+            return not_(compile_filter(operand, table, fields))
+        case f.Match(key, value):
+            return _known(_loose(table, key, value))
+        case f.Condition(subject, test):
+            if isinstance(subject, str):
+                return _known(_strict(table, subject, test))
+            return _known(_system(fields, subject, test))
+        case _:
+            assert_never(tree)
+
+
+def _known(condition: ColumnElement[Any]) -> SqlFilter:
+    # A missing key makes NULL; it must be false, so that its negation is true.
+    return func.coalesce(condition, false())
+
+
+def _part(table: Table, key: str, part: str) -> ColumnElement[Any]:
+    return json_part(table.c.comparable, key_path(key, part))
+
+
+def _number(table: Table, key: str, part: str) -> ColumnElement[Any]:
+    return number_part(table.c.comparable, key_path(key, part))
+
+
+def _loose(table: Table, key: str, value: str) -> ColumnElement[Any]:
+    options = [func.coalesce(_part(table, key, "s") == value, false())]
+    if value in ("true", "false"):
+        options.append(_known(_number(table, key, "b") == int(value == "true")))
+    number = f.loose_number(value)
+    if number is not None:
+        options.append(_known(_number(table, key, "n") == number))
+    return or_(*options)
+
+
+def _strict(table: Table, key: str, test: f.Test) -> ColumnElement[Any]:
+    match test:
+        case f.EqualsString(value, ignore_case):
+            if ignore_case:
+                return _part(table, key, "f") == fold(value)
+            return _part(table, key, "s") == value
+        case f.EqualsNumber(value):
+            return _number(table, key, "n") == value
+        case f.EqualsBool(value):
+            return _number(table, key, "b") == int(value)
+        case f.CompareNumber(op, value):
+            return _ordered(_number(table, key, "n"), op, value)
+        case f.CompareInstant(op, value):
+            return _ordered(_number(table, key, "i"), op, value)
+        case f.Contains(value, ignore_case):
+            if ignore_case:
+                return text_position(_part(table, key, "f"), literal(fold(value))) > 0
+            return text_position(_part(table, key, "s"), literal(value)) > 0
+        case f.ListContains(value, ignore_case):
+            part, wanted = ("g", fold(value)) if ignore_case else ("l", value)
+            path = key_path(key, part)
+            return json_has(table.c.comparable, path, literal(wanted))
+        case f.Exists():
+            return or_(
+                *(_part(table, key, part).is_not(None) for part in ("s", "n", "b", "l"))
+            )
+        case _:
+            assert_never(test)
+
+
+def _system(fields: Mapping[f.Field, Any], field: f.Field, test: f.Test) -> ColumnElement[Any]:
+    column = fields[field]
+    match test:
+        case f.CompareInstant(op, value) if field is f.Field.EVENT_DATES:
+            low, high = {
+                f.Op.GT: (value + 1, LATEST),
+                f.Op.GE: (value, LATEST),
+                f.Op.LT: (EARLIEST, value - 1),
+                f.Op.LE: (EARLIEST, value),
+            }[op]
+            return any_instant(column, literal(low), literal(high))
+        case f.CompareInstant(op, value):
+            return _ordered(column, op, value)
+        case f.Exists() if field is f.Field.EVENT_DATES:
+            return any_instant(column, literal(EARLIEST), literal(LATEST))
+        case f.Exists():
+            return column.is_not(None)
+        case f.EqualsString(value, _):
+            return column == Status[value]
+        case f.EqualsBool(value):
+            return column.is_(value)
+        case _:
+            raise AssertionError(f"{test} cannot test {field}")
+
+
+def _ordered(column: ColumnElement[Any], op: f.Op, value: float) -> ColumnElement[Any]:
+    match op:
+        case f.Op.GT:
+            return column > value
+        case f.Op.GE:
+            return column >= value
+        case f.Op.LT:
+            return column < value
+        case f.Op.LE:
+            return column <= value
+        case _:
+            assert_never(op)

@@ -1,0 +1,68 @@
+"""Pages in key order: one indexed branch per container, merged by a bounded sort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, tuple_, union_all
+
+from service.core.model import Order, PageRequest, Position
+from service.core.store import Page
+from service.storage.tables import tenants
+
+T = TypeVar("T")
+
+_REVISION = select(tenants.c.revision).where(tenants.c.tenant == bindparam("t"))
+
+
+def tenant_revision(conn: Connection, tenant: int) -> int:
+    return int(conn.execute(_REVISION, {"t": tenant}).scalar_one())
+
+
+def one_page(
+    branch: Select[Any],
+    keys: Sequence[ColumnElement[Any]],
+    order: Order,
+    page: PageRequest,
+) -> Select[Any]:
+    """The rows of a branch after the page's position, in order, one too many."""
+    if page.after is not None:
+        here = tuple_(*keys) if len(keys) > 1 else keys[0]
+        there = tuple_(*page.after) if len(keys) > 1 else page.after[0]
+        branch = branch.where(here < there if order.descending else here > there)
+    sorting = [key.desc() if order.descending else key.asc() for key in keys]
+    return branch.order_by(*sorting).limit(page.size + 1)
+
+
+def merged(
+    branches: Sequence[Select[Any]], names: Sequence[str], order: Order, page: PageRequest
+) -> Any:
+    """The branches as one list: at most (size + 1) rows of each are sorted."""
+    if len(branches) == 1:
+        return branches[0]
+    union = union_all(*(select(branch.subquery()) for branch in branches)).subquery()
+    keys = [union.c[name] for name in names]
+    sorting = [key.desc() if order.descending else key.asc() for key in keys]
+    return select(union).order_by(*sorting).limit(page.size + 1)
+
+
+def cut(
+    rows: Sequence[Any],
+    make: Callable[[Any], T],
+    position: Callable[[Any], Position],
+    weight: Callable[[T], int],
+    page: PageRequest,
+    revision: int,
+) -> Page[T]:
+    """At most `size` items and `max_bytes`, but at least one where there is one."""
+    items: list[T] = []
+    total = 0
+    for row in rows[: page.size]:
+        item = make(row)
+        total += weight(item)
+        if items and total > page.max_bytes:
+            break
+        items.append(item)
+    more = len(items) < len(rows)
+    return Page(items, position(rows[len(items) - 1]) if more else None, revision)

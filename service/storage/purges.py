@@ -1,0 +1,427 @@
+"""Deleting whole containers, in bounded transactions.
+
+A purge fixes the tenant's revision when it starts and deletes what was last
+written no later, checked again in the transaction that deletes. Between two
+steps other callers get their turn; with a request_id the counts so far are kept
+in each step's transaction, so that a repetition goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
+
+from service.core import documents as rules
+from service.core.errors import PalimpsestError, Reason, document_not_found
+from service.core.memories import End
+from service.core.model import (
+    BulkDeleteReceipt,
+    ContainerDeleteReceipt,
+    ItemFailure,
+    Principal,
+)
+from service.core.times import FOREVER
+from service.storage import documents as document_storage
+from service.storage import memories as memory_storage
+from service.storage.lists import tenant_revision
+from service.storage.tables import (
+    containers,
+    document_containers,
+    documents,
+    jobs,
+    memory_spans,
+)
+from service.storage.transactions import DEFERRED, Call, Outcome, TenantTx, json_list
+
+STEP = 500
+"""Documents or memories deleted in one transaction."""
+
+SAMPLE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """One step of a purge; `upto` None: this is the first."""
+
+    containers: tuple[str, ...]
+    whole: bool
+    """Also delete memories and the container itself (DeleteContainer)."""
+    allow_missing: bool = False
+    upto: int | None = None
+    deleted: int = 0
+    detached: int = 0
+    memories: int = 0
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step came to: the purge to go on with, or its receipt."""
+
+    purge: Purge
+    receipt: BulkDeleteReceipt | ContainerDeleteReceipt
+
+
+def start_revision(receipt: object) -> int | None:
+    """The fixed revision of an unfinished purge (kept as its only sample id)."""
+    if isinstance(receipt, BulkDeleteReceipt | ContainerDeleteReceipt):
+        return int(receipt.sample_ids[0])
+    return None
+
+
+def _resumed(tx: TenantTx, call: Call) -> Purge:
+    purge: Purge = call.payload
+    kept = call.progress
+    if isinstance(kept, BulkDeleteReceipt):
+        return replace(
+            purge,
+            upto=start_revision(kept),
+            deleted=kept.deleted,
+            detached=kept.detached,
+            revision=kept.revision,
+        )
+    if isinstance(kept, ContainerDeleteReceipt):
+        return replace(
+            purge,
+            upto=start_revision(kept),
+            deleted=kept.documents,
+            detached=kept.detached,
+            memories=kept.memories,
+            revision=kept.revision,
+        )
+    if purge.upto is None:
+        return replace(purge, upto=tx.revision, revision=tx.revision)
+    return purge
+
+
+_VICTIMS = (
+    select(document_containers.c.document_id)
+    .where(
+        document_containers.c.tenant == bindparam("t"),
+        document_containers.c.container == bindparam("in_container"),
+        document_containers.c.revision <= bindparam("upto"),
+    )
+    .order_by(document_containers.c.revision)
+    .limit(STEP)
+)
+
+
+def purge_step(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: Purge. Answers Step. Each call does one bounded step."""
+    return [_step(tx, call) for call in calls]
+
+
+def _step(tx: TenantTx, call: Call) -> Outcome:
+    purge = _resumed(tx, call)
+    try:
+        if purge.whole and purge.revision == purge.upto and not _exists(tx.conn, tx.tenant, purge):
+            if not purge.allow_missing:
+                raise container_not_found(purge.containers[0])
+            receipt = ContainerDeleteReceipt(0, 0, 0, False, tx.revision, True)
+            tx.remember(call, receipt)
+            return Step(purge, receipt)
+        purge, finished = _delete_some(tx, call, purge)
+    except PalimpsestError as error:
+        return error
+    removed = finished and purge.whole and _remove_container(tx, call, purge)
+    if removed:
+        purge = replace(purge, revision=tx.revision)
+    receipt = _receipt(purge, finished, removed)
+    tx.remember(call, receipt, complete=finished)
+    return Step(purge, receipt)
+
+
+def _receipt(
+    purge: Purge, finished: bool, removed: bool
+) -> BulkDeleteReceipt | ContainerDeleteReceipt:
+    mark = () if finished else (str(purge.upto),)
+    if purge.whole:
+        return ContainerDeleteReceipt(
+            purge.deleted,
+            purge.detached,
+            purge.memories,
+            removed,
+            purge.revision,
+            finished,
+            mark,
+        )
+    return BulkDeleteReceipt(
+        purge.deleted, purge.detached, (), purge.revision, finished, mark
+    )
+
+
+def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
+    """Up to STEP deletions; True when nothing is left to delete."""
+    for container in purge.containers:
+        names = (
+            tx.conn.execute(
+                _VICTIMS, {"t": tx.tenant, "in_container": container, "upto": purge.upto}
+            )
+            .scalars()
+            .all()
+        )
+        if names:
+            deleted, detached = _delete_documents(tx, call, purge, names)
+            purge = replace(
+                purge,
+                deleted=purge.deleted + deleted,
+                detached=purge.detached + detached,
+                revision=tx.revision,
+            )
+            return purge, False
+    if purge.whole:
+        deleted = _delete_memories(tx, call, purge)
+        if deleted:
+            purge = replace(
+                purge, memories=purge.memories + deleted, revision=tx.revision
+            )
+            return purge, False
+    return purge, True
+
+
+def _delete_documents(
+    tx: TenantTx, call: Call, purge: Purge, names: Sequence[str]
+) -> tuple[int, int]:
+    states = document_storage.load(tx.conn, tx.tenant, names).values()
+    named = set(purge.containers)
+    gone = [state for state in states if named.issuperset(state.containers)]
+    kept = [state for state in states if not named.issuperset(state.containers)]
+    for state in gone:
+        document_storage.record_deletion(tx, call, state)
+    document_storage.delete_rows(tx, gone)
+    detach(tx, call, kept, named)
+    return len(gone), len(kept)
+
+
+_LEAVE = delete(document_containers).where(
+    document_containers.c.tenant == bindparam("t"),
+    document_containers.c.container == bindparam("in_container"),
+    document_containers.c.document_id == bindparam("document"),
+)
+_STAY = (
+    update(document_containers)
+    .where(
+        document_containers.c.tenant == bindparam("t"),
+        document_containers.c.container == bindparam("in_container"),
+        document_containers.c.document_id == bindparam("document"),
+    )
+    .values(revision=bindparam("to_revision"))
+)
+# A job that waits is about the document as it now is.
+_RENEW = (
+    update(jobs)
+    .where(jobs.c.tenant == bindparam("t"), jobs.c.document_id == bindparam("document"))
+    .values(revision=bindparam("to_revision"))
+)
+_SHRINK = (
+    update(documents)
+    .where(documents.c.tenant == bindparam("t"), documents.c.id == bindparam("document"))
+    .values(
+        containers=bindparam("to_containers"),
+        etag=bindparam("to_etag"),
+        revision=bindparam("to_revision"),
+        update_time=bindparam("to_time"),
+    )
+)
+
+
+def detach(
+    tx: TenantTx, call: Call, states: Sequence[rules.DocumentState], named: set[str]
+) -> None:
+    """Take documents out of the named containers; the rest of theirs stays."""
+    leaves, stays, shrinks = [], [], []
+    for state in states:
+        left = tuple(tag for tag in state.containers if tag not in named)
+        revision = tx.change(call, "document.updated", state.id, state.containers)
+        where = {"t": tx.tenant, "document": state.id}
+        for tag in state.containers:
+            if tag in named:
+                tx.count(tag, documents=-1)
+                leaves.append({**where, "in_container": tag})
+            else:
+                stays.append({**where, "in_container": tag, "to_revision": revision})
+        etag = rules.etag_of(
+            tx.digester,
+            state.content_hash,
+            state.metadata,
+            left,
+            state.title,
+            state.document_date,
+        )
+        shrinks.append(
+            {
+                **where,
+                "to_containers": json_list(left),
+                "to_etag": etag,
+                "to_revision": revision,
+                "to_time": tx.now,
+            }
+        )
+    if states:
+        tx.conn.execute(_LEAVE, leaves)
+        tx.conn.execute(_STAY, stays)
+        tx.conn.execute(_SHRINK, shrinks)
+        tx.conn.execute(_RENEW, shrinks)
+
+
+_LATEST_ENDS = (int(End.OPEN), int(End.FORGOTTEN), int(End.EXPIRED))
+_CHAIN_ROOTS = (
+    select(memory_spans.c.root_id)
+    .where(
+        memory_spans.c.tenant == bindparam("t"),
+        memory_spans.c.container == bindparam("in_container"),
+        memory_spans.c.end_kind.in_(_LATEST_ENDS),
+        memory_spans.c.state_until == FOREVER,
+        memory_spans.c.revision <= bindparam("upto"),
+    )
+    .limit(STEP)
+)
+
+
+def _delete_memories(tx: TenantTx, call: Call, purge: Purge) -> int:
+    container = purge.containers[0]
+    roots = set(
+        tx.conn.execute(
+            _CHAIN_ROOTS, {"t": tx.tenant, "in_container": container, "upto": purge.upto}
+        ).scalars()
+    )
+    chains = memory_storage.load_chains(tx, roots)
+    memory_storage.delete_chains(tx, call, container, chains)
+    return len(chains)
+
+
+def _exists(conn: Connection, tenant: int, purge: Purge) -> bool:
+    found = conn.execute(
+        select(containers.c.container).where(
+            containers.c.tenant == tenant, containers.c.container == purge.containers[0]
+        )
+    )
+    return found.first() is not None
+
+
+def _remove_container(tx: TenantTx, call: Call, purge: Purge) -> bool:
+    """Remove the container's own row, unless newer writes keep something in it."""
+    tag = purge.containers[0]
+    held = tx.conn.execute(
+        select(document_containers.c.document_id)
+        .where(
+            document_containers.c.tenant == tx.tenant, document_containers.c.container == tag
+        )
+        .limit(1)
+    ).first() or tx.conn.execute(
+        select(memory_spans.c.memory_id)
+        .where(memory_spans.c.tenant == tx.tenant, memory_spans.c.container == tag)
+        .limit(1)
+    ).first()
+    if held is not None:
+        return False
+    tx.conn.execute(
+        delete(containers).where(
+            containers.c.tenant == tx.tenant, containers.c.container == tag
+        )
+    )
+    tx.change(call, "container.deleted", tag, [tag])
+    return True
+
+
+def container_not_found(tag: str) -> PalimpsestError:
+    return PalimpsestError(
+        Reason.CONTAINER_NOT_FOUND,
+        "Container not found",
+        resource=("palimpsest.v1.Container", tag),
+    )
+
+
+def preview(conn: Connection, who: Principal, purge: Purge) -> Step:
+    """What a purge would delete now: counts, and a sample of ids."""
+    if purge.whole and not purge.allow_missing and not _exists(conn, who.tenant, purge):
+        raise container_not_found(purge.containers[0])
+    joins, other = document_containers, document_containers.alias()
+    elsewhere = exists().where(
+        other.c.tenant == who.tenant,
+        other.c.document_id == joins.c.document_id,
+        other.c.container.not_in(purge.containers),
+    )
+    members = select(joins.c.document_id).where(
+        joins.c.tenant == who.tenant, joins.c.container.in_(purge.containers)
+    )
+
+    def count(condition: ColumnElement[bool]) -> int:
+        chosen = members.where(condition).distinct().subquery()
+        return int(conn.execute(select(func.count()).select_from(chosen)).scalar_one())
+
+    sample = conn.execute(members.where(~elsewhere).distinct().limit(SAMPLE)).scalars().all()
+    chains = 0
+    if purge.whole:
+        chains = conn.execute(
+            select(func.count()).where(
+                memory_spans.c.tenant == who.tenant,
+                memory_spans.c.container == purge.containers[0],
+                memory_spans.c.end_kind.in_(_LATEST_ENDS),
+                memory_spans.c.state_until == FOREVER,
+            )
+        ).scalar_one()
+    done = replace(
+        purge,
+        deleted=count(~elsewhere),
+        detached=count(elsewhere),
+        memories=chains,
+        revision=tenant_revision(conn, who.tenant),
+    )
+    return Step(done, replace(_receipt(done, True, False), sample_ids=tuple(sample)))
+
+
+def delete_ids(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: a sequence of ids or custom ids. Answers BulkDeleteReceipt."""
+    call = calls[0]
+    gone, errors = named_documents(tx.conn, call.who, call.payload)
+    for state in gone:
+        document_storage.record_deletion(tx, call, state)
+    document_storage.delete_rows(tx, gone)
+    receipt = BulkDeleteReceipt(len(gone), 0, tuple(errors), tx.revision, True)
+    tx.remember(call, receipt)
+    return [receipt, *(DEFERRED for _ in calls[1:])]
+
+
+def named_documents(
+    conn: Connection, who: Principal, names: Sequence[str]
+) -> tuple[list[rules.DocumentState], list[tuple[int, ItemFailure]]]:
+    """What of `names` can be deleted; the rest by index, with why not."""
+    states = document_storage.load(conn, who.tenant, names)
+    gone: dict[str, rules.DocumentState] = {}
+    errors: list[tuple[int, ItemFailure]] = []
+    for index, name in enumerate(names):
+        state = states.get(name)
+        try:
+            if state is None or state.id in gone:
+                raise document_not_found()
+            rules.check_writable(who, state.containers)
+        except PalimpsestError as error:
+            errors.append((index, ItemFailure(error.reason.name, error.message)))
+        else:
+            gone[state.id] = state
+    return list(gone.values()), errors
+
+
+def preview_ids(conn: Connection, who: Principal, names: Sequence[str]) -> BulkDeleteReceipt:
+    """What deleting by ids would come to now."""
+    gone, errors = named_documents(conn, who, names)
+    return BulkDeleteReceipt(
+        len(gone),
+        0,
+        tuple(errors),
+        tenant_revision(conn, who.tenant),
+        True,
+        tuple(state.id for state in gone),
+    )

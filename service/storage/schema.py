@@ -1,0 +1,83 @@
+"""Bringing a database to the current schema."""
+
+from __future__ import annotations
+
+import secrets as entropy
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, select, text
+
+from service.core.times import MonotonicClock
+from service.storage import tables
+
+HEAD = "0001"
+"""The revision that this code needs."""
+
+DEFAULT_TENANT = "default"
+
+
+class SchemaTooNew(RuntimeError):
+    """The database was written by a newer release."""
+
+
+def version(conn: Connection) -> str | None:
+    """The schema's revision; None for an empty database."""
+    if not inspect(conn).has_table("alembic_version"):
+        return None
+    found = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
+
+
+def bring_up(conn: Connection) -> tuple[str | None, str]:
+    """Make or migrate the schema inside the open transaction: (before, after).
+
+    An empty database gets the current tables at once, which a test holds equal
+    to what the migrations make; alembic is loaded only to migrate.
+    """
+    before = version(conn)
+    if before is None:
+        tables.metadata.create_all(conn)
+        conn.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        conn.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": HEAD})
+    elif before != HEAD:
+        _migrate(conn)
+    if conn.execute(select(tables.secrets.c.name)).first() is None:
+        conn.execute(
+            tables.secrets.insert().values(name="digest", value=entropy.token_bytes(64))
+        )
+    return before, HEAD
+
+
+def _migrate(conn: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = conn
+    try:
+        command.upgrade(config, HEAD)
+    except CommandError as error:
+        raise SchemaTooNew(
+            f"The database has schema {version(conn)}, which this release does not know; "
+            "run the release that wrote it, or a newer one"
+        ) from error
+
+
+def digest_secret(conn: Connection) -> bytes:
+    value = conn.execute(
+        select(tables.secrets.c.value).where(tables.secrets.c.name == "digest")
+    ).scalar_one()
+    return bytes(value)
+
+
+def last_time(conn: Connection) -> int:
+    """The latest commit of any tenant: time must not go back behind it."""
+    times = conn.execute(select(tables.tenants.c.tenant, tables.tenants.c.last_time))
+    return max((row.last_time for row in times), default=0)
+
+
+def started_clock(conn: Connection, clock: MonotonicClock) -> MonotonicClock:
+    clock.observe(last_time(conn))
+    return clock

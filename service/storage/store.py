@@ -1,0 +1,392 @@
+"""The storage as the transport sees it: batches behind single calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from service.core import model as m
+from service.core.digests import Digester
+from service.core.errors import PalimpsestError, Reason, document_not_found
+from service.core.store import Page
+from service.core.times import MonotonicClock
+from service.storage import (
+    containers,
+    document_lists,
+    documents,
+    memories,
+    memory_rows,
+    purges,
+)
+from service.storage.coalescer import Batch, Coalescer, Mutation, run_mutations
+from service.storage.keyring import Keyring
+from service.storage.transactions import Call, Context, Operation
+from service.storage.watching import Watchers
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """Where transactions run: the embedded database, or a server."""
+
+    async def write(self, work: Callable[[Connection], T]) -> T: ...
+
+    async def read(self, work: Callable[[Connection], T]) -> T: ...
+
+    async def checkpoint(self) -> bool: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """How the storage runs.
+
+    Args:
+        sweep_interval: Seconds between looks for expired memories.
+        checkpoint_interval: Seconds after which deleted bytes leave the WAL.
+        max_waiting: Mutations and reads that may wait before OVERLOADED.
+        readers: Reading connections.
+    """
+
+    sweep_interval: float = 1.0
+    checkpoint_interval: float = 20.0
+    max_waiting: int = 10_000
+    readers: int = 3
+
+
+class Engine:
+    """What the nouns share: reads, coalesced mutations, time."""
+
+    def __init__(self, database: Database, context: Context, options: StoreOptions) -> None:
+        self.database = database
+        self.context = context
+        self.watchers = Watchers()
+        self.deleted = False
+        self._mutations: Coalescer[Mutation, Any] = Coalescer(
+            self._run_mutations, options.max_waiting
+        )
+
+    async def mutate(self, operation: Operation, call: Call, weight: int = 1) -> Any:
+        return await self._mutations.submit(Mutation(operation, call), weight)
+
+    async def _run_mutations(self, mutations: Sequence[Mutation]) -> Sequence[Any]:
+        batch: Batch = await self.database.write(
+            lambda conn: run_mutations(conn, self.context, mutations)
+        )
+        self.deleted = self.deleted or bool(batch.changed)
+        self.watchers.notify(batch.changed)
+        return batch.outcomes
+
+    def now(self) -> int:
+        return self.context.clock.now()
+
+    async def close(self) -> None:
+        await self._mutations.close()
+        await self.database.close()
+
+
+class DocumentStore:
+    def __init__(self, engine: Engine, options: StoreOptions) -> None:
+        self._engine = engine
+        self._gets: Coalescer[tuple[m.Principal, str], m.Document] = Coalescer(
+            self._read, options.max_waiting
+        )
+
+    async def _read(
+        self, wanted: Sequence[tuple[m.Principal, str]]
+    ) -> list[m.Document | PalimpsestError]:
+        return await self._engine.database.read(lambda conn: documents.read(conn, wanted))
+
+    async def upsert(
+        self, who: m.Principal, write: m.DocumentWrite, request: m.RequestRef | None
+    ) -> m.DocumentReceipt:
+        receipt: m.DocumentReceipt = await self._engine.mutate(
+            documents.upsert, Call(who, write, request)
+        )
+        return receipt
+
+    async def batch_upsert(
+        self, who: m.Principal, writes: Sequence[m.DocumentWrite], request: m.RequestRef | None
+    ) -> m.BatchReceipt:
+        receipt: m.BatchReceipt = await self._engine.mutate(
+            documents.batch_upsert, Call(who, writes, request), len(writes)
+        )
+        return receipt
+
+    async def update(
+        self, who: m.Principal, patch: m.DocumentPatch, request: m.RequestRef | None
+    ) -> m.DocumentReceipt:
+        receipt: m.DocumentReceipt = await self._engine.mutate(
+            documents.update_documents, Call(who, patch, request)
+        )
+        return receipt
+
+    async def delete(
+        self, who: m.Principal, delete: m.DocumentDelete, request: m.RequestRef | None
+    ) -> m.DeleteReceipt:
+        receipt: m.DeleteReceipt = await self._engine.mutate(
+            documents.delete_documents, Call(who, delete, request)
+        )
+        return receipt
+
+    async def delete_ids(
+        self,
+        who: m.Principal,
+        ids: Sequence[str],
+        request: m.RequestRef | None,
+        *,
+        validate_only: bool,
+    ) -> m.BulkDeleteReceipt:
+        if validate_only:
+            return await self._engine.database.read(
+                lambda conn: purges.preview_ids(conn, who, ids)
+            )
+        receipt: m.BulkDeleteReceipt = await self._engine.mutate(
+            purges.delete_ids, Call(who, ids, request), len(ids)
+        )
+        return receipt
+
+    async def delete_containers(
+        self,
+        who: m.Principal,
+        containers: Sequence[str],
+        request: m.RequestRef | None,
+        *,
+        validate_only: bool,
+        budget: float | None,
+    ) -> m.BulkDeleteReceipt:
+        purge = purges.Purge(tuple(containers), whole=False)
+        receipt = await run_purge(self._engine, who, purge, request, validate_only, budget)
+        assert isinstance(receipt, m.BulkDeleteReceipt)
+        return receipt
+
+    async def get(self, who: m.Principal, name: str) -> m.Document:
+        return await self._gets.submit((who, name))
+
+    async def list(
+        self, who: m.Principal, query: m.DocumentQuery, page: m.PageRequest
+    ) -> Page[m.Document]:
+        return await self._engine.database.read(
+            lambda conn: document_lists.list_documents(conn, who, query, page)
+        )
+
+    async def watch(self, who: m.Principal, name: str) -> AsyncIterator[m.Document | str]:
+        document = await self.get(who, name)
+        with self._engine.watchers.watching(who.tenant, document.id) as watcher:
+            seen: m.Document | None = None
+            while True:
+                try:
+                    document = replace(await self.get(who, document.id), content=None)
+                except PalimpsestError as error:
+                    if error.reason is not document_not_found().reason:
+                        raise
+                    yield document.id
+                    return
+                if document != seen:
+                    yield document
+                    if document.status in (m.Status.DONE, m.Status.FAILED):
+                        return
+                seen = document
+                await watcher.changed()
+
+
+class MemoryStore:
+    def __init__(self, engine: Engine, options: StoreOptions) -> None:
+        self._engine = engine
+        self._gets: Coalescer[memory_rows.MemoryRead, m.Memory] = Coalescer(
+            self._read, options.max_waiting
+        )
+
+    async def _read(
+        self, wanted: Sequence[memory_rows.MemoryRead]
+    ) -> list[m.Memory | PalimpsestError]:
+        digester = self._engine.context.digester
+        return await self._engine.database.read(
+            lambda conn: memory_rows.read(conn, digester, wanted)
+        )
+
+    async def create(
+        self, who: m.Principal, create: m.MemoryCreate, request: m.RequestRef | None
+    ) -> m.MemoriesReceipt:
+        receipt: m.MemoriesReceipt = await self._engine.mutate(
+            memories.create, Call(who, create, request), len(create.memories)
+        )
+        return receipt
+
+    async def update(
+        self, who: m.Principal, update: m.MemoryUpdate, request: m.RequestRef | None
+    ) -> m.UpdatedMemory:
+        outcome = await self._engine.mutate(
+            memories.update_memories, Call(who, update, request)
+        )
+        if isinstance(outcome, m.UpdatedMemory):
+            return outcome
+        try:
+            memory = await self.get(who, outcome.container, outcome.id, None)
+        except PalimpsestError as error:
+            if error.reason is not Reason.MEMORY_NOT_FOUND:
+                raise
+            return m.UpdatedMemory(outcome, "")
+        return m.UpdatedMemory(outcome, memory.content)
+
+    async def forget(
+        self, who: m.Principal, forget: m.MemoryForget, request: m.RequestRef | None
+    ) -> m.MemoryReceipt:
+        receipt: m.MemoryReceipt = await self._engine.mutate(
+            memories.forget, Call(who, forget, request)
+        )
+        return receipt
+
+    async def restore(
+        self, who: m.Principal, restore: m.MemoryRestore, request: m.RequestRef | None
+    ) -> m.MemoryReceipt:
+        receipt: m.MemoryReceipt = await self._engine.mutate(
+            memories.restore, Call(who, restore, request)
+        )
+        return receipt
+
+    async def delete(
+        self, who: m.Principal, delete: m.MemoryDelete, request: m.RequestRef | None
+    ) -> m.MemoryDeleteReceipt:
+        receipt: m.MemoryDeleteReceipt = await self._engine.mutate(
+            memories.delete_memories, Call(who, delete, request)
+        )
+        return receipt
+
+    async def forget_many(
+        self,
+        who: m.Principal,
+        forget: m.MemoryForgetMany,
+        request: m.RequestRef | None,
+        *,
+        validate_only: bool,
+    ) -> m.ForgetManyReceipt:
+        operation = memories.preview_forget_many if validate_only else memories.forget_many
+        receipt: m.ForgetManyReceipt = await self._engine.mutate(
+            operation, Call(who, forget, None if validate_only else request), len(forget.ids) or 1
+        )
+        return receipt
+
+    async def restore_many(
+        self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.RequestRef | None
+    ) -> m.RestoreManyReceipt:
+        receipt: m.RestoreManyReceipt = await self._engine.mutate(
+            memories.restore_many, Call(who, restore, request)
+        )
+        return receipt
+
+    async def get(
+        self, who: m.Principal, container: str, memory_id: str, as_of: int | None
+    ) -> m.Memory:
+        at = self._engine.now() if as_of is None else as_of
+        return await self._gets.submit(memory_rows.MemoryRead(who, container, memory_id, at))
+
+    async def list(
+        self, who: m.Principal, query: m.MemoryQuery, page: m.PageRequest
+    ) -> Page[m.Memory]:
+        engine = self._engine
+        return await engine.database.read(
+            lambda conn: memory_rows.list_memories(
+                conn, engine.context.digester, who, query, page, engine.now()
+            )
+        )
+
+    async def versions(
+        self, who: m.Principal, container: str, memory_id: str, page: m.PageRequest
+    ) -> Page[m.Memory]:
+        engine = self._engine
+        return await engine.database.read(
+            lambda conn: memory_rows.list_versions(
+                conn, engine.context.digester, who, container, memory_id, page, engine.now()
+            )
+        )
+
+
+class ContainerStore:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def list(
+        self, who: m.Principal, prefix: str, page: m.PageRequest
+    ) -> Page[m.Container]:
+        now = self._engine.now()
+        return await self._engine.database.read(
+            lambda conn: containers.list_containers(conn, who, prefix, page, now)
+        )
+
+    async def delete(
+        self,
+        who: m.Principal,
+        container: str,
+        request: m.RequestRef | None,
+        *,
+        validate_only: bool,
+        allow_missing: bool,
+        budget: float | None,
+    ) -> m.ContainerDeleteReceipt:
+        purge = purges.Purge((container,), whole=True, allow_missing=allow_missing)
+        receipt = await run_purge(self._engine, who, purge, request, validate_only, budget)
+        assert isinstance(receipt, m.ContainerDeleteReceipt)
+        return receipt
+
+
+async def run_purge(
+    engine: Engine,
+    who: m.Principal,
+    purge: purges.Purge,
+    request: m.RequestRef | None,
+    validate_only: bool,
+    budget: float | None,
+) -> m.BulkDeleteReceipt | m.ContainerDeleteReceipt:
+    """Step after step until all is deleted or the budget (seconds) is used up."""
+    if validate_only:
+        step = await engine.database.read(lambda conn: purges.preview(conn, who, purge))
+        return step.receipt
+    loop = asyncio.get_running_loop()
+    stop = float("inf") if budget is None else loop.time() + budget
+    while True:
+        outcome = await engine.mutate(purges.purge_step, Call(who, purge, request))
+        if not isinstance(outcome, purges.Step):
+            return replace(outcome, sample_ids=())
+        purge = outcome.purge
+        if outcome.receipt.complete or loop.time() >= stop:
+            return replace(outcome.receipt, sample_ids=())
+
+
+class SqlStore:
+    """All of the storage over one database; closes what it opened."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: MonotonicClock,
+        digester: Digester,
+        keys: Keyring,
+        options: StoreOptions,
+    ) -> None:
+        self.digester = digester
+        self.engine = Engine(database, Context(clock, digester), options)
+        self.options = options
+        self.keys = keys
+        self.documents = DocumentStore(self.engine, options)
+        self.memories = MemoryStore(self.engine, options)
+        self.containers = ContainerStore(self.engine)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def now(self) -> int:
+        return self.engine.now()
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """A background task that ends with the store."""
+        self._tasks.append(task)
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.engine.close()

@@ -1,0 +1,269 @@
+"""A tenant's share of a transaction: its time, revisions, changes and receipts."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, TypeAlias, TypeVar
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from service.core import ids, receipts
+from service.core.digests import Digester
+from service.core.errors import PalimpsestError, Reason
+from service.core.model import Principal, RequestRef
+from service.core.times import MonotonicClock
+from service.storage import dialects
+from service.storage.tables import changes, containers, requests, tenants
+
+T = TypeVar("T")
+
+
+class Deferred(Enum):
+    """Marks a call that must wait for another of its batch."""
+
+    DEFERRED = 0
+
+
+DEFERRED: Final = Deferred.DEFERRED
+
+Outcome: TypeAlias = Any
+"""A receipt, a PalimpsestError, or DEFERRED."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One mutation on its way through a batch."""
+
+    who: Principal
+    payload: Any
+    request: RequestRef | None = None
+    # The unfinished receipt of an earlier call with the same request_id.
+    progress: Any = None
+
+    @property
+    def tenant(self) -> int:
+        return self.who.tenant
+
+
+Operation: TypeAlias = Callable[["TenantTx", Sequence[Call]], Sequence[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every transaction needs beside its connection."""
+
+    clock: MonotonicClock
+    digester: Digester
+
+
+def padded(values: Iterable[T]) -> list[T]:
+    """The values, repeated up to a power of two.
+
+    An IN list is part of a statement's text: few lengths are few statements to
+    prepare.
+    """
+    items = list(values)
+    size = 1
+    while size < len(items):
+        size *= 2
+    return items + items[-1:] * (size - len(items))
+
+
+_TENANT = (
+    select(tenants.c.revision, tenants.c.last_time)
+    .where(tenants.c.tenant == bindparam("t"))
+    .with_for_update()
+)
+_ADVANCE = (
+    update(tenants)
+    .where(tenants.c.tenant == bindparam("t"))
+    .values(revision=bindparam("to_revision"), last_time=bindparam("to_time"))
+)
+_REMEMBERED = select(
+    requests.c.request_id, requests.c.fingerprint, requests.c.receipt, requests.c.complete
+).where(
+    requests.c.tenant == bindparam("t"),
+    requests.c.request_id.in_(bindparam("ids", expanding=True)),
+)
+
+
+class TenantTx:
+    """One tenant's share of a transaction.
+
+    The tenant's row is locked first and written last, so that commit order,
+    revision order and time order are one, without gaps, on any backend.
+    `now` is after every earlier commit of the tenant.
+    """
+
+    def __init__(self, conn: Connection, tenant: int, context: Context) -> None:
+        self.conn = conn
+        self.tenant = tenant
+        self.digester = context.digester
+        row = conn.execute(_TENANT, {"t": tenant}).one()
+        self.first_revision: int = row.revision
+        self.revision: int = row.revision
+        self.now = max(context.clock.now(), row.last_time + 1)
+        context.clock.observe(self.now)
+        self._next_id = 0
+        self._changes: list[dict[str, object]] = []
+        self._requests: list[dict[str, object]] = []
+        self._counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+
+    def new_id(self, prefix: str) -> str:
+        self._next_id += 1
+        return ids.new_id(prefix, self.now, min(self._next_id, ids.MAX_COUNTER))
+
+    def change(self, call: Call, kind: str, entity_id: str, in_containers: Iterable[str]) -> int:
+        """Take the next revision for a change; the answer is its number."""
+        self.revision += 1
+        self._changes.extend(
+            {
+                "tenant": self.tenant,
+                "revision": self.revision,
+                "container": container,
+                "kind": kind,
+                "entity_id": entity_id,
+                "time": self.now,
+                "key_id": call.who.key_id,
+                "request_id": call.request.request_id if call.request else None,
+            }
+            for container in in_containers
+        )
+        return self.revision
+
+    def count(self, container: str, *, documents: int = 0, memories: int = 0) -> None:
+        """Add to a container's counts; a first write makes the container."""
+        counts = self._counts[container]
+        counts[0] += documents
+        counts[1] += memories
+
+    def remember(self, call: Call, receipt: object, *, complete: bool = True) -> None:
+        """Keep the receipt for repetitions of the call's request_id."""
+        if call.request is not None:
+            self._requests.append(
+                {
+                    "tenant": self.tenant,
+                    "request_id": call.request.request_id,
+                    "fingerprint": call.request.fingerprint,
+                    "receipt": receipts.encode(receipt),
+                    "complete": complete,
+                    "create_time": self.now,
+                }
+            )
+
+    def changed_ids(self) -> set[str]:
+        return {str(change["entity_id"]) for change in self._changes}
+
+    def flush(self) -> None:
+        """Write the changes, counts and receipts, and at last the tenant's row."""
+        if self._counts:
+            statement = dialects.upsert(self.conn, containers)
+            self.conn.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["tenant", "container"],
+                    set_={
+                        "documents": containers.c.documents + statement.excluded.documents,
+                        "memories": containers.c.memories + statement.excluded.memories,
+                    },
+                ),
+                [
+                    {
+                        "tenant": self.tenant,
+                        "container": container,
+                        "create_time": self.now,
+                        "documents": documents,
+                        "memories": memories,
+                    }
+                    for container, (documents, memories) in self._counts.items()
+                ],
+            )
+        if self._requests:
+            statement = dialects.upsert(self.conn, requests)
+            self.conn.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["tenant", "request_id"],
+                    set_={
+                        name: statement.excluded[name]
+                        for name in ("receipt", "complete", "create_time")
+                    },
+                ),
+                self._requests,
+            )
+        if self._changes:
+            self.conn.execute(changes.insert(), self._changes)
+            self.conn.execute(
+                _ADVANCE,
+                {"t": self.tenant, "to_revision": self.revision, "to_time": self.now},
+            )
+
+
+def run_operation(
+    conn: Connection, context: Context, operation: Operation, calls: Sequence[Call]
+) -> tuple[list[Outcome], set[str]]:
+    """Run calls of one tenant and kind: outcomes in their order, and ids changed.
+
+    Calls that meet on one thing, and repetitions of a request_id, go one after
+    the other, each seeing what the one before it did.
+    """
+    outcomes: list[Outcome] = [None] * len(calls)
+    changed: set[str] = set()
+    waiting = list(range(len(calls)))
+    while waiting:
+        tx = TenantTx(conn, calls[0].tenant, context)
+        fresh, later = _recall(tx, calls, waiting, outcomes)
+        results = operation(tx, [calls[i] for i in fresh]) if fresh else ()
+        for index, result in zip(fresh, results, strict=True):
+            if result is DEFERRED:
+                later.append(index)
+            else:
+                outcomes[index] = result
+        tx.flush()
+        changed.update(tx.changed_ids())
+        waiting = sorted(later)
+    return outcomes, changed
+
+
+def _recall(
+    tx: TenantTx, calls: Sequence[Call], waiting: list[int], outcomes: list[Outcome]
+) -> tuple[list[int], list[int]]:
+    """Answer repetitions from memory; the rest is to run now, or after a twin."""
+    named = {
+        call.request.request_id for call in (calls[i] for i in waiting) if call.request
+    }
+    if not named:
+        return waiting, []
+    known = {
+        row.request_id: row
+        for row in tx.conn.execute(_REMEMBERED, {"t": tx.tenant, "ids": padded(sorted(named))})
+    }
+    fresh: list[int] = []
+    later: list[int] = []
+    taken: set[str] = set()
+    for index in waiting:
+        request = calls[index].request
+        if request is None:
+            fresh.append(index)
+            continue
+        row = known.get(request.request_id)
+        if row is not None and bytes(row.fingerprint) != request.fingerprint:
+            outcomes[index] = PalimpsestError(
+                Reason.REQUEST_ID_REUSED,
+                "request_id was used for another request; take a new one",
+            )
+        elif row is not None and row.complete:
+            outcomes[index] = receipts.decode(row.receipt)
+        elif request.request_id in taken:
+            later.append(index)
+        else:
+            taken.add(request.request_id)
+            calls[index].progress = receipts.decode(row.receipt) if row is not None else None
+            fresh.append(index)
+    return fresh, later
+
+
+def json_list(values: Iterable[object]) -> str:
+    return json.dumps(list(values), separators=(",", ":"))

@@ -1,0 +1,53 @@
+"""Waking those who watch a document."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator
+
+POLL_SECONDS = 1.0
+"""A change made by another process is seen after this long at most."""
+
+
+class Watcher:
+    """Set whenever the watched document changes."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def wake(self) -> None:
+        self._event.set()
+
+    async def changed(self) -> None:
+        """Wait for a change, or for the time to look for one made elsewhere."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._event.wait()
+        self._event.clear()
+
+
+class Watchers:
+    """Who watches what, by (tenant, id)."""
+
+    def __init__(self) -> None:
+        self._watching: dict[tuple[int, str], set[Watcher]] = {}
+
+    @contextlib.contextmanager
+    def watching(self, tenant: int, entity_id: str) -> Iterator[Watcher]:
+        key = (tenant, entity_id)
+        watcher = Watcher()
+        self._watching.setdefault(key, set()).add(watcher)
+        try:
+            yield watcher
+        finally:
+            self._watching[key].discard(watcher)
+            if not self._watching[key]:
+                del self._watching[key]
+
+    def notify(self, changed: Iterable[tuple[int, str]]) -> None:
+        """Called after the commit that changed these."""
+        if self._watching:
+            for key in changed:
+                for watcher in self._watching.get(key, ()):
+                    watcher.wake()
