@@ -47,4 +47,3 @@ def test_a_node_program_uses_the_service_through_the_proto_files(
     promised = re.findall(r"^async function (?!main\b)(\w+)", client, re.MULTILINE)
     assert re.findall(r"^kept: (\w+)$", output, re.MULTILINE) == promised
     assert promised
-

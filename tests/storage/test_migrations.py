@@ -1,0 +1,48 @@
+"""Migrating an old database and making a new one must come to the same schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from service.storage import schema
+from service.storage.embedded import open_sync, transact
+
+
+def _schema(conn: Connection) -> set[str]:
+    rows = conn.exec_driver_sql(
+        "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name <> 'alembic_version'"
+    )
+    return {" ".join(row.sql.replace('"', "").split()) for row in rows}
+
+
+def test_migrations_make_the_same_schema_as_a_fresh_database(tmp_path: Path) -> None:
+    with open_sync(tmp_path / "fresh.db") as conn:
+        transact(conn, schema.bring_up)
+        fresh = _schema(conn)
+    with open_sync(tmp_path / "migrated.db") as conn:
+        conn.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        transact(conn, schema._migrate)
+        migrated = _schema(conn)
+        assert schema.version(conn) == schema.HEAD
+    assert migrated == fresh
+    assert len(fresh) > 20
+
+
+def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
+    with open_sync(tmp_path / "a.db") as conn:
+        assert transact(conn, schema.bring_up) == (None, schema.HEAD)
+        secret = schema.digest_secret(conn)
+        assert transact(conn, schema.bring_up) == (schema.HEAD, schema.HEAD)
+        assert schema.digest_secret(conn) == secret
+
+
+def test_a_database_of_a_newer_release_is_refused_untouched(tmp_path: Path) -> None:
+    with open_sync(tmp_path / "a.db") as conn:
+        transact(conn, schema.bring_up)
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        with pytest.raises(schema.SchemaTooNew, match="9999"):
+            transact(conn, schema.bring_up)
+        assert schema.version(conn) == "9999"
