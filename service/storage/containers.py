@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, select
 
 from service.core.memories import End
 from service.core.model import Container, Order, PageRequest, Principal
@@ -14,14 +15,13 @@ from service.storage.tables import containers, memory_spans
 
 # Expired, but not yet met by the sweeper: still in the stored count.
 _OVERDUE = (
-    select(memory_spans.c.container, func.count().label("overdue"))
+    select(memory_spans.c.container)
     .where(
         memory_spans.c.tenant == bindparam("t"),
         memory_spans.c.end_kind == int(End.OPEN),
         memory_spans.c.shown_until <= bindparam("now"),
         memory_spans.c.forget_after.is_not(None),
     )
-    .group_by(memory_spans.c.container)
 )
 
 
@@ -44,13 +44,10 @@ def list_containers(
     if who.containers is not None:
         branch = branch.where(containers.c.container.in_(sorted(who.containers)))
     rows = conn.execute(one_page(branch, [containers.c.container], Order.CREATED_ASC, page)).all()
-    overdue: dict[str, int] = {
-        row.container: row.overdue
-        for row in conn.execute(_OVERDUE, {"t": who.tenant, "now": now})
-    }
+    overdue = Counter(conn.execute(_OVERDUE, {"t": who.tenant, "now": now}).scalars())
 
     def make(row: Any) -> Container:
-        shown = row.memories - overdue.get(row.container, 0)
+        shown = row.memories - overdue[row.container]
         return Container(row.container, row.documents, shown, row.create_time)
 
     return cut(rows, make, lambda row: (row.container,), lambda _: 200, page, revision)

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, select, text
 
 from service.core.times import MonotonicClock
-from service.storage import tables
+from service.storage import dialects, tables
 
 HEAD = "0001"
 """The revision that this code needs."""
@@ -41,6 +41,8 @@ def bring_up(conn: Connection) -> tuple[str | None, str]:
         conn.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": HEAD})
     elif before != HEAD:
         _migrate(conn)
+    if before != HEAD:
+        dialects.seed_statistics(conn, tables.metadata)
     if conn.execute(select(tables.secrets.c.name)).first() is None:
         conn.execute(
             tables.secrets.insert().values(name="digest", value=entropy.token_bytes(64))

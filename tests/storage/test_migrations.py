@@ -13,7 +13,8 @@ from service.storage.embedded import open_sync, transact
 
 def _schema(conn: Connection) -> set[str]:
     rows = conn.exec_driver_sql(
-        "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name <> 'alembic_version'"
+        "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL "
+        " AND tbl_name NOT IN ('alembic_version', 'sqlite_stat1')"
     )
     return {" ".join(row.sql.replace('"', "").split()) for row in rows}
 

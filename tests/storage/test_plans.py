@@ -1,0 +1,154 @@
+"""No statement may scan or sort a table of unbounded size.
+
+Every operation is exercised here, and this module runs last, so that what the
+other suites issued in this process is judged too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from service.core import filters as f
+from service.core import model as m
+from service.core.times import FOREVER
+from service.storage import admin
+from service.storage.sqlite import SqliteStore
+from tests import statements
+from tests.storage.conftest import Clock
+
+FILTER = f.AllOf(
+    (
+        f.Not(f.Match("deleted", "true")),
+        f.AnyOf(
+            (
+                f.Condition("n", f.CompareNumber(f.Op.GE, 1)),
+                f.Condition("s", f.Contains("a", True)),
+                f.Condition("l", f.ListContains("x")),
+                f.Condition(f.Field.CREATED, f.CompareInstant(f.Op.GT, 0)),
+            )
+        ),
+    )
+)
+
+
+async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
+    request = m.RequestRef("0" * 36, b"fingerprint")
+    await asyncio.gather(
+        *(
+            store.documents.upsert(
+                who, m.DocumentWrite("text", f"c{i}", ("a", "b")[: 1 + i % 2]), None
+            )
+            for i in range(8)
+        )
+    )
+    await store.documents.batch_upsert(
+        who, [m.DocumentWrite("new text", f"c{i}", metadata={"n": 1.0}) for i in range(4)], request
+    )
+    await store.documents.update(who, m.DocumentPatch("c1", containers=("a", "c")), None)
+    await store.documents.get(who, "c1")
+    for order, containers, all_of, content in itertools.product(
+        m.Order, ((), ("a",), ("a", "b")), (False, True), (False, True)
+    ):
+        query = m.DocumentQuery(
+            containers, all_of, FILTER, (m.Status.QUEUED,), "c", order, content
+        )
+        page = await store.documents.list(who, query, m.PageRequest(1))
+        await store.documents.list(who, query, m.PageRequest(1, page.next))
+    limited = m.Principal(who.tenant, "limited", frozenset({"a", "b"}))
+    await store.documents.list(limited, m.DocumentQuery(), m.PageRequest(2))
+    for preview in (True, False):
+        await store.documents.delete_ids(who, ["c2", "nope"], None, validate_only=preview)
+        await store.documents.delete_containers(
+            who, ["b", "c"], request if preview else None, validate_only=preview, budget=None
+        )
+    await store.documents.delete(who, m.DocumentDelete("c0"), None)
+
+
+async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock) -> None:
+    source = await store.documents.upsert(who, m.DocumentWrite("source", "src"), None)
+    soon = store.now() + 1_000_000
+    made = await store.memories.create(
+        who,
+        m.MemoryCreate(
+            "a",
+            (
+                m.NewMemory("one", source_document_id=source.id),
+                m.NewMemory("two", forget_after=soon, forget_reason="trip"),
+                m.NewMemory("three", {"n": 2.0}),
+                m.NewMemory("four", {"n": 3.0}),
+            ),
+        ),
+        None,
+    )
+    first, second, third, _ = made.receipts
+    updated = await store.memories.update(
+        who, m.MemoryUpdate(m.MemoryTarget("a", content="one"), "uno"), None
+    )
+    target = m.MemoryTarget("a", updated.receipt.id)
+    await store.memories.forget(who, m.MemoryForget(target, "why"), None)
+    await store.memories.restore(who, m.MemoryRestore("a", updated.receipt.id), None)
+    clock.advance(2)
+    await store.containers.list(who, "a", m.PageRequest(10))
+    await store.containers.list(who, "", m.PageRequest(1))
+    assert await store.sweep() == 1
+    await store.memories.restore(who, m.MemoryRestore("a", second.id), None)
+    forgotten = await store.memories.forget_many(
+        who, m.MemoryForgetMany("a", filter=FILTER), None, validate_only=False
+    )
+    await store.memories.restore_many(
+        who, m.MemoryRestoreMany("a", forgotten.forget_batch_id), None
+    )
+    await store.memories.forget_many(
+        who, m.MemoryForgetMany("a", ids=(third.id,)), None, validate_only=True
+    )
+    for order, tags, past, extra in itertools.product(
+        m.Order, (("a",), ("a", "b")), (None, first.update_time), (False, True)
+    ):
+        query = m.MemoryQuery(tags, FILTER, extra, extra, order, past)
+        page = await store.memories.list(who, query, m.PageRequest(1))
+        await store.memories.list(who, query, m.PageRequest(1, page.next))
+    page = await store.memories.versions(who, "a", first.id, m.PageRequest(1))
+    await store.memories.versions(who, "a", first.id, m.PageRequest(1, page.next))
+    await store.documents.delete(who, m.DocumentDelete("src"), None)
+    await store.memories.delete(who, m.MemoryDelete("a", first.id), None)
+    for preview in (True, False):
+        await store.containers.delete(
+            who, "a", None, validate_only=preview, allow_missing=False, budget=None
+        )
+    clock.advance(90 * 24 * 3600)
+    await store.sweep()
+
+
+async def test_no_statement_scans_or_sorts_without_bound(
+    store: SqliteStore, who: m.Principal, clock: Clock
+) -> None:
+    statements.install()
+    await _exercise_documents(store, who)
+    await _exercise_memories(store, who, clock)
+    assert admin.check(store.path, lambda _: None) == []
+    assert len(statements.seen) > 80
+    faulty = await store.engine.database.read(
+        lambda conn: {
+            sql: found
+            for sql, parameters in dict(statements.seen).items()
+            if (found := statements.faults(conn, sql, parameters))
+        }
+    )
+    assert faulty == {}, "\n\n".join(f"{sql}\n  {found}" for sql, found in faulty.items())
+
+
+async def test_a_scan_and_a_sort_are_noticed(store: SqliteStore) -> None:
+    def judge(sql: str) -> list[str]:
+        return judged[sql]
+
+    bad = [
+        "SELECT id FROM documents WHERE title = 'x'",
+        "SELECT id FROM documents WHERE tenant = 1 AND title = 'x'",
+        "SELECT id FROM documents WHERE tenant = 1 ORDER BY title LIMIT 5",
+        f"SELECT memory_id FROM memory_spans WHERE shown_until = {FOREVER}",
+    ]
+    judged = await store.engine.database.read(
+        lambda conn: {sql: statements.faults(conn, sql, ()) for sql in bad}
+    )
+    assert all(judge(sql) for sql in bad), judged
