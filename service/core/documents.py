@@ -25,7 +25,7 @@ from service.core.model import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DocumentState:
     """What the rules need of a stored document. `containers` are sorted."""
 
@@ -43,7 +43,7 @@ class DocumentState:
     update_time: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Draft:
     """What a document is to become. `content` is None where it stays.
 

@@ -175,3 +175,17 @@ def loose_number(text: str) -> float | None:
     except ValueError:
         return None
     return number if abs(number) < 2.0**53 else None
+
+
+def weight(tree: Filter) -> int:
+    """How much memory a filter takes, roughly in bytes."""
+    match tree:
+        case AllOf(operands) | AnyOf(operands):
+            return 100 + sum(weight(operand) for operand in operands)
+        case Not(operand):
+            return 100 + weight(operand)
+        case Match(_, value):
+            return 200 + len(value)
+        case Condition(_, test):
+            value = getattr(test, "value", None)
+            return 200 + (len(value) if isinstance(value, str) else 0)

@@ -36,7 +36,7 @@ class End(IntEnum):
     EXPIRED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Version:
     """The part of a version that never changes."""
 
@@ -53,7 +53,7 @@ class Version:
     create_time: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Span:
     """One stretch of a version's life; see the module's text."""
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 from service.core.memories import End
 from service.core.model import Container, Order, PageRequest, Principal
 from service.core.store import Page
-from service.storage.lists import cut, one_page, tenant_revision
+from service.storage.lists import after, cut, one_page, tenant_revision
 from service.storage.tables import containers, memory_spans
 
 # Expired, but not yet met by the sweeper: still in the stored count.
@@ -43,7 +43,7 @@ def list_containers(
         )
     if who.containers is not None:
         branch = branch.where(containers.c.container.in_(sorted(who.containers)))
-    rows = conn.execute(one_page(branch, [containers.c.container], Order.CREATED_ASC, page)).all()
+    rows = conn.execute(one_page(branch, [containers.c.container], Order.CREATED_ASC, page), after(page)).all()
     overdue = Counter(conn.execute(_OVERDUE, {"t": who.tenant, "now": now}).scalars())
 
     def make(row: Any) -> Container:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, select
@@ -12,7 +13,7 @@ from service.core.model import Document, DocumentQuery, PageRequest, Position, P
 from service.core.store import Page
 from service.storage.documents import READ_COLUMNS, document_of
 from service.storage.filters import compile_filter
-from service.storage.lists import cut, merged, one_page, tenant_revision
+from service.storage.lists import after, cut, merged, one_page, tenant_revision
 from service.storage.tables import document_containers, document_contents, documents
 from service.storage.transactions import padded
 
@@ -37,8 +38,10 @@ def list_documents(
     revision = tenant_revision(conn, who.tenant)
     tags = query.containers or tuple(sorted(who.containers or ()))
     key = "revision" if query.order.by_update else "id"
-    branches = [one_page(b, [k], query.order, page) for b, k in _branches(who, query, tags, key)]
-    rows = conn.execute(merged(branches, [key], query.order, page)).all()
+    light = query.filter is None or f.weight(query.filter) <= _CACHED_WEIGHT
+    build = _cached_statement if light else _statement
+    statement = build(who.tenant, query, tags, page.size, page.after is not None)
+    rows = conn.execute(statement, after(page)).all()
 
     contents: Iterator[tuple[str, str]] = iter(())
     if query.include_content:
@@ -54,6 +57,23 @@ def list_documents(
     return cut(rows, make, position, _weight, page, revision)
 
 
+def _statement(
+    tenant: int, query: DocumentQuery, tags: tuple[str, ...], size: int, resumed: bool
+) -> Select[Any]:
+    key = "revision" if query.order.by_update else "id"
+    shape = PageRequest(size, () if resumed else None)
+    branches = [
+        one_page(branch, [sort], query.order, shape)
+        for branch, sort in _branches(tenant, query, tags, key)
+    ]
+    return merged(branches, [key], query.order, shape)
+
+
+# Building a statement costs as much as running it, and callers repeat theirs.
+_cached_statement = lru_cache(maxsize=256)(_statement)
+_CACHED_WEIGHT = 4096
+
+
 def _weight(document: Document) -> int:
     content = document.content or ""
     size = len(content) if content.isascii() else len(content.encode())
@@ -61,11 +81,11 @@ def _weight(document: Document) -> int:
 
 
 def _branches(
-    who: Principal, query: DocumentQuery, tags: tuple[str, ...], key: str
+    tenant: int, query: DocumentQuery, tags: tuple[str, ...], key: str
 ) -> Iterator[tuple[Select[Any], ColumnElement[Any]]]:
     conditions = list(_conditions(query))
     if not tags:
-        branch = select(*READ_COLUMNS).where(documents.c.tenant == who.tenant, *conditions)
+        branch = select(*READ_COLUMNS).where(documents.c.tenant == tenant, *conditions)
         yield branch, documents.c[key]
         return
     joins = document_containers
@@ -78,13 +98,13 @@ def _branches(
         branch = (
             select(*READ_COLUMNS)
             .select_from(joined)
-            .where(joins.c.tenant == who.tenant, joins.c.container == tag, *conditions)
+            .where(joins.c.tenant == tenant, joins.c.container == tag, *conditions)
         )
         if query.match_all:
-            branch = branch.where(*(_is_in(who.tenant, [other]) for other in tags[1:]))
+            branch = branch.where(*(_is_in(tenant, [other]) for other in tags[1:]))
         elif index:
             # Already listed by the branch of an earlier container.
-            branch = branch.where(~_is_in(who.tenant, tags[:index]))
+            branch = branch.where(~_is_in(tenant, tags[:index]))
         yield branch, sort
 
 

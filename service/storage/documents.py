@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -156,26 +157,49 @@ _DELETE_ROWS = (
 )
 
 
+_STATUS = {int(status): status for status in Status}
+
+
+@lru_cache(maxsize=4096)
+def _tags(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
 def document_of(row: Any, content: str | None, visible: frozenset[str] | None) -> Document:
-    """A row of READ_COLUMNS as a document, showing only visible containers."""
-    containers = json.loads(row.containers)
+    """A row that begins with READ_COLUMNS as a document, with visible containers."""
+    (
+        document_id,
+        custom_id,
+        metadata,
+        containers,
+        status,
+        title,
+        document_date,
+        etag,
+        revision,
+        create_time,
+        update_time,
+        error,
+        attempts,
+    ) = row[: len(READ_COLUMNS)]
+    tags = _tags(containers)
     if visible is not None:
-        containers = [tag for tag in containers if tag in visible]
+        tags = tuple(tag for tag in tags if tag in visible)
     return Document(
-        row.id,
-        row.custom_id,
+        document_id,
+        custom_id,
         content,
-        row.metadata,
-        tuple(containers),
-        Status(row.status),
-        row.title,
-        row.document_date,
-        row.etag,
-        row.revision,
-        row.create_time,
-        row.update_time,
-        row.error,
-        row.attempts,
+        metadata,
+        tags,
+        _STATUS[status],
+        title,
+        document_date,
+        etag,
+        revision,
+        create_time,
+        update_time,
+        error,
+        attempts,
     )
 
 
@@ -226,10 +250,10 @@ def _state_of(row: Any) -> DocumentState:
         row.custom_id,
         bytes(row.content_hash),
         row.metadata,
-        tuple(json.loads(row.containers)),
+        _tags(row.containers),
         row.title,
         row.document_date,
-        Status(row.status),
+        _STATUS[row.status],
         row.etag,
         row.revision,
         row.create_time,

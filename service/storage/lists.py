@@ -20,16 +20,25 @@ def tenant_revision(conn: Connection, tenant: int) -> int:
     return int(conn.execute(_REVISION, {"t": tenant}).scalar_one())
 
 
+def after(page: PageRequest) -> dict[str, str | int]:
+    """Values of the parameters that `one_page` leaves open."""
+    return {f"after_{index}": value for index, value in enumerate(page.after or ())}
+
+
 def one_page(
     branch: Select[Any],
     keys: Sequence[ColumnElement[Any]],
     order: Order,
     page: PageRequest,
 ) -> Select[Any]:
-    """The rows of a branch after the page's position, in order, one too many."""
+    """The rows of a branch after the page's position, in order, one too many.
+
+    The position itself is a parameter (see `after`), so that every page of a
+    listing is the same statement.
+    """
     if page.after is not None:
-        here = tuple_(*keys) if len(keys) > 1 else keys[0]
-        there = tuple_(*page.after) if len(keys) > 1 else page.after[0]
+        names = [bindparam(f"after_{index}", type_=key.type) for index, key in enumerate(keys)]
+        here, there = (tuple_(*keys), tuple_(*names)) if len(keys) > 1 else (keys[0], names[0])
         branch = branch.where(here < there if order.descending else here > there)
     sorting = [key.desc() if order.descending else key.asc() for key in keys]
     return branch.order_by(*sorting).limit(page.size + 1)
@@ -37,7 +46,7 @@ def one_page(
 
 def merged(
     branches: Sequence[Select[Any]], names: Sequence[str], order: Order, page: PageRequest
-) -> Any:
+) -> Select[Any]:
     """The branches as one list: at most (size + 1) rows of each are sorted."""
     if len(branches) == 1:
         return branches[0]

@@ -27,7 +27,7 @@ from service.core.model import (
 from service.core.store import Page
 from service.core.times import FOREVER
 from service.storage.filters import compile_filter
-from service.storage.lists import cut, merged, one_page, tenant_revision
+from service.storage.lists import after, cut, merged, one_page, tenant_revision
 from service.storage.tables import memories, memory_spans
 from service.storage.transactions import TenantTx, padded
 
@@ -274,7 +274,8 @@ def list_memories(
             if condition is not None:
                 branch = branch.where(condition)
             branches.append(one_page(branch, keys, query.order, page))
-    rows = conn.execute(merged(branches, [key.name for key in keys], query.order, page)).all()
+    statement = merged(branches, [key.name for key in keys], query.order, page)
+    rows = conn.execute(statement, after(page)).all()
 
     def make(row: Any) -> Memory:
         stored = stored_of(row)
@@ -340,7 +341,7 @@ def list_versions(
             memory_spans.c.state_until == FOREVER,
         )
     )
-    rows = conn.execute(one_page(branch, [memories.c.version], Order.CREATED_DESC, page)).all()
+    rows = conn.execute(one_page(branch, [memories.c.version], Order.CREATED_DESC, page), after(page)).all()
 
     def make(row: Any) -> Memory:
         stored = stored_of(row)
