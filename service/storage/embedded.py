@@ -213,6 +213,9 @@ class SqliteDatabase:
             path, writer, [await Worker.open(path, read_only=True) for _ in range(readers)]
         )
 
+    def translated(self, error: BaseException) -> BaseException:
+        return translated(error)
+
     async def write(self, work: Callable[[Connection], T]) -> T:
         return await self._writer.write(work)
 

@@ -134,22 +134,23 @@ class MemoryRead:
     who: Principal
     container: str
     id: str
-    at: int
+    as_of: int | None
 
 
 def read(
-    conn: Connection, digester: Digester, wanted: Sequence[MemoryRead]
+    conn: Connection, digester: Digester, wanted: Sequence[MemoryRead], now: int
 ) -> list[Memory | PalimpsestError]:
-    """Each version as it stood at its instant, or NOT_FOUND."""
-    found: dict[tuple[int, int, str], Memory] = {}
-    for tenant, at in {(item.who.tenant, item.at) for item in wanted}:
-        names = {i.id for i in wanted if i.who.tenant == tenant and i.at == at}
+    """Each version as it stood at its instant (None: now), or NOT_FOUND."""
+    found: dict[tuple[int, int | None, str], Memory] = {}
+    for tenant, as_of in {(item.who.tenant, item.as_of) for item in wanted}:
+        at = now if as_of is None else as_of
+        names = {i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of}
         for row in conn.execute(_BY_ID_AT, {"t": tenant, "names": padded(names), "at": at}):
             stored = stored_of(row)
-            found[tenant, at, row.id] = rules.view(digester, stored.version, stored.span, at)
+            found[tenant, as_of, row.id] = rules.view(digester, stored.version, stored.span, at)
     results: list[Memory | PalimpsestError] = []
     for item in wanted:
-        memory = found.get((item.who.tenant, item.at, item.id))
+        memory = found.get((item.who.tenant, item.as_of, item.id))
         results.append(
             memory if memory and memory.container == item.container else memory_not_found()
         )

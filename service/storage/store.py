@@ -37,6 +37,10 @@ class Database(Protocol):
 
     async def read(self, work: Callable[[Connection], T]) -> T: ...
 
+    def translated(self, error: BaseException) -> BaseException:
+        """What a caller is told of a database error; others stay as they are."""
+        ...
+
     async def checkpoint(self) -> bool: ...
 
     async def close(self) -> None: ...
@@ -80,7 +84,10 @@ class Engine:
         )
         self.deleted = self.deleted or bool(batch.changed)
         self.watchers.notify(batch.changed)
-        return batch.outcomes
+        return [
+            self.database.translated(outcome) if isinstance(outcome, Exception) else outcome
+            for outcome in batch.outcomes
+        ]
 
     def now(self) -> int:
         return self.context.clock.now()
@@ -205,9 +212,9 @@ class MemoryStore:
     async def _read(
         self, wanted: Sequence[memory_rows.MemoryRead]
     ) -> list[m.Memory | PalimpsestError]:
-        digester = self._engine.context.digester
-        return await self._engine.database.read(
-            lambda conn: memory_rows.read(conn, digester, wanted)
+        engine = self._engine
+        return await engine.database.read(
+            lambda conn: memory_rows.read(conn, engine.context.digester, wanted, engine.now())
         )
 
     async def create(
@@ -283,8 +290,7 @@ class MemoryStore:
     async def get(
         self, who: m.Principal, container: str, memory_id: str, as_of: int | None
     ) -> m.Memory:
-        at = self._engine.now() if as_of is None else as_of
-        return await self._gets.submit(memory_rows.MemoryRead(who, container, memory_id, at))
+        return await self._gets.submit(memory_rows.MemoryRead(who, container, memory_id, as_of))
 
     async def list(
         self, who: m.Principal, query: m.MemoryQuery, page: m.PageRequest

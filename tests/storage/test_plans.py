@@ -50,9 +50,7 @@ async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
     for order, containers, all_of, content in itertools.product(
         m.Order, ((), ("a",), ("a", "b")), (False, True), (False, True)
     ):
-        query = m.DocumentQuery(
-            containers, all_of, FILTER, (m.Status.QUEUED,), "c", order, content
-        )
+        query = m.DocumentQuery(containers, all_of, FILTER, (m.Status.QUEUED,), "c", order, content)
         page = await store.documents.list(who, query, m.PageRequest(1))
         await store.documents.list(who, query, m.PageRequest(1, page.next))
     limited = m.Principal(who.tenant, "limited", frozenset({"a", "b"}))

@@ -1,0 +1,223 @@
+"""Keys, check, backup and scrub, on files with a store at work on them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from service.core import model as m
+from service.core.errors import PalimpsestError, Reason
+from service.storage import admin
+from service.storage.checks import INVARIANTS
+from service.storage.embedded import open_sync, transact
+from service.storage.sqlite import SqliteStore, open_store
+
+
+async def _fill(store: SqliteStore, who: m.Principal) -> None:
+    await store.documents.batch_upsert(
+        who, [m.DocumentWrite(f"text {i}", f"c{i}", ("a", "b")) for i in range(5)], None
+    )
+    made = await store.memories.create(
+        who,
+        m.MemoryCreate("a", tuple(m.NewMemory(f"m{i}", source_document_id="c1") for i in range(4))),
+        None,
+    )
+    first, second, third, _ = made.receipts
+    await store.memories.update(
+        who, m.MemoryUpdate(m.MemoryTarget("a", first.id), "m0 again"), None
+    )
+    for receipt in (second, third):
+        await store.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", receipt.id)), None)
+    await store.memories.restore(who, m.MemoryRestore("a", second.id), None)
+
+
+BREAKS = {
+    "document without content": "DELETE FROM document_contents WHERE document_id = {doc}",
+    "content without document": "UPDATE document_contents SET document_id = 'x'"
+    " WHERE document_id = {doc}",
+    "membership without document": "UPDATE document_containers SET document_id = 'x'"
+    " WHERE document_id = {doc} AND container = 'a'",
+    "document in no container": "DELETE FROM document_containers WHERE document_id = {doc}",
+    "membership at another revision than its document": "UPDATE document_containers"
+    " SET revision = 99 WHERE document_id = {doc} AND container = 'a'",
+    "membership in an unknown container": "DELETE FROM containers WHERE container = 'b'",
+    "memory in an unknown container": "DELETE FROM containers WHERE container = 'a'",
+    "job without document": "UPDATE jobs SET document_id = 'x' WHERE document_id = {doc}",
+    "job of another revision than its document": "UPDATE jobs SET revision = 99"
+    " WHERE document_id = {doc}",
+    "unfinished document without a job": "DELETE FROM jobs WHERE document_id = {doc}",
+    "first version that is not its own root": "UPDATE memories SET parent_id = 'x'"
+    " WHERE version = 1",
+    "version whose parent is not the version before": "UPDATE memories SET parent_id = 'x'"
+    " WHERE version = 2",
+    "superseded version without a successor, or the reverse": "DELETE FROM memories"
+    " WHERE version = 2",
+    "version without exactly one current span": "UPDATE memory_spans SET state_until = shown_until"
+    " WHERE end_kind = 2 AND state_until = 9223372036854775807",
+    "span without its version": "UPDATE memory_spans SET root_id = 'x' WHERE end_kind = 1",
+    "span that does not begin where the one before it ends": "UPDATE memory_spans"
+    " SET state_until = state_until + 1 WHERE state_until <> 9223372036854775807",
+    "span whose times are out of order": "UPDATE memory_spans SET shown_from = shown_until + 1"
+    " WHERE end_kind = 1",
+    "memory whose source document is gone": "UPDATE memories SET source_document_id = 'doc_x'"
+    " WHERE version = 2",
+    "wrong document count of a container": "UPDATE containers SET documents = 77"
+    " WHERE container = 'a'",
+    "wrong memory count of a container": "UPDATE containers SET memories = 77"
+    " WHERE container = 'a'",
+    "change beyond the tenant's revision": "UPDATE tenants SET revision = revision - 1",
+    "gap in a tenant's revisions": "DELETE FROM changes WHERE revision = 2",
+    "changes whose times do not follow their revisions": "UPDATE changes SET time = time + 999999"
+    " WHERE revision = 2",
+    "row of an unknown tenant": "UPDATE containers SET tenant = 77 WHERE container = 'a'",
+}
+
+
+async def test_check_finds_nothing_in_a_sound_database_and_every_fault_in_a_broken_one(
+    store: SqliteStore, who: m.Principal, tmp_path: Path
+) -> None:
+    await _fill(store, who)
+    document = await store.documents.get(who, "c2")
+    assert admin.check(store.path, lambda _: None) == []
+    assert set(BREAKS) == set(INVARIANTS)
+    sound = tmp_path / "sound.db"
+    admin.backup(store.path, sound, lambda done, total: None)
+    for name, sql in BREAKS.items():
+        broken = tmp_path / "broken.db"
+        shutil.copy(sound, broken)
+        with open_sync(broken) as conn:
+            conn.execute(text(sql.format(doc=f"'{document.id}'")))
+        findings = admin.check(broken, lambda _: None)
+        assert any(finding.startswith(f"{name}: ") for finding in findings), (name, findings)
+        for leftover in tmp_path.glob("broken.db*"):
+            leftover.unlink()
+
+
+async def test_backup_is_consistent_while_writes_go_on(
+    store: SqliteStore, who: m.Principal, tmp_path: Path
+) -> None:
+    await _fill(store, who)
+    stop = asyncio.Event()
+
+    async def write() -> int:
+        count = 0
+        while not stop.is_set():
+            await store.documents.upsert(who, m.DocumentWrite("y" * 4000, f"w{count}"), None)
+            count += 1
+        return count
+
+    writers = [asyncio.create_task(write()) for _ in range(4)]
+    target = tmp_path / "copy.db"
+    steps: list[tuple[int, int]] = []
+    await asyncio.to_thread(
+        admin.backup, store.path, target, lambda done, total: steps.append((done, total))
+    )
+    stop.set()
+    assert sum(await asyncio.gather(*writers)) > 0
+    assert steps[-1][0] == steps[-1][1]
+    assert admin.check(target, lambda _: None) == []
+    assert target.stat().st_mode & 0o077 == 0
+    with pytest.raises(FileExistsError):
+        admin.backup(store.path, target, lambda done, total: None)
+    restored = await open_store(target)
+    assert (await restored.documents.get(who, "c3")).content == "text 3"
+    await restored.close()
+
+
+async def test_scrub_leaves_no_deleted_byte_in_any_file(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    for i in range(300):
+        await store.documents.upsert(
+            who,
+            m.DocumentWrite(f"DEADMARKER{i} " + "z" * 50 * (i % 40), f"DEADID{i}"),
+            m.RequestRef(f"{i:036}", b"f"),
+        )
+    live = await store.documents.upsert(who, m.DocumentWrite("LIVEMARKER", "LIVEID"), None)
+    for i in range(0, 300, 2):
+        await store.documents.upsert(who, m.DocumentWrite("other text", f"DEADID{i}"), None)
+    await store.documents.delete_containers(
+        who, ["default"], None, validate_only=True, budget=None
+    )
+    for i in range(300):
+        await store.documents.delete(who, m.DocumentDelete(f"DEADID{i}"), None)
+    await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
+    for file in store.path.parent.iterdir():
+        data = file.read_bytes()
+        assert b"DEADMARKER" not in data, file
+        assert b"DEADID" not in data, file
+    assert (await store.documents.get(who, live.id)).content == "LIVEMARKER"
+
+
+async def test_the_gated_checkpoint_empties_the_log_under_load(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    stop = asyncio.Event()
+
+    async def read() -> None:
+        while not stop.is_set():
+            await store.documents.list(who, m.DocumentQuery(), m.PageRequest(50))
+
+    await _fill(store, who)
+    readers = [asyncio.create_task(read()) for _ in range(8)]
+    try:
+        assert await store.engine.database.checkpoint()
+    finally:
+        stop.set()
+        await asyncio.gather(*readers)
+    assert store.path.with_name(store.path.name + "-wal").stat().st_size == 0
+
+
+async def test_keys_are_stored_hashed_and_revoking_works_at_once(store: SqliteStore) -> None:
+    info, secret = admin.create_key(
+        store.path, tenant="acme", label="ci", containers=["a"], read_only=True, expires_at=None
+    )
+    principal = await store.keys.authenticate(secret)
+    assert (principal.key_id, principal.read_only) == (info.key_id, True)
+    assert principal.containers == frozenset({"a"})
+    assert [key.key_id for key in admin.list_keys(store.path)] == [info.key_id]
+    files = [file.read_bytes() for file in store.path.parent.iterdir()]
+    assert not any(secret.encode() in data for data in files)
+    assert admin.revoke_key(store.path, info.key_id)
+    with pytest.raises(PalimpsestError) as caught:
+        await store.keys.authenticate(secret)
+    assert caught.value.reason is Reason.KEY_INVALID
+    assert not admin.revoke_key(store.path, info.key_id)
+
+
+async def test_an_expired_key_is_refused_like_an_unknown_one(store: SqliteStore) -> None:
+    _, secret = admin.create_key(
+        store.path,
+        tenant="acme",
+        label="short",
+        containers=[],
+        read_only=False,
+        expires_at=store.now() - 1,
+    )
+    errors = []
+    for token in (secret, secret[:-1] + ("0" if secret[-1] != "0" else "1"), "pal_x", ""):
+        with pytest.raises(PalimpsestError) as caught:
+            await store.keys.authenticate(token)
+        errors.append((caught.value.reason, caught.value.message))
+    assert len(set(errors)) == 1
+
+
+async def test_a_first_key_is_made_once(store: SqliteStore) -> None:
+    assert await store.ensure_first_key() is not None
+    assert await store.ensure_first_key() is None
+
+
+async def test_a_transaction_that_raises_leaves_nothing(tmp_path: Path) -> None:
+    admin.migrate(tmp_path / "a.db")
+    with open_sync(tmp_path / "a.db") as conn:
+
+        def fail(conn: object) -> None:
+            raise RuntimeError("no")
+
+        with pytest.raises(RuntimeError):
+            transact(conn, lambda c: (c.execute(text("DELETE FROM secrets")), fail(c)))
+        assert conn.execute(text("SELECT count(*) FROM secrets")).scalar() == 1

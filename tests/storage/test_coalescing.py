@@ -1,0 +1,152 @@
+"""Batches: one failing harms no other, twins follow each other, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from service.core import model as m
+from service.core.errors import PalimpsestError, Reason
+from service.storage import documents
+from service.storage.coalescer import Coalescer
+from service.storage.sqlite import SqliteStore
+from service.storage.transactions import Call, Outcome, TenantTx
+
+
+async def test_sixty_four_first_upserts_of_one_custom_id_make_one_document(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    receipts = await asyncio.gather(
+        *(store.documents.upsert(who, m.DocumentWrite(f"v{i}", "one"), None) for i in range(64))
+    )
+    assert len({receipt.id for receipt in receipts}) == 1
+    assert sum(receipt.created for receipt in receipts) == 1
+    assert sorted(receipt.revision for receipt in receipts) == list(range(1, 65))
+    last = max(receipts, key=lambda receipt: receipt.revision)
+    assert (await store.documents.get(who, "one")).etag == last.etag
+
+
+async def test_of_sixty_four_updates_of_one_memory_one_wins(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    made = await store.memories.create(who, m.MemoryCreate("a", (m.NewMemory("v1"),)), None)
+    target = m.MemoryTarget("a", made.receipts[0].id)
+    results = await asyncio.gather(
+        *(store.memories.update(who, m.MemoryUpdate(target, f"v{i}"), None) for i in range(64)),
+        return_exceptions=True,
+    )
+    won = [result for result in results if isinstance(result, m.UpdatedMemory)]
+    lost = [result for result in results if isinstance(result, PalimpsestError)]
+    assert len(won) == 1
+    assert {error.reason for error in lost} == {Reason.MEMORY_NOT_LATEST}
+    assert {error.metadata["latest_id"] for error in lost} == {won[0].receipt.id}
+    assert len(lost) == 63
+
+
+async def test_one_request_id_sixty_four_times_has_one_effect(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    request = m.RequestRef("6f6ecd2c-5b0e-4e4f-8b43-3a3a0a5a1c11", b"same")
+    create = m.MemoryCreate("a", (m.NewMemory("once"),))
+    receipts = await asyncio.gather(
+        *(store.memories.create(who, create, request) for _ in range(64))
+    )
+    assert all(receipt == receipts[0] for receipt in receipts)
+    page = await store.memories.list(who, m.MemoryQuery(("a",)), m.PageRequest(10))
+    assert len(page.items) == 1
+    with pytest.raises(PalimpsestError) as caught:
+        other = m.RequestRef(request.request_id, b"other")
+        await store.memories.create(who, create, other)
+    assert caught.value.reason is Reason.REQUEST_ID_REUSED
+
+
+async def test_a_call_that_breaks_its_group_harms_no_other(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    def touchy(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+        outcomes = documents.upsert(tx, calls)
+        if any(call.payload.content == "poison" for call in calls):
+            raise RuntimeError("a fault in the middle of a group")
+        return outcomes
+
+    writes = [m.DocumentWrite("poison" if i == 3 else "fine", f"c{i}") for i in range(8)]
+    results = await asyncio.gather(
+        *(store.engine.mutate(touchy, Call(who, write)) for write in writes),
+        return_exceptions=True,
+    )
+    assert [isinstance(result, RuntimeError) for result in results] == [i == 3 for i in range(8)]
+    page = await store.documents.list(who, m.DocumentQuery(), m.PageRequest(50))
+    assert {document.custom_id for document in page.items} == {f"c{i}" for i in range(8)} - {"c3"}
+    revisions = sorted(document.revision for document in page.items)
+    assert revisions == list(range(1, 8))
+
+
+async def test_tenants_in_one_batch_keep_their_own_revisions(store: SqliteStore) -> None:
+    tenants = [await store.ensure_tenant(f"t{i}") for i in range(5)]
+    receipts = await asyncio.gather(
+        *(
+            store.documents.upsert(m.Principal(tenant, "k"), m.DocumentWrite("x", "same"), None)
+            for tenant in tenants
+        )
+    )
+    assert len({receipt.id for receipt in receipts}) == 5
+    assert [receipt.revision for receipt in receipts] == [1] * 5
+
+
+async def test_waiting_work_is_bounded_and_refused_with_a_time_to_come_back() -> None:
+    release = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        await release.wait()
+        return items
+
+    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=3)
+    running = [asyncio.create_task(coalescer.submit(i)) for i in range(3)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(coalescer.submit(3, weight=3))
+    await asyncio.sleep(0)
+    with pytest.raises(PalimpsestError) as caught:
+        await coalescer.submit(4)
+    assert caught.value.reason is Reason.OVERLOADED
+    assert caught.value.retry_after
+    release.set()
+    assert await asyncio.gather(*running, waiting) == [0, 1, 2, 3]
+
+
+async def test_a_cancelled_waiter_is_dropped_and_the_others_go_on() -> None:
+    ran: list[int] = []
+    release = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        await release.wait()
+        ran.extend(items)
+        return items
+
+    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=10)
+    tasks = [asyncio.create_task(coalescer.submit(i)) for i in range(2)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    late = [asyncio.create_task(coalescer.submit(i)) for i in (2, 3)]
+    await asyncio.sleep(0)
+    late[0].cancel()
+    release.set()
+    assert await asyncio.gather(*tasks, late[1]) == [0, 1, 3]
+    assert ran == [0, 1, 3]
+
+
+async def test_after_closing_calls_are_refused_and_taken_ones_finish(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    taken = [
+        asyncio.create_task(store.documents.upsert(who, m.DocumentWrite("x", f"c{i}"), None))
+        for i in range(5)
+    ]
+    await asyncio.sleep(0)
+    await store.engine.close()
+    assert all(receipt.created for receipt in await asyncio.gather(*taken))
+    with pytest.raises(PalimpsestError) as caught:
+        await store.documents.upsert(who, m.DocumentWrite("x", "late"), None)
+    assert caught.value.reason is Reason.SHUTTING_DOWN

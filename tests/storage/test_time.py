@@ -1,0 +1,149 @@
+"""Versions in time: expiry without a sweeper, as-of reads, clocks that go back."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.core import model as m
+from service.core.errors import PalimpsestError, Reason
+from service.core.times import MonotonicClock
+from service.storage import admin
+from service.storage.sqlite import SqliteStore, open_store
+from tests.storage.conftest import Clock
+
+ALL = m.PageRequest(100)
+
+
+async def _shown(store: SqliteStore, who: m.Principal, as_of: int | None = None) -> list[str]:
+    page = await store.memories.list(
+        who, m.MemoryQuery(("a",), order=m.Order.CREATED_ASC, as_of=as_of), ALL
+    )
+    return [memory.content for memory in page.items]
+
+
+async def _one(store: SqliteStore, who: m.Principal, new: m.NewMemory) -> m.MemoryReceipt:
+    made = await store.memories.create(who, m.MemoryCreate("a", (new,)), None)
+    return made.receipts[0]
+
+
+async def test_an_expiry_is_true_before_the_sweeper_and_the_same_after(
+    store: SqliteStore, who: m.Principal, clock: Clock
+) -> None:
+    soon = store.now() + 5_000_000
+    receipt = await _one(store, who, m.NewMemory("brief", forget_after=soon, forget_reason="trip"))
+    assert await _shown(store, who) == ["brief"]
+    clock.advance(5)
+    assert await _shown(store, who) == []
+    unswept = await store.memories.get(who, "a", receipt.id, None)
+    containers = await store.containers.list(who, "", ALL)
+    assert [container.memories for container in containers.items] == [0]
+    assert (unswept.forgotten, unswept.forget_reason, unswept.forget_time) == (True, "trip", soon)
+    with pytest.raises(PalimpsestError) as caught:
+        await store.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", receipt.id)), None)
+    assert caught.value.reason is Reason.MEMORY_FORGOTTEN
+    assert await store.sweep() == 1
+    assert await store.sweep() == 0
+    assert await store.memories.get(who, "a", receipt.id, None) == unswept
+    containers = await store.containers.list(who, "", ALL)
+    assert [container.memories for container in containers.items] == [0]
+    assert admin.check(store.path, lambda _: None) == []
+
+
+async def test_the_past_answers_as_it_did_then(
+    store: SqliteStore, who: m.Principal, clock: Clock
+) -> None:
+    moments: list[tuple[int, list[str]]] = []
+
+    async def note() -> None:
+        moments.append((store.now(), await _shown(store, who)))
+        clock.advance(1)
+
+    first = await _one(store, who, m.NewMemory("v1"))
+    await note()
+    second = await store.memories.update(
+        who, m.MemoryUpdate(m.MemoryTarget("a", first.id), "v2"), None
+    )
+    await note()
+    target = m.MemoryTarget("a", second.receipt.id)
+    await store.memories.forget(who, m.MemoryForget(target, "why"), None)
+    await note()
+    again = store.now() + 3_000_000
+    await store.memories.restore(
+        who, m.MemoryRestore("a", second.receipt.id, forget_after=again), None
+    )
+    await note()
+    clock.advance(5)
+    await note()
+    await store.sweep()
+    await store.memories.restore(who, m.MemoryRestore("a", second.receipt.id), None)
+    await note()
+    assert [shown for _, shown in moments] == [["v1"], ["v2"], [], ["v2"], [], ["v2"]]
+    for instant, shown in moments:
+        assert await _shown(store, who, instant) == shown
+    forgotten = await store.memories.get(who, "a", second.receipt.id, moments[2][0])
+    assert (forgotten.forgotten, forgotten.forget_reason) == (True, "why")
+    scheduled = await store.memories.get(who, "a", second.receipt.id, moments[3][0])
+    assert (scheduled.forgotten, scheduled.forget_after) == (False, again)
+    with pytest.raises(PalimpsestError):
+        await store.memories.get(who, "a", second.receipt.id, moments[0][0])
+    earlier = await store.memories.get(who, "a", first.id, moments[0][0])
+    assert (earlier.is_latest, earlier.etag) == (True, first.etag)
+    assert admin.check(store.path, lambda _: None) == []
+
+
+async def test_a_clock_set_back_takes_nothing_back(
+    store: SqliteStore, who: m.Principal, clock: Clock
+) -> None:
+    soon = store.now() + 1_000_000
+    await _one(store, who, m.NewMemory("brief", forget_after=soon))
+    clock.advance(2)
+    before = await _one(store, who, m.NewMemory("before"))
+    clock.advance(-3600)
+    after = await _one(store, who, m.NewMemory("after"))
+    assert await _shown(store, who) == ["before", "after"]
+    assert after.create_time > before.create_time
+    assert await _shown(store, who, before.create_time) == ["before"]
+    await store.close()
+    reopened = await open_store(store.path, store.options, MonotonicClock(Clock()))
+    assert await _shown(reopened, who) == ["before", "after"]
+    last = await _one(reopened, who, m.NewMemory("last"))
+    assert last.create_time > after.create_time
+    await reopened.close()
+
+
+async def test_a_listing_by_creation_is_complete_and_free_of_repeats_while_memories_change(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    made = await store.memories.create(
+        who, m.MemoryCreate("a", tuple(m.NewMemory(f"m{i}") for i in range(30))), None
+    )
+    query = m.MemoryQuery(("a",), order=m.Order.CREATED_ASC)
+    roots: list[str] = []
+    after: m.Position | None = None
+    for step in range(100):
+        page = await store.memories.list(who, query, m.PageRequest(4, after))
+        roots.extend(memory.root_id for memory in page.items)
+        target = m.MemoryTarget("a", content=f"m{step}")
+        await store.memories.update(who, m.MemoryUpdate(target, f"new {step}"), None)
+        after = page.next
+        if after is None:
+            break
+    assert roots == [receipt.id for receipt in made.receipts]
+
+
+async def test_restoring_clears_a_schedule_that_has_passed_and_keeps_one_ahead(
+    store: SqliteStore, who: m.Principal, clock: Clock
+) -> None:
+    passed, ahead = store.now() + 1_000_000, store.now() + 9_000_000_000
+    one = await _one(store, who, m.NewMemory("one", forget_after=passed, forget_reason="r"))
+    two = await _one(store, who, m.NewMemory("two", forget_after=ahead, forget_reason="r"))
+    await store.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", two.id)), None)
+    clock.advance(2)
+    for receipt, left in ((one, None), (two, ahead)):
+        await store.memories.restore(who, m.MemoryRestore("a", receipt.id), None)
+        memory = await store.memories.get(who, "a", receipt.id, None)
+        assert (memory.forgotten, memory.forget_after) == (False, left)
+        assert memory.forget_reason == ("r" if left else "")
+    with pytest.raises(PalimpsestError) as caught:
+        await store.memories.restore(who, m.MemoryRestore("a", one.id), None)
+    assert caught.value.reason is Reason.MEMORY_NOT_FORGOTTEN
