@@ -143,9 +143,7 @@ def _draft_new(digester: Digester, who: Principal, write: DocumentWrite) -> Draf
     title = write.title or ""
     date = None if isinstance(write.document_date, Unset) else write.document_date
     etag = etag_of(digester, content_hash, metadata, containers, title, date)
-    return Draft(
-        write.content, content_hash, metadata, containers, title, date, etag, True, True
-    )
+    return Draft(write.content, content_hash, metadata, containers, title, date, etag, True, True)
 
 
 def _draft_change(
@@ -171,9 +169,5 @@ def _draft_change(
         date = current.document_date
     etag = etag_of(digester, content_hash, metadata, containers, title, date)
     changed = etag != current.etag
-    queue = changed or (
-        current.status is Status.FAILED and isinstance(change, DocumentWrite)
-    )
-    return Draft(
-        content, content_hash, metadata, containers, title, date, etag, changed, queue
-    )
+    queue = changed or (current.status is Status.FAILED and isinstance(change, DocumentWrite))
+    return Draft(content, content_hash, metadata, containers, title, date, etag, changed, queue)

@@ -186,6 +186,7 @@ def weight(tree: Filter) -> int:
             return 100 + weight(operand)
         case Match(_, value):
             return 200 + len(value)
-        case Condition(_, test):
-            value = getattr(test, "value", None)
-            return 200 + (len(value) if isinstance(value, str) else 0)
+        case Condition(_, EqualsString(value) | Contains(value) | ListContains(value)):
+            return 200 + len(value)
+        case Condition():
+            return 200

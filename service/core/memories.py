@@ -184,9 +184,7 @@ def next_version(
         forget_after = update.forget_after
     if forget_after is None:
         if update.forget_reason:
-            raise invalid(
-                [Violation("forget_reason", "needs a forget_after, given or inherited")]
-            )
+            raise invalid([Violation("forget_reason", "needs a forget_after, given or inherited")])
         reason = ""
     elif update.forget_reason is not None:
         reason = update.forget_reason

@@ -51,9 +51,7 @@ def _value_violations(value: object, where: str) -> list[Violation]:
             if not math.isfinite(value):
                 return [Violation(where, "number must be finite")]
             if abs(value) >= _UNSAFE_NUMBER:
-                return [
-                    Violation(where, "number must be of magnitude below 2^53; use a string")
-                ]
+                return [Violation(where, "number must be of magnitude below 2^53; use a string")]
             return []
         case list():
             return [
@@ -62,9 +60,7 @@ def _value_violations(value: object, where: str) -> list[Violation]:
                 if not isinstance(item, str)
             ][:MAX_KEYS]
         case _:
-            return [
-                Violation(where, "must be a string, a number, a boolean or a list of strings")
-            ]
+            return [Violation(where, "must be a string, a number, a boolean or a list of strings")]
 
 
 def canonical(metadata: Metadata) -> str:
@@ -131,7 +127,7 @@ def _comparable_value(value: Scalar) -> dict[str, object]:
             if value[:1].isdigit() and (instant := parse_instant(value)) is not None:
                 form["i"] = instant
             return form
-        case float() | int():
-            return {"n": value}
-        case _:
+        case list():
             return {"l": value, "g": [fold(item) for item in value]}
+        case _:
+            return {"n": value}

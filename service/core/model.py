@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import Final, TypeVar
+from typing import Final
 
-from service.core.errors import PalimpsestError
 from service.core.filters import Filter
 from service.core.metadata import MetadataPatch
 
@@ -422,11 +421,8 @@ class ContainerDeleteReceipt:
 
 # --- pages ---------------------------------------------------------------
 
-Item = TypeVar("Item")
 Position = tuple[str | int, ...]
 """Sort position after which the next page begins; ids, tags and revisions only."""
-
-Outcome = Item | PalimpsestError
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,7 @@ from service.core.model import Position
 _SIGNATURE = 16
 
 
-def encode_token(
-    digester: Digester, fingerprint: bytes, position: Position, revision: int
-) -> str:
+def encode_token(digester: Digester, fingerprint: bytes, position: Position, revision: int) -> str:
     """A token for the page after `position` of the listing `fingerprint` names.
 
     It carries ids, tags and revisions, never content, and any replica that

@@ -14,14 +14,11 @@ from service.storage.lists import after, cut, one_page, tenant_revision
 from service.storage.tables import containers, memory_spans
 
 # Expired, but not yet met by the sweeper: still in the stored count.
-_OVERDUE = (
-    select(memory_spans.c.container)
-    .where(
-        memory_spans.c.tenant == bindparam("t"),
-        memory_spans.c.end_kind == int(End.OPEN),
-        memory_spans.c.shown_until <= bindparam("now"),
-        memory_spans.c.forget_after.is_not(None),
-    )
+_OVERDUE = select(memory_spans.c.container).where(
+    memory_spans.c.tenant == bindparam("t"),
+    memory_spans.c.end_kind == int(End.OPEN),
+    memory_spans.c.shown_until <= bindparam("now"),
+    memory_spans.c.forget_after.is_not(None),
 )
 
 
@@ -43,7 +40,9 @@ def list_containers(
         )
     if who.containers is not None:
         branch = branch.where(containers.c.container.in_(sorted(who.containers)))
-    rows = conn.execute(one_page(branch, [containers.c.container], Order.CREATED_ASC, page), after(page)).all()
+    rows = conn.execute(
+        one_page(branch, [containers.c.container], Order.CREATED_ASC, page), after(page)
+    ).all()
     overdue = Counter(conn.execute(_OVERDUE, {"t": who.tenant, "now": now}).scalars())
 
     def make(row: Any) -> Container:

@@ -41,8 +41,7 @@ def seed_statistics(conn: Connection, metadata: MetaData) -> None:
         rowless = table.dialect_options["sqlite"]["with_rowid"] is False
         for row in conn.exec_driver_sql(f"PRAGMA index_list({table.name})").all():
             columns = [
-                info.name
-                for info in conn.exec_driver_sql(f"PRAGMA index_info({row.name})").all()
+                info.name for info in conn.exec_driver_sql(f"PRAGMA index_info({row.name})").all()
             ]
             name = table.name if rowless and row.origin == "pk" else row.name
             stat = " ".join(map(str, _rows_per_prefix(columns, unique=bool(row.unique))))

@@ -223,8 +223,11 @@ def read(
     results: list[Document | PalimpsestError] = []
     for who, name in wanted:
         row = found.get((who.tenant, name))
-        document = row and document_of(row, str(row.content, "utf-8"), who.containers)
-        results.append(document if document and document.containers else document_not_found())
+        if row is None:
+            results.append(document_not_found())
+            continue
+        document = document_of(row, str(row.content, "utf-8"), who.containers)
+        results.append(document if document.containers else document_not_found())
     return results
 
 
@@ -325,9 +328,7 @@ class _Writes:
         if draft.content is not None:
             self.rows["recontents"].append({**where, "to_content": draft.content.encode()})
         for container in before & after:
-            self.rows["moves"].append(
-                {**where, "in_container": container, "to_revision": revision}
-            )
+            self.rows["moves"].append({**where, "in_container": container, "to_revision": revision})
         for container in before - after:
             self.rows["leaves"].append({**where, "in_container": container})
             tx.count(container, documents=-1)
@@ -477,19 +478,20 @@ def upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
 
 def batch_upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     """Payload: a sequence of DocumentWrite, applied oldest date first. Answers BatchReceipt."""
-    items = [
-        (call, index, write) for call in calls for index, write in _oldest_first(call.payload)
-    ]
+    items = [(call, index, write) for call in calls for index, write in _oldest_first(call.payload)]
     results = _upsert_all(tx, [(call, write) for call, _, write in items])
     outcomes: dict[int, list[Any]] = {id(call): [None] * len(call.payload) for call in calls}
     for (call, index, _), result in zip(items, results, strict=True):
-        if isinstance(result, PalimpsestError):
-            result = ItemFailure(result.reason.name, result.message)
-        outcomes[id(call)][index] = result
+        failed = isinstance(result, PalimpsestError)
+        outcomes[id(call)][index] = _item_failure(result) if failed else result
     receipts = [BatchReceipt(tuple(outcomes[id(call)]), tx.revision) for call in calls]
     for call, receipt in zip(calls, receipts, strict=True):
         tx.remember(call, receipt)
     return receipts
+
+
+def _item_failure(error: Any) -> ItemFailure:
+    return ItemFailure(error.reason.name, error.message)
 
 
 def _oldest_first(writes: Sequence[DocumentWrite]) -> list[tuple[int, DocumentWrite]]:

@@ -13,7 +13,7 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -130,6 +130,14 @@ def _out_of_space(error: sqlite3.Error) -> bool:
     return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC
 
 
+async def _execute(
+    connection: aiosqlite.Connection, work: Callable[..., T], *arguments: object
+) -> T:
+    """Run `work` in the connection's thread; aiosqlite has no public name for it."""
+    execute: Callable[..., Awaitable[T]] = connection._execute
+    return await execute(work, *arguments)
+
+
 class Worker:
     """One connection and the thread that owns it."""
 
@@ -147,7 +155,7 @@ class Worker:
             return raw[0]
 
         connection = await aiosqlite.Connection(connector, iter_chunk_size=64)
-        worker = cls(connection, await connection._execute(lambda: engine_on(raw[0]).connect()))
+        worker = cls(connection, await _execute(connection, lambda: engine_on(raw[0]).connect()))
         if read_only:
             raw[0].set_progress_handler(worker._overdue, _PROGRESS_STEPS)
         return worker
@@ -158,13 +166,12 @@ class Worker:
     async def visit(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the connection's thread; database errors are translated."""
         try:
-            result: T = await self._connection._execute(work, self._conn)
+            return await _execute(self._connection, work, self._conn)
         except Exception as error:
             mapped = translated(error)
             if mapped is error:
                 raise
             raise mapped from error
-        return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on one snapshot."""
@@ -189,7 +196,7 @@ class Worker:
             engine.dispose()
 
         with contextlib.suppress(ValueError):
-            await self._connection._execute(dispose, self._conn)
+            await _execute(self._connection, dispose, self._conn)
         await self._connection.close()
 
 
@@ -209,9 +216,7 @@ class SqliteDatabase:
     async def open(cls, path: Path, readers: int) -> SqliteDatabase:
         """Open a database whose schema is current."""
         writer = await Worker.open(path, read_only=False)
-        return cls(
-            path, writer, [await Worker.open(path, read_only=True) for _ in range(readers)]
-        )
+        return cls(path, writer, [await Worker.open(path, read_only=True) for _ in range(readers)])
 
     def translated(self, error: BaseException) -> BaseException:
         return translated(error)
@@ -249,7 +254,7 @@ class SqliteDatabase:
             finally:
                 for reader in held:
                     self._idle.put_nowait(reader)
-        return rows[0][0] == 0
+        return bool(rows[0][0] == 0)
 
     async def close(self) -> None:
         for reader in self._readers:

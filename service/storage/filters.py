@@ -62,7 +62,7 @@ def _number(table: Table, key: str, part: str) -> ColumnElement[Any]:
 
 
 def _loose(table: Table, key: str, value: str) -> ColumnElement[Any]:
-    options = [func.coalesce(_part(table, key, "s") == value, false())]
+    options: list[ColumnElement[Any]] = [func.coalesce(_part(table, key, "s") == value, false())]
     if value in ("true", "false"):
         options.append(_known(_number(table, key, "b") == int(value == "true")))
     number = f.loose_number(value)
@@ -94,15 +94,13 @@ def _strict(table: Table, key: str, test: f.Test) -> ColumnElement[Any]:
             path = key_path(key, part)
             return json_has(table.c.comparable, path, literal(wanted))
         case f.Exists():
-            return or_(
-                *(_part(table, key, part).is_not(None) for part in ("s", "n", "b", "l"))
-            )
+            return or_(*(_part(table, key, part).is_not(None) for part in ("s", "n", "b", "l")))
         case _:
             assert_never(test)
 
 
 def _system(fields: Mapping[f.Field, Any], field: f.Field, test: f.Test) -> ColumnElement[Any]:
-    column = fields[field]
+    column: ColumnElement[Any] = fields[field]
     match test:
         case f.CompareInstant(op, value) if field is f.Field.EVENT_DATES:
             low, high = {

@@ -64,7 +64,8 @@ def ensure_tenant(conn: Connection, name: str, now: int) -> int:
     result = conn.execute(
         insert(tenants).values(name=name, revision=0, last_time=0, create_time=now)
     )
-    return int(result.inserted_primary_key[0])
+    (made,) = result.inserted_primary_key or (0,)
+    return int(made)
 
 
 def create(

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from service.core import ids
 from service.core import memories as rules
-from service.core.documents import check_visible
+from service.core.documents import DocumentState, check_visible
 from service.core.errors import (
     PalimpsestError,
     Reason,
@@ -223,7 +223,7 @@ def create(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
 def _sources(
     call: Call,
     request: MemoryCreate,
-    sources: dict[str, document_storage.DocumentState],
+    sources: dict[str, DocumentState],
 ) -> list[str | None]:
     """Ids of the source documents; raises DOCUMENT_NOT_FOUND naming the field."""
     resolved: list[str | None] = []

@@ -166,9 +166,7 @@ def current(tx: TenantTx, names: Iterable[str]) -> dict[str, Stored]:
     return {row.id: stored_of(row) for row in rows}
 
 
-def resolve(
-    tx: TenantTx, targets: Sequence[MemoryTarget]
-) -> list[Stored | PalimpsestError]:
+def resolve(tx: TenantTx, targets: Sequence[MemoryTarget]) -> list[Stored | PalimpsestError]:
     """What each target means now: a latest, remembered version, or why not."""
     by_id = current(tx, {t.id for t in targets if t.id is not None})
     by_content = _with_contents(tx, [t for t in targets if t.id is None])
@@ -342,7 +340,9 @@ def list_versions(
             memory_spans.c.state_until == FOREVER,
         )
     )
-    rows = conn.execute(one_page(branch, [memories.c.version], Order.CREATED_DESC, page), after(page)).all()
+    rows = conn.execute(
+        one_page(branch, [memories.c.version], Order.CREATED_DESC, page), after(page)
+    ).all()
 
     def make(row: Any) -> Memory:
         stored = stored_of(row)

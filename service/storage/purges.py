@@ -128,9 +128,9 @@ def _step(tx: TenantTx, call: Call) -> Outcome:
         if purge.whole and purge.revision == purge.upto and not _exists(tx.conn, tx.tenant, purge):
             if not purge.allow_missing:
                 raise container_not_found(purge.containers[0])
-            receipt = ContainerDeleteReceipt(0, 0, 0, False, tx.revision, True)
-            tx.remember(call, receipt)
-            return Step(purge, receipt)
+            nothing = ContainerDeleteReceipt(0, 0, 0, False, tx.revision, True)
+            tx.remember(call, nothing)
+            return Step(purge, nothing)
         purge, finished = _delete_some(tx, call, purge)
     except PalimpsestError as error:
         return error
@@ -156,9 +156,7 @@ def _receipt(
             finished,
             mark,
         )
-    return BulkDeleteReceipt(
-        purge.deleted, purge.detached, (), purge.revision, finished, mark
-    )
+    return BulkDeleteReceipt(purge.deleted, purge.detached, (), purge.revision, finished, mark)
 
 
 def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
@@ -183,9 +181,7 @@ def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
     if purge.whole:
         deleted = _delete_memories(tx, call, purge)
         if deleted:
-            purge = replace(
-                purge, memories=purge.memories + deleted, revision=tx.revision
-            )
+            purge = replace(purge, memories=purge.memories + deleted, revision=tx.revision)
             return purge, False
     return purge, True
 
@@ -313,23 +309,24 @@ def _exists(conn: Connection, tenant: int, purge: Purge) -> bool:
 def _remove_container(tx: TenantTx, call: Call, purge: Purge) -> bool:
     """Remove the container's own row, unless newer writes keep something in it."""
     tag = purge.containers[0]
-    held = tx.conn.execute(
-        select(document_containers.c.document_id)
-        .where(
-            document_containers.c.tenant == tx.tenant, document_containers.c.container == tag
-        )
-        .limit(1)
-    ).first() or tx.conn.execute(
-        select(memory_spans.c.memory_id)
-        .where(memory_spans.c.tenant == tx.tenant, memory_spans.c.container == tag)
-        .limit(1)
-    ).first()
+    held = (
+        tx.conn.execute(
+            select(document_containers.c.document_id)
+            .where(
+                document_containers.c.tenant == tx.tenant, document_containers.c.container == tag
+            )
+            .limit(1)
+        ).first()
+        or tx.conn.execute(
+            select(memory_spans.c.memory_id)
+            .where(memory_spans.c.tenant == tx.tenant, memory_spans.c.container == tag)
+            .limit(1)
+        ).first()
+    )
     if held is not None:
         return False
     tx.conn.execute(
-        delete(containers).where(
-            containers.c.tenant == tx.tenant, containers.c.container == tag
-        )
+        delete(containers).where(containers.c.tenant == tx.tenant, containers.c.container == tag)
     )
     tx.change(call, "container.deleted", tag, [tag])
     return True

@@ -44,9 +44,7 @@ def bring_up(conn: Connection) -> tuple[str | None, str]:
     if before != HEAD:
         dialects.seed_statistics(conn, tables.metadata)
     if conn.execute(select(tables.secrets.c.name)).first() is None:
-        conn.execute(
-            tables.secrets.insert().values(name="digest", value=entropy.token_bytes(64))
-        )
+        conn.execute(tables.secrets.insert().values(name="digest", value=entropy.token_bytes(64)))
     return before, HEAD
 
 

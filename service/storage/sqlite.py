@@ -41,17 +41,19 @@ class SqliteStore(SqlStore):
         """A key for the default tenant, if there is no key at all."""
         now = self.now()
         secret = await self.engine.database.write(
-            lambda conn: None
-            if keys.any_key(conn)
-            else keys.create(
-                conn,
-                tenant=schema.DEFAULT_TENANT,
-                label="first key",
-                containers=(),
-                read_only=False,
-                expires_at=None,
-                now=now,
-            )[1]
+            lambda conn: (
+                None
+                if keys.any_key(conn)
+                else keys.create(
+                    conn,
+                    tenant=schema.DEFAULT_TENANT,
+                    label="first key",
+                    containers=(),
+                    read_only=False,
+                    expires_at=None,
+                    now=now,
+                )[1]
+            )
         )
         if secret is not None:
             mark_keys_changed(self.path)
@@ -60,9 +62,7 @@ class SqliteStore(SqlStore):
     async def ensure_tenant(self, name: str) -> int:
         """The number of a tenant, made if it is new (for running without keys)."""
         now = self.now()
-        return await self.engine.database.write(
-            lambda conn: keys.ensure_tenant(conn, name, now)
-        )
+        return await self.engine.database.write(lambda conn: keys.ensure_tenant(conn, name, now))
 
     async def sweep(self) -> int:
         """Record the expiries that are due; the answer is how many."""
@@ -71,14 +71,10 @@ class SqliteStore(SqlStore):
         recorded = 0
         due = await engine.database.read(lambda conn: sweeper.due(conn, now))
         for tenant, memory_ids in due.items():
-            recorded += await engine.mutate(
-                sweeper.expire, sweeper.sweep_call(tenant, memory_ids)
-            )
+            recorded += await engine.mutate(sweeper.expire, sweeper.sweep_call(tenant, memory_ids))
         stale = await engine.database.read(lambda conn: sweeper.stale_requests(conn, now))
         if stale:
-            await engine.database.write(
-                lambda conn: sweeper.forget_requests(conn, stale, now)
-            )
+            await engine.database.write(lambda conn: sweeper.forget_requests(conn, stale, now))
         return recorded
 
     async def _sweep_forever(self) -> None:

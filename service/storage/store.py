@@ -150,9 +150,7 @@ class DocumentStore:
         validate_only: bool,
     ) -> m.BulkDeleteReceipt:
         if validate_only:
-            return await self._engine.database.read(
-                lambda conn: purges.preview_ids(conn, who, ids)
-            )
+            return await self._engine.database.read(lambda conn: purges.preview_ids(conn, who, ids))
         receipt: m.BulkDeleteReceipt = await self._engine.mutate(
             purges.delete_ids, Call(who, ids, request), len(ids)
         )
@@ -228,9 +226,7 @@ class MemoryStore:
     async def update(
         self, who: m.Principal, update: m.MemoryUpdate, request: m.RequestRef | None
     ) -> m.UpdatedMemory:
-        outcome = await self._engine.mutate(
-            memories.update_memories, Call(who, update, request)
-        )
+        outcome = await self._engine.mutate(memories.update_memories, Call(who, update, request))
         if isinstance(outcome, m.UpdatedMemory):
             return outcome
         try:
@@ -317,9 +313,7 @@ class ContainerStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def list(
-        self, who: m.Principal, prefix: str, page: m.PageRequest
-    ) -> Page[m.Container]:
+    async def list(self, who: m.Principal, prefix: str, page: m.PageRequest) -> Page[m.Container]:
         now = self._engine.now()
         return await self._engine.database.read(
             lambda conn: containers.list_containers(conn, who, prefix, page, now)
@@ -356,6 +350,7 @@ async def run_purge(
     loop = asyncio.get_running_loop()
     stop = float("inf") if budget is None else loop.time() + budget
     while True:
+        outcome: purges.Step | m.BulkDeleteReceipt | m.ContainerDeleteReceipt
         outcome = await engine.mutate(purges.purge_step, Call(who, purge, request))
         if not isinstance(outcome, purges.Step):
             return replace(outcome, sample_ids=())

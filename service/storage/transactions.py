@@ -231,9 +231,7 @@ def _recall(
     tx: TenantTx, calls: Sequence[Call], waiting: list[int], outcomes: list[Outcome]
 ) -> tuple[list[int], list[int]]:
     """Answer repetitions from memory; the rest is to run now, or after a twin."""
-    named = {
-        call.request.request_id for call in (calls[i] for i in waiting) if call.request
-    }
+    named = {call.request.request_id for call in (calls[i] for i in waiting) if call.request}
     if not named:
         return waiting, []
     known = {

@@ -140,9 +140,7 @@ async def test_scrub_leaves_no_deleted_byte_in_any_file(
     live = await store.documents.upsert(who, m.DocumentWrite("LIVEMARKER", "LIVEID"), None)
     for i in range(0, 300, 2):
         await store.documents.upsert(who, m.DocumentWrite("other text", f"DEADID{i}"), None)
-    await store.documents.delete_containers(
-        who, ["default"], None, validate_only=True, budget=None
-    )
+    await store.documents.delete_containers(who, ["default"], None, validate_only=True, budget=None)
     for i in range(300):
         await store.documents.delete(who, m.DocumentDelete(f"DEADID{i}"), None)
     await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
