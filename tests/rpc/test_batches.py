@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
+
 from palimpsest.v1.common_pb2 import COMPLETION_COMPLETE
 from palimpsest.v1.documents_pb2 import (
     UPSERT_MODE_CREATE_ONLY,
@@ -13,7 +14,6 @@ from palimpsest.v1.documents_pb2 import (
     BulkDeleteDocumentsResponse,
     UpsertDocumentRequest,
 )
-
 from tests.client import Client, refused, struct
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from grpc import StatusCode
+
 from palimpsest.v1.common_pb2 import (
     LIST_ORDER_CREATED_ASC,
     LIST_ORDER_CREATED_DESC,
@@ -22,7 +23,6 @@ from palimpsest.v1.documents_pb2 import (
     ListDocumentsResponse,
     UpsertDocumentRequest,
 )
-
 from tests.client import Client, refused, struct
 
 ORDERS = [

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
+
 from palimpsest.v1.documents_pb2 import (
     DOCUMENT_STATUS_QUEUED,
     UPSERT_MODE_CREATE_ONLY,
@@ -14,7 +15,6 @@ from palimpsest.v1.documents_pb2 import (
     DeleteDocumentRequest,
     UpdateDocumentRequest,
 )
-
 from tests.client import Client, refused, struct
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 from grpc import StatusCode
+
 from palimpsest.v1.common_pb2 import LIST_ORDER_CREATED_ASC
 from palimpsest.v1.documents_pb2 import ListDocumentsRequest
 from palimpsest.v1.filter_pb2 import Filter
 from palimpsest.v1.memories_pb2 import ListMemoriesRequest, NewMemory, TemporalContext
-
 from tests.client import Client, refused, struct
 
 Json = dict[str, Any]

@@ -6,6 +6,8 @@ import asyncio
 import uuid
 
 from grpc import StatusCode
+from tests.rpc.conftest import Connect
+
 from palimpsest.v1.documents_pb2 import (
     BatchUpsertDocumentsRequest,
     BulkDeleteDocumentsRequest,
@@ -19,9 +21,7 @@ from palimpsest.v1.memories_pb2 import (
     NewMemory,
     UpdateMemoryRequest,
 )
-
 from tests.client import Client, refused
-from tests.rpc.conftest import Connect
 
 
 def new_id() -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from grpc import StatusCode
+
 from palimpsest.v1.documents_pb2 import (
     DOCUMENT_STATUS_QUEUED,
     BulkDeleteDocumentsRequest,
     DeleteDocumentRequest,
     WatchDocumentRequest,
 )
-
 from tests.client import Client, refused
 
 
