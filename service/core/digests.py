@@ -32,10 +32,11 @@ class Digester:
         """16 URL-safe characters that stand for the parts, in order."""
         framed = bytearray()
         for part in parts:
-            if isinstance(part, int):
-                part = str(part)
-            data = part.encode() if isinstance(part, str) else part
-            framed += b"-" if data is None else b"%d:%b" % (len(data), data)
+            if part is None:
+                framed += b"-"
+                continue
+            data = part if isinstance(part, bytes) else str(part).encode()
+            framed += b"%d:%b" % (len(data), data)
         return base64.urlsafe_b64encode(self._digest(b"etag", bytes(framed), 12)).decode()
 
     def sign(self, data: bytes) -> bytes:

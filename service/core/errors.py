@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 
 
 class Code(IntEnum):
@@ -25,49 +25,99 @@ class Code(IntEnum):
     UNAUTHENTICATED = 16
 
 
-class Reason(Enum):
-    """Reasons of the contract's ErrorReason; the value is the code."""
+class Reason(StrEnum):
+    """Reasons of the contract's ErrorReason, without its prefix."""
 
-    def __new__(cls, code: Code) -> Reason:
-        member = object.__new__(cls)
-        # Members must differ by value, or Enum would make them aliases.
-        member._value_ = len(cls.__members__)
-        member.code = code
-        return member
+    KEY_MISSING = "KEY_MISSING"
+    KEY_INVALID = "KEY_INVALID"
+    KEY_READ_ONLY = "KEY_READ_ONLY"
+    CONTAINER_NOT_ALLOWED = "CONTAINER_NOT_ALLOWED"
+    INVALID_REQUEST = "INVALID_REQUEST"
+    MALFORMED_MESSAGE = "MALFORMED_MESSAGE"
+    INVALID_PAGE_TOKEN = "INVALID_PAGE_TOKEN"  # noqa: S105  (a name, no password)
+    REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
+    DOCUMENT_NOT_FOUND = "DOCUMENT_NOT_FOUND"
+    MEMORY_NOT_FOUND = "MEMORY_NOT_FOUND"
+    CONTAINER_NOT_FOUND = "CONTAINER_NOT_FOUND"
+    FORGET_BATCH_NOT_FOUND = "FORGET_BATCH_NOT_FOUND"
+    CUSTOM_ID_EXISTS = "CUSTOM_ID_EXISTS"
+    CUSTOM_ID_IN_OTHER_CONTAINER = "CUSTOM_ID_IN_OTHER_CONTAINER"
+    MEMORY_NOT_LATEST = "MEMORY_NOT_LATEST"
+    MEMORY_FORGOTTEN = "MEMORY_FORGOTTEN"
+    MEMORY_NOT_FORGOTTEN = "MEMORY_NOT_FORGOTTEN"
+    CONTENT_MISMATCH = "CONTENT_MISMATCH"
+    AMBIGUOUS_CONTENT = "AMBIGUOUS_CONTENT"
+    TOO_MANY_MATCHES = "TOO_MANY_MATCHES"
+    ETAG_MISMATCH = "ETAG_MISMATCH"
+    REQUEST_IN_PROGRESS = "REQUEST_IN_PROGRESS"
+    OVERLOADED = "OVERLOADED"
+    MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
+    STORAGE_FULL = "STORAGE_FULL"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    STORAGE_UNAVAILABLE = "STORAGE_UNAVAILABLE"
+    TIME_IN_FUTURE = "TIME_IN_FUTURE"
+    METHOD_NOT_FOUND = "METHOD_NOT_FOUND"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    INTERNAL = "INTERNAL"
 
-    code: Code
+    @property
+    def code(self) -> Code:
+        """The code that every error of this reason has."""
+        return _CODES[self]
 
-    KEY_MISSING = Code.UNAUTHENTICATED
-    KEY_INVALID = Code.UNAUTHENTICATED
-    KEY_READ_ONLY = Code.PERMISSION_DENIED
-    CONTAINER_NOT_ALLOWED = Code.PERMISSION_DENIED
-    INVALID_REQUEST = Code.INVALID_ARGUMENT
-    MALFORMED_MESSAGE = Code.INVALID_ARGUMENT
-    INVALID_PAGE_TOKEN = Code.INVALID_ARGUMENT
-    REQUEST_ID_REUSED = Code.INVALID_ARGUMENT
-    DOCUMENT_NOT_FOUND = Code.NOT_FOUND
-    MEMORY_NOT_FOUND = Code.NOT_FOUND
-    CONTAINER_NOT_FOUND = Code.NOT_FOUND
-    FORGET_BATCH_NOT_FOUND = Code.NOT_FOUND
-    CUSTOM_ID_EXISTS = Code.ALREADY_EXISTS
-    CUSTOM_ID_IN_OTHER_CONTAINER = Code.FAILED_PRECONDITION
-    MEMORY_NOT_LATEST = Code.FAILED_PRECONDITION
-    MEMORY_FORGOTTEN = Code.FAILED_PRECONDITION
-    MEMORY_NOT_FORGOTTEN = Code.FAILED_PRECONDITION
-    CONTENT_MISMATCH = Code.FAILED_PRECONDITION
-    AMBIGUOUS_CONTENT = Code.FAILED_PRECONDITION
-    TOO_MANY_MATCHES = Code.FAILED_PRECONDITION
-    ETAG_MISMATCH = Code.ABORTED
-    REQUEST_IN_PROGRESS = Code.ABORTED
-    OVERLOADED = Code.RESOURCE_EXHAUSTED
-    MESSAGE_TOO_LARGE = Code.RESOURCE_EXHAUSTED
-    STORAGE_FULL = Code.RESOURCE_EXHAUSTED
-    SHUTTING_DOWN = Code.UNAVAILABLE
-    STORAGE_UNAVAILABLE = Code.UNAVAILABLE
-    TIME_IN_FUTURE = Code.OUT_OF_RANGE
-    METHOD_NOT_FOUND = Code.UNIMPLEMENTED
-    DEADLINE_EXCEEDED = Code.DEADLINE_EXCEEDED
-    INTERNAL = Code.INTERNAL
+
+_REASONS: dict[Code, tuple[Reason, ...]] = {
+    Code.UNAUTHENTICATED: (
+        Reason.KEY_MISSING,
+        Reason.KEY_INVALID,
+    ),
+    Code.PERMISSION_DENIED: (
+        Reason.KEY_READ_ONLY,
+        Reason.CONTAINER_NOT_ALLOWED,
+    ),
+    Code.INVALID_ARGUMENT: (
+        Reason.INVALID_REQUEST,
+        Reason.MALFORMED_MESSAGE,
+        Reason.INVALID_PAGE_TOKEN,
+        Reason.REQUEST_ID_REUSED,
+    ),
+    Code.NOT_FOUND: (
+        Reason.DOCUMENT_NOT_FOUND,
+        Reason.MEMORY_NOT_FOUND,
+        Reason.CONTAINER_NOT_FOUND,
+        Reason.FORGET_BATCH_NOT_FOUND,
+    ),
+    Code.ALREADY_EXISTS: (Reason.CUSTOM_ID_EXISTS,),
+    Code.FAILED_PRECONDITION: (
+        Reason.CUSTOM_ID_IN_OTHER_CONTAINER,
+        Reason.MEMORY_NOT_LATEST,
+        Reason.MEMORY_FORGOTTEN,
+        Reason.MEMORY_NOT_FORGOTTEN,
+        Reason.CONTENT_MISMATCH,
+        Reason.AMBIGUOUS_CONTENT,
+        Reason.TOO_MANY_MATCHES,
+    ),
+    Code.ABORTED: (
+        Reason.ETAG_MISMATCH,
+        Reason.REQUEST_IN_PROGRESS,
+    ),
+    Code.RESOURCE_EXHAUSTED: (
+        Reason.OVERLOADED,
+        Reason.MESSAGE_TOO_LARGE,
+        Reason.STORAGE_FULL,
+    ),
+    Code.UNAVAILABLE: (
+        Reason.SHUTTING_DOWN,
+        Reason.STORAGE_UNAVAILABLE,
+    ),
+    Code.OUT_OF_RANGE: (Reason.TIME_IN_FUTURE,),
+    Code.UNIMPLEMENTED: (Reason.METHOD_NOT_FOUND,),
+    Code.DEADLINE_EXCEEDED: (Reason.DEADLINE_EXCEEDED,),
+    Code.INTERNAL: (Reason.INTERNAL,),
+}
+_CODES: dict[Reason, Code] = {
+    reason: code for code, reasons in _REASONS.items() for reason in reasons
+}
 
 
 @dataclass(frozen=True, slots=True)

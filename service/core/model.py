@@ -101,7 +101,7 @@ class DocumentWrite:
     containers: tuple[str, ...] = ()
     metadata: MetadataPatch | None = None
     title: str | None = None
-    document_date: int | None | Unset = UNSET
+    document_date: int | Unset | None = UNSET
     mode: UpsertMode = UpsertMode.CREATE_OR_UPDATE
     etag: str | None = None
 
@@ -115,7 +115,7 @@ class DocumentPatch:
     containers: tuple[str, ...] = ()
     metadata: MetadataPatch | None = None
     title: str | None = None
-    document_date: int | None | Unset = UNSET
+    document_date: int | Unset | None = UNSET
     etag: str | None = None
 
 
@@ -222,7 +222,7 @@ class TemporalContext:
 class TemporalPatch:
     """UNSET keeps; `document_date` None and `event_dates` () clear."""
 
-    document_date: str | None | Unset = UNSET
+    document_date: str | Unset | None = UNSET
     event_dates: tuple[str, ...] | Unset = UNSET
 
 
@@ -258,7 +258,7 @@ class MemoryUpdate:
 
     target: MemoryTarget
     content: str
-    forget_after: int | None | Unset = UNSET
+    forget_after: int | Unset | None = UNSET
     forget_reason: str | None = None
     metadata: MetadataPatch | None = None
     temporal: TemporalPatch | None = None
@@ -279,7 +279,7 @@ class MemoryRestore:
 
     container: str
     id: str
-    forget_after: int | None | Unset = UNSET
+    forget_after: int | Unset | None = UNSET
     etag: str | None = None
 
 

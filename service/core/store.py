@@ -20,14 +20,14 @@ from typing import Generic, Protocol, TypeVar
 from service.core import model as m
 from service.core.digests import Digester
 
-T = TypeVar("T", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(Generic[T_co]):
     """`next` is None on the last page; `revision` is the tenant's before the read."""
 
-    items: Sequence[T]
+    items: Sequence[T_co]
     next: m.Position | None
     revision: int
 

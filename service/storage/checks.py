@@ -112,13 +112,15 @@ INVARIANTS: dict[str, str] = {
 }
 
 
+_MEMBERSHIPS = text("/* check */ SELECT tenant, document_id, container FROM document_containers")
+_WRITTEN = text("/* check */ SELECT tenant, id, containers FROM documents")
+
+
 def run(conn: Connection, progress: Callable[[str], None]) -> list[str]:
     """Check everything; `progress` gets the name of each check as it begins."""
-    findings: list[str] = []
     progress("integrity of the file")
-    for row in conn.exec_driver_sql("PRAGMA integrity_check"):
-        if row[0] != "ok":
-            findings.append(f"file: {row[0]}")
+    integrity = conn.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+    findings = [f"file: {finding}" for finding in integrity if finding != "ok"]
     for name, sql in INVARIANTS.items():
         progress(name)
         parameters = {"forever": FOREVER} if ":forever" in sql else {}
@@ -133,12 +135,11 @@ def run(conn: Connection, progress: Callable[[str], None]) -> list[str]:
 
 def _membership(conn: Connection) -> list[str]:
     listed: dict[tuple[int, str], set[str]] = {}
-    memberships = f"{MARK} SELECT tenant, document_id, container FROM document_containers"
-    for row in conn.execute(text(memberships)):
+    for row in conn.execute(_MEMBERSHIPS):
         listed.setdefault((row.tenant, row.document_id), set()).add(row.container)
     wrong = [
         (row.tenant, row.id)
-        for row in conn.execute(text(f"{MARK} SELECT tenant, id, containers FROM documents"))
+        for row in conn.execute(_WRITTEN)
         if listed.get((row.tenant, row.id), set()) != set(json.loads(row.containers))
     ]
     return [f"document and memberships differ: {one}" for one in wrong[:SHOWN]]

@@ -83,7 +83,7 @@ class Coalescer(Generic[In, Out]):
                     continue
                 try:
                     results = await self._run([waiting.item for waiting in batch])
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001  (goes to the callers)
                     results = [error] * len(batch)
                 for waiting, result in zip(batch, results, strict=True):
                     if waiting.future.done():

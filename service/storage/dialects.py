@@ -62,14 +62,14 @@ def _rows_per_prefix(columns: list[str], *, unique: bool) -> list[int]:
     return shared
 
 
-class json_part(FunctionElement[Any]):  # noqa: N801  (a SQL function, named like one)
+class JsonPart(FunctionElement[Any]):
     """One part of a comparable form: (column, path); NULL if absent."""
 
     inherit_cache = True
     name = "json_part"
 
 
-class number_part(json_part):
+class NumberPart(JsonPart):
     """The same, compared as a number."""
 
     inherit_cache = True
@@ -77,13 +77,13 @@ class number_part(json_part):
     type = Float()
 
 
-@compiles(json_part, "sqlite")
-def _json_part_sqlite(element: json_part, compiler: Any, **kw: Any) -> str:
+@compiles(JsonPart, "sqlite")
+def _json_part_sqlite(element: JsonPart, compiler: Any, **kw: Any) -> str:
     column, path = _path(element, compiler, kw)
     return f"json_extract({column}, {path})"
 
 
-class json_has(FunctionElement[bool]):  # noqa: N801
+class JsonHas(FunctionElement[bool]):
     """Whether the list at (column, path) has an element (3rd)."""
 
     inherit_cache = True
@@ -91,14 +91,14 @@ class json_has(FunctionElement[bool]):  # noqa: N801
     type = Boolean()
 
 
-@compiles(json_has, "sqlite")
-def _json_has_sqlite(element: json_has, compiler: Any, **kw: Any) -> str:
+@compiles(JsonHas, "sqlite")
+def _json_has_sqlite(element: JsonHas, compiler: Any, **kw: Any) -> str:
     column, path = _path(element, compiler, kw)
     value = compiler.process(list(element.clauses)[2], **kw)
-    return f"EXISTS (SELECT 1 FROM json_each({column}, {path}) AS e WHERE e.value = {value})"
+    return f"EXISTS (SELECT 1 FROM json_each({column}, {path}) AS e WHERE e.value = {value})"  # noqa: S608  (compiled parts)
 
 
-class any_instant(FunctionElement[bool]):  # noqa: N801
+class AnyInstant(FunctionElement[bool]):
     """Whether a JSON list of instants (1st) has one within [2nd, 3rd]."""
 
     inherit_cache = True
@@ -106,21 +106,21 @@ class any_instant(FunctionElement[bool]):  # noqa: N801
     type = Boolean()
 
 
-@compiles(any_instant, "sqlite")
-def _any_instant_sqlite(element: any_instant, compiler: Any, **kw: Any) -> str:
+@compiles(AnyInstant, "sqlite")
+def _any_instant_sqlite(element: AnyInstant, compiler: Any, **kw: Any) -> str:
     column, low, high = (compiler.process(c, **kw) for c in element.clauses)
-    return f"EXISTS (SELECT 1 FROM json_each({column}) AS e WHERE e.value BETWEEN {low} AND {high})"
+    return f"EXISTS (SELECT 1 FROM json_each({column}) AS e WHERE e.value BETWEEN {low} AND {high})"  # noqa: S608  (compiled parts)
 
 
-class text_position(FunctionElement[int]):  # noqa: N801
+class TextPosition(FunctionElement[int]):
     """Place of the 2nd text in the 1st, from 1; 0 if it is not there."""
 
     inherit_cache = True
     name = "text_position"
 
 
-@compiles(text_position, "sqlite")
-def _text_position_sqlite(element: text_position, compiler: Any, **kw: Any) -> str:
+@compiles(TextPosition, "sqlite")
+def _text_position_sqlite(element: TextPosition, compiler: Any, **kw: Any) -> str:
     return f"instr({compiler.process(element.clauses, **kw)})"
 
 

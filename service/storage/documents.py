@@ -16,12 +16,12 @@ from service.core.errors import PalimpsestError, document_not_found
 from service.core.metadata import comparable, parse
 from service.core.model import (
     BatchReceipt,
+    DeleteReceipt,
     Document,
     DocumentDelete,
     DocumentPatch,
     DocumentReceipt,
     DocumentWrite,
-    DeleteReceipt,
     ItemFailure,
     Principal,
     Status,
@@ -208,6 +208,7 @@ def read(
 ) -> list[Document | PalimpsestError]:
     """Each (principal, id or custom id): the document with its content, or NOT_FOUND."""
     found: dict[tuple[int, str], Any] = {}
+    row: Any
     for tenant in {who.tenant for who, _ in wanted}:
         names = {name for who, name in wanted if who.tenant == tenant}
         by_id = [name for name in names if ids.is_document_id(name)]
@@ -291,12 +292,11 @@ class _Writes:
                 "update_time": tx.now,
             }
         )
-        assert draft.content is not None, "a new document has content"
         self.rows["contents"].append(
             {
                 "tenant": tx.tenant,
                 "document_id": document_id,
-                "content": draft.content.encode(),
+                "content": (draft.content or "").encode(),
             }
         )
         for container in draft.containers:

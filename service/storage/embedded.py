@@ -246,7 +246,7 @@ class SqliteDatabase:
         held: list[Worker] = []
         async with self._gate:
             try:
-                for _ in self._readers:
+                while len(held) < len(self._readers):
                     held.append(await self._idle.get())
                 rows = await self._writer.visit(
                     lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()

@@ -12,12 +12,12 @@ from service.core.metadata import fold
 from service.core.model import Status
 from service.core.times import EARLIEST, LATEST
 from service.storage.dialects import (
-    any_instant,
-    json_has,
-    json_part,
+    AnyInstant,
+    JsonHas,
+    JsonPart,
+    NumberPart,
+    TextPosition,
     key_path,
-    number_part,
-    text_position,
 )
 
 SqlFilter = ColumnElement[bool]
@@ -54,11 +54,11 @@ def _known(condition: ColumnElement[Any]) -> SqlFilter:
 
 
 def _part(table: Table, key: str, part: str) -> ColumnElement[Any]:
-    return json_part(table.c.comparable, key_path(key, part))
+    return JsonPart(table.c.comparable, key_path(key, part))
 
 
 def _number(table: Table, key: str, part: str) -> ColumnElement[Any]:
-    return number_part(table.c.comparable, key_path(key, part))
+    return NumberPart(table.c.comparable, key_path(key, part))
 
 
 def _loose(table: Table, key: str, value: str) -> ColumnElement[Any]:
@@ -87,12 +87,12 @@ def _strict(table: Table, key: str, test: f.Test) -> ColumnElement[Any]:
             return _ordered(_number(table, key, "i"), op, value)
         case f.Contains(value, ignore_case):
             if ignore_case:
-                return text_position(_part(table, key, "f"), literal(fold(value))) > 0
-            return text_position(_part(table, key, "s"), literal(value)) > 0
+                return TextPosition(_part(table, key, "f"), literal(fold(value))) > 0
+            return TextPosition(_part(table, key, "s"), literal(value)) > 0
         case f.ListContains(value, ignore_case):
             part, wanted = ("g", fold(value)) if ignore_case else ("l", value)
             path = key_path(key, part)
-            return json_has(table.c.comparable, path, literal(wanted))
+            return JsonHas(table.c.comparable, path, literal(wanted))
         case f.Exists():
             return or_(*(_part(table, key, part).is_not(None) for part in ("s", "n", "b", "l")))
         case _:
@@ -109,11 +109,11 @@ def _system(fields: Mapping[f.Field, Any], field: f.Field, test: f.Test) -> Colu
                 f.Op.LT: (EARLIEST, value - 1),
                 f.Op.LE: (EARLIEST, value),
             }[op]
-            return any_instant(column, literal(low), literal(high))
+            return AnyInstant(column, literal(low), literal(high))
         case f.CompareInstant(op, value):
             return _ordered(column, op, value)
         case f.Exists() if field is f.Field.EVENT_DATES:
-            return any_instant(column, literal(EARLIEST), literal(LATEST))
+            return AnyInstant(column, literal(EARLIEST), literal(LATEST))
         case f.Exists():
             return column.is_not(None)
         case f.EqualsString(value, _):

@@ -16,7 +16,7 @@ HEAD = "0001"
 DEFAULT_TENANT = "default"
 
 
-class SchemaTooNew(RuntimeError):
+class SchemaTooNewError(RuntimeError):
     """The database was written by a newer release."""
 
 
@@ -59,7 +59,7 @@ def _migrate(conn: Connection) -> None:
     try:
         command.upgrade(config, HEAD)
     except CommandError as error:
-        raise SchemaTooNew(
+        raise SchemaTooNewError(
             f"The database has schema {version(conn)}, which this release does not know; "
             "run the release that wrote it, or a newer one"
         ) from error

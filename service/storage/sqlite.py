@@ -106,18 +106,18 @@ async def open_store(
     """Open the database at `path`, made or migrated if need be, and its upkeep.
 
     Raises:
-        SchemaTooNew: a newer release wrote it.
+        SchemaTooNewError: a newer release wrote it.
         sqlite3.DatabaseError, OSError: it is no database or cannot be opened.
     """
     options = options or StoreOptions()
     clock = clock or MonotonicClock()
     secret = await asyncio.to_thread(_prepare, path, clock)
     database = await SqliteDatabase.open(path, options.readers)
-    marks = str(epoch_file(path))
+    marks = epoch_file(path)
 
     def epoch() -> int:
         with contextlib.suppress(FileNotFoundError):
-            return os.stat(marks).st_size
+            return marks.stat().st_size
         return 0
 
     keyring = Keyring(database, epoch, clock.now, options.max_waiting)

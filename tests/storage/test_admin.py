@@ -77,6 +77,11 @@ BREAKS = {
 }
 
 
+def _remove(database: Path) -> None:
+    for file in database.parent.glob(database.name + "*"):
+        file.unlink()
+
+
 async def test_check_finds_nothing_in_a_sound_database_and_every_fault_in_a_broken_one(
     store: SqliteStore, who: m.Principal, tmp_path: Path
 ) -> None:
@@ -93,8 +98,7 @@ async def test_check_finds_nothing_in_a_sound_database_and_every_fault_in_a_brok
             conn.execute(text(sql.format(doc=f"'{document.id}'")))
         findings = admin.check(broken, lambda _: None)
         assert any(finding.startswith(f"{name}: ") for finding in findings), (name, findings)
-        for leftover in tmp_path.glob("broken.db*"):
-            leftover.unlink()
+        _remove(broken)
 
 
 async def test_backup_is_consistent_while_writes_go_on(

@@ -56,8 +56,8 @@ async def test_one_request_id_sixty_four_times_has_one_effect(
     assert all(receipt == receipts[0] for receipt in receipts)
     page = await store.memories.list(who, m.MemoryQuery(("a",)), m.PageRequest(10))
     assert len(page.items) == 1
+    other = m.RequestRef(request.request_id, b"other")
     with pytest.raises(PalimpsestError) as caught:
-        other = m.RequestRef(request.request_id, b"other")
         await store.memories.create(who, create, other)
     assert caught.value.reason is Reason.REQUEST_ID_REUSED
 

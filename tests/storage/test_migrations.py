@@ -44,6 +44,6 @@ def test_a_database_of_a_newer_release_is_refused_untouched(tmp_path: Path) -> N
     with open_sync(tmp_path / "a.db") as conn:
         transact(conn, schema.bring_up)
         conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-        with pytest.raises(schema.SchemaTooNew, match="9999"):
+        with pytest.raises(schema.SchemaTooNewError, match="9999"):
             transact(conn, schema.bring_up)
         assert schema.version(conn) == "9999"
