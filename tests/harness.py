@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 START_LIMIT = 30.0
 STOP_LIMIT = 30.0
 
-_KEY = re.compile(r"\bplm_[A-Za-z0-9_-]+\b")
+_KEY = re.compile(r"\bpal_[0-9A-Za-z]+_[0-9A-Za-z]+\b")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import grpc
 import pytest
 from grpc import StatusCode
-from tests.rpc.conftest import Connect
 
 from palimpsest.v1.containers_pb2 import DeleteContainerRequest, ListContainersRequest
 from palimpsest.v1.documents_pb2 import (
@@ -23,6 +22,7 @@ from palimpsest.v1.memories_pb2 import (
     NewMemory,
 )
 from tests.client import Client, refused
+from tests.rpc.conftest import Connect
 
 DENIED = StatusCode.PERMISSION_DENIED
 

@@ -9,10 +9,10 @@ import pytest
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from tests.rpc.conftest import Connect
 
 from palimpsest.v1 import documents_pb2
 from tests.client import Client, refused
+from tests.rpc.conftest import Connect
 
 SERVICES = {
     "palimpsest.v1.Documents",

@@ -1,0 +1,94 @@
+"""The whole service on a Unix socket, inside the running event loop.
+
+Copy this file and its fixture (`tests/rpc/conftest.py`) to test a program of
+your own against the real service: it is ready in milliseconds, needs no port
+and no process, and its clock is yours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from service.core.times import MonotonicClock
+from service.rpc.server import Server
+from service.storage import admin
+from service.storage.sqlite import SqliteStore, StoreOptions, open_store
+
+
+class ManualClock:
+    """Microseconds that pass only when told to, and one at each look."""
+
+    def __init__(self) -> None:
+        self._now = time.time_ns() // 1000
+
+    def __call__(self) -> int:
+        self._now += 1
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        self._now += round(seconds * 1_000_000)
+
+    def stamp(self, seconds: float = 0) -> Timestamp:
+        """The instant that lies so many seconds ahead."""
+        stamp = Timestamp()
+        stamp.FromMicroseconds(self._now + round(seconds * 1_000_000))
+        return stamp
+
+    def tick(self) -> Timestamp:
+        """Now, with a second of nothing before and after it."""
+        self.advance(1)
+        stamp = self.stamp()
+        self.advance(1)
+        return stamp
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service; `address` is a gRPC target."""
+
+    address: str
+    database: Path
+    store: SqliteStore
+
+    def create_key(
+        self,
+        *,
+        tenant: str = "test",
+        containers: Sequence[str] = (),
+        read_only: bool = False,
+    ) -> str:
+        _, secret = admin.create_key(
+            self.database,
+            tenant=tenant,
+            label="",
+            containers=containers,
+            read_only=read_only,
+            expires_at=None,
+        )
+        return secret
+
+
+@asynccontextmanager
+async def running_service(directory: Path, clock: ManualClock) -> AsyncIterator[Service]:
+    """The service on `directory/socket`; SERVING when the block begins."""
+    database = directory / "palimpsest.db"
+    options = StoreOptions(sweep_interval=3600)
+    store = await open_store(database, options, MonotonicClock(clock))
+    try:
+        server = Server(store)
+        address = f"unix:{directory / 'socket'}"
+        server.bind(address)
+        await server.start()
+        await server.serving()
+        try:
+            yield Service(address, database, store)
+        finally:
+            await server.drain(grace=1)
+    finally:
+        await store.close()
