@@ -156,11 +156,20 @@ class Containers(Protocol):
 class Store(Protocol):
     """All of the storage, opened."""
 
-    keys: Keys
-    documents: Documents
-    memories: Memories
-    containers: Containers
-    digester: Digester
+    @property
+    def keys(self) -> Keys: ...
+
+    @property
+    def documents(self) -> Documents: ...
+
+    @property
+    def memories(self) -> Memories: ...
+
+    @property
+    def containers(self) -> Containers: ...
+
+    @property
+    def digester(self) -> Digester: ...
 
     def now(self) -> int:
         """The storage's time: never goes back, never before what is committed."""

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, fun
 from service.core import filters as f
 from service.core.model import Document, DocumentQuery, PageRequest, Position, Principal
 from service.core.store import Page
-from service.storage.documents import READ_COLUMNS, document_of
+from service.storage.document_rows import READ_COLUMNS, document_of
 from service.storage.filters import compile_filter
 from service.storage.lists import after, cut, merged, one_page, tenant_revision
 from service.storage.tables import document_containers, document_contents, documents

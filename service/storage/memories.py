@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from sqlalchemy import bindparam, delete, insert, select, update
+from collections.abc import Sequence
 
 from service.core import ids
 from service.core import memories as rules
@@ -16,184 +14,37 @@ from service.core.errors import (
     document_not_found,
     memory_not_found,
 )
-from service.core.memories import End, Span, Version
-from service.core.metadata import comparable, parse
+from service.core.memories import End
 from service.core.model import (
-    ForgetManyReceipt,
     MemoriesReceipt,
     MemoryCreate,
     MemoryDelete,
     MemoryDeleteReceipt,
     MemoryForget,
-    MemoryForgetMany,
-    MemoryReceipt,
     MemoryRestore,
-    MemoryRestoreMany,
     MemoryTarget,
     MemoryUpdate,
-    RestoreManyReceipt,
     UpdatedMemory,
 )
-from service.core.times import parse_instant
-from service.storage import documents as document_storage
 from service.storage import memory_rows as rows
+from service.storage.document_rows import load as load_documents
 from service.storage.memory_rows import Stored
-from service.storage.tables import memories, memory_spans
-from service.storage.transactions import DEFERRED, Call, Outcome, TenantTx, json_list, padded
-
-_CLOSE = (
-    update(memory_spans)
-    .where(
-        memory_spans.c.tenant == bindparam("t"),
-        memory_spans.c.memory_id == bindparam("memory"),
-        memory_spans.c.shown_from == bindparam("span"),
-    )
-    .values(
-        {
-            name: bindparam(f"to_{name}")
-            for name in (
-                "shown_until",
-                "state_until",
-                "end_kind",
-                "end_reason",
-                "forget_batch_id",
-                "revision",
-            )
-        }
-    )
+from service.storage.memory_writes import (
+    Writes,
+    delete_chains,
+    forget_one,
+    load_chains,
+    receipt_of,
+    restore_one,
 )
-_CHAINS = select(memories.c.root_id, memories.c.id).where(
-    memories.c.tenant == bindparam("t"),
-    memories.c.root_id.in_(bindparam("roots", expanding=True)),
-)
-_DELETE_VERSIONS = delete(memories).where(
-    memories.c.tenant == bindparam("t"), memories.c.id.in_(bindparam("names", expanding=True))
-)
-_OPEN_IN = select(memory_spans.c.memory_id).where(
-    memory_spans.c.tenant == bindparam("t"),
-    memory_spans.c.memory_id.in_(bindparam("names", expanding=True)),
-    memory_spans.c.end_kind == int(End.OPEN),
-)
-_DELETE_SPANS = delete(memory_spans).where(
-    memory_spans.c.tenant == bindparam("t"),
-    memory_spans.c.memory_id.in_(bindparam("names", expanding=True)),
-)
-
-
-class Writes:
-    """Rows of one round, gathered and then written kind by kind."""
-
-    def __init__(self, tx: TenantTx) -> None:
-        self.tx = tx
-        self._versions: list[dict[str, object]] = []
-        self._spans: list[dict[str, object]] = []
-        self._closed: list[dict[str, object]] = []
-
-    def add(self, version: Version, span: Span, revision: int) -> None:
-        """A new version and the span it is shown in."""
-        date, events = version.temporal.document_date, version.temporal.event_dates
-        self._versions.append(
-            {
-                "tenant": self.tx.tenant,
-                "id": version.id,
-                "container": version.container,
-                "root_id": version.root_id,
-                "parent_id": version.parent_id,
-                "version": version.version,
-                "content": version.content.encode(),
-                "metadata": version.metadata,
-                "comparable": comparable(parse(version.metadata)),
-                "is_static": version.is_static,
-                "document_date": date,
-                "document_instant": parse_instant(date) if date else None,
-                "event_dates": json_list(events),
-                "event_instants": json_list(parse_instant(event) for event in events),
-                "source_document_id": version.source_document_id,
-                "create_time": version.create_time,
-            }
-        )
-        self.open(version, span, revision)
-
-    def open(self, version: Version, span: Span, revision: int) -> None:
-        """Another span of a version that is there."""
-        self._spans.append(
-            {
-                "tenant": self.tx.tenant,
-                "memory_id": version.id,
-                "shown_from": span.shown_from,
-                "container": version.container,
-                "root_id": version.root_id,
-                "shown_until": span.shown_until,
-                "state_until": span.state_until,
-                "end_kind": int(span.end),
-                "forget_after": span.forget_after,
-                "forget_reason": span.forget_reason,
-                "end_reason": span.end_reason,
-                "forget_batch_id": span.forget_batch_id,
-                "content_hash": self.tx.digester.content(version.content),
-                "revision": revision,
-            }
-        )
-
-    def close(
-        self,
-        memory_id: str,
-        span: Span,
-        end: End,
-        revision: int,
-        *,
-        reason: str = "",
-        batch: str | None = None,
-        state_until: int | None = None,
-    ) -> None:
-        """End a span now (or, when it has ended, say what its end was)."""
-        self._closed.append(
-            {
-                "t": self.tx.tenant,
-                "memory": memory_id,
-                "span": span.shown_from,
-                "to_shown_until": min(span.shown_until, self.tx.now),
-                "to_state_until": state_until or span.state_until,
-                "to_end_kind": int(end),
-                "to_end_reason": reason,
-                "to_forget_batch_id": batch,
-                "to_revision": revision,
-            }
-        )
-
-    def flush(self) -> None:
-        for statement, values in (
-            (_CLOSE, self._closed),
-            (insert(memories), self._versions),
-            (insert(memory_spans), self._spans),
-        ):
-            if values:
-                self.tx.conn.execute(statement, values)
-
-
-def receipt_of(tx: TenantTx, version: Version, span: Span, revision: int) -> MemoryReceipt:
-    view = rules.view(tx.digester, version, span, tx.now)
-    return MemoryReceipt(
-        view.id,
-        view.container,
-        view.version,
-        view.parent_id,
-        view.root_id,
-        view.etag,
-        revision,
-        view.is_latest,
-        view.forgotten,
-        view.create_time,
-        view.forget_after,
-        tx.now,
-    )
+from service.storage.transactions import DEFERRED, Call, Outcome, TenantTx
 
 
 def create(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     """Payload: MemoryCreate, all or none. Answers MemoriesReceipt."""
     requests: list[MemoryCreate] = [call.payload for call in calls]
     names = {n.source_document_id for r in requests for n in r.memories if n.source_document_id}
-    sources = document_storage.load(tx.conn, tx.tenant, names) if names else {}
+    sources = load_documents(tx.conn, tx.tenant, names) if names else {}
     writes = Writes(tx)
     results: list[Outcome] = []
     for call, request in zip(calls, requests, strict=True):
@@ -293,31 +144,11 @@ def forget(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         except PalimpsestError as error:
             results.append(error)
             continue
-        receipt = _forget_one(tx, call, writes, stored, request.reason, None)
+        receipt = forget_one(tx, call, writes, stored, request.reason, None)
         tx.remember(call, receipt)
         results.append(receipt)
     writes.flush()
     return results
-
-
-def _forget_one(
-    tx: TenantTx, call: Call, writes: Writes, stored: Stored, reason: str, batch: str | None
-) -> MemoryReceipt:
-    version, span = stored.version, stored.span
-    revision = tx.change(call, "memory.forgotten", version.id, [version.container])
-    tx.count(version.container, memories=-1)
-    writes.close(version.id, span, End.FORGOTTEN, revision, reason=reason, batch=batch)
-    ended = Span(
-        span.shown_from,
-        tx.now,
-        span.state_until,
-        End.FORGOTTEN,
-        span.forget_after,
-        span.forget_reason,
-        reason,
-        batch,
-    )
-    return receipt_of(tx, version, ended, revision)
 
 
 def _targets(
@@ -359,7 +190,7 @@ def restore(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             rules.check_etag(
                 request.etag, rules.view(tx.digester, stored.version, stored.span, tx.now)
             )
-            receipt = _restore_one(tx, call, writes, stored, request)
+            receipt = restore_one(tx, call, writes, stored, request)
         except PalimpsestError as error:
             results.append(error)
             continue
@@ -378,28 +209,6 @@ def _check_restorable(tx: TenantTx, stored: Stored, latest: dict[str, str]) -> N
             "The memory is not forgotten",
             resource=("palimpsest.v1.Memory", stored.version.id),
         )
-
-
-def _restore_one(
-    tx: TenantTx, call: Call, writes: Writes, stored: Stored, request: MemoryRestore
-) -> MemoryReceipt:
-    version, span = stored.version, stored.span
-    again = rules.restored_span(request, span, tx.now)
-    revision = tx.change(call, "memory.restored", version.id, [version.container])
-    # An expiry that the sweeper has not met yet is still in the count.
-    swept = span.end is not End.OPEN
-    tx.count(version.container, memories=1 if swept else 0)
-    writes.close(
-        version.id,
-        span,
-        span.end if swept else End.EXPIRED,
-        revision,
-        reason=span.end_reason,
-        batch=span.forget_batch_id,
-        state_until=tx.now,
-    )
-    writes.open(version, again, revision)
-    return receipt_of(tx, version, again, revision)
 
 
 def delete_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
@@ -434,130 +243,3 @@ def delete_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         tx.remember(call, receipt)
         results.append(receipt)
     return results
-
-
-def load_chains(tx: TenantTx, roots: set[str]) -> dict[str, list[str]]:
-    """The versions' ids of each chain."""
-    chains: dict[str, list[str]] = {root: [] for root in roots}
-    if roots:
-        for row in tx.conn.execute(_CHAINS, {"t": tx.tenant, "roots": padded(sorted(roots))}):
-            chains[row.root_id].append(row.id)
-    return chains
-
-
-def delete_chains(
-    tx: TenantTx, call: Call, container: str, chains: Mapping[str, Sequence[str]]
-) -> dict[str, int]:
-    """Delete whole chains of one container; the answer has each root's revision."""
-    names = padded(name for versions in chains.values() for name in versions)
-    if not names:
-        return {}
-    counted = tx.conn.execute(_OPEN_IN, {"t": tx.tenant, "names": names}).all()
-    tx.count(container, memories=-len(counted))
-    for statement in (_DELETE_SPANS, _DELETE_VERSIONS):
-        tx.conn.execute(statement, {"t": tx.tenant, "names": names})
-    return {root: tx.change(call, "memory.deleted", root, [container]) for root in sorted(chains)}
-
-
-def forget_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: MemoryForgetMany, all or none. Answers ForgetManyReceipt.
-
-    One call at a time: what a filter matches depends on the call before it.
-    """
-    call = calls[0]
-    request: MemoryForgetMany = call.payload
-    result: Outcome
-    try:
-        stored = many_targets(tx, request)
-    except PalimpsestError as error:
-        result = error
-    else:
-        writes = Writes(tx)
-        batch = tx.new_id(ids.FORGET_BATCH) if stored else ""
-        for one in stored:
-            _forget_one(tx, call, writes, one, request.reason, batch)
-        writes.flush()
-        result = ForgetManyReceipt(batch, tuple(s.version.id for s in stored), tx.revision)
-        tx.remember(call, result)
-    return [result, *(DEFERRED for _ in calls[1:])]
-
-
-def preview_forget_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: MemoryForgetMany. Answers what it would forget, and forgets nothing."""
-    results: list[Outcome] = []
-    for call in calls:
-        try:
-            found = many_targets(tx, call.payload)
-        except PalimpsestError as error:
-            results.append(error)
-        else:
-            names = tuple(stored.version.id for stored in found)
-            results.append(ForgetManyReceipt("", names, tx.revision))
-    return results
-
-
-def many_targets(tx: TenantTx, request: MemoryForgetMany) -> list[Stored]:
-    """What ForgetMemories means; raises when an id is bad or too many match."""
-    if request.filter is not None:
-        found = rows.matching(
-            tx.conn,
-            tx.tenant,
-            request.container,
-            request.filter,
-            tx.now,
-            request.max_forget + 1,
-        )
-        if len(found) > request.max_forget:
-            raise PalimpsestError(
-                Reason.TOO_MANY_MATCHES,
-                f"More than max_forget ({request.max_forget}) memories match; "
-                "nothing was forgotten",
-                resource=("max_forget", str(request.max_forget)),
-            )
-        return found
-    targets = [MemoryTarget(request.container, memory_id) for memory_id in request.ids]
-    resolved = rows.resolve(tx, targets)
-    bad = [(i, r) for i, r in enumerate(resolved) if isinstance(r, PalimpsestError)]
-    if bad:
-        # What is not there weighs more than what is in the wrong state.
-        first = min((error for _, error in bad), key=lambda error: error.code)
-        named = ", ".join(request.ids[i] for i, _ in bad[:20])
-        raise PalimpsestError(
-            first.reason,
-            f"Nothing was forgotten; {len(bad)} ids are bad: {named}",
-            violations=[Violation(f"ids[{i}]", error.message) for i, error in bad],
-            resource=("palimpsest.v1.Memory", request.ids[bad[0][0]]),
-        )
-    return [stored for stored in resolved if isinstance(stored, Stored)]
-
-
-def restore_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: MemoryRestoreMany. Answers RestoreManyReceipt. One call at a time."""
-    call = calls[0]
-    request: MemoryRestoreMany = call.payload
-    ended = [
-        stored
-        for stored in rows.forgotten_by(tx, request.forget_batch_id)
-        if stored.version.container == request.container
-    ]
-    result: Outcome
-    if not ended:
-        result = PalimpsestError(
-            Reason.FORGET_BATCH_NOT_FOUND,
-            "There is no such forget batch in the container",
-            resource=("palimpsest.v1.ForgetBatch", request.forget_batch_id),
-        )
-    else:
-        writes = Writes(tx)
-        receipts = []
-        skipped = []
-        for stored in ended:
-            if stored.span.state_until <= tx.now:
-                skipped.append(stored.version.id)
-                continue
-            undo = MemoryRestore(request.container, stored.version.id)
-            receipts.append(_restore_one(tx, call, writes, stored, undo))
-        writes.flush()
-        result = RestoreManyReceipt(tuple(receipts), tuple(skipped), tx.revision)
-        tx.remember(call, result)
-    return [result, *(DEFERRED for _ in calls[1:])]

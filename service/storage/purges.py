@@ -23,18 +23,21 @@ from sqlalchemy import (
 )
 
 from service.core import documents as rules
-from service.core.errors import PalimpsestError, Reason, document_not_found
+from service.core.errors import PalimpsestError, Reason
 from service.core.memories import End
 from service.core.model import (
     BulkDeleteReceipt,
     ContainerDeleteReceipt,
-    ItemFailure,
     Principal,
 )
 from service.core.times import FOREVER
-from service.storage import documents as document_storage
-from service.storage import memories as memory_storage
+from service.storage.document_rows import load
+from service.storage.document_writes import delete_rows, record_deletion
 from service.storage.lists import tenant_revision
+from service.storage.memory_writes import (
+    delete_chains,
+    load_chains,
+)
 from service.storage.tables import (
     containers,
     document_containers,
@@ -42,10 +45,13 @@ from service.storage.tables import (
     jobs,
     memory_spans,
 )
-from service.storage.transactions import DEFERRED, Call, Outcome, TenantTx, json_list
+from service.storage.transactions import Call, Outcome, TenantTx, json_list
 
 STEP = 500
+
+
 """Documents or memories deleted in one transaction."""
+
 
 SAMPLE = 100
 
@@ -189,13 +195,13 @@ def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
 def _delete_documents(
     tx: TenantTx, call: Call, purge: Purge, names: Sequence[str]
 ) -> tuple[int, int]:
-    states = document_storage.load(tx.conn, tx.tenant, names).values()
+    states = load(tx.conn, tx.tenant, names).values()
     named = set(purge.containers)
     gone = [state for state in states if named.issuperset(state.containers)]
     kept = [state for state in states if not named.issuperset(state.containers)]
     for state in gone:
-        document_storage.record_deletion(tx, call, state)
-    document_storage.delete_rows(tx, gone)
+        record_deletion(tx, call, state)
+    delete_rows(tx, gone)
     detach(tx, call, kept, named)
     return len(gone), len(kept)
 
@@ -205,6 +211,8 @@ _LEAVE = delete(document_containers).where(
     document_containers.c.container == bindparam("in_container"),
     document_containers.c.document_id == bindparam("document"),
 )
+
+
 _STAY = (
     update(document_containers)
     .where(
@@ -214,12 +222,16 @@ _STAY = (
     )
     .values(revision=bindparam("to_revision"))
 )
+
+
 # A job that waits is about the document as it now is.
 _RENEW = (
     update(jobs)
     .where(jobs.c.tenant == bindparam("t"), jobs.c.document_id == bindparam("document"))
     .values(revision=bindparam("to_revision"))
 )
+
+
 _SHRINK = (
     update(documents)
     .where(documents.c.tenant == bindparam("t"), documents.c.id == bindparam("document"))
@@ -272,6 +284,8 @@ def detach(
 
 
 _LATEST_ENDS = (int(End.OPEN), int(End.FORGOTTEN), int(End.EXPIRED))
+
+
 _CHAIN_ROOTS = (
     select(memory_spans.c.root_id)
     .where(
@@ -292,8 +306,8 @@ def _delete_memories(tx: TenantTx, call: Call, purge: Purge) -> int:
             _CHAIN_ROOTS, {"t": tx.tenant, "in_container": container, "upto": purge.upto}
         ).scalars()
     )
-    chains = memory_storage.load_chains(tx, roots)
-    memory_storage.delete_chains(tx, call, container, chains)
+    chains = load_chains(tx, roots)
+    delete_chains(tx, call, container, chains)
     return len(chains)
 
 
@@ -377,48 +391,3 @@ def preview(conn: Connection, who: Principal, purge: Purge) -> Step:
         revision=tenant_revision(conn, who.tenant),
     )
     return Step(done, replace(_receipt(done, True, False), sample_ids=tuple(sample)))
-
-
-def delete_ids(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: a sequence of ids or custom ids. Answers BulkDeleteReceipt."""
-    call = calls[0]
-    gone, errors = named_documents(tx.conn, call.who, call.payload)
-    for state in gone:
-        document_storage.record_deletion(tx, call, state)
-    document_storage.delete_rows(tx, gone)
-    receipt = BulkDeleteReceipt(len(gone), 0, tuple(errors), tx.revision, True)
-    tx.remember(call, receipt)
-    return [receipt, *(DEFERRED for _ in calls[1:])]
-
-
-def named_documents(
-    conn: Connection, who: Principal, names: Sequence[str]
-) -> tuple[list[rules.DocumentState], list[tuple[int, ItemFailure]]]:
-    """What of `names` can be deleted; the rest by index, with why not."""
-    states = document_storage.load(conn, who.tenant, names)
-    gone: dict[str, rules.DocumentState] = {}
-    errors: list[tuple[int, ItemFailure]] = []
-    for index, name in enumerate(names):
-        state = states.get(name)
-        try:
-            if state is None or state.id in gone:
-                raise document_not_found()
-            rules.check_writable(who, state.containers)
-        except PalimpsestError as error:
-            errors.append((index, ItemFailure(error.reason.name, error.message)))
-        else:
-            gone[state.id] = state
-    return list(gone.values()), errors
-
-
-def preview_ids(conn: Connection, who: Principal, names: Sequence[str]) -> BulkDeleteReceipt:
-    """What deleting by ids would come to now."""
-    gone, errors = named_documents(conn, who, names)
-    return BulkDeleteReceipt(
-        len(gone),
-        0,
-        tuple(errors),
-        tenant_revision(conn, who.tenant),
-        True,
-        tuple(state.id for state in gone),
-    )

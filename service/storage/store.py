@@ -15,10 +15,13 @@ from service.core.errors import PalimpsestError, Reason, document_not_found
 from service.core.store import Page
 from service.core.times import MonotonicClock
 from service.storage import (
+    bulk_deletes,
     containers,
     document_lists,
+    document_rows,
     documents,
     memories,
+    memory_batches,
     memory_rows,
     purges,
 )
@@ -107,7 +110,7 @@ class DocumentStore:
     async def _read(
         self, wanted: Sequence[tuple[m.Principal, str]]
     ) -> list[m.Document | PalimpsestError]:
-        return await self._engine.database.read(lambda conn: documents.read(conn, wanted))
+        return await self._engine.database.read(lambda conn: document_rows.read(conn, wanted))
 
     async def upsert(
         self, who: m.Principal, write: m.DocumentWrite, request: m.RequestRef | None
@@ -150,9 +153,11 @@ class DocumentStore:
         validate_only: bool,
     ) -> m.BulkDeleteReceipt:
         if validate_only:
-            return await self._engine.database.read(lambda conn: purges.preview_ids(conn, who, ids))
+            return await self._engine.database.read(
+                lambda conn: bulk_deletes.preview_ids(conn, who, ids)
+            )
         receipt: m.BulkDeleteReceipt = await self._engine.mutate(
-            purges.delete_ids, Call(who, ids, request), len(ids)
+            bulk_deletes.delete_ids, Call(who, ids, request), len(ids)
         )
         return receipt
 
@@ -268,7 +273,9 @@ class MemoryStore:
         *,
         validate_only: bool,
     ) -> m.ForgetManyReceipt:
-        operation = memories.preview_forget_many if validate_only else memories.forget_many
+        operation = (
+            memory_batches.preview_forget_many if validate_only else memory_batches.forget_many
+        )
         receipt: m.ForgetManyReceipt = await self._engine.mutate(
             operation, Call(who, forget, None if validate_only else request), len(forget.ids) or 1
         )
@@ -278,7 +285,7 @@ class MemoryStore:
         self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.RequestRef | None
     ) -> m.RestoreManyReceipt:
         receipt: m.RestoreManyReceipt = await self._engine.mutate(
-            memories.restore_many, Call(who, restore, request)
+            memory_batches.restore_many, Call(who, restore, request)
         )
         return receipt
 

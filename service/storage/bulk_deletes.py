@@ -1,0 +1,66 @@
+"""Deleting many documents by their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    Connection,
+)
+
+from service.core import documents as rules
+from service.core.errors import PalimpsestError, document_not_found
+from service.core.model import (
+    BulkDeleteReceipt,
+    ItemFailure,
+    Principal,
+)
+from service.storage.document_rows import load
+from service.storage.document_writes import delete_rows, record_deletion
+from service.storage.lists import tenant_revision
+from service.storage.transactions import DEFERRED, Call, Outcome, TenantTx
+
+
+def delete_ids(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: a sequence of ids or custom ids. Answers BulkDeleteReceipt."""
+    call = calls[0]
+    gone, errors = named_documents(tx.conn, call.who, call.payload)
+    for state in gone:
+        record_deletion(tx, call, state)
+    delete_rows(tx, gone)
+    receipt = BulkDeleteReceipt(len(gone), 0, tuple(errors), tx.revision, True)
+    tx.remember(call, receipt)
+    return [receipt, *(DEFERRED for _ in calls[1:])]
+
+
+def named_documents(
+    conn: Connection, who: Principal, names: Sequence[str]
+) -> tuple[list[rules.DocumentState], list[tuple[int, ItemFailure]]]:
+    """What of `names` can be deleted; the rest by index, with why not."""
+    states = load(conn, who.tenant, names)
+    gone: dict[str, rules.DocumentState] = {}
+    errors: list[tuple[int, ItemFailure]] = []
+    for index, name in enumerate(names):
+        state = states.get(name)
+        try:
+            if state is None or state.id in gone:
+                raise document_not_found()
+            rules.check_writable(who, state.containers)
+        except PalimpsestError as error:
+            errors.append((index, ItemFailure(error.reason.name, error.message)))
+        else:
+            gone[state.id] = state
+    return list(gone.values()), errors
+
+
+def preview_ids(conn: Connection, who: Principal, names: Sequence[str]) -> BulkDeleteReceipt:
+    """What deleting by ids would come to now."""
+    gone, errors = named_documents(conn, who, names)
+    return BulkDeleteReceipt(
+        len(gone),
+        0,
+        tuple(errors),
+        tenant_revision(conn, who.tenant),
+        True,
+        tuple(state.id for state in gone),
+    )

@@ -1,0 +1,192 @@
+"""Reading documents: rows to documents and to what the rules need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from service.core import ids
+from service.core.documents import DocumentState
+from service.core.errors import PalimpsestError, document_not_found
+from service.core.model import (
+    Document,
+    Principal,
+    Status,
+)
+from service.storage.tables import (
+    document_contents,
+    documents,
+)
+from service.storage.transactions import (
+    padded,
+)
+
+_STATE = select(
+    documents.c.id,
+    documents.c.custom_id,
+    documents.c.content_hash,
+    documents.c.metadata,
+    documents.c.containers,
+    documents.c.title,
+    documents.c.document_date,
+    documents.c.status,
+    documents.c.etag,
+    documents.c.revision,
+    documents.c.create_time,
+    documents.c.update_time,
+).where(documents.c.tenant == bindparam("t"))
+
+
+_BY_ID = _STATE.where(documents.c.id.in_(bindparam("names", expanding=True)))
+
+
+_BY_CUSTOM_ID = _STATE.where(documents.c.custom_id.in_(bindparam("names", expanding=True)))
+
+
+READ_COLUMNS = (
+    documents.c.id,
+    documents.c.custom_id,
+    documents.c.metadata,
+    documents.c.containers,
+    documents.c.status,
+    documents.c.title,
+    documents.c.document_date,
+    documents.c.etag,
+    documents.c.revision,
+    documents.c.create_time,
+    documents.c.update_time,
+    documents.c.error,
+    documents.c.attempts,
+)
+
+
+WITH_CONTENT = documents.join(
+    document_contents,
+    (document_contents.c.tenant == documents.c.tenant)
+    & (document_contents.c.document_id == documents.c.id),
+)
+
+
+_READ = (
+    select(*READ_COLUMNS, document_contents.c.content)
+    .select_from(WITH_CONTENT)
+    .where(documents.c.tenant == bindparam("t"))
+)
+
+
+_READ_BY_ID = _READ.where(documents.c.id.in_(bindparam("names", expanding=True)))
+
+
+_READ_BY_CUSTOM_ID = _READ.where(documents.c.custom_id.in_(bindparam("names", expanding=True)))
+
+
+_STATUS = {int(status): status for status in Status}
+
+
+@lru_cache(maxsize=4096)
+def _tags(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+def document_of(row: Any, content: str | None, visible: frozenset[str] | None) -> Document:
+    """A row that begins with READ_COLUMNS as a document, with visible containers."""
+    (
+        document_id,
+        custom_id,
+        metadata,
+        containers,
+        status,
+        title,
+        document_date,
+        etag,
+        revision,
+        create_time,
+        update_time,
+        error,
+        attempts,
+    ) = row[: len(READ_COLUMNS)]
+    tags = _tags(containers)
+    if visible is not None:
+        tags = tuple(tag for tag in tags if tag in visible)
+    return Document(
+        document_id,
+        custom_id,
+        content,
+        metadata,
+        tags,
+        _STATUS[status],
+        title,
+        document_date,
+        etag,
+        revision,
+        create_time,
+        update_time,
+        error,
+        attempts,
+    )
+
+
+def read(
+    conn: Connection, wanted: Sequence[tuple[Principal, str]]
+) -> list[Document | PalimpsestError]:
+    """Each (principal, id or custom id): the document with its content, or NOT_FOUND."""
+    found: dict[tuple[int, str], Any] = {}
+    row: Any
+    for tenant in {who.tenant for who, _ in wanted}:
+        names = {name for who, name in wanted if who.tenant == tenant}
+        by_id = [name for name in names if ids.is_document_id(name)]
+        by_custom_id = [name for name in names if not ids.is_document_id(name)]
+        if by_id:
+            for row in conn.execute(_READ_BY_ID, {"t": tenant, "names": padded(by_id)}):
+                found[tenant, row.id] = row
+        if by_custom_id:
+            for row in conn.execute(
+                _READ_BY_CUSTOM_ID, {"t": tenant, "names": padded(by_custom_id)}
+            ):
+                found[tenant, row.custom_id] = row
+    results: list[Document | PalimpsestError] = []
+    for who, name in wanted:
+        row = found.get((who.tenant, name))
+        if row is None:
+            results.append(document_not_found())
+            continue
+        document = document_of(row, str(row.content, "utf-8"), who.containers)
+        results.append(document if document.containers else document_not_found())
+    return results
+
+
+def load(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, DocumentState]:
+    """States by the name they were asked for, which is an id or a custom id."""
+    by_id: set[str] = set()
+    by_custom_id: set[str] = set()
+    for name in names:
+        (by_id if ids.is_document_id(name) else by_custom_id).add(name)
+    states: dict[str, DocumentState] = {}
+    if by_id:
+        for row in conn.execute(_BY_ID, {"t": tenant, "names": padded(by_id)}):
+            states[row.id] = _state_of(row)
+    if by_custom_id:
+        for row in conn.execute(_BY_CUSTOM_ID, {"t": tenant, "names": padded(by_custom_id)}):
+            states[row.custom_id] = _state_of(row)
+    return states
+
+
+def _state_of(row: Any) -> DocumentState:
+    return DocumentState(
+        row.id,
+        row.custom_id,
+        bytes(row.content_hash),
+        row.metadata,
+        _tags(row.containers),
+        row.title,
+        row.document_date,
+        _STATUS[row.status],
+        row.etag,
+        row.revision,
+        row.create_time,
+        row.update_time,
+    )

@@ -1,0 +1,132 @@
+"""Forgetting many memories as one, and undoing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.core import ids
+from service.core.errors import (
+    PalimpsestError,
+    Reason,
+    Violation,
+)
+from service.core.model import (
+    ForgetManyReceipt,
+    MemoryForgetMany,
+    MemoryRestore,
+    MemoryRestoreMany,
+    MemoryTarget,
+    RestoreManyReceipt,
+)
+from service.storage import memory_rows as rows
+from service.storage.memory_rows import Stored
+from service.storage.memory_writes import (
+    Writes,
+    forget_one,
+    restore_one,
+)
+from service.storage.transactions import DEFERRED, Call, Outcome, TenantTx
+
+
+def forget_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: MemoryForgetMany, all or none. Answers ForgetManyReceipt.
+
+    One call at a time: what a filter matches depends on the call before it.
+    """
+    call = calls[0]
+    request: MemoryForgetMany = call.payload
+    result: Outcome
+    try:
+        stored = many_targets(tx, request)
+    except PalimpsestError as error:
+        result = error
+    else:
+        writes = Writes(tx)
+        batch = tx.new_id(ids.FORGET_BATCH) if stored else ""
+        for one in stored:
+            forget_one(tx, call, writes, one, request.reason, batch)
+        writes.flush()
+        result = ForgetManyReceipt(batch, tuple(s.version.id for s in stored), tx.revision)
+        tx.remember(call, result)
+    return [result, *(DEFERRED for _ in calls[1:])]
+
+
+def preview_forget_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: MemoryForgetMany. Answers what it would forget, and forgets nothing."""
+    results: list[Outcome] = []
+    for call in calls:
+        try:
+            found = many_targets(tx, call.payload)
+        except PalimpsestError as error:
+            results.append(error)
+        else:
+            names = tuple(stored.version.id for stored in found)
+            results.append(ForgetManyReceipt("", names, tx.revision))
+    return results
+
+
+def many_targets(tx: TenantTx, request: MemoryForgetMany) -> list[Stored]:
+    """What ForgetMemories means; raises when an id is bad or too many match."""
+    if request.filter is not None:
+        found = rows.matching(
+            tx.conn,
+            tx.tenant,
+            request.container,
+            request.filter,
+            tx.now,
+            request.max_forget + 1,
+        )
+        if len(found) > request.max_forget:
+            raise PalimpsestError(
+                Reason.TOO_MANY_MATCHES,
+                f"More than max_forget ({request.max_forget}) memories match; "
+                "nothing was forgotten",
+                resource=("max_forget", str(request.max_forget)),
+            )
+        return found
+    targets = [MemoryTarget(request.container, memory_id) for memory_id in request.ids]
+    resolved = rows.resolve(tx, targets)
+    bad = [(i, r) for i, r in enumerate(resolved) if isinstance(r, PalimpsestError)]
+    if bad:
+        # What is not there weighs more than what is in the wrong state.
+        first = min((error for _, error in bad), key=lambda error: error.code)
+        named = ", ".join(request.ids[i] for i, _ in bad[:20])
+        raise PalimpsestError(
+            first.reason,
+            f"Nothing was forgotten; {len(bad)} ids are bad: {named}",
+            violations=[Violation(f"ids[{i}]", error.message) for i, error in bad],
+            resource=("palimpsest.v1.Memory", request.ids[bad[0][0]]),
+        )
+    return [stored for stored in resolved if isinstance(stored, Stored)]
+
+
+def restore_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: MemoryRestoreMany. Answers RestoreManyReceipt. One call at a time."""
+    call = calls[0]
+    request: MemoryRestoreMany = call.payload
+    ended = [
+        stored
+        for stored in rows.forgotten_by(tx, request.forget_batch_id)
+        if stored.version.container == request.container
+    ]
+    result: Outcome
+    if not ended:
+        result = PalimpsestError(
+            Reason.FORGET_BATCH_NOT_FOUND,
+            "There is no such forget batch in the container",
+            resource=("palimpsest.v1.ForgetBatch", request.forget_batch_id),
+        )
+    else:
+        writes = Writes(tx)
+        receipts = []
+        skipped = []
+        for stored in ended:
+            if stored.span.state_until <= tx.now:
+                skipped.append(stored.version.id)
+                continue
+            undo = MemoryRestore(request.container, stored.version.id)
+            receipts.append(restore_one(tx, call, writes, stored, undo))
+        writes.flush()
+        result = RestoreManyReceipt(tuple(receipts), tuple(skipped), tx.revision)
+        tx.remember(call, result)
+    return [result, *(DEFERRED for _ in calls[1:])]
