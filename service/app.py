@@ -1,0 +1,155 @@
+"""The one place that wires the service together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from service import logs
+from service.core.model import Principal
+from service.rpc.server import Server, Tls
+from service.settings import Settings
+from service.storage.schema import DEFAULT_TENANT
+from service.storage.sqlite import SqliteStore, StoreOptions, open_store
+
+_log = structlog.get_logger("palimpsest.app")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that is SERVING.
+
+    Args:
+        address: Where; with the port that was taken if any was asked for.
+        store: What it serves.
+        first_key: The key that was made, if there were none.
+    """
+
+    address: str
+    store: SqliteStore
+    first_key: str | None
+
+
+@asynccontextmanager
+async def running(settings: Settings, hurry: asyncio.Event | None = None) -> AsyncIterator[Service]:
+    """The whole service in the running event loop; leaving drains and closes it.
+
+    Args:
+        settings: How it runs.
+        hurry: Set it to end the grace of calls in progress.
+
+    Raises:
+        OSError: The data folder or a TLS file cannot be used.
+        service.rpc.server.BindError: The address cannot be listened on.
+        service.storage.schema.SchemaTooNew: A newer release wrote the database.
+    """
+    tls = _tls(settings)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    options = StoreOptions(
+        sweep_interval=settings.sweep_interval,
+        checkpoint_interval=settings.checkpoint_interval,
+        max_waiting=settings.max_waiting,
+        readers=settings.readers,
+    )
+    store = await open_store(settings.database, options)
+    try:
+        everyone = await _everyone(store) if settings.no_auth else None
+        first_key = None if settings.no_auth else await _first_key(store, settings)
+        server = Server(store, everyone=everyone)
+        port = server.bind(settings.listen, tls)
+        service = Service(_address(settings.listen, port), store, first_key)
+        await server.start()
+        try:
+            await server.serving()
+            yield service
+        finally:
+            await _drain(server, settings.drain_grace, hurry or asyncio.Event())
+    finally:
+        await store.close()
+
+
+async def serve(settings: Settings, announce: Callable[[Service], None]) -> None:
+    """Run until SIGTERM or SIGINT, then drain; a second signal ends the grace.
+
+    Args:
+        settings: How.
+        announce: Called once, when the service is SERVING.
+    """
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(logs.loop_failure)
+    stop = asyncio.Event()
+    hurry = asyncio.Event()
+
+    def on_signal() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    async with running(settings, hurry) as service:
+        _log.info("serving", address=service.address, pid=os.getpid())
+        announce(service)
+        await stop.wait()
+        _log.info("stopping", grace_seconds=settings.drain_grace)
+    _log.info("stopped")
+
+
+def run(settings: Settings, announce: Callable[[Service], None]) -> None:
+    """`serve` in an event loop of its own."""
+    if sys.platform == "win32":
+        asyncio.run(serve(settings, announce))
+    else:
+        import uvloop
+
+        uvloop.run(serve(settings, announce))
+
+
+async def _drain(server: Server, grace: float, hurry: asyncio.Event) -> None:
+    hurried = asyncio.create_task(hurry.wait())
+    drained = asyncio.create_task(server.drain(grace))
+    await asyncio.wait({hurried, drained}, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if not drained.done():
+        drained.cancel()
+        await asyncio.gather(drained, return_exceptions=True)
+        await server.drain(0)
+    else:
+        await drained
+
+
+async def _everyone(store: SqliteStore) -> Principal:
+    return Principal(tenant=await store.ensure_tenant(DEFAULT_TENANT), key_id="")
+
+
+async def _first_key(store: SqliteStore, settings: Settings) -> str | None:
+    key = await store.ensure_first_key()
+    if key is not None:
+        # A file left by an earlier database must not lend the key its mode.
+        settings.first_key_file.unlink(missing_ok=True)
+        descriptor = os.open(settings.first_key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key + "\n")
+            file.flush()
+            os.fsync(descriptor)
+    return key
+
+
+def _tls(settings: Settings) -> Tls | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    client_ca = settings.tls_client_ca
+    return Tls(
+        certificate=settings.tls_cert.read_bytes(),
+        private_key=settings.tls_key.read_bytes(),
+        client_ca=None if client_ca is None else client_ca.read_bytes(),
+    )
+
+
+def _address(listen: str, port: int) -> str:
+    return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"

@@ -1,0 +1,127 @@
+"""Settings: from the environment, overridden by flags of `serve`."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_PREFIX = "PALIMPSEST_"
+
+
+class Settings(BaseSettings):
+    """How the service runs. Field NAME is PALIMPSEST_NAME, and `--name` of `serve`.
+
+    Raises:
+        pydantic.ValidationError: A value is malformed, or the values together
+            would serve without the protection that an address needs.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    data_dir: Annotated[
+        Path, Field(description="Folder of the database; made, for its owner alone, if missing.")
+    ] = Path("data")
+    listen: Annotated[
+        str,
+        Field(
+            pattern=r"^(unix:.+|.*:\d{1,5})$",
+            description="Address: `host:port`, `[ipv6]:port` or `unix:path`; port 0 takes any.",
+        ),
+    ] = "127.0.0.1:50051"
+    tls_cert: Annotated[
+        Path | None, Field(description="PEM file of the server's certificate chain.")
+    ] = None
+    tls_key: Annotated[Path | None, Field(description="PEM file of its private key.")] = None
+    tls_client_ca: Annotated[
+        Path | None,
+        Field(description="PEM file of authorities; clients must show a certificate of theirs."),
+    ] = None
+    allow_plaintext: Annotated[
+        bool, Field(description="Serve without TLS on an address that is not loopback.")
+    ] = False
+    no_auth: Annotated[
+        bool, Field(description="Ask nobody for a key; on a loopback address only.")
+    ] = False
+    drain_grace: Annotated[
+        float, Field(ge=0, description="Seconds that calls in progress get when the server stops.")
+    ] = 10.0
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="Least severe level that is logged; `debug` logs every call."),
+    ] = "info"
+    log_format: Annotated[
+        Literal["console", "json"], Field(description="Lines for people or for machines.")
+    ] = "console"
+    sweep_interval: Annotated[
+        float,
+        Field(gt=0, description="Seconds between records of memories that have expired."),
+    ] = 1.0
+    checkpoint_interval: Annotated[
+        float,
+        Field(gt=0, description="Seconds after which deleted text leaves the write-ahead log."),
+    ] = 20.0
+    max_waiting: Annotated[
+        int,
+        Field(ge=1, description="Writes, and reads, that may wait before further are refused."),
+    ] = 10_000
+    readers: Annotated[
+        int, Field(ge=1, le=64, description="Connections that read the database.")
+    ] = 3
+
+    @property
+    def database(self) -> Path:
+        return database_path(self.data_dir)
+
+    @property
+    def first_key_file(self) -> Path:
+        """Holds the key that a fresh server made, readable by its owner alone."""
+        return self.data_dir / "first-key"
+
+    @model_validator(mode="after")
+    def _protected(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together: give both or neither")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError("tls_client_ca needs tls_cert and tls_key")
+        if is_loopback(self.listen):
+            return self
+        if self.no_auth:
+            raise ValueError(
+                f"no_auth would let everyone in on {self.listen}: "
+                "listen on a loopback address, or use keys"
+            )
+        if self.tls_cert is None and not self.allow_plaintext:
+            raise ValueError(
+                f"{self.listen} is not a loopback address: give tls_cert and tls_key, "
+                "or allow_plaintext to send keys and content unencrypted"
+            )
+        return self
+
+
+def database_path(data_dir: Path) -> Path:
+    """Where the database lies in a data folder."""
+    return data_dir / "palimpsest.db"
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if listen.startswith("unix:"):
+        return True
+    host = listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong with settings, a line each, without the values."""
+    lines = []
+    for fault in error.errors(include_input=False, include_url=False):
+        name = "".join(f"{part}: " for part in fault["loc"])
+        lines.append(name + fault["msg"].removeprefix("Value error, "))
+    return "\n".join(lines)
