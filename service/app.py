@@ -14,6 +14,7 @@ import structlog
 
 from service import logs
 from service.core.model import Principal
+from service.core.times import MonotonicClock
 from service.rpc.server import Server, Tls
 from service.settings import Settings
 from service.storage.schema import DEFAULT_TENANT
@@ -38,12 +39,17 @@ class Service:
 
 
 @asynccontextmanager
-async def running(settings: Settings, hurry: asyncio.Event | None = None) -> AsyncIterator[Service]:
+async def running(
+    settings: Settings,
+    hurry: asyncio.Event | None = None,
+    clock: MonotonicClock | None = None,
+) -> AsyncIterator[Service]:
     """The whole service in the running event loop; leaving drains and closes it.
 
     Args:
         settings: How it runs.
         hurry: Set it to end the grace of calls in progress.
+        clock: What time it is. None: what the machine says.
 
     Raises:
         OSError: The data folder or a TLS file cannot be used.
@@ -58,7 +64,7 @@ async def running(settings: Settings, hurry: asyncio.Event | None = None) -> Asy
         max_waiting=settings.max_waiting,
         readers=settings.readers,
     )
-    store = await open_store(settings.database, options)
+    store = await open_store(settings.database, options, clock)
     try:
         everyone = await _everyone(store) if settings.no_auth else None
         first_key = None if settings.no_auth else await _first_key(store, settings)

@@ -8,6 +8,8 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from service.settings import database_path
+from service.storage import admin
 from tests.harness import Server, running_server
 
 
@@ -20,9 +22,17 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def key(shared_server: Server, request: pytest.FixtureRequest) -> str:
-    """A key of a tenant that is this test's own."""
+    """A key of a tenant that is this test's own; made without the start of a process."""
     tenant = "".join(c if c.isalnum() else "-" for c in request.node.name)[-60:].strip("-")
-    return shared_server.create_key("--tenant", tenant)
+    _, secret = admin.create_key(
+        database_path(shared_server.data_dir),
+        tenant=tenant,
+        label="",
+        containers=(),
+        read_only=False,
+        expires_at=None,
+    )
+    return secret
 
 
 @pytest.fixture

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from service.app import running
 from service.core.times import MonotonicClock
-from service.rpc.server import Server
+from service.settings import Settings
 from service.storage import admin
-from service.storage.sqlite import SqliteStore, StoreOptions, open_store
+from service.storage.sqlite import SqliteStore
 
 
 class ManualClock:
@@ -77,18 +78,8 @@ class Service:
 @asynccontextmanager
 async def running_service(directory: Path, clock: ManualClock) -> AsyncIterator[Service]:
     """The service on `directory/socket`; SERVING when the block begins."""
-    database = directory / "palimpsest.db"
-    options = StoreOptions(sweep_interval=3600)
-    store = await open_store(database, options, MonotonicClock(clock))
-    try:
-        server = Server(store)
-        address = f"unix:{directory / 'socket'}"
-        server.bind(address)
-        await server.start()
-        await server.serving()
-        try:
-            yield Service(address, database, store)
-        finally:
-            await server.drain(grace=1)
-    finally:
-        await store.close()
+    settings = Settings(
+        data_dir=directory, listen=f"unix:{directory / 'socket'}", sweep_interval=3600
+    )
+    async with running(settings, clock=MonotonicClock(clock)) as service:
+        yield Service(service.address, settings.database, service.store)

@@ -87,7 +87,7 @@ def test_the_documented_update_writes_version_two(call: Caller) -> None:
     old = read(call, made["id"])
     assert old["isLatest"] is False
     assert old["content"] == "John prefers dark mode"
-    assert "forgetAfter" not in old
+    assert old.get("forgetAfter") is None
     assert listed(call) == ["John now prefers light mode"]
 
 
@@ -152,7 +152,7 @@ def test_an_update_clears_what_it_says_to_clear(call: Caller) -> None:
     )["receipt"]
 
     memory = read(call, receipt["id"])
-    assert "forgetAfter" not in memory
+    assert memory.get("forgetAfter") is None
     assert memory["forgetReason"] == ""
     assert not memory.get("metadata")
     assert not any((memory.get("temporalContext") or {}).values())

@@ -1,0 +1,136 @@
+"""Every method of the server, as gRPC wants its handlers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, TypeAlias
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health, health_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
+from service.core.errors import PalimpsestError, Reason
+from service.core.store import Store
+from service.rpc.access import ACCESS
+from service.rpc.boundary import Boundary
+from service.rpc.calls import Call, Context
+from service.rpc.containers import Containers
+from service.rpc.documents import Documents
+from service.rpc.errors import abort
+from service.rpc.memories import Memories
+from service.rpc.reflected import with_json_names
+from service.rpc.requests import Requests
+
+Handlers: TypeAlias = "dict[str, grpc.RpcMethodHandler[Any, Any]]"
+
+SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
+    documents_pb2.DESCRIPTOR.services_by_name["Documents"],
+    memories_pb2.DESCRIPTOR.services_by_name["Memories"],
+    containers_pb2.DESCRIPTOR.services_by_name["Containers"],
+)
+_HEALTH: Final = health.SERVICE_NAME
+_REFLECTION: Final = reflection.SERVICE_NAME
+
+
+def python_name(method: str) -> str:
+    """The servicer's method for an RPC: GetDocument is get_document."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower()
+
+
+def register(
+    server: grpc.aio.Server, store: Store, boundary: Boundary, healths: health.aio.HealthServicer
+) -> None:
+    """Gives the server all its methods, and an answer for all others."""
+    requests = Requests(store.digester)
+    servicers = (
+        Documents(store, requests),
+        Memories(store, requests),
+        Containers(store, requests),
+    )
+    for service, servicer in zip(SERVICES, servicers, strict=True):
+        server.add_registered_method_handlers(
+            service.full_name, _handlers(service, servicer, boundary)
+        )
+    server.add_registered_method_handlers(_HEALTH, _health(boundary, healths))
+    server.add_registered_method_handlers(_REFLECTION, _reflection(boundary))
+    server.add_generic_rpc_handlers((_Unknown(),))
+
+
+def _handlers(service: ServiceDescriptor, servicer: object, boundary: Boundary) -> Handlers:
+    handlers: Handlers = {}
+    for method in service.methods:
+        path = f"/{service.full_name}/{method.name}"
+        parse = GetMessageClass(method.input_type).FromString
+        handler = getattr(servicer, python_name(method.name))
+        access = ACCESS[method.full_name]
+        if method.server_streaming:
+            handlers[method.name] = grpc.unary_stream_rpc_method_handler(
+                boundary.stream(path, parse, handler, access),
+                response_serializer=GetMessageClass(method.output_type).SerializeToString,
+            )
+        else:
+            handlers[method.name] = grpc.unary_unary_rpc_method_handler(
+                boundary.unary(path, parse, handler, access)
+            )
+    return handlers
+
+
+def _health(boundary: Boundary, healths: health.aio.HealthServicer) -> Handlers:
+    parse = health_pb2.HealthCheckRequest.FromString
+
+    async def check(call: Call, request: health_pb2.HealthCheckRequest) -> Any:
+        return await healths.Check(request, call.context)
+
+    async def watch(call: Call, request: health_pb2.HealthCheckRequest) -> None:
+        await healths.Watch(request, call.context)
+
+    path = f"/{_HEALTH}/"
+    return {
+        "Check": grpc.unary_unary_rpc_method_handler(
+            boundary.unary(f"{path}Check", parse, check, None)
+        ),
+        "Watch": grpc.unary_stream_rpc_method_handler(
+            boundary.stream(f"{path}Watch", parse, watch, None),
+            response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+        ),
+    }
+
+
+def _reflection(boundary: Boundary) -> Handlers:
+    names = [*(service.full_name for service in SERVICES), _HEALTH, _REFLECTION]
+    # The stubs know two names for one class.
+    files: list[Any] = [service.file for service in SERVICES]
+    files += [health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR]
+    # The stub takes the asynchronous generator for a coroutine.
+    servicer: Any = reflection.aio.ReflectionServicer(names, with_json_names(files))
+
+    async def info(call: Call, requests: Any) -> None:
+        async for answer in servicer.ServerReflectionInfo(requests, call.context):
+            await call.context.write(answer)
+
+    return {
+        "ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(
+            boundary.stream(f"/{_REFLECTION}/ServerReflectionInfo", None, info, None),
+            request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+            response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+        )
+    }
+
+
+class _Unknown(grpc.GenericRpcHandler):
+    """Answers every method that is not registered."""
+
+    def service(
+        self,
+        handler_call_details: grpc.HandlerCallDetails,  # noqa: ARG002
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        # Reads nothing, so that it fits methods of every shape.
+        return grpc.stream_stream_rpc_method_handler(_refuse)
+
+
+async def _refuse(_: Any, context: Context) -> None:
+    await abort(context, PalimpsestError(Reason.METHOD_NOT_FOUND, "There is no such method"))
