@@ -1,0 +1,1 @@
+"""The transport: generated messages in, generated messages out."""

@@ -1,0 +1,200 @@
+"""The outermost layer: what happens to every call, whatever it is about.
+
+Authenticates, parses, authorizes, counts, logs, and turns every way a handler
+can fail into an answer. It wraps each method's handler once, when the server is
+built: an interceptor would be asked about every call anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any, Final, TypeAlias
+
+import structlog
+from google.protobuf.message import DecodeError, Message
+from grpc.aio import AbortError
+
+from service.core.errors import PalimpsestError, Reason
+from service.core.model import Principal
+from service.core.store import Keys
+from service.rpc.access import Access, authorize_containers, authorize_method
+from service.rpc.calls import CALL_ID, Call, Context, Handler, InFlight, bearer, new_call_id
+from service.rpc.errors import abort
+from service.rpc.failures import failure_of, is_callers_mistake, malformed
+
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+MAX_CALLS: Final = 10_000
+"""Calls at once, streams included; further ones are answered OVERLOADED."""
+
+Guarded: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
+
+_NOBODY: Final = Principal(tenant=0, key_id="")
+
+
+class Boundary:
+    """Wraps handlers.
+
+    Args:
+        keys: Says whose a key is.
+        everyone: Who every caller is, when keys are not asked for.
+    """
+
+    def __init__(self, keys: Keys, everyone: Principal | None = None) -> None:
+        self._keys = keys
+        self._everyone = everyone
+        self._log = structlog.get_logger("palimpsest.rpc")
+        self._log_all = bool(self._log.is_enabled_for(logging.DEBUG))
+        self._stop = asyncio.Event()
+        self.calls = InFlight()
+
+    def drain(self) -> None:
+        """From now on calls are refused, and streams end."""
+        self._stop.set()
+
+    def unary(
+        self,
+        method: str,
+        parse: Callable[[bytes], Message],
+        handler: Handler,
+        access: Access | None,
+    ) -> Guarded:
+        """Takes and answers bytes. `access` None: for everyone, also while draining."""
+
+        async def work(call: Call, request: Any) -> bytes:
+            answer: Message = await handler(call, request)
+            return answer.SerializeToString()
+
+        return self._guard(method, parse, work, access)
+
+    def stream(
+        self,
+        method: str,
+        parse: Callable[[bytes], Message] | None,
+        handler: Handler,
+        access: Access | None,
+    ) -> Guarded:
+        """Runs a handler that writes its answers to the call's context.
+
+        `parse` None: the requests are a stream too, and are handed on as it is.
+        """
+
+        async def work(call: Call, request: Any) -> None:
+            await self._until_drained(handler(call, request))
+
+        return self._guard(method, parse, work, access)
+
+    def _guard(
+        self,
+        method: str,
+        parse: Callable[[bytes], Message] | None,
+        work: Handler,
+        access: Access | None,
+    ) -> Guarded:
+        calls = self.calls
+
+        async def handle(source: Any, context: Context) -> Any:
+            calls.count += 1
+            started = perf_counter()
+            call_id = new_call_id()
+            CALL_ID.set(call_id)
+            who = _NOBODY
+            failure: PalimpsestError | None = None
+            outcome = "CANCELLED"
+            try:
+                try:
+                    if access is not None:
+                        who = await self._admit(access, context)
+                    request = source if parse is None else _parse(parse, source)
+                    if access is not None:
+                        authorize_containers(who, access, request)
+                    answer = await work(Call(method, who, context), request)
+                    outcome = "OK"
+                    return answer
+                except AbortError:
+                    outcome = "ANSWERED"
+                    raise
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
+                    # Whatever it was, the caller must get an answer without its text.
+                    failure = failure_of(error, call_id)
+                outcome = failure.code.name
+                await abort(context, failure, call_id)
+            finally:
+                calls.leave()
+                if self._log_all or failure is not None:
+                    self._report(method, who, call_id, started, outcome, failure)
+
+        return handle
+
+    async def _admit(self, access: Access, context: Context) -> Principal:
+        if self._stop.is_set():
+            raise _shutting_down()
+        if self.calls.count > MAX_CALLS:
+            raise PalimpsestError(
+                Reason.OVERLOADED, "Too many calls at once; try again", retry_after=1
+            )
+        who = self._everyone
+        if who is None:
+            who = await self._keys.authenticate(bearer(context.invocation_metadata()))
+        authorize_method(who, access)
+        return who
+
+    async def _until_drained(self, answering: Awaitable[Any]) -> None:
+        work = asyncio.ensure_future(answering)
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise _shutting_down()
+            await work
+        finally:
+            stop.cancel()
+            if not work.done():
+                work.cancel()
+                # Its clean-up must be over before the call counts as ended.
+                await asyncio.wait((work,))
+
+    def _report(
+        self,
+        method: str,
+        who: Principal,
+        call_id: str,
+        started: float,
+        outcome: str,
+        failure: PalimpsestError | None,
+    ) -> None:
+        if failure is None or is_callers_mistake(failure):
+            if not self._log_all:
+                return
+            write = self._log.debug
+        else:
+            write = self._log.info
+        write(
+            "call",
+            method=method,
+            code=outcome,
+            reason=failure.reason.name if failure else None,
+            milliseconds=round((perf_counter() - started) * 1000, 3),
+            tenant=who.tenant,
+            key=who.key_id,
+            call_id=call_id,
+        )
+
+
+def _shutting_down() -> PalimpsestError:
+    return PalimpsestError(
+        Reason.SHUTTING_DOWN, "The server is stopping; try another, or again", retry_after=1
+    )
+
+
+def _parse(parse: Callable[[bytes], Message], raw: bytes) -> Message:
+    if len(raw) > MAX_MESSAGE_BYTES:
+        raise PalimpsestError(
+            Reason.MESSAGE_TOO_LARGE, f"A message may have {MAX_MESSAGE_BYTES} bytes at most"
+        )
+    try:
+        return parse(raw)
+    except DecodeError:
+        raise malformed() from None

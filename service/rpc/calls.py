@@ -1,0 +1,87 @@
+"""One call in progress, as servicers see it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
+from typing import Any, Final, TypeAlias
+
+import grpc
+
+from service.core.errors import PalimpsestError, Reason
+from service.core.model import Principal
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+CALL_ID: Final[ContextVar[str]] = ContextVar("palimpsest_call_id", default="")
+"""Names the call that is being served, for logs."""
+
+_PROCESS: Final = secrets.token_hex(4)
+_numbers: Final = itertools.count(1)
+
+
+def new_call_id() -> str:
+    """Unique among the calls of all processes, for all that matters to a log."""
+    return f"{_PROCESS}-{next(_numbers):x}"
+
+
+class Call:
+    """Who calls what, and how long there is for it."""
+
+    __slots__ = ("context", "method", "who")
+
+    def __init__(self, method: str, who: Principal, context: Context) -> None:
+        self.method = method
+        self.who = who
+        self.context = context
+
+    def remaining(self) -> float | None:
+        """Seconds to the caller's deadline; None without one."""
+        # The stub leaves out that a call may be without a deadline.
+        left: float | None = self.context.time_remaining()
+        return left
+
+    def budget(self) -> float | None:
+        """Seconds of work after which there is still time to answer; None: no limit."""
+        left = self.remaining()
+        return None if left is None else max(0.0, left - max(0.2, left * 0.1))
+
+
+Handler: TypeAlias = Callable[[Call, Any], Awaitable[Any]]
+
+
+def bearer(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
+    """The key in `authorization: Bearer <key>`. Raises KEY_MISSING."""
+    for name, value in metadata or ():
+        if name == "authorization" and isinstance(value, str):
+            scheme, _, key = value.partition(" ")
+            if scheme.lower() == "bearer" and key:
+                return key.strip()
+    raise PalimpsestError(
+        Reason.KEY_MISSING, "Send the metadata `authorization: Bearer <key>` with every call"
+    )
+
+
+class InFlight:
+    """Counts the calls that are being served."""
+
+    __slots__ = ("_empty", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._empty: asyncio.Event | None = None
+
+    def leave(self) -> None:
+        self.count -= 1
+        if not self.count and self._empty is not None:
+            self._empty.set()
+
+    async def idle(self) -> None:
+        """Returns when no call is being served."""
+        while self.count:
+            if self._empty is None or self._empty.is_set():
+                self._empty = asyncio.Event()
+            await self._empty.wait()

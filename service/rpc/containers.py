@@ -1,0 +1,70 @@
+"""The Containers service."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from palimpsest.v1 import containers_pb2 as pb
+from service.core import model as m
+from service.core.store import Store
+from service.rpc.calls import Call
+from service.rpc.convert import times
+from service.rpc.convert.common import completion
+from service.rpc.pages import open_listing
+from service.rpc.requests import Requests
+from service.rpc.validation import check, require
+
+
+class Containers:
+    """Each method is the RPC of its name, after authorization."""
+
+    def __init__(self, store: Store, requests: Requests) -> None:
+        self._store = store
+        self._requests = requests
+
+    async def list_containers(
+        self, call: Call, request: pb.ListContainersRequest
+    ) -> pb.ListContainersResponse:
+        require(check(request))
+        listing = open_listing(self._store.digester, call, request)
+        page = await self._store.containers.list(call.who, request.prefix, listing.page)
+        response = pb.ListContainersResponse()
+        for container in page.items:
+            message = response.containers.add(
+                container_tag=container.tag,
+                document_count=container.documents,
+                memory_count=container.memories,
+            )
+            times.fill(message.create_time, container.create_time)
+        listing.fill(response, page)
+        return response
+
+    async def delete_container(
+        self, call: Call, request: pb.DeleteContainerRequest
+    ) -> pb.DeleteContainerResponse:
+        require(check(request))
+
+        def work(ref: m.RequestRef | None) -> Awaitable[m.ContainerDeleteReceipt]:
+            return self._store.containers.delete(
+                call.who,
+                request.container_tag,
+                ref,
+                validate_only=request.validate_only,
+                allow_missing=request.allow_missing,
+                budget=call.budget(),
+            )
+
+        if request.validate_only:
+            # A preview leaves nothing behind that a request_id could name.
+            receipt = await work(None)
+        else:
+            receipt = await self._requests.run(call, request, work)
+        return pb.DeleteContainerResponse(
+            deleted_document_count=receipt.documents,
+            detached_count=receipt.detached,
+            deleted_memory_count=receipt.memories,
+            container_deleted=receipt.container_deleted,
+            revision=receipt.revision,
+            completion=completion(receipt.complete),
+            sample_ids=receipt.sample_ids,
+        )

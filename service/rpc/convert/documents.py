@@ -1,0 +1,144 @@
+"""Documents, their writes and their receipts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from palimpsest.v1 import documents_pb2 as pb
+from palimpsest.v1 import errors_pb2
+from service.core import filters
+from service.core import model as m
+from service.core.errors import Reason, Violation
+from service.core.ids import is_document_id
+from service.rpc.convert import ids, metadata, times
+from service.rpc.convert.filters import read as read_filter
+
+_MODES: Final = {int(mode): mode for mode in m.UpsertMode}
+_STATUSES: Final = {int(status): status for status in m.Status}
+_STATUS_NUMBERS: Final = {m.Status(n): n for n in pb.DocumentStatus.values() if n}
+_ORDERS: Final = {int(order): order for order in m.Order}
+
+FINAL: Final = frozenset({m.Status.DONE, m.Status.FAILED})
+"""Statuses after which nothing follows without another write."""
+
+
+def write(
+    request: pb.UpsertDocumentRequest, broken: list[Violation], path: str = ""
+) -> m.DocumentWrite:
+    """`path`: where the request is, with a final dot: "items[3]."."""
+    given = None
+    if request.HasField("metadata"):
+        given = metadata.patch(request.metadata, f"{path}metadata", broken)
+    mode = _MODES.get(request.mode, m.UpsertMode.CREATE_OR_UPDATE)
+    if mode is m.UpsertMode.UPDATE_ONLY and not request.custom_id:
+        broken.append(Violation(f"{path}mode", "to update only, give the custom_id"))
+    return m.DocumentWrite(
+        content=request.content,
+        custom_id=request.custom_id or None,
+        containers=tuple(request.container_tags),
+        metadata=given,
+        title=request.title if request.HasField("title") else None,
+        document_date=_date(request, broken, path),
+        mode=mode,
+        etag=request.etag or None,
+    )
+
+
+def _date(
+    request: pb.UpsertDocumentRequest | pb.UpdateDocumentRequest,
+    broken: list[Violation],
+    path: str = "",
+) -> int | m.Unset | None:
+    match request.WhichOneof("document_date_change"):
+        case "document_date":
+            return times.instant(request.document_date, f"{path}document_date", broken)
+        case "clear_document_date":
+            return None
+        case _:
+            return m.UNSET
+
+
+def patch(request: pb.UpdateDocumentRequest, broken: list[Violation]) -> m.DocumentPatch:
+    ids.check_document(request.id, "id", "Memories.UpdateMemory", broken)
+    given = None
+    if request.HasField("metadata"):
+        given = metadata.patch(request.metadata, "metadata", broken)
+    return m.DocumentPatch(
+        id=request.id,
+        content=request.content if request.HasField("content") else None,
+        containers=tuple(request.container_tags),
+        metadata=given,
+        title=request.title if request.HasField("title") else None,
+        document_date=_date(request, broken),
+        etag=request.etag or None,
+    )
+
+
+def query(request: pb.ListDocumentsRequest, broken: list[Violation]) -> m.DocumentQuery:
+    tree = None
+    if request.HasField("filter"):
+        tree = read_filter(request.filter, "filter", filters.Kind.DOCUMENT, broken)
+    return m.DocumentQuery(
+        containers=tuple(request.container_tags),
+        match_all=request.match_all_containers,
+        filter=tree,
+        statuses=tuple(_STATUSES[number] for number in request.statuses if number in _STATUSES),
+        custom_id_prefix=request.custom_id_prefix,
+        order=_ORDERS.get(request.order, m.Order.CREATED_DESC),
+        include_content=request.include_content,
+    )
+
+
+def fill(message: pb.Document, document: m.Document) -> None:
+    message.id = document.id
+    if document.custom_id:
+        message.custom_id = document.custom_id
+    if document.content:
+        message.content = document.content
+    metadata.fill(message.metadata, document.metadata)
+    message.container_tags.extend(document.containers)
+    message.status = _STATUS_NUMBERS[document.status]
+    if document.title:
+        message.title = document.title
+    if document.document_date is not None:
+        times.fill(message.document_date, document.document_date)
+    message.etag = document.etag
+    message.revision = document.revision
+    times.fill(message.create_time, document.create_time)
+    times.fill(message.update_time, document.update_time)
+    if document.error:
+        message.error = document.error
+    if document.attempts:
+        message.attempt_count = document.attempts
+
+
+def watched(state: m.Document | str) -> pb.WatchDocumentResponse:
+    """A state of a document; a text is the id of one that was deleted."""
+    response = pb.WatchDocumentResponse()
+    if isinstance(state, str):
+        response.document.id = state
+        response.deleted = True
+    else:
+        fill(response.document, state)
+        response.document.ClearField("content")
+    return response
+
+
+def fill_receipt(message: pb.DocumentReceipt, receipt: m.DocumentReceipt, custom_id: str) -> None:
+    """`custom_id` as the request has it: receipts do not keep it."""
+    message.id = receipt.id
+    if custom_id and not is_document_id(custom_id):
+        message.custom_id = custom_id
+    message.created = receipt.created
+    message.changed = receipt.changed
+    message.status = _STATUS_NUMBERS[receipt.status]
+    message.etag = receipt.etag
+    message.revision = receipt.revision
+    times.fill(message.create_time, receipt.create_time)
+    times.fill(message.update_time, receipt.update_time)
+
+
+def fill_failure(message: errors_pb2.ItemError, failure: m.ItemFailure) -> None:
+    message.code = int(Reason[failure.reason].code)
+    message.reason = failure.reason
+    message.message = failure.message

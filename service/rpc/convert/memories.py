@@ -1,0 +1,175 @@
+"""Memories, their versions and their receipts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from palimpsest.v1 import memories_pb2 as pb
+from service.core import filters
+from service.core import model as m
+from service.core.errors import Violation
+from service.rpc.convert import ids, metadata, times
+from service.rpc.convert.filters import read as read_filter
+
+_ORDERS: Final = {int(order): order for order in m.Order}
+_DEFAULT_MAX_FORGET: Final = 100
+
+
+def container(tag: str) -> str:
+    return tag or m.DEFAULT_CONTAINER
+
+
+def new(message: pb.NewMemory, path: str, broken: list[Violation]) -> m.NewMemory:
+    """`path`: where the memory is, with a final dot: "memories[3]."."""
+    given = None
+    if message.HasField("metadata"):
+        given = metadata.patch(message.metadata, f"{path}metadata", broken)
+    forget_after = None
+    if message.HasField("forget_after"):
+        forget_after = times.instant(message.forget_after, f"{path}forget_after", broken)
+    ids.check_source(message.source_document_id, f"{path}source_document_id", broken)
+    context = m.TemporalContext()
+    if message.HasField("temporal_context"):
+        context = _context(message.temporal_context, f"{path}temporal_context", broken)
+    return m.NewMemory(
+        content=message.content,
+        metadata=given,
+        is_static=message.is_static,
+        forget_after=forget_after,
+        forget_reason=message.forget_reason,
+        temporal=context,
+        source_document_id=message.source_document_id or None,
+    )
+
+
+def _context(message: pb.TemporalContext, path: str, broken: list[Violation]) -> m.TemporalContext:
+    if message.document_date:
+        times.check_text(message.document_date, f"{path}.document_date", broken)
+    return m.TemporalContext(
+        document_date=message.document_date or None,
+        event_dates=_events(message, path, broken),
+    )
+
+
+def _events(
+    message: pb.TemporalContext | pb.TemporalContextUpdate, path: str, broken: list[Violation]
+) -> tuple[str, ...]:
+    events = tuple(message.event_dates)
+    for index, text in enumerate(events):
+        times.check_text(text, f"{path}.event_dates[{index}]", broken)
+    return events
+
+
+def _context_patch(
+    message: pb.TemporalContextUpdate, path: str, broken: list[Violation]
+) -> m.TemporalPatch:
+    date: str | m.Unset | None = m.UNSET
+    match message.WhichOneof("document_date_change"):
+        case "document_date":
+            date = message.document_date
+            times.check_text(date, f"{path}.document_date", broken)
+        case "clear_document_date":
+            date = None
+    events: tuple[str, ...] | m.Unset = _events(message, path, broken)
+    if not events and not message.clear_event_dates:
+        events = m.UNSET
+    return m.TemporalPatch(date, events)
+
+
+def target(
+    request: pb.UpdateMemoryRequest | pb.ForgetMemoryRequest,
+    instead: str,
+    broken: list[Violation],
+) -> m.MemoryTarget:
+    """`instead`: the call that takes a document's id."""
+    if request.HasField("id"):
+        ids.check_memory(request.id, "id", instead, broken)
+    return m.MemoryTarget(
+        container=container(request.container_tag),
+        id=request.id if request.HasField("id") else None,
+        content=request.content if request.HasField("content") else None,
+    )
+
+
+def _schedule(
+    request: pb.UpdateMemoryRequest | pb.RestoreMemoryRequest, broken: list[Violation]
+) -> int | m.Unset | None:
+    match request.WhichOneof("forget_after_change"):
+        case "forget_after":
+            return times.instant(request.forget_after, "forget_after", broken)
+        case "clear_forget_after":
+            return None
+        case _:
+            return m.UNSET
+
+
+def update(request: pb.UpdateMemoryRequest, broken: list[Violation]) -> m.MemoryUpdate:
+    given = None
+    if request.HasField("metadata"):
+        given = metadata.patch(request.metadata, "metadata", broken)
+    forget_after = _schedule(request, broken)
+    if forget_after is None and request.forget_reason:
+        broken.append(
+            Violation("forget_reason", "cannot be given together with clear_forget_after")
+        )
+    context = None
+    if request.HasField("temporal_context"):
+        context = _context_patch(request.temporal_context, "temporal_context", broken)
+    return m.MemoryUpdate(
+        target=target(request, "Documents.UpdateDocument", broken),
+        content=request.new_content,
+        forget_after=forget_after,
+        forget_reason=request.forget_reason if request.HasField("forget_reason") else None,
+        metadata=given,
+        temporal=context,
+        is_static=request.is_static if request.HasField("is_static") else None,
+        etag=request.etag or None,
+    )
+
+
+def restore(request: pb.RestoreMemoryRequest, broken: list[Violation]) -> m.MemoryRestore:
+    ids.check_memory(request.id, "id", "Documents.GetDocument", broken)
+    return m.MemoryRestore(
+        container=container(request.container_tag),
+        id=request.id,
+        forget_after=_schedule(request, broken),
+        etag=request.etag or None,
+    )
+
+
+def forget_many(request: pb.ForgetMemoriesRequest, broken: list[Violation]) -> m.MemoryForgetMany:
+    for index, text in enumerate(request.ids):
+        ids.check_memory(text, f"ids[{index}]", "Documents.BulkDeleteDocuments", broken)
+    tree = None
+    if request.HasField("filter"):
+        tree = read_filter(request.filter, "filter", filters.Kind.MEMORY, broken)
+    return m.MemoryForgetMany(
+        container=container(request.container_tag),
+        ids=tuple(request.ids),
+        filter=tree,
+        max_forget=request.max_forget or _DEFAULT_MAX_FORGET,
+        reason=request.reason,
+    )
+
+
+def query(request: pb.ListMemoriesRequest, broken: list[Violation]) -> m.MemoryQuery:
+    tree = None
+    if request.HasField("filter"):
+        tree = read_filter(request.filter, "filter", filters.Kind.MEMORY, broken)
+    return m.MemoryQuery(
+        containers=tuple(request.container_tags) or (m.DEFAULT_CONTAINER,),
+        filter=tree,
+        include_forgotten=request.include_forgotten,
+        include_history=request.include_history,
+        order=_ORDERS.get(request.order, m.Order.CREATED_DESC),
+        as_of=as_of(request, broken),
+    )
+
+
+def as_of(
+    request: pb.GetMemoryRequest | pb.ListMemoriesRequest, broken: list[Violation]
+) -> int | None:
+    """None: now."""
+    if not request.HasField("as_of"):
+        return None
+    return times.instant(request.as_of, "as_of", broken)

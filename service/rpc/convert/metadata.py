@@ -1,0 +1,71 @@
+"""Metadata: Struct on the wire, a mapping or canonical JSON text on this side."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from google.protobuf.struct_pb2 import Struct, Value
+
+from service.core import metadata as rules
+from service.core.errors import Violation
+
+_WIRE_LIMIT: Final = 4 * rules.MAX_BYTES
+"""No struct of allowed size is as large as this on the wire."""
+
+_REFUSED: Final = object()
+"""Stands for a value of a kind that the rules refuse."""
+
+
+def _value(value: Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
+    if kind == "number_value":
+        return value.number_value
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "null_value":
+        return None
+    if kind == "list_value":
+        return [
+            item.string_value if item.WhichOneof("kind") == "string_value" else _REFUSED
+            for item in value.list_value.values
+        ]
+    return _REFUSED
+
+
+def patch(struct: Struct, path: str, broken: list[Violation]) -> dict[str, rules.Scalar | None]:
+    """The metadata a caller gave; None is JSON's null."""
+    fields = struct.fields
+    if not fields:
+        return {}
+    if len(fields) > rules.MAX_KEYS:
+        broken.append(Violation(path, f"must have at most {rules.MAX_KEYS} keys"))
+        return {}
+    if struct.ByteSize() > _WIRE_LIMIT:
+        broken.append(Violation(path, f"must be at most {rules.MAX_BYTES} bytes as JSON"))
+        return {}
+    given = {key: _value(value) for key, value in fields.items()}
+    broken.extend(rules.violations(given, path))
+    return given
+
+
+def fill(struct: Struct, text: str) -> None:
+    """Writes canonical JSON text into a message; none leaves it absent."""
+    if text == "{}":
+        return
+    fields = struct.fields
+    for key, value in json.loads(text).items():
+        if isinstance(value, str):
+            fields[key].string_value = value
+        elif isinstance(value, bool):
+            fields[key].bool_value = value
+        elif isinstance(value, list):
+            items = fields[key].list_value
+            # A list without elements has to be made present by hand.
+            items.SetInParent()
+            for item in value:
+                items.values.add().string_value = item
+        else:
+            fields[key].number_value = value

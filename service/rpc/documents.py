@@ -1,0 +1,165 @@
+"""The Documents service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable
+
+from palimpsest.v1 import documents_pb2 as pb
+from service.core import model as m
+from service.core.store import Store
+from service.rpc.calls import Call
+from service.rpc.convert import documents as convert
+from service.rpc.convert import ids
+from service.rpc.convert.common import completion
+from service.rpc.pages import open_listing
+from service.rpc.requests import Requests
+from service.rpc.validation import check, require
+
+
+class Documents:
+    """Each method is the RPC of its name, after authorization."""
+
+    def __init__(self, store: Store, requests: Requests) -> None:
+        self._store = store
+        self._requests = requests
+
+    async def upsert_document(
+        self, call: Call, request: pb.UpsertDocumentRequest
+    ) -> pb.UpsertDocumentResponse:
+        broken = check(request)
+        write = convert.write(request, broken)
+        require(broken)
+        receipt = await self._requests.run(
+            call, request, lambda ref: self._store.documents.upsert(call.who, write, ref)
+        )
+        response = pb.UpsertDocumentResponse()
+        convert.fill_receipt(response.receipt, receipt, request.custom_id)
+        return response
+
+    async def batch_upsert_documents(
+        self, call: Call, request: pb.BatchUpsertDocumentsRequest
+    ) -> pb.BatchUpsertDocumentsResponse:
+        broken = check(request)
+        writes = [
+            convert.write(item, broken, f"items[{index}].")
+            for index, item in enumerate(request.items)
+        ]
+        require(broken)
+        receipt = await self._requests.run(
+            call, request, lambda ref: self._store.documents.batch_upsert(call.who, writes, ref)
+        )
+        response = pb.BatchUpsertDocumentsResponse(revision=receipt.revision)
+        for item, outcome in zip(request.items, receipt.outcomes, strict=True):
+            message = response.outcomes.add()
+            if isinstance(outcome, m.ItemFailure):
+                convert.fill_failure(message.error, outcome)
+            else:
+                convert.fill_receipt(message.receipt, outcome, item.custom_id)
+        return response
+
+    async def get_document(
+        self, call: Call, request: pb.GetDocumentRequest
+    ) -> pb.GetDocumentResponse:
+        broken = check(request)
+        ids.check_document(request.id, "id", "Memories.GetMemory", broken)
+        require(broken)
+        document = await self._store.documents.get(call.who, request.id)
+        response = pb.GetDocumentResponse()
+        convert.fill(response.document, document)
+        return response
+
+    async def list_documents(
+        self, call: Call, request: pb.ListDocumentsRequest
+    ) -> pb.ListDocumentsResponse:
+        broken = check(request)
+        query = convert.query(request, broken)
+        require(broken)
+        listing = open_listing(self._store.digester, call, request)
+        page = await self._store.documents.list(call.who, query, listing.page)
+        response = pb.ListDocumentsResponse()
+        for document in page.items:
+            convert.fill(response.documents.add(), document)
+        listing.fill(response, page)
+        return response
+
+    async def update_document(
+        self, call: Call, request: pb.UpdateDocumentRequest
+    ) -> pb.UpdateDocumentResponse:
+        broken = check(request)
+        patch = convert.patch(request, broken)
+        require(broken)
+        receipt = await self._requests.run(
+            call, request, lambda ref: self._store.documents.update(call.who, patch, ref)
+        )
+        response = pb.UpdateDocumentResponse()
+        convert.fill_receipt(response.receipt, receipt, request.id)
+        return response
+
+    async def delete_document(
+        self, call: Call, request: pb.DeleteDocumentRequest
+    ) -> pb.DeleteDocumentResponse:
+        broken = check(request)
+        ids.check_document(request.id, "id", "Memories.DeleteMemory", broken)
+        require(broken)
+        delete = m.DocumentDelete(request.id, request.allow_missing, request.etag or None)
+        receipt = await self._requests.run(
+            call, request, lambda ref: self._store.documents.delete(call.who, delete, ref)
+        )
+        return pb.DeleteDocumentResponse(id=receipt.id, revision=receipt.revision)
+
+    async def bulk_delete_documents(
+        self, call: Call, request: pb.BulkDeleteDocumentsRequest
+    ) -> pb.BulkDeleteDocumentsResponse:
+        broken = check(request)
+        names = tuple(request.ids)
+        tags = tuple(request.container_tags)
+        for index, name in enumerate(names):
+            ids.check_document(name, f"ids[{index}]", "Memories.DeleteMemory", broken)
+        require(broken)
+
+        def work(ref: m.RequestRef | None) -> Awaitable[m.BulkDeleteReceipt]:
+            documents = self._store.documents
+            if names:
+                return documents.delete_ids(
+                    call.who, names, ref, validate_only=request.validate_only
+                )
+            return documents.delete_containers(
+                call.who,
+                tags,
+                ref,
+                validate_only=request.validate_only,
+                budget=call.budget(),
+            )
+
+        if request.validate_only:
+            # A preview leaves nothing behind that a request_id could name.
+            receipt = await work(None)
+        else:
+            receipt = await self._requests.run(call, request, work)
+        response = pb.BulkDeleteDocumentsResponse(
+            success=receipt.complete,
+            deleted_count=receipt.deleted,
+            container_tags=tags,
+            detached_count=receipt.detached,
+            revision=receipt.revision,
+            completion=completion(receipt.complete),
+            sample_ids=receipt.sample_ids,
+        )
+        for index, failure in receipt.errors:
+            message = response.errors.add(index=index, id=names[index])
+            convert.fill_failure(message.error, failure)
+        return response
+
+    async def watch_document(self, call: Call, request: pb.WatchDocumentRequest) -> None:
+        broken = check(request)
+        ids.check_document(request.id, "id", "Memories.GetMemory", broken)
+        require(broken)
+        states = self._store.documents.watch(call.who, request.id)
+        try:
+            async for state in states:
+                await call.context.write(convert.watched(state))
+                if isinstance(state, str) or state.status in convert.FINAL:
+                    return
+        finally:
+            if isinstance(states, AsyncGenerator):
+                await states.aclose()

@@ -1,0 +1,195 @@
+"""The Memories service."""
+
+from __future__ import annotations
+
+from palimpsest.v1 import memories_pb2 as pb
+from service.core import model as m
+from service.core.errors import PalimpsestError, Reason
+from service.core.store import Store
+from service.rpc.calls import Call
+from service.rpc.convert import ids
+from service.rpc.convert import memories as convert
+from service.rpc.convert import memory_answers as answers
+from service.rpc.pages import open_listing
+from service.rpc.requests import Requests
+from service.rpc.validation import check, require
+
+
+class Memories:
+    """Each method is the RPC of its name, after authorization."""
+
+    def __init__(self, store: Store, requests: Requests) -> None:
+        self._store = store
+        self._requests = requests
+
+    async def create_memories(
+        self, call: Call, request: pb.CreateMemoriesRequest
+    ) -> pb.CreateMemoriesResponse:
+        broken = check(request)
+        create = m.MemoryCreate(
+            convert.container(request.container_tag),
+            tuple(
+                convert.new(memory, f"memories[{index}].", broken)
+                for index, memory in enumerate(request.memories)
+            ),
+        )
+        require(broken)
+        done = await self._requests.run(
+            call, request, lambda ref: self._store.memories.create(call.who, create, ref)
+        )
+        response = pb.CreateMemoriesResponse(revision=done.revision)
+        for receipt in done.receipts:
+            answers.fill_receipt(response.receipts.add(), receipt)
+        return response
+
+    async def get_memory(self, call: Call, request: pb.GetMemoryRequest) -> pb.GetMemoryResponse:
+        broken = check(request)
+        ids.check_memory(request.id, "id", "Documents.GetDocument", broken)
+        as_of = convert.as_of(request, broken)
+        require(broken)
+        self._check_past(as_of)
+        memory = await self._store.memories.get(
+            call.who, convert.container(request.container_tag), request.id, as_of
+        )
+        response = pb.GetMemoryResponse()
+        answers.fill(response.memory, memory)
+        return response
+
+    async def list_memories(
+        self, call: Call, request: pb.ListMemoriesRequest
+    ) -> pb.ListMemoriesResponse:
+        broken = check(request)
+        query = convert.query(request, broken)
+        require(broken)
+        self._check_past(query.as_of)
+        listing = open_listing(self._store.digester, call, request)
+        page = await self._store.memories.list(call.who, query, listing.page)
+        response = pb.ListMemoriesResponse()
+        for memory in page.items:
+            answers.fill(response.memories.add(), memory)
+        listing.fill(response, page)
+        return response
+
+    async def list_memory_versions(
+        self, call: Call, request: pb.ListMemoryVersionsRequest
+    ) -> pb.ListMemoryVersionsResponse:
+        broken = check(request)
+        ids.check_memory(request.id, "id", "Documents.GetDocument", broken)
+        require(broken)
+        listing = open_listing(self._store.digester, call, request)
+        page = await self._store.memories.versions(
+            call.who, convert.container(request.container_tag), request.id, listing.page
+        )
+        response = pb.ListMemoryVersionsResponse()
+        for memory in page.items:
+            answers.fill(response.memories.add(), memory)
+        listing.fill(response, page)
+        return response
+
+    async def update_memory(
+        self, call: Call, request: pb.UpdateMemoryRequest
+    ) -> pb.UpdateMemoryResponse:
+        broken = check(request)
+        update = convert.update(request, broken)
+        require(broken)
+        updated = await self._requests.run(
+            call, request, lambda ref: self._store.memories.update(call.who, update, ref)
+        )
+        response = pb.UpdateMemoryResponse(memory=updated.content)
+        answers.fill_receipt(response.receipt, updated.receipt)
+        return response
+
+    async def forget_memory(
+        self, call: Call, request: pb.ForgetMemoryRequest
+    ) -> pb.ForgetMemoryResponse:
+        broken = check(request)
+        target = convert.target(request, "Documents.DeleteDocument", broken)
+        require(broken)
+        forget = m.MemoryForget(target, request.reason, request.etag or None)
+        receipt = await self._requests.run(
+            call, request, lambda ref: self._store.memories.forget(call.who, forget, ref)
+        )
+        response = pb.ForgetMemoryResponse()
+        answers.fill_receipt(response.receipt, receipt)
+        return response
+
+    async def restore_memory(
+        self, call: Call, request: pb.RestoreMemoryRequest
+    ) -> pb.RestoreMemoryResponse:
+        broken = check(request)
+        restore = convert.restore(request, broken)
+        require(broken)
+        receipt = await self._requests.run(
+            call, request, lambda ref: self._store.memories.restore(call.who, restore, ref)
+        )
+        response = pb.RestoreMemoryResponse()
+        answers.fill_receipt(response.receipt, receipt)
+        return response
+
+    async def forget_memories(
+        self, call: Call, request: pb.ForgetMemoriesRequest
+    ) -> pb.ForgetMemoriesResponse:
+        broken = check(request)
+        forget = convert.forget_many(request, broken)
+        require(broken)
+        if request.validate_only:
+            # A preview leaves nothing behind that a request_id could name.
+            done = await self._store.memories.forget_many(
+                call.who, forget, None, validate_only=True
+            )
+        else:
+            done = await self._requests.run(
+                call,
+                request,
+                lambda ref: self._store.memories.forget_many(
+                    call.who, forget, ref, validate_only=False
+                ),
+            )
+        return pb.ForgetMemoriesResponse(
+            forget_batch_id=done.forget_batch_id,
+            forgotten_count=len(done.ids),
+            matches=[pb.ForgetMatch(id=memory_id) for memory_id in done.ids],
+            revision=done.revision,
+        )
+
+    async def restore_memories(
+        self, call: Call, request: pb.RestoreMemoriesRequest
+    ) -> pb.RestoreMemoriesResponse:
+        broken = check(request)
+        ids.check_batch(request.forget_batch_id, "forget_batch_id", broken)
+        require(broken)
+        restore = m.MemoryRestoreMany(
+            convert.container(request.container_tag), request.forget_batch_id
+        )
+        done = await self._requests.run(
+            call, request, lambda ref: self._store.memories.restore_many(call.who, restore, ref)
+        )
+        response = pb.RestoreMemoriesResponse(skipped_ids=done.skipped_ids, revision=done.revision)
+        for receipt in done.receipts:
+            answers.fill_receipt(response.receipts.add(), receipt)
+        return response
+
+    async def delete_memory(
+        self, call: Call, request: pb.DeleteMemoryRequest
+    ) -> pb.DeleteMemoryResponse:
+        broken = check(request)
+        ids.check_memory(request.id, "id", "Documents.DeleteDocument", broken)
+        require(broken)
+        delete = m.MemoryDelete(
+            convert.container(request.container_tag),
+            request.id,
+            request.allow_missing,
+            request.etag or None,
+        )
+        done = await self._requests.run(
+            call, request, lambda ref: self._store.memories.delete(call.who, delete, ref)
+        )
+        return pb.DeleteMemoryResponse(
+            root_memory_id=done.root_id,
+            deleted_version_count=done.deleted_versions,
+            revision=done.revision,
+        )
+
+    def _check_past(self, as_of: int | None) -> None:
+        if as_of is not None and as_of > self._store.now():
+            raise PalimpsestError(Reason.TIME_IN_FUTURE, "as_of lies in the future")

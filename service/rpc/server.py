@@ -1,0 +1,153 @@
+"""The gRPC server: addresses, health, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2
+
+from service.core.model import Principal
+from service.core.store import Store
+from service.rpc.boundary import MAX_MESSAGE_BYTES, Boundary
+from service.rpc.methods import SERVICES, register
+
+_log = structlog.get_logger("palimpsest.rpc")
+
+_OPTIONS: Final = (
+    # Two servers on one port would share its calls without a word.
+    ("grpc.so_reuseport", 0),
+    # A little more than is allowed, so that most messages that are too large get
+    # this service's own answer instead of gRPC's.
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES + 1024 * 1024),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_concurrent_streams", 1024),
+    ("grpc.max_metadata_size", 16 * 1024),
+    # Ordinary clients ping every 30 s while idle; gRPC's own limit is 5 minutes.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
+
+_HEALTH_SECONDS: Final = 1.0
+"""How long telling watchers of health may hold up the end of the server."""
+
+_SETTLE_SECONDS: Final = 5.0
+"""How long handlers may take to clean up after the grace is over."""
+
+
+class BindError(Exception):
+    """An address cannot be listened on; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM texts. With `client_ca`, clients must show a certificate it signed."""
+
+    certificate: bytes
+    private_key: bytes
+    client_ca: bytes | None = None
+
+    def credentials(self) -> grpc.ServerCredentials:
+        return grpc.ssl_server_credentials(
+            [(self.private_key, self.certificate)],
+            root_certificates=self.client_ca,
+            require_client_auth=self.client_ca is not None,
+        )
+
+
+class Server:
+    """Serves a store. To be made, and used, inside a running event loop.
+
+    Args:
+        store: What is served; it must be open, and stay so until `drain` returns.
+        everyone: Who every caller is. None: callers need keys.
+    """
+
+    def __init__(self, store: Store, *, everyone: Principal | None = None) -> None:
+        self._boundary = Boundary(store.keys, everyone)
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(options=_OPTIONS)
+        register(self._server, store, self._boundary, self._health)
+
+    def bind(self, address: str, tls: Tls | None = None) -> int:
+        """Listens on `address`; before `start`.
+
+        Args:
+            address: "host:port", where port 0 takes a free one, or "unix:path".
+            tls: None serves plaintext.
+
+        Returns:
+            The port; for a path, a number without meaning.
+
+        Raises:
+            BindError: The address is in use or malformed, or the PEM texts are
+                not a key and its certificate.
+        """
+        if address.startswith("unix:") and _answers(address.removeprefix("unix:")):
+            raise BindError(f"cannot listen on {address}: another server does")
+        try:
+            if tls is None:
+                return self._server.add_insecure_port(address)
+            return self._server.add_secure_port(address, tls.credentials())
+        except RuntimeError as error:
+            hint = (
+                "is it in use?"
+                if tls is None
+                else "is it in use, or the key not the certificate's?"
+            )
+            raise BindError(f"cannot listen on {address}: {hint}") from error
+
+    async def start(self) -> None:
+        """Accepts calls; health says NOT_SERVING until `serving`."""
+        await self._set_health(False)
+        await self._server.start()
+
+    async def serving(self) -> None:
+        """Health says SERVING, for the server and each of its services."""
+        await self._set_health(True)
+
+    async def _set_health(self, serving: bool) -> None:
+        answer = health_pb2.HealthCheckResponse
+        status = answer.SERVING if serving else answer.NOT_SERVING
+        for name in ("", *(service.full_name for service in SERVICES)):
+            await self._health.set(name, status)
+
+    async def wait(self) -> None:
+        """Returns when the server has stopped."""
+        await self._server.wait_for_termination()
+
+    async def drain(self, grace: float) -> None:
+        """Stops: no new calls, streams end, calls in progress get `grace` seconds.
+
+        Returns when no handler runs any more, so that the store can be closed.
+        """
+        try:
+            async with asyncio.timeout(_HEALTH_SECONDS):
+                # Waits for watchers to have been told, and one of them may not read.
+                await self._health.enter_graceful_shutdown()
+        except TimeoutError:
+            _log.warning("a watcher of health does not read")
+        self._boundary.drain()
+        await self._server.stop(grace)
+        try:
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                await self._boundary.calls.idle()
+        except TimeoutError:
+            _log.warning("calls are still running", count=self._boundary.calls.count)
+
+
+def _answers(path: str) -> bool:
+    """Whether a server listens on this socket; gRPC would take it away from it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,64 @@
+"""The contract's validation annotations, applied."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import protovalidate
+from google.protobuf.message import Message
+
+from service.core.errors import Violation, invalid
+
+_MAX_PARTS: Final = 5_000
+"""More messages inside one another than any valid request needs."""
+
+_validator: Final = protovalidate.Validator()
+
+
+def check(request: Message) -> list[Violation]:
+    """Every annotation that `request` breaks; the caller adds to the list.
+
+    Raises INVALID_REQUEST at once for a request so large that listing all that
+    is wrong with it would keep other callers waiting.
+    """
+    try:
+        first = _validator.collect_violations(request, fail_fast=True)
+    except protovalidate.EvaluationError:
+        raise invalid([Violation("", "has too many elements")]) from None
+    if not first:
+        return []
+    if first[0].proto.rule_id == "repeated.max_items" or _crowded(request):
+        raise invalid([_translate(first[0])])
+    return [_translate(violation) for violation in _validator.collect_violations(request)]
+
+
+def require(broken: list[Violation]) -> None:
+    """Raises INVALID_REQUEST when any rule is broken."""
+    if broken:
+        raise invalid(broken)
+
+
+def _crowded(request: Message) -> bool:
+    parts = 0
+    waiting = [request]
+    while waiting:
+        for field, value in waiting.pop().ListFields():
+            if field.message_type is None or field.message_type.file.package == "google.protobuf":
+                continue
+            inner = value if field.is_repeated else (value,)
+            parts += len(inner)
+            if parts > _MAX_PARTS:
+                return True
+            waiting.extend(inner)
+    return False
+
+
+def _translate(violation: protovalidate.Violation) -> Violation:
+    proto = violation.proto
+    path = ""
+    for element in proto.field.elements if proto.field is not None else ():
+        path += f".{element.field_name}" if path else element.field_name
+        if element.subscript is not None:
+            key = element.subscript.value
+            path += f"[{key}]" if isinstance(key, int) else f'["{key}"]'
+    return Violation(path, proto.message or proto.rule_id)
