@@ -100,6 +100,7 @@ def test_metadata_of_other_kinds_are_refused_by_path() -> None:
         {f"k{n}": 1 for n in range(101)},
         {"k": "x" * 70_000},
         {"k": "x" * 16_384},
+        {"k": "ü" * 8_192},
     ],
 )
 def test_metadata_too_large_are_refused_as_a_whole(fields: dict[str, Any]) -> None:

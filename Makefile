@@ -1,0 +1,60 @@
+# Every target does all of its own set-up; Python 3.11 or newer is all it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test bench soak generate lint client check-client clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing into .venv …"
+	@rm -f $@
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+install: $(STAMP) ## Install everything into .venv
+
+run: $(STAMP) ## Serve on 127.0.0.1:50051 with the folder data (flags: make run ARGS="…")
+	@exec $(BIN)/palimpsest serve $(ARGS)
+
+test: $(STAMP) ## Run the tests (some of them: make test ARGS="tests/unit -k settings")
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(STAMP) ## Measure throughput and latency against a bare gRPC server
+	$(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(STAMP) ## Load the service for a while, with crashes, and verify what it holds
+	$(BIN)/python -m tests.bench.soak $(ARGS)
+
+generate: $(STAMP) ## Make generated/ from protos/
+	$(BIN)/python protos/generate.py generated
+
+lint: $(STAMP) ## Check style, types, import directions, the contract and generated/
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint protos
+	$(BIN)/buf format --diff --exit-code protos
+	@rm -rf build/generated && $(BIN)/python protos/generate.py build/generated
+	@diff -r -x __pycache__ build/generated generated || \
+	  { echo "generated/ is not what protos/ makes: run make generate" >&2; exit 1; }
+
+client: $(STAMP) ## Build a wheel of the stubs alone into dist/
+	$(BIN)/python protos/client.py dist
+
+check-client: client ## Try that wheel in a virtual environment of its own
+	@rm -rf build/client && $(PYTHON) -m venv build/client
+	@build/client/bin/python -m pip install --quiet --disable-pip-version-check dist/palimpsest_memory_client-*.whl
+	@cd build/client && bin/python -W error -c 'import grpc; from palimpsest.v1 import documents_pb2_grpc as d, memories_pb2_grpc as m, containers_pb2_grpc as c; ch = grpc.insecure_channel("127.0.0.1:1"); d.DocumentsStub(ch), m.MemoriesStub(ch), c.ContainersStub(ch); print("The client works with grpcio and protobuf alone.")'
+
+clean: ## Remove what make made, except data
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

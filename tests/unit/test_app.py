@@ -1,0 +1,80 @@
+"""The whole service inside a test's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import grpc
+import pytest
+
+from palimpsest.v1 import documents_pb2, documents_pb2_grpc
+from service import app
+from service.rpc.server import BindError
+from service.settings import Settings
+
+
+def settings(folder: Path, **values: object) -> Settings:
+    given = {"data_dir": folder / "data", "listen": f"unix:{folder}/socket", **values}
+    return Settings(**given)  # type: ignore[arg-type]
+
+
+async def upsert(address: str, key: str | None) -> str:
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = documents_pb2_grpc.DocumentsStub(channel)
+        answer = await stub.UpsertDocument(
+            documents_pb2.UpsertDocumentRequest(content="text"),
+            metadata=() if key is None else (("authorization", f"Bearer {key}"),),
+        )
+        return answer.receipt.id
+
+
+async def test_a_fresh_service_makes_its_first_key_once(tmp_path: Path) -> None:
+    async with app.running(settings(tmp_path)) as service:
+        assert service.first_key is not None
+        kept = tmp_path / "data" / "first-key"
+        assert kept.read_text() == service.first_key + "\n"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+        assert (await upsert(service.address, service.first_key)).startswith("doc_")
+    async with app.running(settings(tmp_path)) as service:
+        assert service.first_key is None
+        assert await upsert(service.address, kept.read_text().strip())
+
+
+async def test_without_keys_everyone_is_the_default_tenant(tmp_path: Path) -> None:
+    async with app.running(settings(tmp_path, no_auth=True)) as service:
+        assert service.first_key is None
+        assert await upsert(service.address, None)
+
+
+async def test_port_zero_takes_a_free_port(tmp_path: Path) -> None:
+    async with app.running(settings(tmp_path, listen="127.0.0.1:0")) as service:
+        assert int(service.address.rpartition(":")[2]) > 0
+        assert await upsert(service.address, service.first_key)
+
+
+async def test_a_taken_address_is_refused(tmp_path: Path) -> None:
+    async with app.running(settings(tmp_path)):
+        with pytest.raises(BindError):
+            async with app.running(settings(tmp_path)):
+                pytest.fail("two servers on one address")
+
+
+async def test_a_signal_drains_and_a_second_ends_the_grace(tmp_path: Path) -> None:
+    ready = asyncio.Event()
+    found: list[app.Service] = []
+
+    def announce(service: app.Service) -> None:
+        found.append(service)
+        ready.set()
+
+    serving = asyncio.create_task(app.serve(settings(tmp_path, drain_grace=600), announce))
+    await ready.wait()
+    assert await upsert(found[0].address, found[0].first_key)
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(20):
+        await serving

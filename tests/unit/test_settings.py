@@ -1,0 +1,99 @@
+"""Settings: where they come from, what they refuse, and that they are documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import ENV_PREFIX, Settings, explain, is_loopback
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(ENV_PREFIX + name.upper(), raising=False)
+
+
+def refusal(**values: object) -> str:
+    with pytest.raises(ValidationError) as caught:
+        Settings(**values)  # type: ignore[arg-type]
+    return explain(caught.value)
+
+
+def test_defaults_are_safe_and_local() -> None:
+    settings = Settings()
+    assert settings.listen == "127.0.0.1:50051"
+    assert settings.database == Path("data/palimpsest.db")
+    assert not settings.no_auth
+    assert not settings.allow_plaintext
+
+
+def test_environment_gives_values_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PALIMPSEST_DRAIN_GRACE", "3")
+    monkeypatch.setenv("PALIMPSEST_LOG_LEVEL", "error")
+    settings = Settings(log_level="debug")
+    assert settings.drain_grace == 3
+    assert settings.log_level == "debug"
+
+
+@pytest.mark.parametrize(
+    ("listen", "expected"),
+    [
+        ("127.0.0.1:1", True),
+        ("127.8.8.8:1", True),
+        ("[::1]:1", True),
+        ("localhost:1", True),
+        ("unix:/tmp/socket", True),
+        ("0.0.0.0:1", False),
+        ("[::]:1", False),
+        (":1", False),
+        ("10.0.0.1:1", False),
+        ("localhost.example:1", False),
+    ],
+)
+def test_loopback(listen: str, expected: bool) -> None:
+    assert is_loopback(listen) is expected
+
+
+def test_other_addresses_need_tls_or_consent() -> None:
+    assert "not a loopback address" in refusal(listen="0.0.0.0:1")
+    assert Settings(listen="0.0.0.0:1", allow_plaintext=True)
+    assert Settings(listen="0.0.0.0:1", tls_cert=Path("c"), tls_key=Path("k"))
+
+
+def test_no_keys_only_on_loopback() -> None:
+    assert Settings(no_auth=True)
+    assert "no_auth" in refusal(listen="0.0.0.0:1", allow_plaintext=True, no_auth=True)
+
+
+def test_tls_needs_both_files() -> None:
+    assert "go together" in refusal(tls_cert=Path("c"))
+    assert "needs tls_cert" in refusal(tls_client_ca=Path("ca"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("listen", "127.0.0.1"),
+        ("drain_grace", -1),
+        ("sweep_interval", 0),
+        ("max_waiting", 0),
+        ("readers", 65),
+        ("log_level", "loud"),
+    ],
+)
+def test_a_refusal_names_the_setting(name: str, value: object) -> None:
+    assert refusal(**{name: value}).startswith(f"{name}: ")
+
+
+def test_the_readme_lists_every_setting() -> None:
+    rows = []
+    for name, info in Settings.model_fields.items():
+        default = {None: "", False: "off"}.get(info.default, f"`{info.default}`")
+        flag = "--" + name.replace("_", "-")
+        rows.append(f"| `{ENV_PREFIX}{name.upper()}` | `{flag}` | {default} | {info.description} |")
+    assert "\n".join(rows) in README.read_text()
