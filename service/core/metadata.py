@@ -33,7 +33,7 @@ def violations(raw: Mapping[str, Any], path: str) -> list[Violation]:
         found.extend(_value_violations(value, where))
         if len(found) >= MAX_KEYS:
             break
-    if not found and len(canonical({k: v for k, v in raw.items() if v is not None})) > MAX_BYTES:
+    if not found and len(canonical(without_nulls(raw)).encode()) > MAX_BYTES:
         found.append(Violation(path, f"must be at most {MAX_BYTES} bytes as JSON"))
     return found
 
