@@ -54,7 +54,7 @@ def run_cli(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [sys.executable, "-m", "service", *arguments, "--data-dir", str(data_dir)],
         cwd=REPOSITORY,
-        env=_environment(),
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=60,
@@ -91,7 +91,7 @@ def start_server(data_dir: Path, *options: str) -> Server:
         process = subprocess.Popen(
             [sys.executable, "-m", "service", "serve", *arguments],
             cwd=REPOSITORY,
-            env=_environment(),
+            env=environment(),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -140,7 +140,7 @@ def _free_port() -> int:
         return port
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """This process's environment, without settings meant for another server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PALIMPSEST_")}
     path = [str(REPOSITORY), str(REPOSITORY / "generated"), os.environ.get("PYTHONPATH", "")]

@@ -6,7 +6,6 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
-from tests.inprocess import ManualClock
 
 from palimpsest.v1.filter_pb2 import Condition, Filter
 from palimpsest.v1.memories_pb2 import (
@@ -23,6 +22,7 @@ from palimpsest.v1.memories_pb2 import (
     UpdateMemoryRequest,
 )
 from tests.client import Client, refused, struct
+from tests.inprocess import ManualClock
 
 
 async def forget(client: Client, memory_id: str, reason: str = "") -> MemoryReceipt:

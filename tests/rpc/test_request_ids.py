@@ -6,7 +6,6 @@ import asyncio
 import uuid
 
 from grpc import StatusCode
-from tests.rpc.conftest import Connect
 
 from palimpsest.v1.documents_pb2 import (
     BatchUpsertDocumentsRequest,
@@ -22,6 +21,7 @@ from palimpsest.v1.memories_pb2 import (
     UpdateMemoryRequest,
 )
 from tests.client import Client, refused
+from tests.rpc.conftest import Connect
 
 
 def new_id() -> str:
