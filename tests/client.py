@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2, status_pb2
 
@@ -48,16 +47,16 @@ class _Bearer:
         return Call(call.method, call.timeout, metadata, call.credentials, call.wait_for_ready)
 
 
-class _BearerUnary(_Bearer, grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+class _BearerUnary(_Bearer, grpc.aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(
-        self, continuation: Callable[..., Any], client_call_details: Call, request: Message
+        self, continuation: Callable[..., Any], client_call_details: Call, request: Any
     ) -> Any:
         return await continuation(self._with_key(client_call_details), request)
 
 
-class _BearerStream(_Bearer, grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[misc]
+class _BearerStream(_Bearer, grpc.aio.UnaryStreamClientInterceptor):
     async def intercept_unary_stream(
-        self, continuation: Callable[..., Any], client_call_details: Call, request: Message
+        self, continuation: Callable[..., Any], client_call_details: Call, request: Any
     ) -> Any:
         return await continuation(self._with_key(client_call_details), request)
 
@@ -125,7 +124,9 @@ class Client:
 @asynccontextmanager
 async def connected(address: str, key: str | None) -> AsyncIterator[Client]:
     """A client of the server at `address`; None calls without a key."""
-    interceptors = [] if key is None else [_BearerUnary(key), _BearerStream(key)]
+    interceptors: Sequence[grpc.aio.ClientInterceptor] = (
+        [] if key is None else [_BearerUnary(key), _BearerStream(key)]
+    )
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     async with grpc.aio.insecure_channel(
         address, interceptors=interceptors, options=options

@@ -23,7 +23,7 @@ REQUEST = GetDocumentRequest(id="doc_0000000000000000000000").SerializeToString(
 
 
 class Empty(DocumentsServicer):
-    async def GetDocument(  # type: ignore[override]  # noqa: N802
+    async def GetDocument(  # noqa: N802
         self, request: GetDocumentRequest, context: object
     ) -> GetDocumentResponse:
         return GetDocumentResponse()
@@ -31,7 +31,7 @@ class Empty(DocumentsServicer):
 
 async def serve() -> None:
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    add_DocumentsServicer_to_server(Empty(), server)
+    add_DocumentsServicer_to_server(Empty(), server)  # type: ignore[abstract]
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(port, flush=True)  # noqa: T201

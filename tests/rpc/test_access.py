@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import grpc
 import pytest
 from grpc import StatusCode
@@ -121,7 +123,7 @@ async def test_a_read_only_key_reads_everything_and_writes_nothing(
         assert (await reader.get(made.id)).content == "text"
         assert (await reader.memory(memory.id)).content == "x"
         item = UpsertDocumentRequest(content="x")
-        writes = [
+        writes: list[Callable[[], Awaitable[object]]] = [
             lambda: reader.put("x"),
             lambda: reader.documents.BatchUpsertDocuments(
                 BatchUpsertDocumentsRequest(items=[item])

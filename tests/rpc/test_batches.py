@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
@@ -17,7 +19,7 @@ from palimpsest.v1.documents_pb2 import (
 from tests.client import Client, refused, struct
 
 
-async def bulk_delete(client: Client, **fields: object) -> BulkDeleteDocumentsResponse:
+async def bulk_delete(client: Client, **fields: Any) -> BulkDeleteDocumentsResponse:
     return await client.documents.BulkDeleteDocuments(BulkDeleteDocumentsRequest(**fields))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from grpc import StatusCode
 
 from palimpsest.v1.common_pb2 import COMPLETION_COMPLETE
@@ -16,7 +18,7 @@ from palimpsest.v1.memories_pb2 import ForgetMemoryRequest, UpdateMemoryRequest
 from tests.client import Client, refused
 
 
-async def listed(client: Client, **fields: object) -> list[Container]:
+async def listed(client: Client, **fields: Any) -> list[Container]:
     request, found = ListContainersRequest(**fields), list[Container]()
     while True:
         page = await client.containers.ListContainers(request)
@@ -30,7 +32,7 @@ async def counts(client: Client) -> dict[str, tuple[int, int]]:
     return {c.container_tag: (c.document_count, c.memory_count) for c in await listed(client)}
 
 
-async def delete(client: Client, tag: str, **fields: object) -> DeleteContainerResponse:
+async def delete(client: Client, tag: str, **fields: Any) -> DeleteContainerResponse:
     request = DeleteContainerRequest(container_tag=tag, **fields)
     return await client.containers.DeleteContainer(request)
 

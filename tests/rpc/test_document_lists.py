@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from grpc import StatusCode
@@ -33,11 +34,11 @@ ORDERS = [
 ]
 
 
-async def names(client: Client, **fields: object) -> list[str]:
+async def names(client: Client, **fields: Any) -> list[str]:
     return [item.custom_id async for page in client.pages(**fields) for item in page]
 
 
-async def one_page(client: Client, **fields: object) -> ListDocumentsResponse:
+async def one_page(client: Client, **fields: Any) -> ListDocumentsResponse:
     return await client.documents.ListDocuments(ListDocumentsRequest(**fields))
 
 
@@ -199,7 +200,7 @@ async def test_a_page_token_belongs_to_its_request(client: Client) -> None:
     token = (await one_page(client, page_size=1)).next_page_token
     assert (await one_page(client, page_size=2, page_token=token)).documents
 
-    others: list[dict[str, object]] = [
+    others: list[dict[str, Any]] = [
         {"order": LIST_ORDER_CREATED_ASC},
         {"container_tags": ["default"]},
         {"include_content": True},
