@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from service.core.times import system_clock
 from service.storage import checks, keys, schema
 from service.storage.embedded import connect, create_file, open_sync, transact
+from service.storage.key_epoch import KeyEpoch
 from service.storage.keys import KeyInfo
-from service.storage.sqlite import mark_keys_changed
 
 _PAGES_AT_ONCE = 1024
 
@@ -37,9 +37,10 @@ def _opened(path: Path) -> Iterator[Connection]:
 def _changing_keys(path: Path) -> Iterator[None]:
     # Marked before too: if this process dies after its commit, a server that
     # looked in between has still dropped what it knew.
-    mark_keys_changed(path)
-    yield
-    mark_keys_changed(path)
+    with KeyEpoch(path) as epoch:
+        epoch.advance()
+        yield
+        epoch.advance()
 
 
 def create_key(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 from pathlib import Path
 
 from service.core.digests import Digester
 from service.core.times import MonotonicClock
 from service.storage import keys, schema, sweeper
 from service.storage.embedded import SqliteDatabase, create_file, open_sync, transact
+from service.storage.key_epoch import KeyEpoch
 from service.storage.keyring import Keyring
 from service.storage.store import SqlStore, StoreOptions
 
@@ -20,22 +19,11 @@ __all__ = ["SqliteStore", "StoreOptions", "open_store"]
 log = logging.getLogger(__name__)
 
 
-def epoch_file(path: Path) -> Path:
-    """Grows by a byte with every change of the keys, whoever makes it."""
-    return path.with_name(path.name + ".keys")
-
-
-def mark_keys_changed(path: Path) -> None:
-    with os.fdopen(
-        os.open(epoch_file(path), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), "ab"
-    ) as file:
-        file.write(b".")
-
-
 class SqliteStore(SqlStore):
     """The storage on one file."""
 
     path: Path
+    epoch: KeyEpoch
 
     async def ensure_first_key(self) -> str | None:
         """A key for the default tenant, if there is no key at all."""
@@ -56,13 +44,17 @@ class SqliteStore(SqlStore):
             )
         )
         if secret is not None:
-            mark_keys_changed(self.path)
+            self.epoch.advance()
         return secret
 
     async def ensure_tenant(self, name: str) -> int:
         """The number of a tenant, made if it is new (for running without keys)."""
         now = self.now()
         return await self.engine.database.write(lambda conn: keys.ensure_tenant(conn, name, now))
+
+    async def close(self) -> None:
+        await super().close()
+        self.epoch.close()
 
     async def sweep(self) -> int:
         """Record the expiries that are due; the answer is how many."""
@@ -113,16 +105,11 @@ async def open_store(
     clock = clock or MonotonicClock()
     secret = await asyncio.to_thread(_prepare, path, clock)
     database = await SqliteDatabase.open(path, options.readers)
-    marks = epoch_file(path)
-
-    def epoch() -> int:
-        with contextlib.suppress(FileNotFoundError):
-            return marks.stat().st_size
-        return 0
-
-    keyring = Keyring(database, epoch, clock.now, options.max_waiting)
+    epoch = KeyEpoch(path)
+    keyring = Keyring(database, epoch.current, clock.now, options.max_waiting)
     store = SqliteStore(database, clock, Digester(secret), keyring, options)
     store.path = path
+    store.epoch = epoch
     store.keep(asyncio.create_task(store._sweep_forever()))
     store.keep(asyncio.create_task(store._checkpoint_forever()))
     return store
