@@ -427,8 +427,13 @@ Position = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """`size` items after `after` (None: from the start)."""
+    """`size` items after `after` (None: from the start).
+
+    `upto` is the revision before the first page was read (None: this is it): by
+    update, what has moved since is not listed again.
+    """
 
     size: int
     after: Position | None = None
+    upto: int | None = None
     max_bytes: int = 3 * 1024 * 1024

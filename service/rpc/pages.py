@@ -49,5 +49,5 @@ def open_listing(digester: Digester, call: Call, request: Any) -> Listing:
         f"{call.method} {call.who.tenant} {seen}", request.SerializeToString(deterministic=True)
     )
     after, revision = decode_token(digester, fingerprint, token) if token else (None, None)
-    page = PageRequest(min(size or DEFAULT_SIZE, MAX_SIZE), after)
+    page = PageRequest(min(size or DEFAULT_SIZE, MAX_SIZE), after, revision)
     return Listing(digester, fingerprint, page, revision)

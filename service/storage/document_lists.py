@@ -61,9 +61,9 @@ def _statement(
     tenant: int, query: DocumentQuery, tags: tuple[str, ...], size: int, resumed: bool
 ) -> Select[Any]:
     key = "revision" if query.order.by_update else "id"
-    shape = PageRequest(size, () if resumed else None)
+    shape = PageRequest(size, (), 0) if resumed else PageRequest(size)
     branches = [
-        one_page(branch, [sort], query.order, shape)
+        one_page(branch, [sort], query.order, shape, sort)
         for branch, sort in _branches(tenant, query, tags, key)
     ]
     return merged(branches, [key], query.order, shape)

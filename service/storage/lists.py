@@ -22,7 +22,12 @@ def tenant_revision(conn: Connection, tenant: int) -> int:
 
 def after(page: PageRequest) -> dict[str, str | int]:
     """Values of the parameters that `one_page` leaves open."""
-    return {f"after_{index}": value for index, value in enumerate(page.after or ())}
+    values: dict[str, str | int] = {
+        f"after_{index}": value for index, value in enumerate(page.after or ())
+    }
+    if page.upto is not None:
+        values["upto"] = page.upto
+    return values
 
 
 def one_page(
@@ -30,12 +35,16 @@ def one_page(
     keys: Sequence[ColumnElement[Any]],
     order: Order,
     page: PageRequest,
+    revision: ColumnElement[Any] | None = None,
 ) -> Select[Any]:
     """The rows of a branch after the page's position, in order, one too many.
 
     The position itself is a parameter (see `after`), so that every page of a
-    listing is the same statement.
+    listing is the same statement. `revision` is the column of the last write,
+    where the order is by update.
     """
+    if page.upto is not None and order.by_update and revision is not None:
+        branch = branch.where(revision <= bindparam("upto", type_=revision.type))
     if page.after is not None:
         names = [bindparam(f"after_{index}", type_=key.type) for index, key in enumerate(keys)]
         here, there = (tuple_(*keys), tuple_(*names)) if len(keys) > 1 else (keys[0], names[0])

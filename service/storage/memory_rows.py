@@ -272,7 +272,7 @@ def list_memories(
             )
             if condition is not None:
                 branch = branch.where(condition)
-            branches.append(one_page(branch, keys, query.order, page))
+            branches.append(one_page(branch, keys, query.order, page, memory_spans.c.revision))
     statement = merged(branches, [key.name for key in keys], query.order, page)
     rows = conn.execute(statement, after(page)).all()
 

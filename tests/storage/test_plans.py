@@ -52,7 +52,7 @@ async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
     ):
         query = m.DocumentQuery(containers, all_of, FILTER, (m.Status.QUEUED,), "c", order, content)
         page = await store.documents.list(who, query, m.PageRequest(1))
-        await store.documents.list(who, query, m.PageRequest(1, page.next))
+        await store.documents.list(who, query, m.PageRequest(1, page.next, page.revision))
     limited = m.Principal(who.tenant, "limited", frozenset({"a", "b"}))
     await store.documents.list(limited, m.DocumentQuery(), m.PageRequest(2))
     for preview in (True, False):
@@ -105,9 +105,9 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
     ):
         query = m.MemoryQuery(tags, FILTER, extra, extra, order, past)
         page = await store.memories.list(who, query, m.PageRequest(1))
-        await store.memories.list(who, query, m.PageRequest(1, page.next))
+        await store.memories.list(who, query, m.PageRequest(1, page.next, page.revision))
     page = await store.memories.versions(who, "a", first.id, m.PageRequest(1))
-    await store.memories.versions(who, "a", first.id, m.PageRequest(1, page.next))
+    await store.memories.versions(who, "a", first.id, m.PageRequest(1, page.next, page.revision))
     await store.documents.delete(who, m.DocumentDelete("src"), None)
     await store.memories.delete(who, m.MemoryDelete("a", first.id), None)
     for preview in (True, False):
