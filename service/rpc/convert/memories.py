@@ -67,7 +67,7 @@ def _context_patch(
     match message.WhichOneof("document_date_change"):
         case "document_date":
             date = message.document_date
-            times.check_text(date, f"{path}.document_date", broken)
+            times.check_text(message.document_date, f"{path}.document_date", broken)
         case "clear_document_date":
             date = None
     events: tuple[str, ...] | m.Unset = _events(message, path, broken)
