@@ -19,6 +19,8 @@ MAX_KEYS = 100
 MAX_BYTES = 16 * 1024
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _UNSAFE_NUMBER = 2.0**53
+# No database compares it inside JSON as it does every other character.
+_NO_NUL = "must not contain NUL (U+0000)"
 
 
 def violations(raw: Mapping[str, Any], path: str) -> list[Violation]:
@@ -45,8 +47,10 @@ def _printable(key: str) -> str:
 
 def _value_violations(value: object, where: str) -> list[Violation]:
     match value:
-        case bool() | str() | None:
+        case bool() | None:
             return []
+        case str():
+            return [Violation(where, _NO_NUL)] if "\0" in value else []
         case float() | int():
             if not math.isfinite(value):
                 return [Violation(where, "number must be finite")]
@@ -55,9 +59,12 @@ def _value_violations(value: object, where: str) -> list[Violation]:
             return []
         case list():
             return [
-                Violation(f"{where}[{index}]", "list elements must be strings")
+                Violation(
+                    f"{where}[{index}]",
+                    _NO_NUL if isinstance(item, str) else "list elements must be strings",
+                )
                 for index, item in enumerate(value)
-                if not isinstance(item, str)
+                if not isinstance(item, str) or "\0" in item
             ][:MAX_KEYS]
         case _:
             return [Violation(where, "must be a string, a number, a boolean or a list of strings")]

@@ -36,7 +36,8 @@ class DocumentsStub:
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings.
+    finite number of magnitude below 2^53, a boolean, or a list of strings. No
+    string in it holds NUL (U+0000).
     """
 
     def __init__(self, channel):
@@ -98,7 +99,8 @@ class DocumentsServicer:
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings.
+    finite number of magnitude below 2^53, a boolean, or a list of strings. No
+    string in it holds NUL (U+0000).
     """
 
     def UpsertDocument(self, request, context):
@@ -249,7 +251,8 @@ class Documents:
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings.
+    finite number of magnitude below 2^53, a boolean, or a list of strings. No
+    string in it holds NUL (U+0000).
     """
 
     @staticmethod

@@ -37,7 +37,8 @@ class DocumentsStub:
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings.
+    finite number of magnitude below 2^53, a boolean, or a list of strings. No
+    string in it holds NUL (U+0000).
     """
 
     @_typing.overload
@@ -111,7 +112,8 @@ class DocumentsAsyncStub(DocumentsStub):
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings.
+    finite number of magnitude below 2^53, a boolean, or a list of strings. No
+    string in it holds NUL (U+0000).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -181,7 +183,8 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings.
+    finite number of magnitude below 2^53, a boolean, or a list of strings. No
+    string in it holds NUL (U+0000).
     """
 
     @_abc_1.abstractmethod
