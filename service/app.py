@@ -106,8 +106,17 @@ async def serve(settings: Settings, announce: Callable[[Service], None]) -> None
     _log.info("stopped")
 
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter to itself while another wants it.
+
+Python's own 5 ms would let a bulk deletion, at work in the database's thread,
+hold up each step of everybody else's call by as much.
+"""
+
+
 def run(settings: Settings, announce: Callable[[Service], None]) -> None:
     """`serve` in an event loop of its own."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     if sys.platform == "win32":
         asyncio.run(serve(settings, announce))
     else:

@@ -1,8 +1,8 @@
 """Batches: what arrives while the database is busy goes to it together.
 
-Nobody is waited for: a call that finds the database idle goes alone, and under
-load a batch is as large as what arrived during the one before it. Statement
-count, not the disk, is the cost of a call, and a batch shares its statements.
+A call that finds the database idle goes alone and at once; under load a batch is
+what arrived during the one before it and a short pause. Statement count, not the
+disk, is the cost of a call, and a batch shares its statements.
 """
 
 from __future__ import annotations
@@ -24,6 +24,14 @@ Out = TypeVar("Out")
 
 MAX_BATCH = 1024
 """Weight of one batch; a call weighs as much as the items it carries."""
+
+LINGER_SECONDS = 0.002
+"""Pause after a batch of several, for the next calls of those just answered.
+
+Each visit to the database's thread costs a fight for the interpreter lock: under
+load few large batches carry a third more than many small ones. Who comes alone
+never waits.
+"""
 
 
 @dataclass(slots=True)
@@ -93,7 +101,7 @@ class Coalescer(Generic[In, Out]):
                     else:
                         waiting.future.set_result(result)
                 # The answers wake their callers, whose next calls then join in.
-                await asyncio.sleep(0)
+                await asyncio.sleep(LINGER_SECONDS if len(batch) > 1 else 0)
         finally:
             self._task = None
 

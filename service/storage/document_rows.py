@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -44,6 +44,10 @@ _STATE = select(
 _BY_ID = _STATE.where(documents.c.id.in_(bindparam("names", expanding=True)))
 
 
+_MEMBERSHIPS = select(documents.c.id, documents.c.containers).where(
+    documents.c.tenant == bindparam("t"),
+    documents.c.id.in_(bindparam("names", expanding=True)),
+)
 _BY_CUSTOM_ID = _STATE.where(documents.c.custom_id.in_(bindparam("names", expanding=True)))
 
 
@@ -157,6 +161,29 @@ def read(
         document = document_of(row, str(row.content, "utf-8"), who.containers)
         results.append(document if document.containers else document_not_found())
     return results
+
+
+class Membership(Protocol):
+    """What deleting a document needs to know of it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def containers(self) -> tuple[str, ...]: ...
+
+
+class Member(NamedTuple):
+    """A document's id and containers, without what else the rules may need."""
+
+    id: str
+    containers: tuple[str, ...]
+
+
+def memberships(conn: Connection, tenant: int, names: Iterable[str]) -> list[Member]:
+    """Of documents by id; those that are not there are left out."""
+    rows = conn.execute(_MEMBERSHIPS, {"t": tenant, "names": padded(names)})
+    return [Member(row[0], _tags(row[1])) for row in rows]
 
 
 def load(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, DocumentState]:

@@ -14,6 +14,7 @@ from service.core.model import (
     Status,
 )
 from service.storage import dialects
+from service.storage.document_rows import Membership
 from service.storage.tables import (
     document_containers,
     document_contents,
@@ -81,6 +82,11 @@ _LEAVE = delete(document_containers).where(
 )
 
 
+_EMPTY = delete(document_containers).where(
+    document_containers.c.tenant == bindparam("t"),
+    document_containers.c.container == bindparam("in_container"),
+    document_containers.c.document_id.in_(bindparam("names", expanding=True)),
+)
 _UNLINK = (
     update(memories)
     .where(
@@ -261,24 +267,22 @@ def receipt_of(state: DocumentState, *, changed: bool) -> DocumentReceipt:
     )
 
 
-def record_deletion(tx: TenantTx, call: Call, state: DocumentState) -> int:
+def record_deletion(tx: TenantTx, call: Call, state: Membership) -> int:
     for container in state.containers:
         tx.count(container, documents=-1)
     return tx.change(call, "document.deleted", state.id, state.containers)
 
 
-def delete_rows(tx: TenantTx, states: Sequence[DocumentState]) -> None:
+def delete_rows(tx: TenantTx, states: Sequence[Membership]) -> None:
     """Remove documents and all that was derived from them."""
     if not states:
         return
     names = padded(state.id for state in states)
     for statement in (*_DELETE_ROWS, _UNLINK):
         tx.conn.execute(statement, {"t": tx.tenant, "names": names})
-    tx.conn.execute(
-        _LEAVE,
-        [
-            {"t": tx.tenant, "document": state.id, "in_container": container}
-            for state in states
-            for container in state.containers
-        ],
-    )
+    members: dict[str, list[str]] = {}
+    for state in states:
+        for container in state.containers:
+            members.setdefault(container, []).append(state.id)
+    for container, left in members.items():
+        tx.conn.execute(_EMPTY, {"t": tx.tenant, "in_container": container, "names": padded(left)})

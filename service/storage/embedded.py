@@ -174,12 +174,16 @@ class Worker:
             raise mapped from error
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` on one snapshot."""
+        """Run `work` on one snapshot; READ_SECONDS is its limit."""
+        return await self.peek(lambda conn: transact(conn, work, "DEFERRED"))
+
+    async def peek(self, work: Callable[[Connection], T]) -> T:
+        """The same for work of one statement, which needs no transaction."""
 
         def reading(conn: Connection) -> T:
             self._deadline = time.monotonic() + READ_SECONDS
             try:
-                return transact(conn, work, "DEFERRED")
+                return work(conn)
             finally:
                 self._deadline = float("inf")
 
@@ -224,13 +228,13 @@ class SqliteDatabase:
     async def write(self, work: Callable[[Connection], T]) -> T:
         return await self._writer.write(work)
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
         if self._gate.locked():
             async with self._gate:
                 pass
         reader = await self._idle.get()
         try:
-            return await reader.read(work)
+            return await (reader.read(work) if snapshot else reader.peek(work))
         finally:
             self._idle.put_nowait(reader)
 

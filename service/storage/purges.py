@@ -31,7 +31,7 @@ from service.core.model import (
     Principal,
 )
 from service.core.times import FOREVER
-from service.storage.document_rows import load
+from service.storage.document_rows import load, memberships
 from service.storage.document_writes import delete_rows, record_deletion
 from service.storage.lists import tenant_revision
 from service.storage.memory_writes import (
@@ -47,7 +47,7 @@ from service.storage.tables import (
 )
 from service.storage.transactions import Call, Outcome, TenantTx, json_list
 
-STEP = 500
+STEP = 256
 
 
 """Documents or memories deleted in one transaction."""
@@ -195,14 +195,15 @@ def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
 def _delete_documents(
     tx: TenantTx, call: Call, purge: Purge, names: Sequence[str]
 ) -> tuple[int, int]:
-    states = load(tx.conn, tx.tenant, names).values()
+    members = memberships(tx.conn, tx.tenant, names)
     named = set(purge.containers)
-    gone = [state for state in states if named.issuperset(state.containers)]
-    kept = [state for state in states if not named.issuperset(state.containers)]
-    for state in gone:
-        record_deletion(tx, call, state)
+    gone = [member for member in members if named.issuperset(member.containers)]
+    for member in gone:
+        record_deletion(tx, call, member)
     delete_rows(tx, gone)
-    detach(tx, call, kept, named)
+    kept = [member.id for member in members if not named.issuperset(member.containers)]
+    if kept:
+        detach(tx, call, list(load(tx.conn, tx.tenant, kept).values()), named)
     return len(gone), len(kept)
 
 
@@ -276,11 +277,10 @@ def detach(
                 "to_time": tx.now,
             }
         )
-    if states:
-        tx.conn.execute(_LEAVE, leaves)
-        tx.conn.execute(_STAY, stays)
-        tx.conn.execute(_SHRINK, shrinks)
-        tx.conn.execute(_RENEW, shrinks)
+    tx.conn.execute(_LEAVE, leaves)
+    tx.conn.execute(_STAY, stays)
+    tx.conn.execute(_SHRINK, shrinks)
+    tx.conn.execute(_RENEW, shrinks)
 
 
 _LATEST_ENDS = (int(End.OPEN), int(End.FORGOTTEN), int(End.EXPIRED))

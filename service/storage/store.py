@@ -38,7 +38,9 @@ class Database(Protocol):
 
     async def write(self, work: Callable[[Connection], T]) -> T: ...
 
-    async def read(self, work: Callable[[Connection], T]) -> T: ...
+    async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
+        """Run `work` on one snapshot, or, without, each statement on its own."""
+        ...
 
     def translated(self, error: BaseException) -> BaseException:
         """What a caller is told of a database error; others stay as they are."""
@@ -110,7 +112,9 @@ class DocumentStore:
     async def _read(
         self, wanted: Sequence[tuple[m.Principal, str]]
     ) -> list[m.Document | PalimpsestError]:
-        return await self._engine.database.read(lambda conn: document_rows.read(conn, wanted))
+        return await self._engine.database.read(
+            lambda conn: document_rows.read(conn, wanted), snapshot=False
+        )
 
     async def upsert(
         self, who: m.Principal, write: m.DocumentWrite, request: m.RequestRef | None
@@ -216,7 +220,8 @@ class MemoryStore:
     ) -> list[m.Memory | PalimpsestError]:
         engine = self._engine
         return await engine.database.read(
-            lambda conn: memory_rows.read(conn, engine.context.digester, wanted, engine.now())
+            lambda conn: memory_rows.read(conn, engine.context.digester, wanted, engine.now()),
+            snapshot=False,
         )
 
     async def create(

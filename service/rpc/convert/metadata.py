@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, Final
 
 from google.protobuf.struct_pb2 import Struct, Value
@@ -57,10 +58,28 @@ def fill(struct: Struct, text: str) -> None:
     """Writes canonical JSON text into a message; none leaves it absent."""
     if text == "{}":
         return
+    if len(text) <= _CACHED_LENGTH:
+        struct.MergeFromString(_wire(text))
+    else:
+        _assign(struct, text)
+
+
+_CACHED_LENGTH: Final = 512
+
+
+@lru_cache(maxsize=4096)
+def _wire(text: str) -> bytes:
+    """Most metadata is small and alike from row to row: a list reads it again and again."""
+    struct = Struct()
+    _assign(struct, text)
+    return struct.SerializeToString()
+
+
+def _assign(struct: Struct, text: str) -> None:
     fields = struct.fields
     parsed, _ = _DECODER.raw_decode(text)
     for key, value in parsed.items():
-        # Every read comes through here, and asking for the type is the fastest.
+        # Asking for the type is the fastest.
         kind = type(value)
         if kind is str:
             fields[key].string_value = value
