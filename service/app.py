@@ -106,7 +106,7 @@ async def serve(settings: Settings, announce: Callable[[Service], None]) -> None
     _log.info("stopped")
 
 
-SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter to itself while another wants it.
 
 Python's own 5 ms would let a bulk deletion, at work in the database's thread,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy import bindparam, delete, update
 
 from service.core import ids
 from service.core.documents import DocumentState, Draft
@@ -15,6 +15,7 @@ from service.core.model import (
 )
 from service.storage import dialects
 from service.storage.document_rows import Membership
+from service.storage.inserts import insert_rows
 from service.storage.tables import (
     document_containers,
     document_contents,
@@ -123,6 +124,7 @@ class Writes:
             for name in ("new", "contents", "joins", "changed", "recontents", "moves", "leaves")
         }
         self.jobs: list[dict[str, object]] = []
+        self.new_jobs: list[dict[str, object]] = []
 
     def create(self, call: Call, custom_id: str | None, draft: Draft) -> DocumentReceipt:
         tx = self.tx
@@ -134,7 +136,7 @@ class Writes:
                 "id": document_id,
                 "custom_id": custom_id,
                 **_draft_columns(draft),
-                "status": Status.QUEUED,
+                "status": int(Status.QUEUED),
                 "revision": revision,
                 "create_time": tx.now,
                 "update_time": tx.now,
@@ -149,7 +151,7 @@ class Writes:
         )
         for container in draft.containers:
             self._join(container, document_id, revision)
-        self._queue(document_id, revision)
+        self.new_jobs.append(self._job(document_id, revision))
         return DocumentReceipt(
             document_id, True, True, Status.QUEUED, draft.etag, revision, tx.now, tx.now
         )
@@ -182,7 +184,7 @@ class Writes:
             tx.count(container, documents=-1)
         for container in after - before:
             self._join(container, current.id, revision)
-        self._queue(current.id, revision)
+        self.jobs.append(self._job(current.id, revision))
         return DocumentReceipt(
             current.id,
             False,
@@ -205,29 +207,28 @@ class Writes:
             }
         )
 
-    def _queue(self, document_id: str, revision: int) -> None:
-        self.jobs.append(
-            {
-                "tenant": self.tx.tenant,
-                "document_id": document_id,
-                "revision": revision,
-                "queue_time": self.tx.now,
-            }
-        )
+    def _job(self, document_id: str, revision: int) -> dict[str, object]:
+        return {
+            "tenant": self.tx.tenant,
+            "document_id": document_id,
+            "revision": revision,
+            "queue_time": self.tx.now,
+        }
 
     def flush(self) -> None:
         conn = self.tx.conn
+        insert_rows(conn, documents, self.rows["new"])
+        insert_rows(conn, document_contents, self.rows["contents"])
         for name, statement in (
-            ("new", insert(documents)),
-            ("contents", insert(document_contents)),
             ("changed", _UPDATE),
             ("recontents", _UPDATE_CONTENT),
             ("leaves", _LEAVE),
             ("moves", _MOVE),
-            ("joins", insert(document_containers)),
         ):
             if self.rows[name]:
                 conn.execute(statement, self.rows[name])
+        insert_rows(conn, document_containers, self.rows["joins"])
+        insert_rows(conn, jobs, self.new_jobs)
         if self.jobs:
             put = dialects.upsert(conn, jobs)
             conn.execute(

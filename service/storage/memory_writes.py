@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from service.core import memories as rules
 from service.core.memories import End, Span, Version
@@ -14,6 +14,7 @@ from service.core.model import (
     MemoryRestore,
 )
 from service.core.times import parse_instant
+from service.storage.inserts import insert_rows
 from service.storage.memory_rows import Stored
 from service.storage.tables import memories, memory_spans
 from service.storage.transactions import Call, TenantTx, json_list, padded
@@ -147,13 +148,10 @@ class Writes:
         )
 
     def flush(self) -> None:
-        for statement, values in (
-            (_CLOSE, self._closed),
-            (insert(memories), self._versions),
-            (insert(memory_spans), self._spans),
-        ):
-            if values:
-                self.tx.conn.execute(statement, values)
+        if self._closed:
+            self.tx.conn.execute(_CLOSE, self._closed)
+        insert_rows(self.tx.conn, memories, self._versions)
+        insert_rows(self.tx.conn, memory_spans, self._spans)
 
 
 def receipt_of(tx: TenantTx, version: Version, span: Span, revision: int) -> MemoryReceipt:

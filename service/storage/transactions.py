@@ -17,6 +17,7 @@ from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal, RequestRef
 from service.core.times import MonotonicClock
 from service.storage import dialects
+from service.storage.inserts import insert_rows
 from service.storage.tables import changes, containers, requests, tenants
 
 T = TypeVar("T")
@@ -194,7 +195,7 @@ class TenantTx:
                 self._requests,
             )
         if self._changes:
-            self.conn.execute(changes.insert(), self._changes)
+            insert_rows(self.conn, changes, self._changes)
             self.conn.execute(
                 _ADVANCE,
                 {"t": self.tenant, "to_revision": self.revision, "to_time": self.now},
