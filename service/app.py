@@ -54,7 +54,7 @@ async def running(
     Raises:
         OSError: The data folder or a TLS file cannot be used.
         service.rpc.server.BindError: The address cannot be listened on.
-        service.storage.schema.SchemaTooNew: A newer release wrote the database.
+        service.storage.schema.SchemaTooNewError: A newer release wrote the database.
     """
     tls = _tls(settings)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
