@@ -69,8 +69,13 @@ class Settings(BaseSettings):
         Field(ge=1, description="Writes, and reads, that may wait before further are refused."),
     ] = 10_000
     readers: Annotated[
-        int, Field(ge=1, le=64, description="Connections that read the database.")
-    ] = 3
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="Connections that read: one for single reads, the others for lists.",
+        ),
+    ] = 2
 
     @property
     def database(self) -> Path:

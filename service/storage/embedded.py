@@ -210,10 +210,15 @@ class SqliteDatabase:
     def __init__(self, path: Path, writer: Worker, readers: list[Worker]) -> None:
         self.path = path
         self._writer = writer
-        self._idle: asyncio.LifoQueue[Worker] = asyncio.LifoQueue()
         self._readers = readers
+        # Point reads have a connection of their own: no long list holds them up.
+        self._points: asyncio.LifoQueue[Worker] = asyncio.LifoQueue()
+        self._idle: asyncio.LifoQueue[Worker] = (
+            asyncio.LifoQueue() if len(readers) > 1 else self._points
+        )
+        self._points.put_nowait(readers[0])
         self._gate = asyncio.Lock()
-        for reader in readers:
+        for reader in readers[1:]:
             self._idle.put_nowait(reader)
 
     @classmethod
@@ -232,11 +237,12 @@ class SqliteDatabase:
         if self._gate.locked():
             async with self._gate:
                 pass
-        reader = await self._idle.get()
+        lane = self._idle if snapshot else self._points
+        reader = await lane.get()
         try:
             return await (reader.read(work) if snapshot else reader.peek(work))
         finally:
-            self._idle.put_nowait(reader)
+            lane.put_nowait(reader)
 
     async def checkpoint(self) -> bool:
         """Move the WAL into the database and empty it; False if a reader was in the way.
@@ -247,17 +253,18 @@ class SqliteDatabase:
         await self._writer.visit(
             lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
         )
-        held: list[Worker] = []
+        held: list[tuple[asyncio.LifoQueue[Worker], Worker]] = []
         async with self._gate:
             try:
+                held.append((self._points, await self._points.get()))
                 while len(held) < len(self._readers):
-                    held.append(await self._idle.get())
+                    held.append((self._idle, await self._idle.get()))
                 rows = await self._writer.visit(
                     lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
                 )
             finally:
-                for reader in held:
-                    self._idle.put_nowait(reader)
+                for lane, reader in held:
+                    lane.put_nowait(reader)
         return bool(rows[0][0] == 0)
 
     async def close(self) -> None:
