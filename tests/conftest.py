@@ -10,7 +10,15 @@ import pytest_asyncio
 
 from service.settings import database_path
 from service.storage import admin
+from tests import statements
 from tests.harness import Server, running_server
+
+statements.install()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Query plans are judged last: of every statement that the tests before issued."""
+    items.sort(key=lambda item: item.path.name == "test_plans.py")
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,9 @@ async def _fill(store: SqliteStore, who: m.Principal) -> None:
     await store.memories.restore(who, m.MemoryRestore("a", second.id), None)
 
 
+MEANT = "/* break */ "
+"""Keeps these statements out of what is judged by its query plan."""
+
 BREAKS = {
     "document without content": "DELETE FROM document_contents WHERE document_id = {doc}",
     "content without document": "UPDATE document_contents SET document_id = 'x'"
@@ -95,7 +98,7 @@ async def test_check_finds_nothing_in_a_sound_database_and_every_fault_in_a_brok
         broken = tmp_path / "broken.db"
         shutil.copy(sound, broken)
         with open_sync(broken) as conn:
-            conn.execute(text(sql.format(doc=f"'{document.id}'")))
+            conn.execute(text(MEANT + sql.format(doc=f"'{document.id}'")))
         findings = admin.check(broken, lambda _: None)
         assert any(finding.startswith(f"{name}: ") for finding in findings), (name, findings)
         _remove(broken)

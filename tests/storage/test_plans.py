@@ -1,7 +1,7 @@
 """No statement may scan or sort a table of unbounded size.
 
-Every operation is exercised here, and this module runs last, so that what the
-other suites issued in this process is judged too.
+Every operation is exercised here, and this module runs last (see conftest.py),
+so that what the other suites issued in this process is judged too.
 """
 
 from __future__ import annotations
@@ -121,7 +121,6 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
 async def test_no_statement_scans_or_sorts_without_bound(
     store: SqliteStore, who: m.Principal, clock: Clock
 ) -> None:
-    statements.install()
     await _exercise_documents(store, who)
     await _exercise_memories(store, who, clock)
     assert admin.check(store.path, lambda _: None) == []
