@@ -10,11 +10,12 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 
+_INSERTS = {"sqlite": sqlite_insert}
+
+
 def upsert(conn: Connection, table: Table) -> Any:
-    """An INSERT that has `on_conflict_do_update` (SQLite; one branch per dialect)."""
-    if conn.dialect.name != "sqlite":
-        raise NotImplementedError(f"no upsert is known for {conn.dialect.name}")
-    return sqlite_insert(table)
+    """An INSERT that has `on_conflict_do_update`, which is each dialect's own."""
+    return _INSERTS[conn.dialect.name](table)
 
 
 def in_transaction(conn: Connection) -> bool:
