@@ -192,6 +192,8 @@ class BulkDeleteReceipt:
     revision: int
     complete: bool
     sample_ids: tuple[str, ...] = ()
+    upto: int | None = None
+    """Of an unfinished one: the revision it was fixed at, to go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +419,8 @@ class ContainerDeleteReceipt:
     revision: int
     complete: bool
     sample_ids: tuple[str, ...] = ()
+    upto: int | None = None
+    """Of an unfinished one: the revision it was fixed at, to go on with."""
 
 
 # --- pages ---------------------------------------------------------------

@@ -65,7 +65,7 @@ _UPDATE_CONTENT = (
 )
 
 
-_MOVE = (
+MOVE = (
     update(document_containers)
     .where(
         document_containers.c.tenant == bindparam("t"),
@@ -76,7 +76,7 @@ _MOVE = (
 )
 
 
-_LEAVE = delete(document_containers).where(
+LEAVE = delete(document_containers).where(
     document_containers.c.tenant == bindparam("t"),
     document_containers.c.container == bindparam("in_container"),
     document_containers.c.document_id == bindparam("document"),
@@ -222,8 +222,8 @@ class Writes:
         for name, statement in (
             ("changed", _UPDATE),
             ("recontents", _UPDATE_CONTENT),
-            ("leaves", _LEAVE),
-            ("moves", _MOVE),
+            ("leaves", LEAVE),
+            ("moves", MOVE),
         ):
             if self.rows[name]:
                 conn.execute(statement, self.rows[name])

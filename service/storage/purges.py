@@ -32,7 +32,7 @@ from service.core.model import (
 )
 from service.core.times import FOREVER
 from service.storage.document_rows import load, memberships
-from service.storage.document_writes import delete_rows, record_deletion
+from service.storage.document_writes import LEAVE, MOVE, delete_rows, record_deletion
 from service.storage.lists import tenant_revision
 from service.storage.memory_writes import (
     delete_chains,
@@ -48,10 +48,7 @@ from service.storage.tables import (
 from service.storage.transactions import Call, Outcome, TenantTx, json_list
 
 STEP = 256
-
-
 """Documents or memories deleted in one transaction."""
-
 
 SAMPLE = 100
 
@@ -79,20 +76,13 @@ class Step:
     receipt: BulkDeleteReceipt | ContainerDeleteReceipt
 
 
-def start_revision(receipt: object) -> int | None:
-    """The fixed revision of an unfinished purge (kept as its only sample id)."""
-    if isinstance(receipt, BulkDeleteReceipt | ContainerDeleteReceipt):
-        return int(receipt.sample_ids[0])
-    return None
-
-
 def _resumed(tx: TenantTx, call: Call) -> Purge:
     purge: Purge = call.payload
     kept = call.progress
     if isinstance(kept, BulkDeleteReceipt):
         return replace(
             purge,
-            upto=start_revision(kept),
+            upto=kept.upto,
             deleted=kept.deleted,
             detached=kept.detached,
             revision=kept.revision,
@@ -100,7 +90,7 @@ def _resumed(tx: TenantTx, call: Call) -> Purge:
     if isinstance(kept, ContainerDeleteReceipt):
         return replace(
             purge,
-            upto=start_revision(kept),
+            upto=kept.upto,
             deleted=kept.documents,
             detached=kept.detached,
             memories=kept.memories,
@@ -151,7 +141,7 @@ def _step(tx: TenantTx, call: Call) -> Outcome:
 def _receipt(
     purge: Purge, finished: bool, removed: bool
 ) -> BulkDeleteReceipt | ContainerDeleteReceipt:
-    mark = () if finished else (str(purge.upto),)
+    upto = None if finished else purge.upto
     if purge.whole:
         return ContainerDeleteReceipt(
             purge.deleted,
@@ -160,9 +150,9 @@ def _receipt(
             removed,
             purge.revision,
             finished,
-            mark,
+            upto=upto,
         )
-    return BulkDeleteReceipt(purge.deleted, purge.detached, (), purge.revision, finished, mark)
+    return BulkDeleteReceipt(purge.deleted, purge.detached, (), purge.revision, finished, upto=upto)
 
 
 def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
@@ -205,24 +195,6 @@ def _delete_documents(
     if kept:
         detach(tx, call, list(load(tx.conn, tx.tenant, kept).values()), named)
     return len(gone), len(kept)
-
-
-_LEAVE = delete(document_containers).where(
-    document_containers.c.tenant == bindparam("t"),
-    document_containers.c.container == bindparam("in_container"),
-    document_containers.c.document_id == bindparam("document"),
-)
-
-
-_STAY = (
-    update(document_containers)
-    .where(
-        document_containers.c.tenant == bindparam("t"),
-        document_containers.c.container == bindparam("in_container"),
-        document_containers.c.document_id == bindparam("document"),
-    )
-    .values(revision=bindparam("to_revision"))
-)
 
 
 # A job that waits is about the document as it now is.
@@ -277,8 +249,8 @@ def detach(
                 "to_time": tx.now,
             }
         )
-    tx.conn.execute(_LEAVE, leaves)
-    tx.conn.execute(_STAY, stays)
+    tx.conn.execute(LEAVE, leaves)
+    tx.conn.execute(MOVE, stays)
     tx.conn.execute(_SHRINK, shrinks)
     tx.conn.execute(_RENEW, shrinks)
 

@@ -368,10 +368,10 @@ async def run_purge(
         outcome: purges.Step | m.BulkDeleteReceipt | m.ContainerDeleteReceipt
         outcome = await engine.mutate(purges.purge_step, Call(who, purge, request))
         if not isinstance(outcome, purges.Step):
-            return replace(outcome, sample_ids=())
+            return outcome
         purge = outcome.purge
         if outcome.receipt.complete or loop.time() >= stop:
-            return replace(outcome.receipt, sample_ids=())
+            return outcome.receipt
         await asyncio.sleep(PURGE_PAUSE_SECONDS)
 
 

@@ -105,7 +105,6 @@ class TenantTx:
         self.tenant = tenant
         self.digester = context.digester
         row = conn.execute(_TENANT, {"t": tenant}).one()
-        self.first_revision: int = row.revision
         self.revision: int = row.revision
         self.now = max(context.clock.now(), row.last_time + 1)
         context.clock.observe(self.now)
