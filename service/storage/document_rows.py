@@ -44,10 +44,6 @@ _STATE = select(
 _BY_ID = _STATE.where(documents.c.id.in_(bindparam("names", expanding=True)))
 
 
-_MEMBERSHIPS = select(documents.c.id, documents.c.containers).where(
-    documents.c.tenant == bindparam("t"),
-    documents.c.id.in_(bindparam("names", expanding=True)),
-)
 _BY_CUSTOM_ID = _STATE.where(documents.c.custom_id.in_(bindparam("names", expanding=True)))
 
 
@@ -180,9 +176,8 @@ class Member(NamedTuple):
     containers: tuple[str, ...]
 
 
-def memberships(conn: Connection, tenant: int, names: Iterable[str]) -> list[Member]:
-    """Of documents by id; those that are not there are left out."""
-    rows = conn.execute(_MEMBERSHIPS, {"t": tenant, "names": padded(names)})
+def members(rows: Iterable[Any]) -> list[Member]:
+    """Rows of id and containers."""
     return [Member(row[0], _tags(row[1])) for row in rows]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, update
+from sqlalchemy import BindParameter, Executable, Select, bindparam, delete, update
 
 from service.core import ids
 from service.core.documents import DocumentState, Draft
@@ -88,30 +88,37 @@ _EMPTY = delete(document_containers).where(
     document_containers.c.container == bindparam("in_container"),
     document_containers.c.document_id.in_(bindparam("names", expanding=True)),
 )
-_UNLINK = (
-    update(memories)
-    .where(
-        memories.c.tenant == bindparam("t"),
-        memories.c.source_document_id.in_(bindparam("names", expanding=True)),
+
+
+def removal(chosen: BindParameter[str] | Select[str]) -> tuple[Executable, ...]:
+    """Statements that remove documents and what hangs on them, but their memberships.
+
+    Args:
+        chosen: Ids of documents of the tenant "t": a bound list or a query.
+    """
+    rows = (
+        (documents, documents.c.id),
+        (document_contents, document_contents.c.document_id),
+        (jobs, jobs.c.document_id),
     )
-    .values(source_document_id=None)
-)
+    unlink = (
+        update(memories)
+        .where(
+            memories.c.tenant == bindparam("t"),
+            memories.c.source_document_id.in_(chosen),
+        )
+        .values(source_document_id=None)
+    )
+    return (
+        *(
+            delete(table).where(table.c.tenant == bindparam("t"), column.in_(chosen))
+            for table, column in rows
+        ),
+        unlink,
+    )
 
 
-_DELETE_ROWS = (
-    delete(documents).where(
-        documents.c.tenant == bindparam("t"),
-        documents.c.id.in_(bindparam("names", expanding=True)),
-    ),
-    delete(document_contents).where(
-        document_contents.c.tenant == bindparam("t"),
-        document_contents.c.document_id.in_(bindparam("names", expanding=True)),
-    ),
-    delete(jobs).where(
-        jobs.c.tenant == bindparam("t"),
-        jobs.c.document_id.in_(bindparam("names", expanding=True)),
-    ),
-)
+_REMOVE = removal(bindparam("names", expanding=True))
 
 
 class Writes:
@@ -279,7 +286,7 @@ def delete_rows(tx: TenantTx, states: Sequence[Membership]) -> None:
     if not states:
         return
     names = padded(state.id for state in states)
-    for statement in (*_DELETE_ROWS, _UNLINK):
+    for statement in _REMOVE:
         tx.conn.execute(statement, {"t": tx.tenant, "names": names})
     members: dict[str, list[str]] = {}
     for state in states:

@@ -8,16 +8,21 @@ in each step's transaction, so that a repetition goes on from there.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
+    String,
     bindparam,
     delete,
     exists,
     func,
+    insert,
+    literal,
     select,
     update,
 )
@@ -31,14 +36,15 @@ from service.core.model import (
     Principal,
 )
 from service.core.times import FOREVER
-from service.storage.document_rows import load, memberships
-from service.storage.document_writes import LEAVE, MOVE, delete_rows, record_deletion
+from service.storage.document_rows import load, members
+from service.storage.document_writes import LEAVE, MOVE, delete_rows, record_deletion, removal
 from service.storage.lists import tenant_revision
 from service.storage.memory_writes import (
     delete_chains,
     load_chains,
 )
 from service.storage.tables import (
+    changes,
     containers,
     document_containers,
     documents,
@@ -47,8 +53,16 @@ from service.storage.tables import (
 )
 from service.storage.transactions import Call, Outcome, TenantTx, json_list
 
-STEP = 256
+STEP = 192
 """Documents or memories deleted in one transaction."""
+
+YIELD_SECONDS = 0.0004
+"""Pause before each removing statement.
+
+A statement is a millisecond of unbroken work, and without a pause the scheduler
+lets a step run on while a reader's thread waits for its core: the reads' 99th
+percentile was twice as high.
+"""
 
 SAMPLE = 100
 
@@ -101,16 +115,54 @@ def _resumed(tx: TenantTx, call: Call) -> Purge:
     return purge
 
 
-_VICTIMS = (
-    select(document_containers.c.document_id)
-    .where(
-        document_containers.c.tenant == bindparam("t"),
-        document_containers.c.container == bindparam("in_container"),
-        document_containers.c.revision <= bindparam("upto"),
-    )
+_MEMBERS = (
+    document_containers.c.tenant == bindparam("t"),
+    document_containers.c.container == bindparam("in_container"),
+    document_containers.c.revision <= bindparam("upto"),
+)
+
+
+_STEP = (
+    select(document_containers.c.revision)
+    .where(*_MEMBERS)
     .order_by(document_containers.c.revision)
     .limit(STEP)
+    .subquery()
 )
+
+
+_UPTO = select(func.count(), func.max(_STEP.c.revision)).select_from(_STEP)
+"""How many documents a step takes, and the revision up to which it takes them."""
+
+
+_TAKEN = select(document_containers.c.document_id).where(*_MEMBERS)
+
+
+_SHARED = select(documents.c.id, documents.c.containers).where(
+    documents.c.tenant == bindparam("t"),
+    documents.c.id.in_(_TAKEN),
+    documents.c.containers != bindparam("only"),
+)
+
+
+# The rows of a step never pass through Python: other calls need its lock.
+_RECORD = insert(changes).from_select(
+    ["tenant", "revision", "container", "kind", "entity_id", "time", "key_id", "request_id"],
+    select(
+        document_containers.c.tenant,
+        func.row_number().over(order_by=document_containers.c.revision)
+        + bindparam("after", type_=BigInteger),
+        document_containers.c.container,
+        literal("document.deleted"),
+        document_containers.c.document_id,
+        bindparam("time", type_=BigInteger),
+        bindparam("key_id", type_=String),
+        bindparam("request_id", type_=String),
+    ).where(*_MEMBERS),
+)
+
+
+_REMOVE = (*removal(_TAKEN), delete(document_containers).where(*_MEMBERS))
 
 
 def purge_step(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
@@ -158,15 +210,8 @@ def _receipt(
 def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
     """Up to STEP deletions; True when nothing is left to delete."""
     for container in purge.containers:
-        names = (
-            tx.conn.execute(
-                _VICTIMS, {"t": tx.tenant, "in_container": container, "upto": purge.upto}
-            )
-            .scalars()
-            .all()
-        )
-        if names:
-            deleted, detached = _delete_documents(tx, call, purge, names)
+        deleted, detached = _delete_documents(tx, call, purge, container)
+        if deleted or detached:
             purge = replace(
                 purge,
                 deleted=purge.deleted + deleted,
@@ -182,19 +227,30 @@ def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
     return purge, True
 
 
-def _delete_documents(
-    tx: TenantTx, call: Call, purge: Purge, names: Sequence[str]
-) -> tuple[int, int]:
-    members = memberships(tx.conn, tx.tenant, names)
+def _delete_documents(tx: TenantTx, call: Call, purge: Purge, container: str) -> tuple[int, int]:
+    where = {"t": tx.tenant, "in_container": container, "upto": purge.upto}
+    taken, upto = tx.conn.execute(_UPTO, where).one()
+    if not taken:
+        return 0, 0
+    where["upto"] = upto
+    shared = members(tx.conn.execute(_SHARED, {**where, "only": json_list([container])}))
     named = set(purge.containers)
-    gone = [member for member in members if named.issuperset(member.containers)]
+    gone = [member for member in shared if named.issuperset(member.containers)]
     for member in gone:
         record_deletion(tx, call, member)
     delete_rows(tx, gone)
-    kept = [member.id for member in members if not named.issuperset(member.containers)]
+    kept = [member.id for member in shared if not named.issuperset(member.containers)]
     if kept:
         detach(tx, call, list(load(tx.conn, tx.tenant, kept).values()), named)
-    return len(gone), len(kept)
+    rest = taken - len(shared)
+    if rest:
+        after = tx.take_revisions(rest)
+        tx.count(container, documents=-rest)
+        tx.conn.execute(_RECORD, {**where, "after": after, "time": tx.now, **tx.actor(call)})
+        for statement in _REMOVE:
+            time.sleep(YIELD_SECONDS)
+            tx.conn.execute(statement, where)
+    return taken - len(kept), len(kept)
 
 
 # A job that waits is about the document as it now is.

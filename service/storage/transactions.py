@@ -19,6 +19,7 @@ from service.core.times import MonotonicClock
 from service.storage import dialects
 from service.storage.inserts import insert_rows
 from service.storage.tables import changes, containers, requests, tenants
+from service.storage.watching import ANYTHING
 
 T = TypeVar("T")
 
@@ -109,6 +110,7 @@ class TenantTx:
         self.now = max(context.clock.now(), row.last_time + 1)
         context.clock.observe(self.now)
         self._next_id = 0
+        self._unnamed = False
         self._changes: list[dict[str, object]] = []
         self._requests: list[dict[str, object]] = []
         self._counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -128,12 +130,27 @@ class TenantTx:
                 "kind": kind,
                 "entity_id": entity_id,
                 "time": self.now,
-                "key_id": call.who.key_id,
-                "request_id": call.request.request_id if call.request else None,
+                **self.actor(call),
             }
             for container in in_containers
         )
         return self.revision
+
+    @staticmethod
+    def actor(call: Call) -> dict[str, object]:
+        """Who makes a change, as its row has it."""
+        request_id = call.request.request_id if call.request else None
+        return {"key_id": call.who.key_id, "request_id": request_id}
+
+    def take_revisions(self, count: int) -> int:
+        """Take so many revisions, whose change rows the caller writes itself.
+
+        The answer is the revision before the first. All the tenant's watchers are
+        woken, as what changed is not known here.
+        """
+        self.revision += count
+        self._unnamed = True
+        return self.revision - count
 
     def count(self, container: str, *, documents: int = 0, memories: int = 0) -> None:
         """Add to a container's counts; a first write makes the container."""
@@ -156,7 +173,8 @@ class TenantTx:
             )
 
     def changed_ids(self) -> set[str]:
-        return {str(change["entity_id"]) for change in self._changes}
+        changed = {str(change["entity_id"]) for change in self._changes}
+        return changed | {ANYTHING} if self._unnamed else changed
 
     def flush(self) -> None:
         """Write the changes, counts and receipts, and at last the tenant's row."""
@@ -193,8 +211,8 @@ class TenantTx:
                 ),
                 self._requests,
             )
-        if self._changes:
-            insert_rows(self.conn, changes, self._changes)
+        insert_rows(self.conn, changes, self._changes)
+        if self._changes or self._unnamed:
             self.conn.execute(
                 _ADVANCE,
                 {"t": self.tenant, "to_revision": self.revision, "to_time": self.now},

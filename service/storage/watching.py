@@ -10,6 +10,10 @@ POLL_SECONDS = 1.0
 """A change made by another process is seen after this long at most."""
 
 
+ANYTHING = ""
+"""Stands for every id of a tenant."""
+
+
 class Watcher:
     """Set whenever the watched document changes."""
 
@@ -47,7 +51,13 @@ class Watchers:
 
     def notify(self, changed: Iterable[tuple[int, str]]) -> None:
         """Called after the commit that changed these."""
-        if self._watching:
-            for key in changed:
+        if not self._watching:
+            return
+        for tenant, entity_id in changed:
+            if entity_id == ANYTHING:
+                keys = [key for key in self._watching if key[0] == tenant]
+            else:
+                keys = [(tenant, entity_id)]
+            for key in keys:
                 for watcher in self._watching.get(key, ()):
                     watcher.wake()
