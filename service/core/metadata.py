@@ -19,12 +19,22 @@ MAX_KEYS = 100
 MAX_BYTES = 16 * 1024
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _UNSAFE_NUMBER = 2.0**53
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_LONGEST_ESCAPE = 6
 # No database compares it inside JSON as it does every other character.
 _NO_NUL = "must not contain NUL (U+0000)"
 
 
-def violations(raw: Mapping[str, Any], path: str) -> list[Violation]:
-    """Every rule of the contract that `raw` breaks; None values are allowed."""
+def violations(raw: Mapping[str, Any], path: str, wire_bytes: int) -> list[Violation]:
+    """Every rule of the contract that `raw` breaks; None values are allowed.
+
+    Args:
+        raw: What the caller gave.
+        path: Where it is in the request.
+        wire_bytes: Its size as a Struct: small ones need not be written as JSON to
+            know that they are.
+    """
     found: list[Violation] = []
     if len(raw) > MAX_KEYS:
         found.append(Violation(path, f"must have at most {MAX_KEYS} keys"))
@@ -35,7 +45,8 @@ def violations(raw: Mapping[str, Any], path: str) -> list[Violation]:
         found.extend(_value_violations(value, where))
         if len(found) >= MAX_KEYS:
             break
-    if not found and len(canonical(without_nulls(raw)).encode()) > MAX_BYTES:
+    large = wire_bytes * _LONGEST_ESCAPE > MAX_BYTES
+    if large and not found and len(canonical(without_nulls(raw)).encode()) > MAX_BYTES:
         found.append(Violation(path, f"must be at most {MAX_BYTES} bytes as JSON"))
     return found
 
@@ -72,7 +83,7 @@ def _value_violations(value: object, where: str) -> list[Violation]:
 
 def canonical(metadata: Metadata) -> str:
     """Compact JSON, keys sorted: equal metadata have equal text."""
-    return json.dumps(metadata, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return _CANONICAL.encode(metadata)
 
 
 def parse(text: str) -> dict[str, Scalar]:
@@ -118,11 +129,7 @@ def comparable(metadata: Metadata) -> str:
     in microseconds (when it is one); `n` number; `b` 1 or 0; `l` list, `g` its
     folded elements.
     """
-    return json.dumps(
-        {key: _comparable_value(value) for key, value in metadata.items()},
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
+    return _COMPACT.encode({key: _comparable_value(value) for key, value in metadata.items()})
 
 
 def _comparable_value(value: Scalar) -> dict[str, object]:

@@ -6,24 +6,44 @@ costs more than SQLite's insert of the row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
-from typing import Any
 
 from sqlalchemy import Connection, Dialect, Table
+
+STRIDES = (64, 16, 4)
+"""Rows of one statement: between two statements other threads take the interpreter."""
 
 
 def insert_rows(conn: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert rows of the same two or more columns; values are ready for the driver."""
-    if rows:
-        statement, pick = _compiled(table, tuple(rows[0]), conn.dialect)
-        conn.exec_driver_sql(statement, [pick(row) for row in rows])
+    if not rows:
+        return
+    columns = tuple(rows[0])
+    pick = itemgetter(*_compiled(table, columns, conn.dialect)[1])
+    bound = list(map(pick, rows))
+    if conn.dialect.paramstyle == "qmark":
+        for size in STRIDES:
+            while len(bound) >= size:
+                stride, bound = bound[:size], bound[size:]
+                statement = _for_many(table, columns, conn.dialect, size)
+                conn.exec_driver_sql(statement, tuple(chain.from_iterable(stride)))
+    if bound:
+        conn.exec_driver_sql(_compiled(table, columns, conn.dialect)[0], bound)
 
 
 @lru_cache(maxsize=256)
 def _compiled(
     table: Table, columns: tuple[str, ...], dialect: Dialect
-) -> tuple[str, Callable[[Any], tuple[Any, ...]]]:
+) -> tuple[str, Sequence[str]]:
+    """The statement for one row, and the columns in the order they are bound in."""
     compiled = table.insert().compile(dialect=dialect, column_keys=list(columns))
-    return str(compiled), itemgetter(*(compiled.positiontup or columns))
+    return str(compiled), compiled.positiontup or columns
+
+
+@lru_cache(maxsize=256)
+def _for_many(table: Table, columns: tuple[str, ...], dialect: Dialect, size: int) -> str:
+    head, values = _compiled(table, columns, dialect)[0].split(" VALUES ")
+    return f"{head} VALUES {', '.join([values] * size)}"

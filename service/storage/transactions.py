@@ -281,5 +281,8 @@ def _recall(
     return fresh, later
 
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
+
 def json_list(values: Iterable[object]) -> str:
-    return json.dumps(list(values), separators=(",", ":"))
+    return _COMPACT.encode(list(values))

@@ -46,11 +46,12 @@ def patch(struct: Struct, path: str, broken: list[Violation]) -> dict[str, rules
     if len(fields) > rules.MAX_KEYS:
         broken.append(Violation(path, f"must have at most {rules.MAX_KEYS} keys"))
         return {}
-    if struct.ByteSize() > _WIRE_LIMIT:
+    size = struct.ByteSize()
+    if size > _WIRE_LIMIT:
         broken.append(Violation(path, f"must be at most {rules.MAX_BYTES} bytes as JSON"))
         return {}
     given = {key: _value(value) for key, value in fields.items()}
-    broken.extend(rules.violations(given, path))
+    broken.extend(rules.violations(given, path, size))
     return given
 
 
