@@ -78,13 +78,15 @@ class Embedder(ABC):
         found = await self._embed([texts[i] for i in worded], purpose)
         return self._rows(len(texts), worded, found)
 
+    @abstractmethod
     async def load(self) -> None:
-        """Do what the first `embed` would otherwise wait for. Optional.
+        """Do now what the first `embed` would otherwise wait for.
 
         Raises:
             EmbedderRefusedError: The model cannot be used.
         """
 
+    @abstractmethod
     async def close(self) -> None:
         """Let go of threads and connections. Nothing may be embedded afterwards."""
 
