@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from service.embedding.base import EmbedderRefusedError, InlineEmbedder, Purpose, Vectors
-from service.embedding.files import digest, load_tokenizer
-from service.embedding.workers import Workers, sliced
+from service.embedding.digests import digest
+from service.embedding.tokens import load_tokenizer
+from service.embedding.turns import Workers, sliced
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -98,7 +99,7 @@ class StaticEmbedder(InlineEmbedder):
 
     async def _embed(self, texts: list[str], purpose: Purpose) -> Vectors:
         slices = await self._workers.map(
-            lambda part: self._compute(list(part), purpose), sliced(texts, _SLICE)
+            lambda part: self._compute(part, purpose), sliced(texts, _SLICE)
         )
         return np.concatenate(slices)
 

@@ -1,10 +1,8 @@
-"""Model files: their digest, and a tokenizer set up as every embedder here wants it."""
+"""Tokenizers, set up as every embedder here wants them."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -12,19 +10,6 @@ from tokenizers import Tokenizer
 # Texts are spread over the embedder's own threads. Threads of the tokenizer's
 # beside them would not be faster, and it would warn when the process forks.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-
-def digest(files: Sequence[Path], *recipe: object) -> str:
-    """16 hexadecimal digits that stand for the files and for how they are used.
-
-    Raises:
-        OSError: A file cannot be read.
-    """
-    whole = hashlib.sha256(repr(recipe).encode())
-    for path in files:
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()[:16]
 
 
 def load_tokenizer(file: Path, max_tokens: int | None = None) -> Tokenizer:
