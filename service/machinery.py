@@ -31,7 +31,9 @@ class Machinery:
             self.indexing,
             store.digester,
             self._threads,
-            PipelineOptions(lease=settings.lease, attempts=settings.attempts),
+            PipelineOptions(
+                lease=settings.lease, attempts=settings.attempts, workers=settings.workers
+            ),
         )
         weights = calibration(embedder.name)
         self.segments = Segments(

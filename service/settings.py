@@ -90,6 +90,14 @@ class Settings(BaseSettings):
             description="Bytes of memory that the search indexes of containers may keep.",
         ),
     ] = 512 * 1024 * 1024
+    workers: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=16,
+            description="Workers that process documents; 0 leaves that to other servers.",
+        ),
+    ] = 2
     lease: Annotated[
         float,
         Field(

@@ -14,12 +14,13 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import cast
 
 from service.core import filters as f
 from service.core.indexing import IndexDelta, IndexRow
 from service.core.search import IndexSource
 from service.search.masks import Mask
-from service.search.segment import ALWAYS, Item, Kind, Segment
+from service.search.segment import Item, Kind, Segment
 from service.search.weights import Calibration
 
 Key = tuple[int, str]
@@ -129,8 +130,7 @@ class Segments:
         segment = shelf.segment
         documents = {row.entity for row in delta.chunks}
         memories = {row.id for row in delta.memories}
-        for tree in segment.masks():
-            assert isinstance(tree, f.Filter)
+        for tree in cast("list[f.Filter]", segment.masks()):
             found = await self._source.matching(tenant, shelf.container, tree, documents, memories)
             for owner in documents | memories:
                 segment.patch_mask(tree, owner, owner in found)
@@ -180,27 +180,20 @@ def take_in(shelf: Shelf, delta: IndexDelta) -> None:
     for row in memories:
         if row.id != row.entity:
             shelf.chains.setdefault(row.entity, set()).add(row.id)
-    segment.put([*map(_memory, memories), *_chunks(delta.chunks)])
+    segment.put([*_memories(memories), *_chunks(delta.chunks)])
 
 
-def _memory(row: IndexRow) -> Item:
-    assert row.entry is not None
-    return Item(
-        row.id,
-        Kind.MEMORY,
-        row.entry,
-        row.digest,
-        row.vector,
-        position=row.position,
-        shown=row.spans,
-    )
+def _memories(rows: Sequence[IndexRow]) -> list[Item]:
+    return [
+        Item(row.id, Kind.MEMORY, row.entry, row.digest, row.vector, shown=row.spans)
+        for row in rows
+        if row.entry is not None
+    ]
 
 
 def _chunks(rows: Sequence[IndexRow]) -> list[Item]:
     return [
-        Item(
-            row.id, Kind.CHUNK, row.entry, row.digest, row.vector, row.entity, row.position, ALWAYS
-        )
+        Item(row.id, Kind.CHUNK, row.entry, row.digest, row.vector, row.entity, row.position)
         for row in rows
         if row.entry is not None
     ]

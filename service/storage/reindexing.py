@@ -134,11 +134,13 @@ class ReindexStore:
 def _stale(conn: Connection, space: int, limit: int) -> list[Stale]:
     where = {"space": space, "most": limit}
     found: list[Stale] = []
-    rows = conn.execute(_MEMORIES, where).all()
+    rows: Sequence[Any] = conn.execute(_MEMORIES, where).all()
     for tenant in {row.tenant for row in rows}:
         spaces = {row.id: row.embedder for row in rows if row.tenant == tenant}
-        for row in conn.execute(_TEXTS, {"t": tenant, "names": padded(spaces)}):
-            found.append(Stale(tenant, row.id, None, spaces[row.id], str(row.content, "utf-8")))
+        texts = conn.execute(_TEXTS, {"t": tenant, "names": padded(spaces)})
+        found.extend(
+            Stale(tenant, row.id, None, spaces[row.id], str(row.content, "utf-8")) for row in texts
+        )
     if found:
         return found
     rows = conn.execute(_CHUNKS, where).all()
@@ -147,10 +149,11 @@ def _stale(conn: Connection, space: int, limit: int) -> list[Stale]:
             (row.document_id, row.position): row.embedder for row in rows if row.tenant == tenant
         }
         names = padded(sorted({document_id for document_id, _ in places}))
-        for row in conn.execute(_CHUNK_TEXTS, {"t": tenant, "names": names}):
-            space_of = places.get((row.document_id, row.position))
-            if space_of is not None:
-                found.append(_stale_chunk(tenant, row, space_of))
+        found.extend(
+            _stale_chunk(tenant, row, places[row.document_id, row.position])
+            for row in conn.execute(_CHUNK_TEXTS, {"t": tenant, "names": names})
+            if (row.document_id, row.position) in places
+        )
     return found
 
 
