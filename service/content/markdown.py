@@ -11,11 +11,17 @@ from markdown_it.token import Token
 
 from service.content.base import Extract
 from service.content.html import Html
+from service.content.text import Text
 from service.content.writer import Writer
 
+MAX_MARKS: Final = 100_000
+"""Of a document whose markup is read: a megabyte of it that a person wrote has a third
+of them. The parser takes up to 30 microseconds for each."""
+
+_MARKS: Final = "\n[<`*_|"
 _INLINE_LENGTH: Final = 20_000
-"""Characters of one paragraph whose markup is read; a longer one is taken as it is,
-since brackets and asterisks without a partner cost the parser the square of it."""
+"""Characters of a paragraph whose markup is read: marks that find no partner make the
+parser look through all of it."""
 
 _FRONT_MATTER: Final = re.compile(r"---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 _BREAKS: Final = {"softbreak": " ", "hardbreak": "\n"}
@@ -27,6 +33,7 @@ class Markdown:
 
     Headings keep their levels, code its lines. Rows of a table are lines with " | "
     between the cells, items of a list begin with "- ". HTML in it is read as HTML.
+    A document with more than MAX_MARKS is read as plain text, its markup included.
     """
 
     name = "MARKDOWN"
@@ -35,8 +42,11 @@ class Markdown:
         self._parser = MarkdownIt("commonmark").enable("table")
         self._parser.core.ruler.disable("inline")
         self._html = Html()
+        self._text = Text()
 
     def extract(self, content: str) -> Extract:
+        if sum(map(content.count, _MARKS)) > MAX_MARKS:
+            return self._text.extract(content)
         writer = Writer()
         front = _FRONT_MATTER.match(content)
         if front is not None:
