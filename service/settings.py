@@ -76,6 +76,16 @@ class Settings(BaseSettings):
             description="Connections that read: one for single reads, the others for lists.",
         ),
     ] = 2
+    embedder: Annotated[
+        str,
+        Field(
+            description="`static`, `onnx:FOLDER` or "
+            "`openai:https://HOST/v1?model=NAME&dimension=NUMBER`."
+        ),
+    ] = "static"
+    embedder_key_file: Annotated[
+        Path | None, Field(description="File with the key that the embedder's server asks for.")
+    ] = None
 
     @property
     def database(self) -> Path:

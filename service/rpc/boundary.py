@@ -110,7 +110,7 @@ class Boundary:
                     request = source if parse is None else _parse(parse, source)
                     if access is not None:
                         authorize_containers(who, access, request)
-                    answer = await work(Call(method, who, context), request)
+                    answer = await work(Call(method, who, context, self._stop), request)
                     outcome = "OK"
                     return answer
                 except AbortError:

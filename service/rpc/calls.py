@@ -31,12 +31,16 @@ def new_call_id() -> str:
 class Call:
     """Who calls what, and how long there is for it."""
 
-    __slots__ = ("context", "method", "who")
+    __slots__ = ("context", "method", "stopping", "who")
 
-    def __init__(self, method: str, who: Principal, context: Context) -> None:
+    def __init__(
+        self, method: str, who: Principal, context: Context, stopping: asyncio.Event
+    ) -> None:
         self.method = method
         self.who = who
         self.context = context
+        self.stopping = stopping
+        """Set when the server is about to end: what waits should answer."""
 
     def remaining(self) -> float | None:
         """Seconds to the caller's deadline; None without one."""

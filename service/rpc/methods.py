@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
 from service.core.errors import PalimpsestError, Reason
+from service.core.search import Searcher
 from service.core.store import Store
 from service.rpc.access import ACCESS
 from service.rpc.boundary import Boundary
@@ -42,13 +43,17 @@ def python_name(method: str) -> str:
 
 
 def register(
-    server: grpc.aio.Server, store: Store, boundary: Boundary, healths: health.aio.HealthServicer
+    server: grpc.aio.Server,
+    store: Store,
+    searcher: Searcher,
+    boundary: Boundary,
+    healths: health.aio.HealthServicer,
 ) -> None:
     """Gives the server all its methods, and an answer for all others."""
     requests = Requests(store.digester)
     servicers = (
-        Documents(store, requests),
-        Memories(store, requests),
+        Documents(store, searcher, requests),
+        Memories(store, searcher, requests),
         Containers(store, requests),
     )
     for service, servicer in zip(SERVICES, servicers, strict=True):

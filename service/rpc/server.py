@@ -12,6 +12,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2
 
 from service.core.model import Principal
+from service.core.search import Searcher
 from service.core.store import Store
 from service.rpc.boundary import MAX_MESSAGE_BYTES, Boundary
 from service.rpc.methods import SERVICES, register
@@ -66,14 +67,17 @@ class Server:
 
     Args:
         store: What is served; it must be open, and stay so until `drain` returns.
+        searcher: Finds things in it.
         everyone: Who every caller is. None: callers need keys.
     """
 
-    def __init__(self, store: Store, *, everyone: Principal | None = None) -> None:
+    def __init__(
+        self, store: Store, searcher: Searcher, *, everyone: Principal | None = None
+    ) -> None:
         self._boundary = Boundary(store.keys, everyone)
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_OPTIONS)
-        register(self._server, store, self._boundary, self._health)
+        register(self._server, store, searcher, self._boundary, self._health)
 
     def bind(self, address: str, tls: Tls | None = None) -> int:
         """Listens on `address`; before `start`.

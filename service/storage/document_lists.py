@@ -17,7 +17,7 @@ from service.storage.lists import after, cut, merged, one_page, tenant_revision
 from service.storage.tables import document_containers, document_contents, documents
 from service.storage.transactions import padded
 
-_FIELDS: dict[f.Field, Any] = {
+FIELDS: dict[f.Field, Any] = {
     f.Field.CREATED: documents.c.create_time,
     f.Field.UPDATED: documents.c.update_time,
     f.Field.DOCUMENT_DATE: documents.c.document_date,
@@ -124,7 +124,7 @@ def _conditions(query: DocumentQuery) -> Iterator[ColumnElement[bool]]:
         prefix = query.custom_id_prefix
         yield func.substr(documents.c.custom_id, 1, len(prefix)) == prefix
     if query.filter is not None:
-        yield compile_filter(query.filter, documents, _FIELDS)
+        yield compile_filter(query.filter, documents, FIELDS)
 
 
 def _contents(conn: Connection, tenant: int, names: list[str]) -> Iterator[tuple[str, str]]:

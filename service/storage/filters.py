@@ -100,6 +100,8 @@ def _strict(table: Table, key: str, test: f.Test) -> ColumnElement[Any]:
 
 
 def _system(fields: Mapping[f.Field, Any], field: f.Field, test: f.Test) -> ColumnElement[Any]:
+    if field not in fields:
+        return false()  # Kept of other things only: as a key that is missing.
     column: ColumnElement[Any] = fields[field]
     match test:
         case f.CompareInstant(op, value) if field is f.Field.EVENT_DATES:

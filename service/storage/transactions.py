@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from service.core import ids, receipts
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason
+from service.core.indexing import IndexEntry
 from service.core.model import Principal, RequestRef
 from service.core.times import MonotonicClock
 from service.storage import dialects
@@ -45,6 +46,8 @@ class Call:
     request: RequestRef | None = None
     # The unfinished receipt of an earlier call with the same request_id.
     progress: Any = None
+    index: Sequence[IndexEntry] = ()
+    """Of the texts of memories, one for each; or nothing."""
 
     @property
     def tenant(self) -> int:

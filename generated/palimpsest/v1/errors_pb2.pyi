@@ -81,6 +81,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: more memories match than max_forget; nothing was
     forgotten.
     """
+    ERROR_REASON_NOT_A_CONVERSATION: _ErrorReason.ValueType  # 47
+    """FAILED_PRECONDITION: the document has a text, not messages."""
+    ERROR_REASON_CONTENT_TOO_LARGE: _ErrorReason.ValueType  # 48
+    """FAILED_PRECONDITION: with these messages the conversation would be larger
+    than 1,048,576 bytes. Begin another one.
+    """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 50
     """ABORTED: the etag is not the current one. Read again and decide."""
     ERROR_REASON_REQUEST_IN_PROGRESS: _ErrorReason.ValueType  # 51
@@ -167,6 +173,12 @@ metadata `ids` names them, comma-separated, up to 20. Use an id.
 ERROR_REASON_TOO_MANY_MATCHES: ErrorReason.ValueType  # 46
 """FAILED_PRECONDITION: more memories match than max_forget; nothing was
 forgotten.
+"""
+ERROR_REASON_NOT_A_CONVERSATION: ErrorReason.ValueType  # 47
+"""FAILED_PRECONDITION: the document has a text, not messages."""
+ERROR_REASON_CONTENT_TOO_LARGE: ErrorReason.ValueType  # 48
+"""FAILED_PRECONDITION: with these messages the conversation would be larger
+than 1,048,576 bytes. Begin another one.
 """
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 50
 """ABORTED: the etag is not the current one. Read again and decide."""

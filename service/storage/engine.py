@@ -1,0 +1,90 @@
+"""What all of the storage shares: reads, coalesced mutations, time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from service.storage.coalescer import Batch, Coalescer, Mutation, run_mutations
+from service.storage.transactions import Call, Context, Operation
+from service.storage.watching import Watchers
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """Where transactions run: the embedded database, or a server."""
+
+    async def write(self, work: Callable[[Connection], T]) -> T: ...
+
+    async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
+        """Run `work` on one snapshot, or, without, each statement on its own."""
+        ...
+
+    def translated(self, error: BaseException) -> BaseException:
+        """What a caller is told of a database error; others stay as they are."""
+        ...
+
+    async def checkpoint(self) -> bool: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """How the storage runs.
+
+    Args:
+        sweep_interval: Seconds between looks for expired memories.
+        checkpoint_interval: Seconds after which deleted bytes leave the WAL.
+        max_waiting: Mutations and reads that may wait before OVERLOADED.
+        readers: Reading connections: one for single reads, the others for lists. More
+            help where lists scan for long, and cost throughput where they are short.
+    """
+
+    sweep_interval: float = 1.0
+    checkpoint_interval: float = 20.0
+    max_waiting: int = 10_000
+    readers: int = 2
+
+
+class Engine:
+    """What the nouns share: reads, coalesced mutations, time."""
+
+    def __init__(self, database: Database, context: Context, options: StoreOptions) -> None:
+        self.database = database
+        self.context = context
+        self.watchers = Watchers()
+        self.deleted = False
+        self.queued = asyncio.Event()
+        """Set when a document may have come into the queue."""
+        self._mutations: Coalescer[Mutation, Any] = Coalescer(
+            self._run_mutations, options.max_waiting
+        )
+
+    async def mutate(self, operation: Operation, call: Call, weight: int = 1) -> Any:
+        return await self._mutations.submit(Mutation(operation, call), weight)
+
+    async def _run_mutations(self, mutations: Sequence[Mutation]) -> Sequence[Any]:
+        batch: Batch = await self.database.write(
+            lambda conn: run_mutations(conn, self.context, mutations)
+        )
+        self.deleted = self.deleted or bool(batch.changed)
+        self.watchers.notify(batch.changed)
+        if batch.changed:
+            self.queued.set()
+        return [
+            self.database.translated(outcome) if isinstance(outcome, Exception) else outcome
+            for outcome in batch.outcomes
+        ]
+
+    def now(self) -> int:
+        return self.context.clock.now()
+
+    async def close(self) -> None:
+        await self._mutations.close()
+        await self.database.close()
