@@ -42,6 +42,10 @@ class Source:
     name: str
     kind: ContentKind
 
+    @property
+    def file_name(self) -> str:
+        return self.name.rpartition("/")[2]
+
 
 @dataclass(slots=True)
 class Found:
@@ -76,7 +80,7 @@ def find(paths: Sequence[Path], base: Path) -> Found:
                 taken[name] = path
                 found.sources.append(Source(path, name, kind))
             elif taken[name] != path:
-                found.clashes.append((str(path), str(taken[name])))
+                found.clashes.append((_clean(str(path)), _clean(str(taken[name]))))
     return found
 
 

@@ -154,7 +154,7 @@ def _request(container: str, source: Source, content: str, digest: str) -> Upser
         custom_id=custom_id(container, source.name),
         container_tags=[container],
         metadata=metadata,
-        title=_title(kind_of(source.kind).extract(content)) or source.path.name[:_TITLE_LENGTH],
+        title=_title(kind_of(source.kind).extract(content)) or source.file_name,
     )
 
 

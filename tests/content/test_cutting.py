@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -64,9 +65,10 @@ def test_pieces_hold_every_character_once_in_order(extract: Extract, size: int) 
 @given(st.text(ALPHABET, max_size=300), SIZES)
 def test_words_that_fit_are_never_cut(text: str, size: int) -> None:
     found = pieces(text, size)
-    for before, after in zip(found, found[1:], strict=False):
-        if before.end == after.start and text[before.end - 1] not in "。":
-            word = text[: after.start].split()[-1] + text[after.start :].split()[0]
+    for before, after in pairwise(found):
+        if before.end == after.start and not before.text.endswith("。"):
+            left = text[: after.start].rsplit(maxsplit=1)[-1]
+            word = left + text[after.start :].split(maxsplit=1)[0]
             assert len(word) > size
 
 
