@@ -26,6 +26,12 @@ class ChunkRow:
     index: IndexEntry
 
 
+def heading_of(title: str, heading: str) -> str:
+    """What a chunk stands under: its document's title, and the headings of the text."""
+    parts = (heading,) if heading.startswith(title) else (title, heading)
+    return " > ".join(part for part in parts if part)
+
+
 @dataclass(slots=True)
 class Job:
     """A document under a lease: the write it is about, and who holds it."""

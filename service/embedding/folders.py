@@ -79,7 +79,11 @@ def read_folder(path: Path) -> Folder:
         # Weights beyond ONNX's limit of 2 GB lie beside it, as model.onnx_data.
         weights = sorted(file for file in model.parent.glob("model.onnx*") if file.is_file())
         fingerprint = digest(
-            (*weights, tokenizer), pooling.value, max_tokens, sorted(prompts.values())
+            (*weights, tokenizer),
+            pooling.value,
+            max_tokens,
+            prompts[Purpose.DOCUMENT],
+            prompts[Purpose.QUERY],
         )
     except OSError as error:
         raise EmbedderRefusedError(f"the model in {path} cannot be read: {error}") from error

@@ -89,12 +89,14 @@ def rank(
     calibration: Calibration,
     limit: int,
     weights: Weights = WEIGHTS,
+    *,
+    distinct: bool = True,
 ) -> list[Hit]:
     """The `limit` best eligible items of some segments taken as one corpus.
 
     An item that shares no word with the query, nor stands near one that does, is
     ranked by its vector; without one it is no result. Items of equal text are found
-    once, and an item that is in several segments counts once. Ordered by descending
+    once if `distinct`, and an item that is in several segments counts once. Ordered by descending
     score, then by ascending id.
     """
     legs = _legs(scopes)
@@ -103,7 +105,7 @@ def rank(
     speaker = _named_speaker(legs, query)
     parts = [_parts(leg, query, speaker, weights) for leg in legs]
     totals = [reduce(np.add, part.values()) for part in parts]
-    best = _best(legs, totals, limit)
+    best = _best(legs, totals, limit, distinct=distinct)
     if not best:
         return []
     exponent = calibration.bias + calibration.words * words + calibration.cosine * cosine
@@ -218,8 +220,10 @@ def _parts(
     }
 
 
-def _best(legs: Sequence[Leg], totals: Sequence[Scores], limit: int) -> list[_Candidate]:
-    """The best candidates in order, one of each text."""
+def _best(
+    legs: Sequence[Leg], totals: Sequence[Scores], limit: int, *, distinct: bool
+) -> list[_Candidate]:
+    """The best candidates in order; `distinct`: one of each text."""
     scores = [
         np.where(leg.eligible & ((leg.lexical > 0) | leg.segment.embedded), total, -np.inf)
         for leg, total in zip(legs, totals, strict=True)
@@ -233,12 +237,14 @@ def _best(legs: Sequence[Leg], totals: Sequence[Scores], limit: int) -> list[_Ca
             for number, score in enumerate(scores)
             for row in np.flatnonzero(score >= threshold).tolist()
         )
-        distinct: dict[int, _Candidate] = {}
+        if not distinct:
+            return found[:limit]
+        texts: dict[int, _Candidate] = {}
         for candidate in found:
             digest = int(legs[candidate.leg].segment.digest[candidate.row])
-            distinct.setdefault(digest, candidate)
-        if len(distinct) >= limit or len(found) < wanted:
-            return list(distinct.values())[:limit]
+            texts.setdefault(digest, candidate)
+        if len(texts) >= limit or len(found) < wanted:
+            return list(texts.values())[:limit]
         wanted *= 4
 
 

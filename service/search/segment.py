@@ -229,10 +229,15 @@ class Segment:
 
     def keep_mask(self, key: Hashable, owners: Iterable[str]) -> Mask:
         """Keep, and return, the mask of the items of these owners (document and memory ids)."""
+        mask = self.mask_of(owners)
+        self._masks.put(key, mask)
+        return mask
+
+    def mask_of(self, owners: Iterable[str]) -> Mask:
+        """The mask of the items of these owners, not kept."""
         mask = np.zeros(self.rows, np.bool_)
         for owner in owners:
             mask[self._rows_of_owner(owner)] = True
-        self._masks.put(key, mask)
         return mask
 
     def patch_mask(self, key: Hashable, owner: str, matches: bool) -> None:
@@ -242,6 +247,10 @@ class Segment:
             KeyError: no mask is kept under this key.
         """
         self._masks.set_rows(key, self._rows_of_owner(owner), matches)
+
+    def present(self, kinds: Kind, mask: Mask) -> Mask:
+        """(rows,) what is there of a kind within `mask`, whenever it is shown."""
+        return mask & self._alive.values & ((self._kind.values & kinds) != 0)
 
     def eligible(self, kinds: Kind, at: int, mask: Mask | None = None) -> Mask:
         """(rows,) what may be found: alive, of a kind, shown at an instant, within `mask`."""

