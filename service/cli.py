@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 import click
 from pydantic import ValidationError
 
+from service.client.command import import_command
 from service.settings import ENV_PREFIX, Settings, database_path, explain
 
 if TYPE_CHECKING:
@@ -126,6 +127,9 @@ def _new_or_existing(data_dir: Path) -> Path:
 @click.version_option(package_name="palimpsest-memory", prog_name="palimpsest")
 def main() -> None:
     """A self-hosted memory service for agents, spoken over gRPC."""
+
+
+main.add_command(import_command)
 
 
 @main.command()

@@ -58,12 +58,7 @@ class Piece:
 
 
 class Kind(Protocol):
-    """A kind of content."""
-
-    @property
-    def name(self) -> str:
-        """As in the contract's ContentKind, without its prefix."""
-        ...
+    """Reads one kind of content. The registry has a line for each."""
 
     def extract(self, content: str) -> Extract:
         """Reads the text out of `content`; UnreadableContentError if it cannot.

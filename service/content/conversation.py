@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.content.base import Block, Extract, UnreadableContentError
-from service.core import conversations
+from service.core.conversations import Message, decode
 
 
 class Conversation:
@@ -13,14 +13,12 @@ class Conversation:
     block is what follows the speaker. A message that says nothing has no block.
     """
 
-    name = "CONVERSATION"
-
     def extract(self, content: str) -> Extract:
         try:
-            messages = conversations.decode(content)
-        except ValueError as error:
+            messages = decode(content)
+        except (RecursionError, TypeError, ValueError) as error:
             raise UnreadableContentError(
-                f"the content is not a conversation ({error}); send its messages as messages, "
+                "the content is not a conversation; send its messages as messages, "
                 "or the content with the kind that it is"
             ) from error
         parts: list[str] = []
@@ -28,7 +26,7 @@ class Conversation:
         length = 0
         for place, message in enumerate(messages):
             before = f"{message.speaker}: " if message.speaker else ""
-            said = message.said
+            said = _said(message)
             start = length + len(before)
             if said:
                 end = start + len(said)
@@ -40,3 +38,9 @@ class Conversation:
             parts.append(f"{before}{said}\n")
             length += len(before) + len(said) + 1
         return Extract("".join(parts), tuple(blocks))
+
+
+def _said(message: Message) -> str:
+    """The text, and of a picture its caption: "Look! [image: a lake]"."""
+    text, caption = message.text.strip(), message.image_caption.strip()
+    return f"{text} [image: {caption}]".lstrip() if caption else text

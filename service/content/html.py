@@ -17,54 +17,17 @@ _FEED: Final = 2_048
 """Bytes between two looks at the depth."""
 
 _HIDDEN: Final = frozenset(
-    [
-        "canvas",
-        "head",
-        "iframe",
-        "nav",
-        "noscript",
-        "object",
-        "script",
-        "select",
-        "style",
-        "svg",
-        "template",
-    ]
+    (  # noqa: SIM905
+        "canvas head iframe nav noscript object script select style svg template"
+    ).split()
 )
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
 _BREAKING: Final = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "caption",
-        "center",
-        "dd",
-        "details",
-        "dialog",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "header",
-        "hr",
-        "html",
-        "legend",
-        "main",
-        "menu",
-        "ol",
-        "p",
-        "section",
-        "summary",
-        "table",
-        "ul",
-    ]
+    (  # noqa: SIM905
+        "address article aside blockquote body caption center dd details dialog div dl dt fieldset "
+        "figcaption figure footer form header hr html legend main menu ol p section summary table "
+        "ul"
+    ).split()
 )
 _ROW, _CELL = "\n", "\x1f"
 
@@ -75,8 +38,6 @@ class Html:
     Headings keep their levels. Rows of a table are lines with " | " between the
     cells, items of a list begin with "- ", and preformatted text keeps its lines.
     """
-
-    name = "HTML"
 
     def extract(self, content: str) -> Extract:
         page = _Page()

@@ -36,8 +36,6 @@ class Markdown:
     A document with more than MAX_MARKS is read as plain text, its markup included.
     """
 
-    name = "MARKDOWN"
-
     def __init__(self) -> None:
         self._parser = MarkdownIt("commonmark").enable("table")
         self._parser.core.ruler.disable("inline")
@@ -101,6 +99,8 @@ def _plain(tokens: Sequence[Token]) -> str:
             parts.append(_plain(token.children or ()))
         elif token.type in _SHOWN:
             parts.append(token.content)
+        elif token.type == "html_inline" and token.content.lower().startswith("<br"):
+            parts.append("\n")
         else:
             parts.append(_BREAKS.get(token.type, ""))
     return "".join(parts)

@@ -9,29 +9,25 @@ from service.content.conversation import Conversation
 from service.content.html import Html
 from service.content.markdown import Markdown
 from service.content.text import Text
+from service.core.model import ContentKind
 
-KINDS: Final[dict[str, Kind]] = {
-    kind.name: kind
-    for kind in (
-        Text(),
-        Markdown(),
-        Html(),
-        Conversation(),
-    )
+KINDS: Final[dict[int, Kind]] = {
+    ContentKind.TEXT: Text(),
+    ContentKind.MARKDOWN: Markdown(),
+    ContentKind.HTML: Html(),
+    ContentKind.CONVERSATION: Conversation(),
 }
-"""By name, as in the contract's ContentKind without its prefix."""
 
 
-def kind_of(name: str) -> Kind:
-    """The kind of this name.
+def kind_of(number: int) -> Kind:
+    """What reads content of this ContentKind.
 
     Raises:
-        UnreadableContentError: This release has none of the name: the document was
-            written by a newer one.
+        UnreadableContentError: Nothing does: a newer release wrote the document.
     """
-    kind = KINDS.get(name)
+    kind = KINDS.get(number)
     if kind is None:
         raise UnreadableContentError(
-            f"content of the kind {name} cannot be read by this release; update it"
+            f"content of kind {number} cannot be read by this release; update the server"
         )
     return kind

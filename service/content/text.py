@@ -13,10 +13,8 @@ _BLANK_LINE: Final = re.compile(r"\n[^\S\n]*\n\s*")
 class Text:
     """The extracted text is the content itself."""
 
-    name = "TEXT"
-
     def extract(self, content: str) -> Extract:
-        blocks = []
+        blocks: list[Block] = []
         start = 0
         for gap in _BLANK_LINE.finditer(content):
             _add(blocks, content, start, gap.start())

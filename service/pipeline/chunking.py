@@ -37,7 +37,7 @@ class Draft:
 
 def extract(work: Work) -> Extract:
     """The text of a document; raises UnreadableContentError."""
-    return kind_of(work.kind.name).extract(work.content)
+    return kind_of(work.kind).extract(work.content)
 
 
 def draft(work: Work, text: Extract, indexing: Indexing, digester: Digester, now: int) -> Draft:
