@@ -124,3 +124,43 @@ def _report(summary: Summary) -> None:
     if summary.skipped.total():
         listed = ", ".join(f"{count} {why}" for why, count in sorted(summary.skipped.items()))
         click.echo(f"Left out: {listed}")
+
+
+@click.command("search")
+@click.argument("query")
+@click.option(
+    "--container",
+    "containers",
+    multiple=True,
+    help="Where to look; repeat for several. Without it, the container `default`.",
+)
+@click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option("--memories", is_flag=True, help="Look through memories instead of documents.")
+@connection_options
+def search_command(
+    query: str,
+    containers: tuple[str, ...],
+    limit: int,
+    memories: bool,
+    address: str,
+    key_file: Path | None,
+    tls_ca: Path | None,
+) -> None:
+    """Find what fits QUERY, by words and meaning, on a running server.
+
+    Each result begins with its score, from 0 to 1.
+    """
+    from service.client.connection import ServerError, connected
+    from service.client.searching import search_documents, search_memories
+
+    look = search_memories if memories else search_documents
+    try:
+        with connected(target(address, key_file, tls_ca)) as connection:
+            results = look(connection, query, containers, limit)
+    except (ServerError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    for result in results:
+        click.echo(f"{result.score:.2f}  {result.source}")
+        click.echo(f"      {result.text}\n")
+    if not results:
+        click.echo("Nothing found.", err=True)

@@ -11,6 +11,7 @@ from typing import Final, TypeVar, cast
 import grpc
 
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
+from palimpsest.v1.memories_pb2_grpc import MemoriesStub
 
 Answer = TypeVar("Answer")
 
@@ -62,6 +63,7 @@ class Connection:
 
     def __init__(self, channel: grpc.Channel, target: Target) -> None:
         self.documents = DocumentsStub(channel)
+        self.memories = MemoriesStub(channel)
         self._address = target.address
         self._metadata = () if target.key is None else (("authorization", f"Bearer {target.key}"),)
 
