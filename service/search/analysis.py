@@ -1,9 +1,10 @@
 """Text to terms and features: what the index knows of an item, and of a query.
 
-Words are runs of letters and digits, compared without case (Unicode NFKC and case
-folding). English words lose their ending (Porter's stemmer; words in other alphabets
-pass through it unchanged) and the commonest of them are left out. Scripts that
-write no spaces between words are cut into overlapping pairs of characters.
+Words are runs of letters and digits, compared without case, accents and compatible
+forms (Unicode case folding and NFKD). English words lose their ending (Porter's
+stemmer; words in other alphabets pass through it unchanged) and the commonest of
+them are left out. Scripts that write no spaces between words are cut into overlapping
+pairs of characters.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -38,9 +39,12 @@ _UNSPACED = (
     "\u3040-\u30ff\u31f0-\u31ff"  # kana
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
-_WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:['’][^\W\d_{_UNSPACED}]+)*")
+_MARKS = "".join(chr(i) for i in range(0x300, 0xFFFF) if unicodedata.category(chr(i))[0] == "M")
+_LETTERS = rf"[^\W_{_UNSPACED}]+(?:[{_MARKS}]+[^\W_{_UNSPACED}]*)*"
+_WORD = re.compile(rf"[{_UNSPACED}]+|{_LETTERS}(?:['’]{_LETTERS})*")
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _SUFFIX = re.compile(r"['’](?:s|m|d|t|re|ve|ll)$")
+_ACCENTS = re.compile("[\u0300-\u036f]")
 
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -103,7 +107,7 @@ class Question:
 
 def words(text: str) -> Iterator[str]:
     """The folded words of a text, in order."""
-    for match in _WORD.finditer(unicodedata.normalize("NFKC", text).casefold()):
+    for match in _WORD.finditer(_fold(text)):
         word = match.group()
         if _IS_UNSPACED.match(word) and len(word) > 1:
             for i in range(len(word) - 1):
@@ -112,8 +116,16 @@ def words(text: str) -> Iterator[str]:
             yield _SUFFIX.sub("", word)
 
 
+def _fold(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    # Compatible forms to one form, accents off, and what is left together again.
+    apart = unicodedata.normalize("NFKD", text).casefold()
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", apart))
+
+
 def index_text(text: str, heading: str = "", speaker: str = "", instant: int | None = None) -> str:
-    """The text as it is analysed and embedded: "[8 May 2023] Speaker: heading. text".
+    """The text whose words are indexed: "[8 May 2023] Speaker: heading, text".
 
     A turn of a conversation, or a chunk below a heading, rarely repeats who
     speaks, when, and what about; a question names just these.
@@ -136,28 +148,43 @@ def index_text(text: str, heading: str = "", speaker: str = "", instant: int | N
     return " ".join(parts)
 
 
+def embedding_text(text: str, heading: str = "", speaker: str = "") -> str:
+    """The text that is embedded: heading and text, without date and speaker.
+
+    In a vector names and dates blur what is said. Whether the one named
+    is the one who speaks is ranked by itself, and `without_names` takes the
+    speakers' names from a query before that is embedded.
+    """
+    bare = text
+    name = speaker or leading_name(text)
+    if name and text.lstrip().startswith(f"{name}:"):
+        bare = text.lstrip()[len(name) + 1 :].lstrip()
+    return f"{heading}\n{bare}" if heading else bare
+
+
+def leading_name(text: str) -> str:
+    """The short name that begins a text such as "Ann: …"; "" if none does."""
+    match = _LEADING_NAME.match(text)
+    return match.group(1) if match else ""
+
+
 def analyse(
     text: str, heading: str = "", speaker: str = "", instant: int | None = None
 ) -> Features:
     """The terms of `index_text(...)`, and the features of the text alone.
 
-    Without a `speaker`, a short name and a colon that begin the text ("Ann: …") are
-    taken for one.
+    Without a `speaker`, a leading name ("Ann: …") is taken for one.
     """
-    if not speaker and (leading := _LEADING_NAME.match(text)):
-        speaker = leading.group(1)
+    known = speaker or leading_name(text)
+    said = text.lstrip().startswith(f"{known}:")
+    full = index_text(text, heading, "" if said else known, instant)
     return Features(
-        terms=Counter(_terms(index_text(text, heading, speaker_prefix(text, speaker), instant))),
+        terms=Counter(_terms(full)),
         words=sum(1 for _ in words(text)),
         asks=text.rstrip().endswith("?"),
         tells_time=_TIME.search(text) is not None,
-        speaker=tuple(dict.fromkeys(words(speaker))),
+        speaker=tuple(dict.fromkeys(words(known))),
     )
-
-
-def speaker_prefix(text: str, speaker: str) -> str:
-    """The speaker to put before a text: none if the text itself begins with the name."""
-    return "" if text.lstrip().startswith(f"{speaker}:") else speaker
 
 
 def analyse_query(text: str) -> Question:
@@ -167,6 +194,15 @@ def analyse_query(text: str) -> Question:
         names=tuple(dict.fromkeys(w for w in words(text) if w not in STOP_WORDS)),
         asks_when=_ASKS_WHEN.search(text) is not None,
     )
+
+
+def without_words(text: str, unwanted: Callable[[str], bool]) -> str:
+    """The text less the words that `unwanted` holds of, told in their folded form."""
+
+    def kept(match: re.Match[str]) -> str:
+        return "" if any(map(unwanted, words(match.group()))) else match.group()
+
+    return " ".join(_WORD.sub(kept, text).split())
 
 
 def _terms(text: str) -> Iterator[str]:

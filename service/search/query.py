@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from service.search.analysis import analyse_query
+from service.search.analysis import STOP_WORDS, analyse_query, without_words, words
 from service.search.entry import TermHasher
 
 
@@ -43,3 +44,23 @@ def make_query(text: str, hasher: TermHasher, vector: npt.ArrayLike | None = Non
         asks_when=question.asks_when,
         vector=unit,
     )
+
+
+def text_to_embed(text: str, hasher: TermHasher, speakers: AbstractSet[int]) -> str:
+    """The query less the names of those who speak in what is searched.
+
+    Items are embedded without their speaker's name (`embedding_text`); that
+    a query names one is ranked by itself.
+
+    Args:
+        text: the query.
+        hasher: what made the entries searched.
+        speakers: from `speaker_names`.
+
+    Returns:
+        The text to embed: the query itself if nothing else is left of it.
+    """
+    rest = without_words(
+        text, lambda word: word not in STOP_WORDS and hasher.name(word) in speakers
+    )
+    return rest if next(words(rest), None) is not None else text
