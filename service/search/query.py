@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from service.search.analysis import STOP_WORDS, analyse_query, without_words, words
+from service.search.analysis import analyse_query
 from service.search.entry import TermHasher
+from service.search.words import split_words, without_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,6 @@ def text_to_embed(text: str, hasher: TermHasher, speakers: AbstractSet[int]) -> 
     Returns:
         The text to embed: the query itself if nothing else is left of it.
     """
-    rest = without_words(
-        text, lambda word: word not in STOP_WORDS and hasher.name(word) in speakers
-    )
-    return rest if next(words(rest), None) is not None else text
+    names = (word for word in analyse_query(text).names if hasher.name(word) in speakers)
+    rest = without_words(text, frozenset(names))
+    return rest if split_words(rest) else text
