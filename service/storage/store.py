@@ -48,6 +48,10 @@ class Database(Protocol):
 
     async def checkpoint(self) -> bool: ...
 
+    def hurry(self) -> None:
+        """Do not wait for other processes any more: nobody waits for the answers."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -99,6 +103,7 @@ class Engine:
         return self.context.clock.now()
 
     async def close(self) -> None:
+        self.database.hurry()
         await self._mutations.close()
         await self.database.close()
 

@@ -31,8 +31,8 @@ class Line:
     channel: grpc.aio.Channel
     key: str
 
-    async def send(self, request: Message) -> Answer:
-        return await ask(self.channel, self.key, request)
+    async def send(self, request: Message, seconds: float = 60) -> Answer:
+        return await ask(self.channel, self.key, request, seconds)
 
     async def ask(self, request: Message) -> Any:
         return read(request, await self.send(request))
