@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench generate lint client check-client clean
+.PHONY: help install run test bench soak generate lint client check-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: $(STAMP) ## Run the tests (some of them: make test ARGS="tests/unit -k set
 
 bench: $(STAMP) ## Measure throughput and latency against a bare gRPC server
 	$(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(STAMP) ## Run the long forms of the tests (some: make soak ARGS="races kills=200")
+	$(BIN)/python -m tests.soak $(ARGS)
 
 generate: $(STAMP) ## Make generated/ from protos/
 	$(BIN)/python protos/generate.py generated

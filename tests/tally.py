@@ -17,6 +17,7 @@ class Tally:
         name: What was done.
         faults: What was inflicted on the service: kills, full disks, signals.
         findings: Promises that were seen broken, each told so that it can be repeated.
+        progress: Whether to say after each round how far it is.
     """
 
     name: str
@@ -24,6 +25,13 @@ class Tally:
     operations: int = 0
     faults: int = 0
     findings: list[str] = field(default_factory=list)
+    progress: bool = False
+
+    def round_done(self) -> None:
+        """One more round; shown on the error stream if progress is asked for."""
+        self.rounds += 1
+        if self.progress:
+            sys.stderr.write(f"… {self.line()}\n")
 
     def line(self) -> str:
         return (

@@ -28,11 +28,11 @@ async def kill_rounds(data_dir: Path, rounds: int, seed: int, tally: Tally) -> N
             await _run_and_kill(server, load, chance)
         finally:
             server.kill()
-        tally.rounds += 1
         tally.faults += 1
+        tally.operations += load.take_acknowledged()
+        tally.round_done()
         found = admin.check(database_path(data_dir), lambda _: None)
         tally.findings.extend(f"seed {seed}, kill {number}, check: {fault}" for fault in found)
-    tally.operations += load.acknowledged
 
 
 async def _run_and_kill(server: Server, load: Load, chance: random.Random) -> None:

@@ -61,6 +61,7 @@ class Load:
         large = random.Random(chance.random())
         self.plots.append(Plot("field", large, batch=LARGE_BATCH))
         self.acknowledged = 0
+        self._taken = 0
         self.refusals: Counter[str] = Counter()
 
     async def run(
@@ -89,6 +90,12 @@ class Load:
 
         async with line(server) as connection:
             await asyncio.gather(*(caller(plot) for plot in self.plots))
+
+    def take_acknowledged(self) -> int:
+        """Mutations acknowledged since this was asked last."""
+        taken = self.acknowledged - self._taken
+        self._taken = self.acknowledged
+        return taken
 
     def take_refusals(self) -> Counter[str]:
         """Codes and reasons of the refusals since this was asked last."""

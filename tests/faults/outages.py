@@ -35,13 +35,13 @@ async def full_disk(name: str, folder: Path, rounds: int, seed: int, tally: Tall
         for number in range(1, rounds + 1):
             with tally.collecting(f"{name}, seed {seed}, round {number}"):
                 await _outage(disk.server, load, disk.fill, disk.free, FULL, flooded=True)
-            tally.rounds += 1
             tally.faults += 1
+            tally.operations += load.take_acknowledged()
+            tally.round_done()
             if tally.findings:
                 break
         found = admin.check(database_path(disk.copy(folder / "copy")), lambda _: None)
         tally.findings.extend(f"{name}, seed {seed}, check: {fault}" for fault in found)
-    tally.operations += load.acknowledged
 
 
 async def locked_database(folder: Path, rounds: int, seed: int, tally: Tally) -> None:
@@ -53,13 +53,13 @@ async def locked_database(folder: Path, rounds: int, seed: int, tally: Tally) ->
             lock = Lock(data_dir)
             with tally.collecting(f"locked database, seed {seed}, round {number}"):
                 await _outage(server, load, lock.take, lock.release, AWAY)
-            tally.rounds += 1
             tally.faults += 1
+            tally.operations += load.take_acknowledged()
+            tally.round_done()
             if tally.findings:
                 break
         found = admin.check(database_path(data_dir), lambda _: None)
         tally.findings.extend(f"locked database, seed {seed}, check: {f}" for f in found)
-    tally.operations += load.acknowledged
 
 
 async def _outage(

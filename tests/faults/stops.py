@@ -32,11 +32,11 @@ async def stop_rounds(data_dir: Path, rounds: int, seed: int, tally: Tally) -> N
     for number in range(1, rounds + 1):
         with tally.collecting(f"seed {seed}, stop {number}"):
             await _stop_under_load(data_dir, load, chance.uniform(0.1, 1.0))
-        tally.rounds += 1
         tally.faults += 1
+        tally.operations += load.take_acknowledged()
+        tally.round_done()
         if tally.findings:
             break
-    tally.operations += load.acknowledged
 
 
 async def _stop_under_load(data_dir: Path, load: Load, after: float) -> None:

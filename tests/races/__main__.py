@@ -15,13 +15,11 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=50, help="how often each race is run")
     parser.add_argument("--only", choices=RACES, action="append", help="a race; may be repeated")
     options = parser.parse_args()
-    tally = Tally("races")
+    tally = Tally("races", progress=True)
     with (
         tempfile.TemporaryDirectory(prefix="palimpsest-races-") as folder,
         course(Path(folder) / "data") as made,
     ):
-        for number in range(1, options.rounds + 1):
-            made.run(options.only or list(RACES), 1, tally)
-            sys.stderr.write(f"… races, round {number} of {options.rounds}\n")
+        made.run(options.only or list(RACES), options.rounds, tally)
         made.check(tally)
     sys.exit(conclude(tally))

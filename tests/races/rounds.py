@@ -55,8 +55,8 @@ class Course:
                     arena(self.server, self.callers) as fresh,
                 ):
                     RACES[name](fresh)
-                tally.rounds += 1
                 tally.operations += self.callers.sent - before
+                tally.round_done()
 
     def check(self, tally: Tally) -> None:
         """What `palimpsest check` finds in the database is a finding."""
