@@ -29,6 +29,13 @@ T = TypeVar("T")
 BUSY_SECONDS = 15.0
 """How long a writer waits for another process before it gives up."""
 
+BUSY_STEP_SECONDS = 0.1
+"""How long the server's writer waits at a stretch, before it looks whether to go on.
+
+A checkpoint waits no longer than this for the reads of other processes, as the
+server's own reads wait for the checkpoint.
+"""
+
 READ_SECONDS = 20.0
 """How long one read may take: an open read holds back the checkpoint."""
 
@@ -91,6 +98,11 @@ def open_sync(path: Path | str) -> Iterator[Connection]:
 def transact(conn: Connection, work: Callable[[Connection], T], mode: str = "IMMEDIATE") -> T:
     """Run `work` in a transaction: committed when it returns, undone if it raises."""
     conn.exec_driver_sql(f"BEGIN {mode}")
+    return complete(conn, work)
+
+
+def complete(conn: Connection, work: Callable[[Connection], T]) -> T:
+    """The same in the transaction that has just begun."""
     try:
         result = work(conn)
         conn.exec_driver_sql("COMMIT")
@@ -106,7 +118,7 @@ def translated(error: BaseException) -> BaseException:
     original = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(original, sqlite3.Error):
         return error
-    name = getattr(original, "sqlite_errorname", "") or ""
+    name = _name(original)
     if name.startswith("SQLITE_FULL") or _out_of_space(original):
         return PalimpsestError(
             Reason.STORAGE_FULL, "The disk is full; nothing was written", retry_after=10
@@ -124,6 +136,14 @@ def translated(error: BaseException) -> BaseException:
             retry_after=1,
         )
     return error
+
+
+def _name(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", "") or ""
+
+
+def _busy(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.Error) and _name(error).startswith("SQLITE_BUSY")
 
 
 def _out_of_space(error: sqlite3.Error) -> bool:
@@ -145,6 +165,7 @@ class Worker:
         self._connection = connection
         self._conn = conn
         self._deadline = float("inf")
+        self._hurried = False
 
     @classmethod
     async def open(cls, path: Path, *, read_only: bool) -> Worker:
@@ -158,6 +179,8 @@ class Worker:
         worker = cls(connection, await _execute(connection, lambda: engine_on(raw[0]).connect()))
         if read_only:
             raw[0].set_progress_handler(worker._overdue, _PROGRESS_STEPS)
+        else:
+            raw[0].execute(f"PRAGMA busy_timeout={round(BUSY_STEP_SECONDS * 1000)}")
         return worker
 
     def _overdue(self) -> bool:
@@ -191,7 +214,28 @@ class Worker:
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction that is on the disk when this returns."""
-        return await self.visit(lambda conn: transact(conn, work))
+
+        def writing(conn: Connection) -> T:
+            self._begin(conn)
+            return complete(conn, work)
+
+        return await self.visit(writing)
+
+    def _begin(self, conn: Connection) -> None:
+        """Begin to write, as soon as no other process does."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+            except DBAPIError as error:
+                if not _busy(error.orig) or self._hurried or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+    def hurry(self) -> None:
+        """From now on, do not wait for other processes."""
+        self._hurried = True
 
     async def close(self) -> None:
         def dispose(conn: Connection) -> None:
@@ -266,6 +310,9 @@ class SqliteDatabase:
                 for lane, reader in held:
                     lane.put_nowait(reader)
         return bool(rows[0][0] == 0)
+
+    def hurry(self) -> None:
+        self._writer.hurry()
 
     async def close(self) -> None:
         for reader in self._readers:

@@ -31,6 +31,10 @@ class Database(Protocol):
 
     async def checkpoint(self) -> bool: ...
 
+    def hurry(self) -> None:
+        """Do not wait for other processes any more: nobody waits for the answers."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -86,5 +90,6 @@ class Engine:
         return self.context.clock.now()
 
     async def close(self) -> None:
+        self.database.hurry()
         await self._mutations.close()
         await self.database.close()
