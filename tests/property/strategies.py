@@ -1,0 +1,499 @@
+"""Requests, drawn so that things meet: few names, few words, few keys.
+
+A strategy that refers to what is there takes the model, and draws from its names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from palimpsest.v1 import containers_pb2 as containers
+from palimpsest.v1 import documents_pb2 as documents
+from palimpsest.v1 import memories_pb2 as memories
+from palimpsest.v1.filter_pb2 import Condition, Filter, FilterField, FilterList, MatchCondition
+from tests.property.filters import Value
+from tests.property.model import Model
+from tests.property.tenant import stamp, struct
+
+Strategy = st.SearchStrategy[Any]
+
+TAGS = ("default", "a", "a/b", "B")
+LIMITED = frozenset(["default", "a"])
+CUSTOM_IDS = ("n1", "n2", "n10", "N1", "x%_", "x_")
+WORDS = ("tea", "Tea", "coffee", "Straße", "STRASSE", "tea and coffee", "café", "cafe\u0301")
+DATES = ("2026-05-08", "2026-05-08T10:00:00Z", "2026-05-08T12:00:00+02:00", "2027-01-01")
+KEYS = ("k", "n", "deep.er", "K")
+NUMBERS = (0.0, 2.0, -1.0, 2.5, 1e6)
+LOOSE = ("true", "false", "True", "2", "2.0", "2.50", "-1", "0", "", "tea", "1000000")
+TEXTS = (*WORDS, *DATES, "true", "2", "", "not a date")
+DAY = 86_400_000_000
+UUIDS = st.uuids(version=4).map(str)
+
+maybe = st.booleans()
+tags = st.lists(st.sampled_from(TAGS), unique=True, max_size=3)
+words = st.sampled_from(WORDS)
+values: st.SearchStrategy[Value] = st.one_of(
+    st.sampled_from(TEXTS),
+    st.sampled_from(NUMBERS),
+    st.booleans(),
+    st.lists(st.sampled_from(WORDS), max_size=3),
+)
+metadata = st.dictionaries(st.sampled_from(KEYS), values, max_size=3).map(struct)
+patches = st.dictionaries(st.sampled_from(KEYS), st.none() | values, max_size=3).map(struct)
+orders = st.sampled_from([None, 1, 2, 3, 4])
+
+
+def optional(strategy: Strategy, among: int = 2) -> Strategy:
+    """None, or in one of so many draws something."""
+    return st.integers(1, among).flatmap(lambda n: strategy if n == 1 else st.none())
+
+
+@st.composite
+def built(draw: Any, message: Any, **fields: Any) -> Any:
+    """A message; a field drawn as None is absent."""
+    drawn = {name: draw(strategy) for name, strategy in fields.items()}
+    return message(**{name: value for name, value in drawn.items() if value is not None})
+
+
+def some(strategy: Strategy, most: int = 3) -> Strategy:
+    return st.lists(strategy, min_size=1, max_size=most)
+
+
+def request_ids() -> Strategy:
+    return optional(UUIDS, 3)
+
+
+# --- what is there ---------------------------------------------------------
+
+
+def among(names: Sequence[str], otherwise: str) -> Strategy:
+    """One of the names, the newest more often; `otherwise` when there is none."""
+    if not names:
+        return st.just(otherwise)
+    return st.sampled_from(names[-4:]) | st.sampled_from(names)
+
+
+def document_names(model: Model) -> Strategy:
+    there = model.documents.documents.values()
+    named = [document.custom_id for document in there if document.custom_id]
+    return (
+        among([document.id for document in there], "nobody")
+        | among(named, "nobody")
+        | st.sampled_from(["doc_0000000000000000000000", "mem_0000000000000000000000", "n1"])
+    )
+
+
+def memory_ids(model: Model) -> Strategy:
+    """Ids of versions; often those that are the latest."""
+    there = model.memories.versions.values()
+    latest = [version.id for version in there if version.state.latest]
+    missing = "mem_0000000000000000000000"
+    return (
+        among(latest, missing)
+        | among([version.id for version in there], missing)
+        | among(latest, missing)
+    )
+
+
+def container_of(model: Model, memory_id: str) -> str:
+    version = model.memories.versions.get(memory_id)
+    return version.container if version else "default"
+
+
+def etags(model: Model) -> Strategy:
+    """Mostly none; else a known one, which is right now and then, or nonsense."""
+    return st.none() | st.none() | among(model.tenant.etags(), "x") | st.just("nonsense")
+
+
+def instants(model: Model) -> Strategy:
+    """Instants a little or far ahead of now, and seldom behind it."""
+    ahead = st.sampled_from([-1, 0, 1, 2, 3, 1000, DAY // 24, DAY, 400 * DAY])
+    return ahead.map(lambda microseconds: stamp(model.tenant.now + 1 + microseconds))
+
+
+def moments(model: Model, known: Sequence[int]) -> Strategy:
+    """Instants in the past at which something was or was about to be; seldom ahead."""
+    offsets = st.sampled_from([-1, 0, 0, 0, 1])
+    past = st.sampled_from(known or [model.tenant.now])
+    ahead = st.just(model.tenant.now + 2 * DAY)
+    chosen = st.integers(0, 9).flatmap(lambda n: ahead if n == 0 else past)
+    return st.tuples(chosen, offsets).map(lambda pair: stamp(pair[0] + pair[1]))
+
+
+# --- filters -----------------------------------------------------------------
+
+
+def _condition(subject: dict[str, Any], test: str, given: Strategy, *, fold: bool) -> Strategy:
+    return built(
+        Condition,
+        **{name: st.just(value) for name, value in subject.items()},
+        **{test: given},
+        **({"ignore_case": maybe} if fold else {}),
+    )
+
+
+def _tests(subject: dict[str, Any]) -> Strategy:
+    strings, numbers = st.sampled_from(TEXTS), st.sampled_from(NUMBERS)
+    kinds = [
+        _condition(subject, "equals_string", strings, fold=True),
+        _condition(subject, "contains", words | st.sampled_from(["e", "TEA", "s"]), fold=True),
+        _condition(subject, "list_contains", words, fold=True),
+        _condition(subject, "equals_bool", maybe, fold=False),
+        _condition(subject, "exists", st.just(True), fold=False),
+        _instant_tests(subject, st.sampled_from(DATES)),
+    ]
+    for test in ("equals_number", "greater_than", "greater_or_equal", "less_than", "less_or_equal"):
+        kinds.append(_condition(subject, test, numbers, fold=False))
+    return st.one_of(kinds)
+
+
+def _instant_tests(subject: dict[str, Any], given: Strategy) -> Strategy:
+    tests = ("after", "at_or_after", "before", "at_or_before")
+    return st.one_of([_condition(subject, test, given, fold=False) for test in tests])
+
+
+def _field_tests(known: Sequence[int], *, of_memories: bool) -> Strategy:
+    moments = st.sampled_from([_rfc3339(moment) for moment in known[-8:]] or list(DATES))
+    field = FilterField
+    kinds = [
+        _instant_tests({"field": field.FILTER_FIELD_CREATED}, moments),
+        _instant_tests({"field": field.FILTER_FIELD_UPDATED}, moments),
+    ]
+    dated = [field.FILTER_FIELD_DOCUMENT_DATE]
+    if of_memories:
+        dated.append(field.FILTER_FIELD_EVENT_DATES)
+        static = {"field": field.FILTER_FIELD_STATIC}
+        kinds.append(_condition(static, "equals_bool", maybe, fold=False))
+    else:
+        status = {"field": field.FILTER_FIELD_STATUS}
+        names = st.sampled_from(["QUEUED", "DONE"])
+        kinds.append(_condition(status, "equals_string", names, fold=False))
+    for one in dated:
+        kinds.append(_instant_tests({"field": one}, st.sampled_from(DATES)))
+        kinds.append(_condition({"field": one}, "exists", st.just(True), fold=False))
+    return st.one_of(kinds)
+
+
+def _rfc3339(moment: int) -> str:
+    made = stamp(moment)
+    assert made is not None
+    return str(made.ToJsonString())
+
+
+def filters(known: Sequence[int], *, of_memories: bool) -> Strategy:
+    """Trees of up to three levels."""
+    of_keys = st.sampled_from(KEYS).flatmap(lambda key: _tests({"key": key}))
+    loose = built(
+        MatchCondition, key=st.sampled_from(KEYS), value=st.sampled_from(LOOSE), negate=maybe
+    )
+    leaves = (
+        built(Filter, condition=of_keys)
+        | built(Filter, condition=_field_tests(known, of_memories=of_memories))
+        | built(Filter, match=loose)
+    )
+
+    def wider(inner: Strategy) -> Strategy:
+        operands = built(FilterList, filters=some(inner))
+        return (
+            built(Filter, all_of=operands)
+            | built(Filter, any_of=operands)
+            | built(Filter, negated=inner)
+        )
+
+    return leaves | wider(leaves) | wider(wider(leaves))
+
+
+# --- documents ---------------------------------------------------------------
+
+
+@st.composite
+def dated(draw: Any, message: Strategy) -> Any:
+    """A message with a document date, with its removal, or with neither."""
+    drawn = draw(message)
+    match draw(st.integers(0, 3)):
+        case 0:
+            drawn.document_date.CopyFrom(draw(st.sampled_from([0, DAY, 20_000 * DAY]).map(stamp)))
+        case 1:
+            drawn.clear_document_date = True
+    return drawn
+
+
+def upserts(model: Model, *, request_id: Strategy | None = None) -> Strategy:
+    fields = {
+        "content": words,
+        "custom_id": st.sampled_from([None, *CUSTOM_IDS]),
+        "container_tags": tags | st.just([]),
+        "metadata": optional(patches),
+        "title": optional(st.sampled_from(["", "T", "Ü"])),
+        "mode": optional(st.sampled_from([1, 2, 3]), 4),
+        "etag": etags(model),
+    }
+    if request_id is not None:
+        fields["request_id"] = request_id
+    return dated(built(documents.UpsertDocumentRequest, **fields)).filter(
+        lambda request: request.custom_id or not request.mode
+    )
+
+
+def batches(model: Model) -> Strategy:
+    return built(
+        documents.BatchUpsertDocumentsRequest,
+        items=some(upserts(model), 4),
+        request_id=request_ids(),
+    )
+
+
+def updates(model: Model) -> Strategy:
+    return dated(
+        built(
+            documents.UpdateDocumentRequest,
+            id=document_names(model),
+            content=optional(words),
+            metadata=optional(patches),
+            container_tags=tags | st.just([]),
+            title=optional(st.sampled_from(["", "T"])),
+            etag=etags(model),
+            request_id=request_ids(),
+        )
+    )
+
+
+def document_deletes(model: Model) -> Strategy:
+    return built(
+        documents.DeleteDocumentRequest,
+        id=document_names(model),
+        allow_missing=maybe,
+        etag=etags(model),
+        request_id=request_ids(),
+    )
+
+
+def bulk_deletes(model: Model) -> Strategy:
+    selectors = st.lists(document_names(model), min_size=1, max_size=4, unique=True).map(
+        lambda ids: {"ids": ids}
+    ) | st.lists(st.sampled_from(TAGS), min_size=1, max_size=2, unique=True).map(
+        lambda tags: {"container_tags": tags}
+    )
+    return st.builds(
+        lambda selector, preview, request_id: documents.BulkDeleteDocumentsRequest(
+            validate_only=preview, request_id=request_id or "", **selector
+        ),
+        selectors,
+        maybe,
+        request_ids(),
+    )
+
+
+def document_lists(known: Sequence[int]) -> Strategy:
+    return built(
+        documents.ListDocumentsRequest,
+        container_tags=tags | st.just([]),
+        match_all_containers=maybe,
+        filter=optional(filters(known, of_memories=False)),
+        statuses=st.sampled_from([[], [], [1], [6], [1, 6]]),
+        custom_id_prefix=st.sampled_from(["", "", "n1", "x_", "x%", "N"]),
+        order=orders,
+        page_size=st.sampled_from([0, 1, 2, 3]),
+        include_content=maybe,
+    )
+
+
+# --- memories ----------------------------------------------------------------
+
+temporal = built(
+    memories.TemporalContext,
+    document_date=optional(st.sampled_from(DATES)),
+    event_dates=st.lists(st.sampled_from(DATES), max_size=2),
+)
+
+
+@st.composite
+def temporal_updates(draw: Any) -> memories.TemporalContextUpdate:
+    change = memories.TemporalContextUpdate()
+    match draw(st.integers(0, 2)):
+        case 0:
+            change.document_date = draw(st.sampled_from(DATES))
+        case 1:
+            change.clear_document_date = True
+    match draw(st.integers(0, 2)):
+        case 0:
+            change.event_dates.extend(draw(some(st.sampled_from(DATES), 2)))
+        case 1:
+            change.clear_event_dates = True
+    return change
+
+
+@st.composite
+def scheduled(draw: Any, model: Model, message: Strategy) -> Any:
+    """A message with a schedule, with its removal, or with neither."""
+    drawn = draw(message)
+    match draw(st.integers(0, 4)):
+        case 0:
+            drawn.clear_forget_after = True
+        case 1 | 2:
+            drawn.forget_after.CopyFrom(draw(instants(model)))
+    return drawn
+
+
+@st.composite
+def new_memories(draw: Any, model: Model) -> memories.NewMemory:
+    made = draw(
+        built(
+            memories.NewMemory,
+            content=words,
+            metadata=optional(metadata),
+            is_static=maybe,
+            forget_after=optional(instants(model)),
+            temporal_context=optional(temporal),
+            source_document_id=optional(document_names(model), 5),
+        )
+    )
+    if made.HasField("forget_after"):
+        made.forget_reason = draw(st.sampled_from(["", "stale by then"]))
+    if made.source_document_id.startswith("mem_"):
+        made.source_document_id = ""
+    return made
+
+
+def creates(model: Model) -> Strategy:
+    return built(
+        memories.CreateMemoriesRequest,
+        container_tag=optional(st.sampled_from(TAGS)),
+        memories=some(new_memories(model)),
+        request_id=request_ids(),
+    )
+
+
+@st.composite
+def targeted(draw: Any, model: Model, message: Any, **fields: Any) -> Any:
+    """A request about one memory: by id, by content, or by both."""
+    name = draw(memory_ids(model))
+    container = container_of(model, name)
+    if draw(st.integers(0, 9)) == 0:
+        container = draw(st.sampled_from(TAGS))
+    request = draw(built(message, etag=etags(model), request_id=request_ids(), **fields))
+    request.container_tag = container
+    if not hasattr(request, "content") or draw(st.integers(0, 2)):
+        request.id = name
+    if hasattr(request, "content") and (not request.id or draw(st.integers(0, 4)) == 0):
+        version = model.memories.versions.get(name)
+        request.content = version.content if version and draw(maybe) else draw(words)
+    return request
+
+
+def memory_updates(model: Model) -> Strategy:
+    return scheduled(
+        model,
+        targeted(
+            model,
+            memories.UpdateMemoryRequest,
+            new_content=words,
+            forget_reason=optional(st.sampled_from(["", "other reason"]), 3),
+            metadata=optional(metadata),
+            temporal_context=optional(temporal_updates()),
+            is_static=optional(maybe),
+        ),
+    )
+
+
+def forgets(model: Model) -> Strategy:
+    return targeted(
+        model, memories.ForgetMemoryRequest, reason=optional(st.just("no longer true"))
+    )
+
+
+def restores(model: Model) -> Strategy:
+    return scheduled(model, targeted(model, memories.RestoreMemoryRequest))
+
+
+def memory_deletes(model: Model) -> Strategy:
+    return targeted(model, memories.DeleteMemoryRequest, allow_missing=maybe)
+
+
+@st.composite
+def forget_manys(draw: Any, model: Model, known: Sequence[int]) -> memories.ForgetMemoriesRequest:
+    request = draw(
+        built(
+            memories.ForgetMemoriesRequest,
+            max_forget=st.sampled_from([0, 1, 2, 500]),
+            reason=optional(st.just("cleared")),
+            validate_only=maybe,
+            request_id=request_ids(),
+        )
+    )
+    name = draw(memory_ids(model))
+    request.container_tag = container_of(model, name)
+    if draw(maybe):
+        inside = [v.id for v in model.memories.remembered(request.container_tag)]
+        ids = draw(st.lists(among(inside, name), min_size=1, max_size=3, unique=True))
+        if draw(st.integers(0, 3)) == 0 and name not in ids:
+            ids.append(name)
+        request.ids.extend(ids)
+    else:
+        request.filter.CopyFrom(draw(filters(known, of_memories=True)))
+    return request
+
+
+@st.composite
+def restore_manys(draw: Any, model: Model) -> memories.RestoreMemoriesRequest:
+    batch = draw(st.sampled_from(sorted(model.memories.batches)))
+    container = model.memories.batches[batch][0]
+    if draw(st.integers(0, 9)) == 0:
+        container = draw(st.sampled_from(TAGS))
+    return memories.RestoreMemoriesRequest(
+        container_tag=container, forget_batch_id=batch, request_id=draw(request_ids()) or ""
+    )
+
+
+@st.composite
+def memory_reads(draw: Any, model: Model, known: Sequence[int]) -> memories.GetMemoryRequest:
+    name = draw(memory_ids(model) | st.just("doc_0000000000000000000000"))
+    request = memories.GetMemoryRequest(id=name, container_tag=container_of(model, name))
+    as_of = draw(optional(moments(model, known)))
+    if as_of is not None:
+        request.as_of.CopyFrom(as_of)
+    return request
+
+
+@st.composite
+def version_lists(draw: Any, model: Model) -> memories.ListMemoryVersionsRequest:
+    name = draw(memory_ids(model))
+    return memories.ListMemoryVersionsRequest(
+        id=name, container_tag=container_of(model, name), page_size=draw(st.integers(0, 2))
+    )
+
+
+def memory_lists(model: Model, known: Sequence[int]) -> Strategy:
+    return built(
+        memories.ListMemoriesRequest,
+        container_tags=tags | st.just(list(TAGS)),
+        filter=optional(filters(known, of_memories=True)),
+        include_forgotten=maybe,
+        include_history=maybe,
+        order=orders,
+        as_of=optional(moments(model, known)),
+        page_size=st.sampled_from([0, 1, 2, 3]),
+    )
+
+
+# --- containers --------------------------------------------------------------
+
+container_lists = built(
+    containers.ListContainersRequest,
+    prefix=st.sampled_from(["", "", "a", "a/", "b"]),
+    page_size=st.integers(0, 2),
+)
+
+
+def container_deletes() -> Strategy:
+    return built(
+        containers.DeleteContainerRequest,
+        container_tag=st.sampled_from(TAGS),
+        validate_only=maybe,
+        allow_missing=maybe,
+        request_id=request_ids(),
+    )
+
