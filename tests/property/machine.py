@@ -20,6 +20,11 @@ from tests.property.tenant import Refused
 KEPT = 23 * 3600 * 1_000_000
 """How long a receipt is surely kept, in microseconds."""
 
+
+def has_memories(machine: Machine) -> bool:
+    return bool(machine.model.memories.versions)
+
+
 callers = st.sampled_from(["full"] * 10 + ["limited"] * 2 + ["read-only"])
 
 
@@ -51,8 +56,8 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(data=st.data())
     def begin(self, data: st.DataObject) -> None:
-        self.call("BatchUpsertDocuments", data.draw(some.batches(self.model)))
-        self.call("CreateMemories", data.draw(some.creates(self.model)))
+        self.call("BatchUpsertDocuments", data.draw(some.batches(self.model, 3)))
+        self.call("CreateMemories", data.draw(some.creates(self.model, 3)))
 
     @rule(data=st.data(), caller=callers)
     def upsert(self, data: st.DataObject, caller: str) -> None:
@@ -94,18 +99,22 @@ class Machine(RuleBasedStateMachine):
     def create_memories(self, data: st.DataObject, caller: str) -> None:
         self.call("CreateMemories", data.draw(some.creates(self.model)), caller)
 
+    @precondition(has_memories)
     @rule(data=st.data(), caller=callers)
     def update_memory(self, data: st.DataObject, caller: str) -> None:
         self.call("UpdateMemory", data.draw(some.memory_updates(self.model)), caller)
 
+    @precondition(has_memories)
     @rule(data=st.data(), caller=callers)
     def forget_memory(self, data: st.DataObject, caller: str) -> None:
         self.call("ForgetMemory", data.draw(some.forgets(self.model)), caller)
 
+    @precondition(has_memories)
     @rule(data=st.data(), caller=callers)
     def restore_memory(self, data: st.DataObject, caller: str) -> None:
         self.call("RestoreMemory", data.draw(some.restores(self.model)), caller)
 
+    @precondition(has_memories)
     @rule(data=st.data())
     def forget_memories(self, data: st.DataObject) -> None:
         request = data.draw(some.forget_manys(self.model, self.referee.moments))
@@ -116,15 +125,18 @@ class Machine(RuleBasedStateMachine):
     def restore_memories(self, data: st.DataObject) -> None:
         self.call("RestoreMemories", data.draw(some.restore_manys(self.model)))
 
+    @precondition(has_memories)
     @rule(data=st.data(), caller=callers)
     def delete_memory(self, data: st.DataObject, caller: str) -> None:
         self.call("DeleteMemory", data.draw(some.memory_deletes(self.model)), caller)
 
+    @precondition(has_memories)
     @rule(data=st.data(), caller=callers)
     def get_memory(self, data: st.DataObject, caller: str) -> None:
         request = data.draw(some.memory_reads(self.model, self.referee.moments))
         self.call("GetMemory", request, caller)
 
+    @precondition(has_memories)
     @rule(data=st.data(), caller=callers)
     def list_versions(self, data: st.DataObject, caller: str) -> None:
         self.pages("ListMemoryVersions", data.draw(some.version_lists(self.model)), caller)

@@ -264,7 +264,9 @@ class Memories(MemoryReads):
     def update_memory(
         self, _: Caller, request: pb.UpdateMemoryRequest
     ) -> pb.UpdateMemoryResponse:
-        schedule, reason, problems = None, "", self._behind(request)
+        problems = self._behind(request)
+        if request.clear_forget_after and request.forget_reason:
+            problems.append("INVALID_REQUEST")
         old = self._target(request, problems)
         schedule, reason = old.state.forget_after, old.state.scheduled_reason
         if request.HasField("forget_after"):

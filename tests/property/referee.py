@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from palimpsest.v1.documents_pb2 import GetDocumentRequest
@@ -94,7 +95,7 @@ class Referee:
             if self.model.tenant.unsettled:
                 self._settle(before, answer.revision)
         except Finding as finding:
-            raise Finding(f"{method} {{{request}}}: {finding}") from None
+            raise Finding(f"{method} {{{_line(request)}}}: {finding}") from None
         if getattr(request, "request_id", "") and not getattr(request, "validate_only", False):
             self.asked.append(Asked(method, who, request, answer, self.model.tenant.now))
         return answer
@@ -106,7 +107,7 @@ class Referee:
         if hasattr(answer, "memory"):
             answer.memory = asked.answer.memory  # The model has judged it.
         if answer != asked.answer:
-            raise Finding(f"{asked.method} repeated: first {asked.answer}, then {answer}")
+            raise Finding(f"{asked.method} repeated: first {_line(asked.answer)}, then {_line(answer)}")
 
     def pages(self, method: str, request: Any, who: Caller | None = None) -> None:
         """A whole list, page after page."""
@@ -152,7 +153,7 @@ class Referee:
         try:
             return self.lab.call(method, who, spoken(request, self.names))
         except Failed as failure:
-            raise Finding(f"{method} {{{request}}} is to be answered, and was: {failure}") from None
+            raise Finding(f"{method} {{{_line(request)}}} is to be answered, and was: {failure}") from None
 
     def _check_refused(self, method: str, who: Caller, request: Any, ours: Refused) -> None:
         self.tally.calls[method] += 1
@@ -161,11 +162,11 @@ class Referee:
         except Failed as failure:
             got = failure
         else:
-            raise Finding(f"{method} {{{request}}} is to fail with {ours}, answered {{{answer}}}")
+            raise Finding(f"{method} {{{_line(request)}}} is to fail with {ours}, answered {{{_line(answer)}}}")
         reason = got.refusal.info.reason
         self.tally.refusals[reason] += 1
         if reason not in ours.reasons or got.code != CODES[reason]:
-            raise Finding(f"{method} {{{request}}} is to fail with {ours}, failed with {got}")
+            raise Finding(f"{method} {{{_line(request)}}} is to fail with {ours}, failed with {got}")
         said = got.refusal.info.metadata
         for name, ids in ours.details.items():
             known = {self.names.theirs(one) for one in ids}
@@ -183,7 +184,7 @@ class Referee:
         request.CopyFrom(listing.request)
         request.page_token = listing.token
         answer = self._ask(listing.method, listing.who, request)
-        where = f"{listing.method} {{{listing.request}}}"
+        where = f"{listing.method} {{{_line(listing.request)}}}"
         if answer.revision != listing.revision:
             raise Finding(f"{where}: revision {answer.revision}, not {listing.revision}")
         page = next(
@@ -195,7 +196,7 @@ class Referee:
         for item in page:
             name = getattr(item, "id", "") or item.container_tag
             if name not in rows or name in listing.seen:
-                raise Finding(f"{where}: lists {{{item}}} twice or wrongly")
+                raise Finding(f"{where}: lists {{{_line(item)}}} twice or wrongly")
             try:
                 check_same(rows[name].message, item, self.names)
             except Finding as finding:
@@ -216,7 +217,7 @@ class Referee:
 
     @staticmethod
     def _check_whole(where: str, listing: Listing) -> None:
-        if missing := [row.message for n, row in listing.steady.items() if n not in listing.seen]:
+        if missing := [_line(row.message) for n, row in listing.steady.items() if n not in listing.seen]:
             raise Finding(f"{where}: leaves out {missing}")
         keys = [listing.steady[name].key for name in listing.seen if name in listing.steady]
         if keys != sorted(keys):
@@ -240,3 +241,7 @@ class Referee:
                 raise Finding(f"a document left a container at revision {document.revision}")
             if not tenant.now - 1000 <= document.update_time <= tenant.now:
                 raise Finding(f"a document left a container at {document.update_time}")
+
+
+def _line(message: Message) -> str:
+    return text_format.MessageToString(message, as_one_line=True, as_utf8=True)

@@ -90,12 +90,11 @@ def memory_ids(model: Model) -> Strategy:
     """Ids of versions; often those that are the latest."""
     there = model.memories.versions.values()
     latest = [version.id for version in there if version.state.latest]
-    missing = "mem_0000000000000000000000"
-    return (
-        among(latest, missing)
-        | among([version.id for version in there], missing)
-        | among(latest, missing)
-    )
+    missing = st.just("mem_0000000000000000000000")
+    if not latest:
+        return missing
+    every, newest = st.sampled_from([version.id for version in there]), among(latest, "")
+    return st.integers(0, 9).flatmap(lambda n: missing if n == 0 else every if n < 4 else newest)
 
 
 def container_of(model: Model, memory_id: str) -> str:
@@ -110,7 +109,7 @@ def etags(model: Model) -> Strategy:
 
 def instants(model: Model) -> Strategy:
     """Instants a little or far ahead of now, and seldom behind it."""
-    ahead = st.sampled_from([-1, 0, 1, 2, 3, 1000, DAY // 24, DAY, 400 * DAY])
+    ahead = st.sampled_from([-1, 0, *[1, 2, 3, 1000, DAY // 24, DAY, 400 * DAY] * 2])
     return ahead.map(lambda microseconds: stamp(model.tenant.now + 1 + microseconds))
 
 
@@ -238,10 +237,10 @@ def upserts(model: Model, *, request_id: Strategy | None = None) -> Strategy:
     )
 
 
-def batches(model: Model) -> Strategy:
+def batches(model: Model, least: int = 1) -> Strategy:
     return built(
         documents.BatchUpsertDocumentsRequest,
-        items=some(upserts(model), 4),
+        items=st.lists(upserts(model), min_size=least, max_size=4),
         request_id=request_ids(),
     )
 
@@ -358,11 +357,11 @@ def new_memories(draw: Any, model: Model) -> memories.NewMemory:
     return made
 
 
-def creates(model: Model) -> Strategy:
+def creates(model: Model, least: int = 1) -> Strategy:
     return built(
         memories.CreateMemoriesRequest,
         container_tag=optional(st.sampled_from(TAGS)),
-        memories=some(new_memories(model)),
+        memories=st.lists(new_memories(model), min_size=least, max_size=4),
         request_id=request_ids(),
     )
 
@@ -492,7 +491,7 @@ def container_deletes() -> Strategy:
     return built(
         containers.DeleteContainerRequest,
         container_tag=st.sampled_from(TAGS),
-        validate_only=maybe,
+        validate_only=st.sampled_from([True, True, False]),
         allow_missing=maybe,
         request_id=request_ids(),
     )
