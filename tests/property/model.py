@@ -114,9 +114,7 @@ class Model:
         """The first receipt; it never brings back the text of a deleted memory."""
         if isinstance(first, UpdateMemoryResponse):
             gone = first.receipt.id not in self.memories.versions
-            return UpdateMemoryResponse(
-                receipt=first.receipt, memory="" if gone else first.memory
-            )
+            return UpdateMemoryResponse(receipt=first.receipt, memory="" if gone else first.memory)
         return first
 
 

@@ -140,9 +140,7 @@ class MemoryReads:
                     rows.append(Row((key,), version.id, self.shown(version, moment)))
         return rows
 
-    def list_memory_versions(
-        self, _: Caller, request: pb.ListMemoryVersionsRequest
-    ) -> list[Row]:
+    def list_memory_versions(self, _: Caller, request: pb.ListMemoryVersionsRequest) -> list[Row]:
         refuse(*self._kind(request.id))
         version = self.versions.get(request.id)
         if version is None or version.container != (request.container_tag or "default"):
@@ -185,9 +183,7 @@ class MemoryReads:
             etag=self.etag(version, moment),
             create_time=stamp(version.created),
             forget_after=stamp(state.forget_after),
-            forget_reason=(
-                state.scheduled_reason if state.forgotten_at is None else state.reason
-            ),
+            forget_reason=(state.scheduled_reason if state.forgotten_at is None else state.reason),
             temporal_context=pb.TemporalContext(
                 document_date=version.dates[0], event_dates=version.dates[1]
             ),
@@ -261,9 +257,7 @@ class Memories(MemoryReads):
             receipts.append(self.receipt(version, tenant.change()))
         return pb.CreateMemoriesResponse(receipts=receipts, revision=tenant.revision)
 
-    def update_memory(
-        self, _: Caller, request: pb.UpdateMemoryRequest
-    ) -> pb.UpdateMemoryResponse:
+    def update_memory(self, _: Caller, request: pb.UpdateMemoryRequest) -> pb.UpdateMemoryResponse:
         problems = self._behind(request)
         if request.clear_forget_after and request.forget_reason:
             problems.append("INVALID_REQUEST")
@@ -294,9 +288,7 @@ class Memories(MemoryReads):
         receipt = self.receipt(version, self.tenant.change())
         return pb.UpdateMemoryResponse(receipt=receipt, memory=version.content)
 
-    def forget_memory(
-        self, _: Caller, request: pb.ForgetMemoryRequest
-    ) -> pb.ForgetMemoryResponse:
+    def forget_memory(self, _: Caller, request: pb.ForgetMemoryRequest) -> pb.ForgetMemoryResponse:
         version = self._target(request, [])
         return pb.ForgetMemoryResponse(receipt=self._forget(version, request.reason, ""))
 
@@ -359,9 +351,7 @@ class Memories(MemoryReads):
             receipts=receipts, skipped_ids=skipped, revision=self.tenant.revision
         )
 
-    def delete_memory(
-        self, _: Caller, request: pb.DeleteMemoryRequest
-    ) -> pb.DeleteMemoryResponse:
+    def delete_memory(self, _: Caller, request: pb.DeleteMemoryRequest) -> pb.DeleteMemoryResponse:
         refuse(*self._kind(request.id))
         version = self.versions.get(request.id)
         if version is None or version.container != (request.container_tag or "default"):

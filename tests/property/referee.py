@@ -107,7 +107,9 @@ class Referee:
         if hasattr(answer, "memory"):
             answer.memory = asked.answer.memory  # The model has judged it.
         if answer != asked.answer:
-            raise Finding(f"{asked.method} repeated: first {_line(asked.answer)}, then {_line(answer)}")
+            raise Finding(
+                f"{asked.method} repeated: first {_line(asked.answer)}, then {_line(answer)}"
+            )
 
     def pages(self, method: str, request: Any, who: Caller | None = None) -> None:
         """A whole list, page after page."""
@@ -153,7 +155,9 @@ class Referee:
         try:
             return self.lab.call(method, who, spoken(request, self.names))
         except Failed as failure:
-            raise Finding(f"{method} {{{_line(request)}}} is to be answered, and was: {failure}") from None
+            raise Finding(
+                f"{method} {{{_line(request)}}} is to be answered, and was: {failure}"
+            ) from None
 
     def _check_refused(self, method: str, who: Caller, request: Any, ours: Refused) -> None:
         self.tally.calls[method] += 1
@@ -162,11 +166,15 @@ class Referee:
         except Failed as failure:
             got = failure
         else:
-            raise Finding(f"{method} {{{_line(request)}}} is to fail with {ours}, answered {{{_line(answer)}}}")
+            raise Finding(
+                f"{method} {{{_line(request)}}} is to fail with {ours}, answered {{{_line(answer)}}}"
+            )
         reason = got.refusal.info.reason
         self.tally.refusals[reason] += 1
         if reason not in ours.reasons or got.code != CODES[reason]:
-            raise Finding(f"{method} {{{_line(request)}}} is to fail with {ours}, failed with {got}")
+            raise Finding(
+                f"{method} {{{_line(request)}}} is to fail with {ours}, failed with {got}"
+            )
         said = got.refusal.info.metadata
         for name, ids in ours.details.items():
             known = {self.names.theirs(one) for one in ids}
@@ -187,9 +195,11 @@ class Referee:
         where = f"{listing.method} {{{_line(listing.request)}}}"
         if answer.revision != listing.revision:
             raise Finding(f"{where}: revision {answer.revision}, not {listing.revision}")
-        page = next(
-            value for field, value in answer.ListFields() if field.is_repeated
-        ) if answer.ListFields() and self._has_rows(answer) else []
+        page = (
+            next(value for field, value in answer.ListFields() if field.is_repeated)
+            if answer.ListFields() and self._has_rows(answer)
+            else []
+        )
         size = request.page_size or DEFAULT_PAGE
         if len(page) > size or (answer.next_page_token and len(page) < size):
             raise Finding(f"{where}: a page of {len(page)}, asked for {size}")
@@ -217,7 +227,9 @@ class Referee:
 
     @staticmethod
     def _check_whole(where: str, listing: Listing) -> None:
-        if missing := [_line(row.message) for n, row in listing.steady.items() if n not in listing.seen]:
+        if missing := [
+            _line(row.message) for n, row in listing.steady.items() if n not in listing.seen
+        ]:
             raise Finding(f"{where}: leaves out {missing}")
         keys = [listing.steady[name].key for name in listing.seen if name in listing.steady]
         if keys != sorted(keys):

@@ -399,9 +399,7 @@ def memory_updates(model: Model) -> Strategy:
 
 
 def forgets(model: Model) -> Strategy:
-    return targeted(
-        model, memories.ForgetMemoryRequest, reason=optional(st.just("no longer true"))
-    )
+    return targeted(model, memories.ForgetMemoryRequest, reason=optional(st.just("no longer true")))
 
 
 def restores(model: Model) -> Strategy:
@@ -495,4 +493,3 @@ def container_deletes() -> Strategy:
         allow_missing=maybe,
         request_id=request_ids(),
     )
-
