@@ -32,7 +32,9 @@ class Names:
     where only etags of one thing must differ from each other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, etags: list[str]) -> None:
+        """`etags`: where to note each that is met."""
+        self._etags = etags
         self._theirs: dict[str, str] = {}
         self._ours: dict[tuple[str, str], str] = {}
 
@@ -52,6 +54,8 @@ class Names:
                 return False
             self._theirs[ours] = theirs
             self._ours[scope, theirs] = ours
+            if scope:
+                self._etags.append(ours)
         return self._theirs[ours] == theirs
 
 

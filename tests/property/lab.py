@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 from google.protobuf.message import Message
@@ -20,6 +21,8 @@ from service.storage import admin
 from tests.client import Refusal, read_refusal
 from tests.inprocess import ManualClock, Service, running_service
 from tests.property.tenant import Caller
+
+Kind = Literal["full", "limited", "read-only"]
 
 START = 2_000_000_000_000_000
 """Where every clock here begins, so that a run can be repeated to the microsecond."""
@@ -56,22 +59,30 @@ class Lab:
         self.clock = StillClock()
         self._tenants = count(1)
         self._loop = asyncio.new_event_loop()
-        self._directory = tempfile.TemporaryDirectory(prefix="palimpsest-")
+        memory = Path("/dev/shm")  # Nothing here asks what a power cut survives.
+        self._directory = tempfile.TemporaryDirectory(
+            prefix="palimpsest-", dir=memory if memory.is_dir() else None
+        )
         self._running: AbstractAsyncContextManager[Service] = running_service(
             Path(self._directory.name), self.clock
         )
         self._service = self._run(self._running.__aenter__())
         self._channel, self._stubs = self._run(self._connect())
 
-    def callers(self, limited: frozenset[str]) -> Mapping[str, Caller]:
-        """Keys of a new tenant: a full one, one limited to containers, a read-only one."""
-        tenant = f"tenant-{next(self._tenants)}"
-        key = self._service.create_key
-        return {
-            "full": Caller(key(tenant=tenant)),
-            "limited": Caller(key(tenant=tenant, containers=sorted(limited)), limited),
-            "read-only": Caller(key(tenant=tenant, read_only=True), read_only=True),
-        }
+    def tenant(self) -> str:
+        """A tenant that has nothing."""
+        return f"tenant-{next(self._tenants)}"
+
+    def caller(self, tenant: str, kind: Kind, limited: frozenset[str]) -> Caller:
+        """A new key of the tenant; `limited`: the containers of a key of that kind."""
+        make = partial(self._service.create_key, tenant=tenant)
+        match kind:
+            case "full":
+                return Caller(make())
+            case "limited":
+                return Caller(make(containers=sorted(limited)), limited)
+            case "read-only":
+                return Caller(make(read_only=True), read_only=True)
 
     def call(self, method: str, who: Caller, request: Message) -> Any:
         """The answer; of a stream, its first message.

@@ -13,7 +13,7 @@ from palimpsest.v1 import memories_pb2 as memories
 from palimpsest.v1.containers_pb2 import ListContainersRequest
 from tests.property import strategies as some
 from tests.property.compare import Finding
-from tests.property.lab import Lab
+from tests.property.lab import Kind, Lab
 from tests.property.referee import Listing, Referee, Tally
 from tests.property.tenant import Refused
 
@@ -25,7 +25,7 @@ def has_memories(machine: Machine) -> bool:
     return bool(machine.model.memories.versions)
 
 
-callers = st.sampled_from(["full"] * 10 + ["limited"] * 2 + ["read-only"])
+callers: st.SearchStrategy[Kind] = st.sampled_from(["full"] * 12 + ["limited"] * 2 + ["read-only"])
 
 
 class Machine(RuleBasedStateMachine):
@@ -39,15 +39,15 @@ class Machine(RuleBasedStateMachine):
         self.sound = True
         tally.examples += 1
 
-    def call(self, method: str, request: Any, caller: str = "full") -> None:
+    def call(self, method: str, request: Any, caller: Kind = "full") -> None:
         """One call, judged."""
         with self._judged():
-            self.referee.call(method, request, self.referee.callers[caller])
+            self.referee.call(method, request, self.referee.caller(caller))
 
-    def pages(self, method: str, request: Any, caller: str = "full") -> None:
+    def pages(self, method: str, request: Any, caller: Kind = "full") -> None:
         """One list from end to end, judged."""
         with self._judged():
-            self.referee.pages(method, request, self.referee.callers[caller])
+            self.referee.pages(method, request, self.referee.caller(caller))
 
     def _judged(self) -> _Judged:
         return _Judged(self)
@@ -60,7 +60,7 @@ class Machine(RuleBasedStateMachine):
         self.call("CreateMemories", data.draw(some.creates(self.model, 3)))
 
     @rule(data=st.data(), caller=callers)
-    def upsert(self, data: st.DataObject, caller: str) -> None:
+    def upsert(self, data: st.DataObject, caller: Kind) -> None:
         request = data.draw(some.upserts(self.model, request_id=some.request_ids()))
         self.call("UpsertDocument", request, caller)
 
@@ -69,19 +69,19 @@ class Machine(RuleBasedStateMachine):
         self.call("BatchUpsertDocuments", data.draw(some.batches(self.model)))
 
     @rule(data=st.data(), caller=callers)
-    def update_document(self, data: st.DataObject, caller: str) -> None:
+    def update_document(self, data: st.DataObject, caller: Kind) -> None:
         self.call("UpdateDocument", data.draw(some.updates(self.model)), caller)
 
     @rule(data=st.data(), caller=callers)
-    def delete_document(self, data: st.DataObject, caller: str) -> None:
+    def delete_document(self, data: st.DataObject, caller: Kind) -> None:
         self.call("DeleteDocument", data.draw(some.document_deletes(self.model)), caller)
 
     @rule(data=st.data(), caller=callers)
-    def bulk_delete(self, data: st.DataObject, caller: str) -> None:
+    def bulk_delete(self, data: st.DataObject, caller: Kind) -> None:
         self.call("BulkDeleteDocuments", data.draw(some.bulk_deletes(self.model)), caller)
 
     @rule(data=st.data(), caller=callers, watch=st.booleans())
-    def look_at_document(self, data: st.DataObject, caller: str, watch: bool) -> None:
+    def look_at_document(self, data: st.DataObject, caller: Kind, watch: bool) -> None:
         name = data.draw(some.document_names(self.model))
         if watch:
             self.call("WatchDocument", documents.WatchDocumentRequest(id=name), caller)
@@ -89,29 +89,29 @@ class Machine(RuleBasedStateMachine):
             self.call("GetDocument", documents.GetDocumentRequest(id=name), caller)
 
     @rule(data=st.data(), caller=callers)
-    def list_documents(self, data: st.DataObject, caller: str) -> None:
+    def list_documents(self, data: st.DataObject, caller: Kind) -> None:
         request = data.draw(some.document_lists(self.referee.moments))
         self.pages("ListDocuments", request, caller)
 
     # --- memories ----------------------------------------------------------
 
     @rule(data=st.data(), caller=callers)
-    def create_memories(self, data: st.DataObject, caller: str) -> None:
+    def create_memories(self, data: st.DataObject, caller: Kind) -> None:
         self.call("CreateMemories", data.draw(some.creates(self.model)), caller)
 
     @precondition(has_memories)
     @rule(data=st.data(), caller=callers)
-    def update_memory(self, data: st.DataObject, caller: str) -> None:
+    def update_memory(self, data: st.DataObject, caller: Kind) -> None:
         self.call("UpdateMemory", data.draw(some.memory_updates(self.model)), caller)
 
     @precondition(has_memories)
     @rule(data=st.data(), caller=callers)
-    def forget_memory(self, data: st.DataObject, caller: str) -> None:
+    def forget_memory(self, data: st.DataObject, caller: Kind) -> None:
         self.call("ForgetMemory", data.draw(some.forgets(self.model)), caller)
 
     @precondition(has_memories)
     @rule(data=st.data(), caller=callers)
-    def restore_memory(self, data: st.DataObject, caller: str) -> None:
+    def restore_memory(self, data: st.DataObject, caller: Kind) -> None:
         self.call("RestoreMemory", data.draw(some.restores(self.model)), caller)
 
     @precondition(has_memories)
@@ -127,33 +127,33 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(has_memories)
     @rule(data=st.data(), caller=callers)
-    def delete_memory(self, data: st.DataObject, caller: str) -> None:
+    def delete_memory(self, data: st.DataObject, caller: Kind) -> None:
         self.call("DeleteMemory", data.draw(some.memory_deletes(self.model)), caller)
 
     @precondition(has_memories)
     @rule(data=st.data(), caller=callers)
-    def get_memory(self, data: st.DataObject, caller: str) -> None:
+    def get_memory(self, data: st.DataObject, caller: Kind) -> None:
         request = data.draw(some.memory_reads(self.model, self.referee.moments))
         self.call("GetMemory", request, caller)
 
     @precondition(has_memories)
     @rule(data=st.data(), caller=callers)
-    def list_versions(self, data: st.DataObject, caller: str) -> None:
+    def list_versions(self, data: st.DataObject, caller: Kind) -> None:
         self.pages("ListMemoryVersions", data.draw(some.version_lists(self.model)), caller)
 
     @rule(data=st.data(), caller=callers)
-    def list_memories(self, data: st.DataObject, caller: str) -> None:
+    def list_memories(self, data: st.DataObject, caller: Kind) -> None:
         request = data.draw(some.memory_lists(self.model, self.referee.moments))
         self.pages("ListMemories", request, caller)
 
     # --- containers --------------------------------------------------------
 
     @rule(request=some.container_lists, caller=callers)
-    def list_containers(self, request: Any, caller: str) -> None:
+    def list_containers(self, request: Any, caller: Kind) -> None:
         self.pages("ListContainers", request, caller)
 
     @rule(request=some.container_deletes(), caller=callers)
-    def delete_container(self, request: Any, caller: str) -> None:
+    def delete_container(self, request: Any, caller: Kind) -> None:
         self.call("DeleteContainer", request, caller)
 
     # --- time --------------------------------------------------------------

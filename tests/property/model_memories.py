@@ -108,7 +108,7 @@ class MemoryReads:
             for version in self.inside(container)
             if version.state.latest and version.state.forgotten(self.tenant.now) is None
         ]
-        return sorted(found, key=lambda version: version.first_created)
+        return sorted(found, key=lambda version: age(version.root))
 
     def get_memory(self, _: Caller, request: pb.GetMemoryRequest) -> pb.GetMemoryResponse:
         moment, problems = self._moment(request), self._kind(request.id)
@@ -465,6 +465,11 @@ class Memories(MemoryReads):
 
     def _enter(self, version: Version, **changes: object) -> None:
         version.log.append((self.tenant.now, replace(version.state, **changes)))  # type: ignore[arg-type]
+
+
+def age(name: str) -> int:
+    """Sorts names of the model by when they were made."""
+    return int(name.rpartition("#")[2])
 
 
 def _changed_dates(dates: Dates, change: pb.TemporalContextUpdate) -> Dates:

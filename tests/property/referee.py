@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from palimpsest.v1.documents_pb2 import GetDocumentRequest
 from tests.property.compare import Finding, Names, check_same, spoken
-from tests.property.lab import Failed, Lab
+from tests.property.lab import Failed, Kind, Lab
 from tests.property.model import Model
 from tests.property.tenant import CODES, LEARN, Caller, Refused, Row
 
@@ -70,18 +70,24 @@ class Referee:
         self.lab = lab
         self.tally = tally
         self.model = Model()
-        self.names = Names()
-        self.callers: Mapping[str, Caller] = lab.callers(limited)
+        self.names = Names(self.model.tenant.seen_etags)
+        self._tenant, self._limited = lab.tenant(), limited
+        self._callers: dict[Kind, Caller] = {}
         self.asked: list[Asked] = []
         self.moments: list[int] = []
         self.pass_time(1)
+
+    def caller(self, kind: Kind) -> Caller:
+        if kind not in self._callers:
+            self._callers[kind] = self.lab.caller(self._tenant, kind, self._limited)
+        return self._callers[kind]
 
     def pass_time(self, microseconds: int) -> None:
         self.model.tenant.now = self.lab.clock.pass_microseconds(microseconds)
 
     def call(self, method: str, request: Any, who: Caller | None = None) -> Any:
         """The service's answer, once it was found right; None for a right refusal."""
-        who = who or self.callers["full"]
+        who = who or self.caller("full")
         before = self._begin()
         try:
             ours = self.model.answer(method, who, request)
@@ -119,7 +125,7 @@ class Referee:
 
     def open(self, method: str, request: Any, who: Caller | None = None) -> Listing | None:
         """The first page of a list; None when it is rightly refused."""
-        who = who or self.callers["full"]
+        who = who or self.caller("full")
         self._begin()
         try:
             rows = self._rows(method, who, request)
@@ -246,7 +252,7 @@ class Referee:
         for document in self.model.documents.documents.values():
             if document.revision != LEARN:
                 continue
-            got = self._ask("GetDocument", self.callers["full"], GetDocumentRequest(id=document.id))
+            got = self._ask("GetDocument", self.caller("full"), GetDocumentRequest(id=document.id))
             document.revision = got.document.revision
             document.update_time = got.document.update_time.ToMicroseconds()
             if not before < document.revision <= after:

@@ -29,6 +29,8 @@ KEYS = ("k", "n", "deep.er", "K")
 NUMBERS = (0.0, 2.0, -1.0, 2.5, 1e6)
 LOOSE = ("true", "false", "True", "2", "2.0", "2.50", "-1", "0", "", "tea", "1000000")
 TEXTS = (*WORDS, *DATES, "true", "2", "", "not a date")
+LATELY = "lately:"
+"""Begins what stands for an instant in a tree of a filter until the tree is used."""
 DAY = 86_400_000_000
 UUIDS = st.uuids(version=4).map(str)
 
@@ -78,11 +80,11 @@ def among(names: Sequence[str], otherwise: str) -> Strategy:
 
 def document_names(model: Model) -> Strategy:
     there = model.documents.documents.values()
-    named = [document.custom_id for document in there if document.custom_id]
-    return (
-        among([document.id for document in there], "nobody")
-        | among(named, "nobody")
-        | st.sampled_from(["doc_0000000000000000000000", "mem_0000000000000000000000", "n1"])
+    by_id = among([document.id for document in there], "nobody")
+    by_custom_id = among([d.custom_id for d in there if d.custom_id], "nobody")
+    missing = st.sampled_from(["doc_0000000000000000000000", "mem_0000000000000000000000", "n1"])
+    return st.integers(0, 9).flatmap(
+        lambda n: missing if n == 0 else by_id if n < 6 else by_custom_id
     )
 
 
@@ -102,9 +104,20 @@ def container_of(model: Model, memory_id: str) -> str:
     return version.container if version else "default"
 
 
-def etags(model: Model) -> Strategy:
-    """Mostly none; else a known one, which is right now and then, or nonsense."""
-    return st.none() | st.none() | among(model.tenant.etags(), "x") | st.just("nonsense")
+@st.composite
+def guarded(draw: Any, model: Model, message: Strategy) -> Any:
+    """A request that now and then has an etag: one its thing had once, or nonsense."""
+    request = draw(message)
+    name = getattr(request, "custom_id", "") or getattr(request, "id", "")
+    document = model.documents.of_custom_id(name)
+    of = f"etag#{document.id if document else name}#"
+    known = [etag for etag in model.tenant.seen_etags if etag.startswith(of)]
+    match draw(st.integers(0, 9)):
+        case 0:
+            request.etag = "nonsense"
+        case 1 | 2 | 3 if known:
+            request.etag = draw(st.sampled_from([*known, known[-1], known[-1]]))
+    return request
 
 
 def instants(model: Model) -> Strategy:
@@ -154,8 +167,8 @@ def _instant_tests(subject: dict[str, Any], given: Strategy) -> Strategy:
     return st.one_of([_condition(subject, test, given, fold=False) for test in tests])
 
 
-def _field_tests(known: Sequence[int], *, of_memories: bool) -> Strategy:
-    moments = st.sampled_from([_rfc3339(moment) for moment in known[-8:]] or list(DATES))
+def _field_tests(*, of_memories: bool) -> Strategy:
+    moments = st.integers(1, 12).map(lambda back: f"{LATELY}{back}")
     field = FilterField
     kinds = [
         _instant_tests({"field": field.FILTER_FIELD_CREATED}, moments),
@@ -176,21 +189,15 @@ def _field_tests(known: Sequence[int], *, of_memories: bool) -> Strategy:
     return st.one_of(kinds)
 
 
-def _rfc3339(moment: int) -> str:
-    made = stamp(moment)
-    assert made is not None
-    return str(made.ToJsonString())
-
-
-def filters(known: Sequence[int], *, of_memories: bool) -> Strategy:
-    """Trees of up to three levels."""
-    of_keys = st.sampled_from(KEYS).flatmap(lambda key: _tests({"key": key}))
+def _trees(*, of_memories: bool) -> Strategy:
+    """Filters of up to three levels."""
+    of_keys = st.one_of([_tests({"key": key}) for key in KEYS])
     loose = built(
         MatchCondition, key=st.sampled_from(KEYS), value=st.sampled_from(LOOSE), negate=maybe
     )
     leaves = (
         built(Filter, condition=of_keys)
-        | built(Filter, condition=_field_tests(known, of_memories=of_memories))
+        | built(Filter, condition=_field_tests(of_memories=of_memories))
         | built(Filter, match=loose)
     )
 
@@ -203,6 +210,35 @@ def filters(known: Sequence[int], *, of_memories: bool) -> Strategy:
         )
 
     return leaves | wider(leaves) | wider(wider(leaves))
+
+
+_OF_DOCUMENTS = _trees(of_memories=False)
+_OF_MEMORIES = _trees(of_memories=True)
+
+
+@st.composite
+def filters(draw: Any, known: Sequence[int], *, of_memories: bool) -> Filter:
+    """A filter; instants it compares with are among those `known`, or dates."""
+    drawn: Filter = draw(_OF_MEMORIES if of_memories else _OF_DOCUMENTS)
+    _date(drawn, known)
+    return drawn
+
+
+def _date(filter_: Filter, known: Sequence[int]) -> None:
+    """Put real instants where the tree was drawn with places among the known ones."""
+    for inner in (*filter_.all_of.filters, *filter_.any_of.filters):
+        _date(inner, known)
+    if filter_.HasField("negated"):
+        _date(filter_.negated, known)
+    if filter_.HasField("condition"):
+        condition = filter_.condition
+        test = str(condition.WhichOneof("test"))
+        given = getattr(condition, test)
+        if isinstance(given, str) and given.startswith(LATELY):
+            back = min(int(given.removeprefix(LATELY)), len(known))
+            made = stamp(known[-back])
+            assert made is not None
+            setattr(condition, test, made.ToJsonString())
 
 
 # --- documents ---------------------------------------------------------------
@@ -228,13 +264,11 @@ def upserts(model: Model, *, request_id: Strategy | None = None) -> Strategy:
         "metadata": optional(patches),
         "title": optional(st.sampled_from(["", "T", "Ü"])),
         "mode": optional(st.sampled_from([1, 2, 3]), 4),
-        "etag": etags(model),
     }
     if request_id is not None:
         fields["request_id"] = request_id
-    return dated(built(documents.UpsertDocumentRequest, **fields)).filter(
-        lambda request: request.custom_id or not request.mode
-    )
+    drawn = dated(built(documents.UpsertDocumentRequest, **fields))
+    return guarded(model, drawn.filter(lambda request: request.custom_id or not request.mode))
 
 
 def batches(model: Model, least: int = 1) -> Strategy:
@@ -246,28 +280,26 @@ def batches(model: Model, least: int = 1) -> Strategy:
 
 
 def updates(model: Model) -> Strategy:
-    return dated(
-        built(
-            documents.UpdateDocumentRequest,
-            id=document_names(model),
-            content=optional(words),
-            metadata=optional(patches),
-            container_tags=tags | st.just([]),
-            title=optional(st.sampled_from(["", "T"])),
-            etag=etags(model),
-            request_id=request_ids(),
-        )
+    drawn = built(
+        documents.UpdateDocumentRequest,
+        id=document_names(model),
+        content=optional(words),
+        metadata=optional(patches),
+        container_tags=tags | st.just([]),
+        title=optional(st.sampled_from(["", "T"])),
+        request_id=request_ids(),
     )
+    return guarded(model, dated(drawn))
 
 
 def document_deletes(model: Model) -> Strategy:
-    return built(
+    drawn = built(
         documents.DeleteDocumentRequest,
         id=document_names(model),
         allow_missing=maybe,
-        etag=etags(model),
         request_id=request_ids(),
     )
+    return guarded(model, drawn)
 
 
 def bulk_deletes(model: Model) -> Strategy:
@@ -373,14 +405,14 @@ def targeted(draw: Any, model: Model, message: Any, **fields: Any) -> Any:
     container = container_of(model, name)
     if draw(st.integers(0, 9)) == 0:
         container = draw(st.sampled_from(TAGS))
-    request = draw(built(message, etag=etags(model), request_id=request_ids(), **fields))
+    request = draw(built(message, request_id=request_ids(), **fields))
     request.container_tag = container
     if not hasattr(request, "content") or draw(st.integers(0, 2)):
         request.id = name
     if hasattr(request, "content") and (not request.id or draw(st.integers(0, 4)) == 0):
         version = model.memories.versions.get(name)
         request.content = version.content if version and draw(maybe) else draw(words)
-    return request
+    return draw(guarded(model, st.just(request)))
 
 
 def memory_updates(model: Model) -> Strategy:

@@ -94,6 +94,8 @@ class Tenant:
         self.unsettled = False
         """A purge took revisions, which the contract does not count."""
         self.containers: dict[str, int] = {}
+        self.seen_etags: list[str] = []
+        """Those that callers were told, oldest first."""
         self._made: Counter[str] = Counter()
         self._etags: dict[tuple[str, Hashable], str] = {}
 
@@ -105,10 +107,6 @@ class Tenant:
     def etag(self, entity: str, state: Hashable) -> str:
         """One for each state that a thing was ever in."""
         return self._etags.setdefault((entity, state), f"etag#{entity}#{len(self._etags)}")
-
-    def etags(self) -> list[str]:
-        """All that were ever answered, oldest first."""
-        return list(self._etags.values())
 
     def change(self) -> int:
         """The revision of one more change."""
