@@ -21,7 +21,7 @@ COUNTED = {"next_page_token"}
 """Fields that whoever asked judges."""
 
 
-class Finding(AssertionError):
+class FindingError(AssertionError):
     """The service did something else than the contract says."""
 
 
@@ -82,7 +82,7 @@ def _rename(message: Message, names: Names) -> None:
 
 
 def check_same(ours: Message, theirs: Message, names: Names, path: str = "") -> None:
-    """Raises Finding at the first field in which the service's message differs."""
+    """Raises FindingError at the first field in which the service's message differs."""
     if isinstance(ours, ItemError):
         _check_item_error(ours, theirs, path)
         return
@@ -137,4 +137,4 @@ def _check_repeated(field: Any, ours: Any, theirs: Any, names: Names, path: str)
 
 def _require(holds: bool, path: str, expected: object, got: object) -> None:
     if not holds:
-        raise Finding(f"{path}: the contract says {expected!r}, the service {got!r}")
+        raise FindingError(f"{path}: the contract says {expected!r}, the service {got!r}")

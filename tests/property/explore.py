@@ -21,7 +21,7 @@ def explore(
     """So many sequences of so many calls at most; counts into `tally`.
 
     Raises:
-        Finding: The service did something else than the model; the notes of the
+        FindingError: The service did something else than the model; the notes of the
             error say how to come there, in few steps if `shrink`.
     """
 

@@ -32,7 +32,9 @@ def spans_begin_late(patch: pytest.MonkeyPatch) -> None:
     """A version is not yet there at the instant it was made."""
     open_span = memory_rules._open_span
     patch.setattr(
-        memory_rules, "_open_span", lambda now, *rest: replace(open_span(now, *rest), shown_from=now + 1)
+        memory_rules,
+        "_open_span",
+        lambda now, *rest: replace(open_span(now, *rest), shown_from=now + 1),
     )
 
 

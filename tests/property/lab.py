@@ -43,7 +43,7 @@ class StillClock(ManualClock):
         return self._now
 
 
-class Failed(Exception):
+class FailedCallError(Exception):
     """A call failed; `code` is the name of its status code."""
 
     def __init__(self, code: str, refusal: Refusal) -> None:
@@ -88,7 +88,7 @@ class Lab:
         """The answer; of a stream, its first message.
 
         Raises:
-            Failed: the service refused it.
+            FailedCallError: the service refused it.
         """
         return self._run(self._call(method, who, request))
 
@@ -126,7 +126,7 @@ class Lab:
         except grpc.aio.AioRpcError as error:
             refusal = Refusal()
             read_refusal(error, refusal)
-            raise Failed(error.code().name, refusal) from None
+            raise FailedCallError(error.code().name, refusal) from None
 
 
 @contextmanager

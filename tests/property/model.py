@@ -14,7 +14,7 @@ from palimpsest.v1.containers_pb2 import Container
 from palimpsest.v1.memories_pb2 import UpdateMemoryResponse
 from tests.property.model_documents import Documents
 from tests.property.model_memories import Memories
-from tests.property.tenant import LEARN, Caller, Refused, Row, Tenant, refuse, stamp
+from tests.property.tenant import LEARN, Caller, RefusedError, Row, Tenant, refuse, stamp
 
 Answer = Message | list[Row]
 
@@ -85,11 +85,11 @@ class Model:
         """What the call is answered, and all it changes.
 
         Raises:
-            Refused: It is to fail, and changes nothing.
+            RefusedError: It is to fail, and changes nothing.
         """
         fields = request.DESCRIPTOR.fields_by_name
         if who.read_only and "request_id" in fields:
-            raise Refused(["KEY_READ_ONLY"], {})
+            raise RefusedError(["KEY_READ_ONLY"], {})
         refuse(*([] if who.owns(_containers(method, request)) else ["CONTAINER_NOT_ALLOWED"]))
         work = getattr(self._part(method), re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower())
         previews = "validate_only" in fields and request.validate_only

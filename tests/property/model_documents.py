@@ -15,7 +15,7 @@ from tests.property.filters import Subject, Value, holds
 from tests.property.tenant import (
     LEARN,
     Caller,
-    Refused,
+    RefusedError,
     Row,
     Tenant,
     frozen,
@@ -127,7 +127,7 @@ class Documents:
         refuse(*(["INVALID_REQUEST"] if name.startswith("mem_") else []))
         document = self.find(who, name)
         if document is None:
-            raise Refused(["DOCUMENT_NOT_FOUND"], {})
+            raise RefusedError(["DOCUMENT_NOT_FOUND"], {})
         return document
 
     def _shown(self, who: Caller, document: Document, *, content: bool) -> pb.Document:
@@ -168,7 +168,7 @@ class Documents:
         for index in sorted(range(len(outcomes)), key=age):
             try:
                 receipt = self._upsert(who, request.items[index])
-            except Refused as refusal:
+            except RefusedError as refusal:
                 outcomes[index].error.CopyFrom(item_error(refusal))
             else:
                 outcomes[index].receipt.CopyFrom(receipt)
@@ -252,7 +252,7 @@ class Documents:
                 gone.append(document)
                 continue
             missing = document is None or document in gone
-            refusal = Refused(["DOCUMENT_NOT_FOUND" if missing else "CONTAINER_NOT_ALLOWED"], {})
+            refusal = RefusedError(["DOCUMENT_NOT_FOUND" if missing else "CONTAINER_NOT_ALLOWED"], {})
             answer.errors.add(index=index, id=name, error=item_error(refusal))
         return gone
 
@@ -331,6 +331,6 @@ def merged(current: dict[str, Value], change: Struct) -> dict[str, Value]:
     return without_nulls({**current, **plain(change)})
 
 
-def item_error(refusal: Refused) -> ItemError:
+def item_error(refusal: RefusedError) -> ItemError:
     """A refusal as an outcome, with every reason that would do."""
     return ItemError(reason="|".join(refusal.reasons), message="why")

@@ -11,7 +11,7 @@ from tests.property.filters import Subject, Value, holds, instant
 from tests.property.model_documents import BY_UPDATE, DESCENDING, Documents
 from tests.property.tenant import (
     Caller,
-    Refused,
+    RefusedError,
     Row,
     Tenant,
     frozen,
@@ -113,9 +113,11 @@ class MemoryReads:
     def get_memory(self, _: Caller, request: pb.GetMemoryRequest) -> pb.GetMemoryResponse:
         moment, problems = self._moment(request), self._kind(request.id)
         version = self.versions.get(request.id)
-        if version is None or version.container != (request.container_tag or "default"):
-            problems.append("MEMORY_NOT_FOUND")
-        elif version.at(moment) is None:
+        if (
+            version is None
+            or version.container != (request.container_tag or "default")
+            or version.at(moment) is None
+        ):
             problems.append("MEMORY_NOT_FOUND")
         if moment > self.tenant.now:
             problems.append("TIME_IN_FUTURE")
@@ -144,7 +146,7 @@ class MemoryReads:
         refuse(*self._kind(request.id))
         version = self.versions.get(request.id)
         if version is None or version.container != (request.container_tag or "default"):
-            raise Refused(["MEMORY_NOT_FOUND"], {})
+            raise RefusedError(["MEMORY_NOT_FOUND"], {})
         return [
             Row((-one.number,), one.id, self.shown(one, self.tenant.now))
             for one in self.chain(version.root)
@@ -340,7 +342,7 @@ class Memories(MemoryReads):
         # One whose memories are all deleted is gone as well.
         there = [version for name, version in self.versions.items() if name in names]
         if container != (request.container_tag or "default") or not there:
-            raise Refused(["FORGET_BATCH_NOT_FOUND"], {})
+            raise RefusedError(["FORGET_BATCH_NOT_FOUND"], {})
         receipts, skipped = [], []
         for version in there:
             if version.state.batch == batch:
@@ -400,7 +402,7 @@ class Memories(MemoryReads):
         """A version by id. What names a newer one is in the second part."""
         version = self.versions.get(name)
         if version is None or version.container != (container or "default"):
-            raise Refused([*problems, "MEMORY_NOT_FOUND"], {})
+            raise RefusedError([*problems, "MEMORY_NOT_FOUND"], {})
         if version.state.latest:
             return version, {}
         problems.append("MEMORY_NOT_LATEST")
@@ -420,10 +422,10 @@ class Memories(MemoryReads):
             remembered = self.remembered(request.container_tag or "default")
             found = [version for version in remembered if version.content == request.content]
             if not found:
-                raise Refused([*problems, "MEMORY_NOT_FOUND"], {})
+                raise RefusedError([*problems, "MEMORY_NOT_FOUND"], {})
             if len(found) > 1:
                 ids = [version.id for version in found]
-                raise Refused([*problems, "AMBIGUOUS_CONTENT"], {"ids": ids})
+                raise RefusedError([*problems, "AMBIGUOUS_CONTENT"], {"ids": ids})
             version = found[0]
         if request.etag and request.etag != self.etag(version, self.tenant.now):
             problems.append("ETAG_MISMATCH")
@@ -436,7 +438,7 @@ class Memories(MemoryReads):
             problems += self._kind(name)
             try:
                 version, _ = self._named(container, name, problems)
-            except Refused as refusal:
+            except RefusedError as refusal:
                 problems += refusal.reasons
                 continue
             if version.state.forgotten(self.tenant.now) is not None:

@@ -11,10 +11,10 @@ from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from palimpsest.v1.documents_pb2 import GetDocumentRequest
-from tests.property.compare import Finding, Names, check_same, spoken
-from tests.property.lab import Failed, Kind, Lab
+from tests.property.compare import FindingError, Names, check_same, spoken
+from tests.property.lab import FailedCallError, Kind, Lab
 from tests.property.model import Model
-from tests.property.tenant import CODES, LEARN, Caller, Refused, Row
+from tests.property.tenant import CODES, LEARN, Caller, RefusedError, Row
 
 DEFAULT_PAGE = 50
 
@@ -91,7 +91,7 @@ class Referee:
         before = self._begin()
         try:
             ours = self.model.answer(method, who, request)
-        except Refused as refusal:
+        except RefusedError as refusal:
             self._check_refused(method, who, request, refusal)
             return None
         assert isinstance(ours, Message)
@@ -100,8 +100,8 @@ class Referee:
             check_same(ours, answer, self.names)
             if self.model.tenant.unsettled:
                 self._settle(before, answer.revision)
-        except Finding as finding:
-            raise Finding(f"{method} {{{_line(request)}}}: {finding}") from None
+        except FindingError as finding:
+            raise FindingError(f"{method} {{{_line(request)}}}: {finding}") from None
         if getattr(request, "request_id", "") and not getattr(request, "validate_only", False):
             self.asked.append(Asked(method, who, request, answer, self.model.tenant.now))
         return answer
@@ -113,7 +113,7 @@ class Referee:
         if hasattr(answer, "memory"):
             answer.memory = asked.answer.memory  # The model has judged it.
         if answer != asked.answer:
-            raise Finding(
+            raise FindingError(
                 f"{asked.method} repeated: first {_line(asked.answer)}, then {_line(answer)}"
             )
 
@@ -129,7 +129,7 @@ class Referee:
         self._begin()
         try:
             rows = self._rows(method, who, request)
-        except Refused as refusal:
+        except RefusedError as refusal:
             self._check_refused(method, who, request, refusal)
             return None
         by_update = getattr(request, "order", 0) in (3, 4)
@@ -149,7 +149,7 @@ class Referee:
         self._begin()
         ours, theirs = self.model.memories.sweep(), self.lab.sweep()
         if theirs < ours:
-            raise Finding(f"of {ours} expiries due, the sweep recorded {theirs}")
+            raise FindingError(f"of {ours} expiries due, the sweep recorded {theirs}")
 
     def _begin(self) -> int:
         self.pass_time(1)
@@ -160,32 +160,32 @@ class Referee:
         self.tally.calls[method] += 1
         try:
             return self.lab.call(method, who, spoken(request, self.names))
-        except Failed as failure:
-            raise Finding(
+        except FailedCallError as failure:
+            raise FindingError(
                 f"{method} {{{_line(request)}}} is to be answered, and was: {failure}"
             ) from None
 
-    def _check_refused(self, method: str, who: Caller, request: Any, ours: Refused) -> None:
+    def _check_refused(self, method: str, who: Caller, request: Any, ours: RefusedError) -> None:
         self.tally.calls[method] += 1
         try:
             answer = self.lab.call(method, who, spoken(request, self.names))
-        except Failed as failure:
+        except FailedCallError as failure:
             got = failure
         else:
-            raise Finding(
+            raise FindingError(
                 f"{method} {{{_line(request)}}} is to fail with {ours}, answered {{{_line(answer)}}}"
             )
         reason = got.refusal.info.reason
         self.tally.refusals[reason] += 1
         if reason not in ours.reasons or got.code != CODES[reason]:
-            raise Finding(
+            raise FindingError(
                 f"{method} {{{_line(request)}}} is to fail with {ours}, failed with {got}"
             )
         said = got.refusal.info.metadata
         for name, ids in ours.details.items():
             known = {self.names.theirs(one) for one in ids}
             if name in said and set(said[name].split(",")) != known:
-                raise Finding(f"{method}: {name} is to be {known}, not {said[name]}")
+                raise FindingError(f"{method}: {name} is to be {known}, not {said[name]}")
 
     def _rows(self, method: str, who: Caller, request: Any) -> dict[str, Row]:
         rows = self.model.answer(method, who, request)
@@ -200,7 +200,7 @@ class Referee:
         answer = self._ask(listing.method, listing.who, request)
         where = f"{listing.method} {{{_line(listing.request)}}}"
         if answer.revision != listing.revision:
-            raise Finding(f"{where}: revision {answer.revision}, not {listing.revision}")
+            raise FindingError(f"{where}: revision {answer.revision}, not {listing.revision}")
         page = (
             next(value for field, value in answer.ListFields() if field.is_repeated)
             if answer.ListFields() and self._has_rows(answer)
@@ -208,15 +208,15 @@ class Referee:
         )
         size = request.page_size or DEFAULT_PAGE
         if len(page) > size or (answer.next_page_token and len(page) < size):
-            raise Finding(f"{where}: a page of {len(page)}, asked for {size}")
+            raise FindingError(f"{where}: a page of {len(page)}, asked for {size}")
         for item in page:
             name = getattr(item, "id", "") or item.container_tag
             if name not in rows or name in listing.seen:
-                raise Finding(f"{where}: lists {{{_line(item)}}} twice or wrongly")
+                raise FindingError(f"{where}: lists {{{_line(item)}}} twice or wrongly")
             try:
                 check_same(rows[name].message, item, self.names)
-            except Finding as finding:
-                raise Finding(f"{where}: {finding}") from None
+            except FindingError as finding:
+                raise FindingError(f"{where}: {finding}") from None
             listing.seen.append(name)
         listing.token = answer.next_page_token
         listing.steady = {
@@ -236,17 +236,17 @@ class Referee:
         if missing := [
             _line(row.message) for n, row in listing.steady.items() if n not in listing.seen
         ]:
-            raise Finding(f"{where}: leaves out {missing}")
+            raise FindingError(f"{where}: leaves out {missing}")
         keys = [listing.steady[name].key for name in listing.seen if name in listing.steady]
         if keys != sorted(keys):
-            raise Finding(f"{where}: not in order: {listing.seen}")
+            raise FindingError(f"{where}: not in order: {listing.seen}")
 
     def _settle(self, before: int, after: int) -> None:
         """Learn what a purge made of revisions and of the documents it left."""
         tenant = self.model.tenant
         tenant.unsettled = False
         if after <= before:
-            raise Finding(f"the revision was {before} and is {after}, though something changed")
+            raise FindingError(f"the revision was {before} and is {after}, though something changed")
         tenant.revision = after
         self.pass_time(1000)  # Each step of a purge takes an instant of its own.
         for document in self.model.documents.documents.values():
@@ -256,9 +256,9 @@ class Referee:
             document.revision = got.document.revision
             document.update_time = got.document.update_time.ToMicroseconds()
             if not before < document.revision <= after:
-                raise Finding(f"a document left a container at revision {document.revision}")
+                raise FindingError(f"a document left a container at revision {document.revision}")
             if not tenant.now - 1000 <= document.update_time <= tenant.now:
-                raise Finding(f"a document left a container at {document.update_time}")
+                raise FindingError(f"a document left a container at {document.update_time}")
 
 
 def _line(message: Message) -> str:

@@ -88,15 +88,21 @@ def document_names(model: Model) -> Strategy:
     )
 
 
-def memory_ids(model: Model) -> Strategy:
-    """Ids of versions; often those that are the latest."""
-    there = model.memories.versions.values()
-    latest = [version.id for version in there if version.state.latest]
+def memory_ids(model: Model, *, forgotten: bool | None = None) -> Strategy:
+    """Ids of versions, mostly of latest ones that are or are not forgotten, as asked."""
+    there, now = model.memories.versions.values(), model.tenant.now
     missing = st.just("mem_0000000000000000000000")
+    latest = [version for version in there if version.state.latest]
+    wanted = [
+        version.id
+        for version in latest
+        if forgotten is None or (version.state.forgotten(now) is not None) == forgotten
+    ]
     if not latest:
         return missing
-    every, newest = st.sampled_from([version.id for version in there]), among(latest, "")
-    return st.integers(0, 9).flatmap(lambda n: missing if n == 0 else every if n < 4 else newest)
+    every = st.sampled_from([version.id for version in there])
+    fit = among(wanted, latest[-1].id)
+    return st.integers(0, 19).flatmap(lambda n: missing if n == 0 else every if n < 4 else fit)
 
 
 def container_of(model: Model, memory_id: str) -> str:
@@ -122,7 +128,7 @@ def guarded(draw: Any, model: Model, message: Strategy) -> Any:
 
 def instants(model: Model) -> Strategy:
     """Instants a little or far ahead of now, and seldom behind it."""
-    ahead = st.sampled_from([-1, 0, *[1, 2, 3, 1000, DAY // 24, DAY, 400 * DAY] * 2])
+    ahead = st.sampled_from([-1, 0, *[1, 2, 3, 1000, DAY // 24, DAY, 400 * DAY] * 3])
     return ahead.map(lambda microseconds: stamp(model.tenant.now + 1 + microseconds))
 
 
@@ -157,8 +163,8 @@ def _tests(subject: dict[str, Any]) -> Strategy:
         _condition(subject, "exists", st.just(True), fold=False),
         _instant_tests(subject, st.sampled_from(DATES)),
     ]
-    for test in ("equals_number", "greater_than", "greater_or_equal", "less_than", "less_or_equal"):
-        kinds.append(_condition(subject, test, numbers, fold=False))
+    of_numbers = ("equals_number", "greater_than", "greater_or_equal", "less_than", "less_or_equal")
+    kinds += [_condition(subject, test, numbers, fold=False) for test in of_numbers]
     return st.one_of(kinds)
 
 
@@ -292,6 +298,10 @@ def updates(model: Model) -> Strategy:
     return guarded(model, dated(drawn))
 
 
+def document_reads(model: Model, message: Any) -> Strategy:
+    return built(message, id=document_names(model))
+
+
 def document_deletes(model: Model) -> Strategy:
     drawn = built(
         documents.DeleteDocumentRequest,
@@ -399,9 +409,9 @@ def creates(model: Model, least: int = 1) -> Strategy:
 
 
 @st.composite
-def targeted(draw: Any, model: Model, message: Any, **fields: Any) -> Any:
+def targeted(draw: Any, model: Model, message: Any, forgotten: bool | None, **fields: Any) -> Any:
     """A request about one memory: by id, by content, or by both."""
-    name = draw(memory_ids(model))
+    name = draw(memory_ids(model, forgotten=forgotten))
     container = container_of(model, name)
     if draw(st.integers(0, 9)) == 0:
         container = draw(st.sampled_from(TAGS))
@@ -421,6 +431,7 @@ def memory_updates(model: Model) -> Strategy:
         targeted(
             model,
             memories.UpdateMemoryRequest,
+            forgotten=False,
             new_content=words,
             forget_reason=optional(st.sampled_from(["", "other reason"]), 3),
             metadata=optional(metadata),
@@ -431,15 +442,16 @@ def memory_updates(model: Model) -> Strategy:
 
 
 def forgets(model: Model) -> Strategy:
-    return targeted(model, memories.ForgetMemoryRequest, reason=optional(st.just("no longer true")))
+    reasons = optional(st.just("no longer true"))
+    return targeted(model, memories.ForgetMemoryRequest, forgotten=False, reason=reasons)
 
 
 def restores(model: Model) -> Strategy:
-    return scheduled(model, targeted(model, memories.RestoreMemoryRequest))
+    return scheduled(model, targeted(model, memories.RestoreMemoryRequest, forgotten=True))
 
 
 def memory_deletes(model: Model) -> Strategy:
-    return targeted(model, memories.DeleteMemoryRequest, allow_missing=maybe)
+    return targeted(model, memories.DeleteMemoryRequest, forgotten=None, allow_missing=maybe)
 
 
 @st.composite
@@ -468,8 +480,9 @@ def forget_manys(draw: Any, model: Model, known: Sequence[int]) -> memories.Forg
 
 @st.composite
 def restore_manys(draw: Any, model: Model) -> memories.RestoreMemoriesRequest:
-    batch = draw(st.sampled_from(sorted(model.memories.batches)))
-    container = model.memories.batches[batch][0]
+    known = model.memories.batches
+    batch = draw(st.sampled_from(sorted(known) or ["forget_batch_of_nothing"]))
+    container = known[batch][0] if known else "default"
     if draw(st.integers(0, 9)) == 0:
         container = draw(st.sampled_from(TAGS))
     return memories.RestoreMemoriesRequest(

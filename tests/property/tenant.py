@@ -41,7 +41,7 @@ LEARN = 0
 """Stands for a revision that the contract does not foretell."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The call is to fail, with any one of the reasons: the contract ranks few.
 
     Args:
@@ -56,9 +56,9 @@ class Refused(Exception):
 
 
 def refuse(*reasons: str, **details: Collection[str]) -> None:
-    """Raises Refused, if there is any reason to."""
+    """Raises RefusedError, if there is any reason to."""
     if reasons:
-        raise Refused(reasons, details)
+        raise RefusedError(reasons, details)
 
 
 @dataclass(frozen=True)
