@@ -15,6 +15,7 @@ import structlog
 from service import logs
 from service.core.model import Principal
 from service.core.times import MonotonicClock
+from service.core.windows import DailyWindow
 from service.rpc.server import Server, Tls
 from service.settings import Settings
 from service.storage.schema import DEFAULT_TENANT
@@ -58,9 +59,12 @@ async def running(
     """
     tls = _tls(settings)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    window = settings.scrub_window
     options = StoreOptions(
         sweep_interval=settings.sweep_interval,
         checkpoint_interval=settings.checkpoint_interval,
+        scrub_interval=settings.scrub_interval,
+        scrub_window=DailyWindow.parse(window) if window else None,
         max_waiting=settings.max_waiting,
         readers=settings.readers,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from service.core.times import system_clock
-from service.storage import checks, keys, schema
+from service.storage import checks, keys, schema, scrubbing
 from service.storage.embedded import connect, create_file, open_sync, transact
 from service.storage.key_epoch import KeyEpoch
 from service.storage.keys import KeyInfo
@@ -124,13 +124,12 @@ def scrub(path: Path, progress: Callable[[str], None]) -> None:
 
     Writers wait meanwhile; a busy database raises sqlite3.OperationalError.
     """
-    raw = connect(path)
-    try:
+    with open_sync(path) as conn:
         progress("rewriting the database")
-        raw.execute("VACUUM")
+        scrubbing.rewrite(conn)
         progress("emptying the write-ahead log")
-        busy = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        # The bulk first, so that the writers of a server wait for the rest alone.
+        conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
+        [(busy, *_)] = conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
         if busy:
             raise sqlite3.OperationalError("a reader holds the write-ahead log; run scrub again")
-    finally:
-        raw.close()

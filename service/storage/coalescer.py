@@ -143,10 +143,15 @@ class Mutation:
 
 @dataclass(slots=True)
 class Batch:
-    """What a batch came to: one outcome per mutation, and the (tenant, id)s changed."""
+    """What a batch came to.
+
+    One outcome per mutation, the (tenant, id)s changed, and whether anything that
+    was stored before was deleted or replaced.
+    """
 
     outcomes: list[Outcome]
     changed: set[tuple[int, str]]
+    erased: bool = False
 
 
 def run_mutations(conn: Connection, context: Context, mutations: Sequence[Mutation]) -> Batch:
@@ -183,9 +188,7 @@ def _attempt(
     """Run one group; on failure nothing of it stays, and the error is the answer."""
     conn.exec_driver_sql("SAVEPOINT mutations")
     try:
-        outcomes, changed = run_operation(
-            conn, context, operation, [mutations[i].call for i in indexes]
-        )
+        done = run_operation(conn, context, operation, [mutations[i].call for i in indexes])
     except Exception as error:
         if not dialects.in_transaction(conn):
             raise  # The database has undone everything (full disk, I/O error).
@@ -193,7 +196,8 @@ def _attempt(
         conn.exec_driver_sql("RELEASE SAVEPOINT mutations")
         return error
     conn.exec_driver_sql("RELEASE SAVEPOINT mutations")
-    for index, outcome in zip(indexes, outcomes, strict=True):
+    for index, outcome in zip(indexes, done.outcomes, strict=True):
         batch.outcomes[index] = outcome
-    batch.changed.update((tenant, entity) for entity in changed)
+    batch.changed.update((tenant, entity) for entity in done.changed)
+    batch.erased = batch.erased or done.erased
     return None

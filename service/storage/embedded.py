@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from service.core.errors import PalimpsestError, Reason
+from service.storage import scrubbing
 from service.storage.lanes import Lane
 
 T = TypeVar("T")
@@ -283,6 +284,19 @@ class SqliteDatabase:
                 lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
             )
         return bool(rows[0][0] == 0)
+
+    async def scrub(self) -> bool:
+        """Remove what deletion left in page slack; False: not yet from the WAL.
+
+        Writers wait meanwhile, readers do not. Stops when it is cancelled.
+        """
+
+        def work(conn: Connection) -> None:
+            scrubbing.rewrite(conn)
+            scrubbing.unmark(conn)
+
+        await self._writer.limited(work, float("inf"))
+        return await self.checkpoint()
 
     async def close(self) -> None:
         await self._lists.settled()

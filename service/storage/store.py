@@ -14,9 +14,11 @@ from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason, document_not_found
 from service.core.store import Page
 from service.core.times import MonotonicClock
+from service.core.windows import DailyWindow
 from service.storage import (
     bulk_deletes,
     containers,
+    dialects,
     document_lists,
     document_rows,
     documents,
@@ -27,6 +29,7 @@ from service.storage import (
 )
 from service.storage.coalescer import Batch, Coalescer, Mutation, run_mutations
 from service.storage.keyring import Keyring
+from service.storage.scrubbing import Schedule
 from service.storage.transactions import Call, Context, Operation
 from service.storage.watching import Watchers
 
@@ -58,6 +61,8 @@ class StoreOptions:
     Args:
         sweep_interval: Seconds between looks for expired memories.
         checkpoint_interval: Seconds after which deleted bytes leave the WAL.
+        scrub_interval: Seconds after which what deletion left in page slack is removed.
+        scrub_window: When that is done in a database too large for any time of day.
         max_waiting: Mutations and reads that may wait before OVERLOADED.
         readers: Reading connections: one for single reads, the others for lists. More
             help where lists scan for long, and cost throughput where they are short.
@@ -65,6 +70,8 @@ class StoreOptions:
 
     sweep_interval: float = 1.0
     checkpoint_interval: float = 20.0
+    scrub_interval: float = 60.0
+    scrub_window: DailyWindow | None = None
     max_waiting: int = 10_000
     readers: int = 2
 
@@ -77,6 +84,7 @@ class Engine:
         self.context = context
         self.watchers = Watchers()
         self.deleted = False
+        self.scrubs = Schedule(options.scrub_interval, options.scrub_window)
         self._mutations: Coalescer[Mutation, Any] = Coalescer(
             self._run_mutations, options.max_waiting
         )
@@ -85,15 +93,26 @@ class Engine:
         return await self._mutations.submit(Mutation(operation, call), weight)
 
     async def _run_mutations(self, mutations: Sequence[Mutation]) -> Sequence[Any]:
-        batch: Batch = await self.database.write(
-            lambda conn: run_mutations(conn, self.context, mutations)
-        )
-        self.deleted = self.deleted or bool(batch.changed)
+        batch = await self.database.write(lambda conn: self._run_batch(conn, mutations))
+        if batch.changed:
+            self.deleted = True
+            self.scrubs.wrote(self.now(), erased=batch.erased)
         self.watchers.notify(batch.changed)
         return [
             self.database.translated(outcome) if isinstance(outcome, Exception) else outcome
             for outcome in batch.outcomes
         ]
+
+    def _run_batch(self, conn: Connection, mutations: Sequence[Mutation]) -> Batch:
+        batch = run_mutations(conn, self.context, mutations)
+        if batch.erased:
+            dialects.mark_erased(conn)
+        return batch
+
+    @property
+    def idle(self) -> bool:
+        """Whether no mutation waits or runs."""
+        return self._mutations.idle
 
     def now(self) -> int:
         return self.context.clock.now()
