@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from service.storage.key_epoch import KeyEpoch
 from service.storage.keys import KeyInfo
 
 _PAGES_AT_ONCE = 1024
+
+_LOG_SECONDS = 60.0
+_LOG_PAUSE_SECONDS = 0.05
 
 
 def migrate(path: Path) -> tuple[str | None, str]:
@@ -128,8 +132,18 @@ def scrub(path: Path, progress: Callable[[str], None]) -> None:
         progress("rewriting the database")
         scrubbing.rewrite(conn)
         progress("emptying the write-ahead log")
-        # The bulk first, so that the writers of a server wait for the rest alone.
+        if not _empty_log(conn):
+            raise sqlite3.OperationalError("a reader holds the write-ahead log; run scrub again")
+
+
+def _empty_log(conn: Connection) -> bool:
+    """Whether it could be done while a server reads, writes and checkpoints too."""
+    stop = time.monotonic() + _LOG_SECONDS
+    while True:
+        # The bulk first, so that a server's writers wait for the rest alone.
         conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
         [(busy, *_)] = conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
-        if busy:
-            raise sqlite3.OperationalError("a reader holds the write-ahead log; run scrub again")
+        if not busy or time.monotonic() > stop:
+            return not busy
+        # SQLite waits for readers and writers, but not for another checkpoint.
+        time.sleep(_LOG_PAUSE_SECONDS)

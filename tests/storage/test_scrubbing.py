@@ -195,6 +195,25 @@ async def test_callers_go_on_while_the_database_is_scrubbed(
     assert admin.check(store.path, lambda _: None) == []
 
 
+async def test_the_command_gets_by_a_server_that_checkpoints(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    stop = asyncio.Event()
+
+    async def checkpoint() -> None:
+        while not stop.is_set():
+            await store.documents.upsert(who, m.DocumentWrite("x" * 5000), None)
+            await store.file.checkpoint()
+
+    server = asyncio.create_task(checkpoint())
+    try:
+        for _ in range(10):
+            await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
+    finally:
+        stop.set()
+        await server
+
+
 async def test_a_scrub_that_is_cancelled_leaves_the_database_sound_and_the_scrub_due(
     store: SqliteStore, who: m.Principal, clock: Clock
 ) -> None:
