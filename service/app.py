@@ -31,11 +31,13 @@ class Service:
     Args:
         address: Where; with the port that was taken if any was asked for.
         store: What it serves.
+        server: What serves it.
         first_key: The key that was made, if there were none.
     """
 
     address: str
     store: SqliteStore
+    server: Server
     first_key: str | None
 
 
@@ -74,7 +76,7 @@ async def running(
         first_key = None if settings.no_auth else await _first_key(store, settings)
         server = Server(store, everyone=everyone)
         port = server.bind(settings.listen, tls)
-        service = Service(_address(settings.listen, port), store, first_key)
+        service = Service(_address(settings.listen, port), store, server, first_key)
         await server.start()
         try:
             await server.serving()

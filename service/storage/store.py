@@ -49,6 +49,11 @@ class Database(Protocol):
         """What a caller is told of a database error; others stay as they are."""
         ...
 
+    @property
+    def idle(self) -> bool:
+        """Whether no read is being served."""
+        ...
+
     async def checkpoint(self) -> bool: ...
 
     async def close(self) -> None: ...
@@ -111,8 +116,8 @@ class Engine:
 
     @property
     def idle(self) -> bool:
-        """Whether no mutation waits or runs."""
-        return self._mutations.idle
+        """Whether no mutation waits or runs, nobody reads and nobody watches."""
+        return self._mutations.idle and self.database.idle and self.watchers.idle
 
     def now(self) -> int:
         return self.context.clock.now()
@@ -128,6 +133,11 @@ class DocumentStore:
         self._gets: Coalescer[tuple[m.Principal, str], m.Document] = Coalescer(
             self._read, options.max_waiting
         )
+
+    @property
+    def idle(self) -> bool:
+        """Whether no single read waits or runs."""
+        return self._gets.idle
 
     async def _read(
         self, wanted: Sequence[tuple[m.Principal, str]]
@@ -234,6 +244,11 @@ class MemoryStore:
         self._gets: Coalescer[memory_rows.MemoryRead, m.Memory] = Coalescer(
             self._read, options.max_waiting
         )
+
+    @property
+    def idle(self) -> bool:
+        """Whether no single read waits or runs."""
+        return self._gets.idle
 
     async def _read(
         self, wanted: Sequence[memory_rows.MemoryRead]
@@ -413,6 +428,11 @@ class SqlStore:
         self.memories = MemoryStore(self.engine, options)
         self.containers = ContainerStore(self.engine)
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def idle(self) -> bool:
+        """Whether no caller's work waits or runs, and nobody watches."""
+        return self.engine.idle and self.documents.idle and self.memories.idle
 
     def now(self) -> int:
         return self.engine.now()
