@@ -107,6 +107,11 @@ class Server:
             )
             raise BindError(f"cannot listen on {address}: {hint}") from error
 
+    @property
+    def calls_in_progress(self) -> int:
+        """How many calls are being served, streams included."""
+        return self._boundary.calls.count
+
     async def start(self) -> None:
         """Accepts calls; health says NOT_SERVING until `serving`."""
         await self._set_health(False)

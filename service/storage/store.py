@@ -39,6 +39,11 @@ class DocumentStore:
             self._read, options.max_waiting
         )
 
+    @property
+    def idle(self) -> bool:
+        """Whether no single read waits or runs."""
+        return self._gets.idle
+
     async def _read(
         self, wanted: Sequence[tuple[m.Principal, str]]
     ) -> list[m.Document | PalimpsestError]:
@@ -171,6 +176,11 @@ class MemoryStore:
         )
         self.indexer: Indexer = Unindexed()
         """Makes memories findable as they are written; set before the first write."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no single read waits or runs."""
+        return self._gets.idle
 
     async def _read(
         self, wanted: Sequence[memory_rows.MemoryRead]
@@ -357,6 +367,11 @@ class SqlStore:
         self.index = IndexStore(self.engine)
         self.reindexing = ReindexStore(self.engine)
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def idle(self) -> bool:
+        """Whether no caller's work waits or runs, and nobody watches."""
+        return self.engine.idle and self.documents.idle and self.memories.idle
 
     def now(self) -> int:
         return self.engine.now()
