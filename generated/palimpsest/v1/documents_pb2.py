@@ -31,7 +31,7 @@ from palimpsest.v1 import errors_pb2 as palimpsest_dot_v1_dot_errors__pb2
 from palimpsest.v1 import filter_pb2 as palimpsest_dot_v1_dot_filter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpalimpsest/v1/documents.proto\x12\rpalimpsest.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apalimpsest/v1/common.proto\x1a\x1apalimpsest/v1/errors.proto\x1a\x1apalimpsest/v1/filter.proto\"\x96\x03\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcustom_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0e\x63ontainer_tags\x18\x05 \x03(\t\x12-\n\x06status\x18\x06 \x01(\x0e\x32\x1d.palimpsest.v1.DocumentStatus\x12\r\n\x05title\x18\x07 \x01(\t\x12\x31\n\rdocument_date\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12\x10\n\x08revision\x18\n \x01(\x04\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65rror\x18\r \x01(\t\x12\x15\n\rattempt_count\x18\x0e \x01(\x05\"\x83\x02\n\x0f\x44ocumentReceipt\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcustom_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\x08\x12\x0f\n\x07\x63hanged\x18\x04 \x01(\x08\x12-\n\x06status\x18\x05 \x01(\x0e\x32\x1d.palimpsest.v1.DocumentStatus\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x10\n\x08revision\x18\x07 \x01(\x04\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdb\x05\n\x15UpsertDocumentRequest\x12\x1c\n\x07\x63ontent\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06 \x01(\x80\x80@\x12\x9c\x02\n\tcustom_id\x18\x02 \x01(\tB\x88\x02\xbaH\x84\x02r\x02\x18\x64\xba\x01h\n\x14\x63ustom_id.characters\x12#must not contain control characters\x1a+!this.matches(\'[\\\\x00-\\\\x1f\\\\x7f-\\\\x{9f}]\')\xba\x01\x8e\x01\n\x10\x63ustom_id.prefix\x12\x44must not begin with doc_ or mem_, which mark ids made by the service\x1a\x34!this.startsWith(\'doc_\') && !this.startsWith(\'mem_\')\xd8\x01\x01\x12\x42\n\x0e\x63ontainer_tags\x18\x03 \x03(\tB*\xbaH\'\x92\x01$\x10\x14\x18\x01\"\x1er\x1c\x32\x1a^[A-Za-z0-9_.:@/-]{1,100}$\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x1c\n\x05title\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07H\x01\x88\x01\x01\x12\x33\n\rdocument_date\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12&\n\x13\x63lear_document_date\x18\x07 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x12\x38\n\x04mode\x18\x08 \x01(\x0e\x32\x19.palimpsest.v1.UpsertModeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x02\x88\x01\x01\x12\x15\n\x04\x65tag\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\nrequest_id\x18\n \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x42\x16\n\x14\x64ocument_date_changeB\x08\n\x06_titleB\x07\n\x05_mode\"I\n\x16UpsertDocumentResponse\x12/\n\x07receipt\x18\x01 \x01(\x0b\x32\x1e.palimpsest.v1.DocumentReceipt\"\x82\x02\n\x1b\x42\x61tchUpsertDocumentsRequest\x12\xc1\x01\n\x05items\x18\x01 \x03(\x0b\x32$.palimpsest.v1.UpsertDocumentRequestB\x8b\x01\xbaH\x87\x01\x92\x01\x05\x08\x01\x10\xd8\x04\xba\x01|\n\x10items.request_id\x12\x41items must not have a request_id of their own; give the batch one\x1a%this.all(item, item.request_id == \'\')\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"e\n\x1c\x42\x61tchUpsertDocumentsResponse\x12\x33\n\x08outcomes\x18\x01 \x03(\x0b\x32!.palimpsest.v1.BatchUpsertOutcome\x12\x10\n\x08revision\x18\x02 \x01(\x04\"|\n\x12\x42\x61tchUpsertOutcome\x12\x31\n\x07receipt\x18\x01 \x01(\x0b\x32\x1e.palimpsest.v1.DocumentReceiptH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.palimpsest.v1.ItemErrorH\x00\x42\x08\n\x06result\"+\n\x12GetDocumentRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\"@\n\x13GetDocumentResponse\x12)\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x17.palimpsest.v1.Document\"\x9f\x03\n\x14ListDocumentsRequest\x12\x42\n\x0e\x63ontainer_tags\x18\x01 \x03(\tB*\xbaH\'\x92\x01$\x10\x64\x18\x01\"\x1er\x1c\x32\x1a^[A-Za-z0-9_.:@/-]{1,100}$\x12\x1c\n\x14match_all_containers\x18\x02 \x01(\x08\x12%\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x15.palimpsest.v1.Filter\x12\x44\n\x08statuses\x18\x04 \x03(\x0e\x32\x1d.palimpsest.v1.DocumentStatusB\x13\xbaH\x10\x92\x01\r\x10\n\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12!\n\x10\x63ustom_id_prefix\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x38\n\x05order\x18\x06 \x01(\x0e\x32\x18.palimpsest.v1.ListOrderB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x88\x01\x01\x12\x1a\n\tpage_size\x18\x07 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x17\n\x0finclude_content\x18\t \x01(\x08\x42\x08\n\x06_order\"n\n\x15ListDocumentsResponse\x12*\n\tdocuments\x18\x01 \x03(\x0b\x32\x17.palimpsest.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\"\xa1\x03\n\x15UpdateDocumentRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12!\n\x07\x63ontent\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06 \x01(\x80\x80@H\x01\x88\x01\x01\x12)\n\x08metadata\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x42\n\x0e\x63ontainer_tags\x18\x04 \x03(\tB*\xbaH\'\x92\x01$\x10\x14\x18\x01\"\x1er\x1c\x32\x1a^[A-Za-z0-9_.:@/-]{1,100}$\x12\x1c\n\x05title\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07H\x02\x88\x01\x01\x12\x33\n\rdocument_date\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12&\n\x13\x63lear_document_date\x18\x07 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x12\x15\n\x04\x65tag\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\nrequest_id\x18\n \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x42\x16\n\x14\x64ocument_date_changeB\n\n\x08_contentB\x08\n\x06_title\"I\n\x16UpdateDocumentResponse\x12/\n\x07receipt\x18\x01 \x01(\x0b\x32\x1e.palimpsest.v1.DocumentReceipt\"}\n\x15\x44\x65leteDocumentRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\x12\x15\n\x04\x65tag\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\nrequest_id\x18\n \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"6\n\x16\x44\x65leteDocumentResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\"\xcb\x02\n\x1a\x42ulkDeleteDocumentsRequest\x12\x1f\n\x03ids\x18\x01 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\x64\x18\x01\"\x06r\x04\x10\x01\x18\x64\x12\x42\n\x0e\x63ontainer_tags\x18\x02 \x03(\tB*\xbaH\'\x92\x01$\x10\x64\x18\x01\"\x1er\x1c\x32\x1a^[A-Za-z0-9_.:@/-]{1,100}$\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x1f\n\nrequest_id\x18\n \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01:\x8f\x01\xbaH\x8b\x01\x1a\x88\x01\n\x14\x62ulk_delete.selector\x12\x33\x65xactly one of ids and container_tags must be given\x1a;(this.ids.size() == 0) != (this.container_tags.size() == 0)\"\xfa\x01\n\x1b\x42ulkDeleteDocumentsResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x15\n\rdeleted_count\x18\x02 \x01(\x03\x12.\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x1e.palimpsest.v1.BulkDeleteError\x12\x16\n\x0e\x63ontainer_tags\x18\x04 \x03(\t\x12\x16\n\x0e\x64\x65tached_count\x18\x05 \x01(\x03\x12\x10\n\x08revision\x18\x06 \x01(\x04\x12-\n\ncompletion\x18\x07 \x01(\x0e\x32\x19.palimpsest.v1.Completion\x12\x12\n\nsample_ids\x18\x08 \x03(\t\"U\n\x0f\x42ulkDeleteError\x12\r\n\x05index\x18\x01 \x01(\x05\x12\n\n\x02id\x18\x02 \x01(\t\x12\'\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.palimpsest.v1.ItemError\"-\n\x14WatchDocumentRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\"S\n\x15WatchDocumentResponse\x12)\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x17.palimpsest.v1.Document\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x08*\xfe\x01\n\x0e\x44ocumentStatus\x12\x1f\n\x1b\x44OCUMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44OCUMENT_STATUS_QUEUED\x10\x01\x12\x1e\n\x1a\x44OCUMENT_STATUS_EXTRACTING\x10\x02\x12\x1c\n\x18\x44OCUMENT_STATUS_CHUNKING\x10\x03\x12\x1d\n\x19\x44OCUMENT_STATUS_EMBEDDING\x10\x04\x12\x1c\n\x18\x44OCUMENT_STATUS_INDEXING\x10\x05\x12\x18\n\x14\x44OCUMENT_STATUS_DONE\x10\x06\x12\x1a\n\x16\x44OCUMENT_STATUS_FAILED\x10\x07*\x85\x01\n\nUpsertMode\x12\x1b\n\x17UPSERT_MODE_UNSPECIFIED\x10\x00\x12 \n\x1cUPSERT_MODE_CREATE_OR_UPDATE\x10\x01\x12\x1b\n\x17UPSERT_MODE_CREATE_ONLY\x10\x02\x12\x1b\n\x17UPSERT_MODE_UPDATE_ONLY\x10\x03\x32\x8a\x08\n\tDocuments\x12w\n\x0eUpsertDocument\x12$.palimpsest.v1.UpsertDocumentRequest\x1a%.palimpsest.v1.UpsertDocumentResponse\"\x18\x82\xd3\xe4\x93\x02\x12\"\r/v3/documents:\x01*\x12\x8f\x01\n\x14\x42\x61tchUpsertDocuments\x12*.palimpsest.v1.BatchUpsertDocumentsRequest\x1a+.palimpsest.v1.BatchUpsertDocumentsResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v3/documents/batch:\x01*\x12p\n\x0bGetDocument\x12!.palimpsest.v1.GetDocumentRequest\x1a\".palimpsest.v1.GetDocumentResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v3/documents/{id}\x12y\n\rListDocuments\x12#.palimpsest.v1.ListDocumentsRequest\x1a$.palimpsest.v1.ListDocumentsResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/v3/documents/list:\x01*\x12|\n\x0eUpdateDocument\x12$.palimpsest.v1.UpdateDocumentRequest\x1a%.palimpsest.v1.UpdateDocumentResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x32\x12/v3/documents/{id}:\x01*\x12y\n\x0e\x44\x65leteDocument\x12$.palimpsest.v1.DeleteDocumentRequest\x1a%.palimpsest.v1.DeleteDocumentResponse\"\x1a\x82\xd3\xe4\x93\x02\x14*\x12/v3/documents/{id}\x12\x8b\x01\n\x13\x42ulkDeleteDocuments\x12).palimpsest.v1.BulkDeleteDocumentsRequest\x1a*.palimpsest.v1.BulkDeleteDocumentsResponse\"\x1d\x82\xd3\xe4\x93\x02\x17*\x12/v3/documents/bulk:\x01*\x12~\n\rWatchDocument\x12#.palimpsest.v1.WatchDocumentRequest\x1a$.palimpsest.v1.WatchDocumentResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v3/documents/{id}:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpalimpsest/v1/documents.proto\x12\rpalimpsest.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apalimpsest/v1/common.proto\x1a\x1apalimpsest/v1/errors.proto\x1a\x1apalimpsest/v1/filter.proto\"\x96\x03\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcustom_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x0e\x63ontainer_tags\x18\x05 \x03(\t\x12-\n\x06status\x18\x06 \x01(\x0e\x32\x1d.palimpsest.v1.DocumentStatus\x12\r\n\x05title\x18\x07 \x01(\t\x12\x31\n\rdocument_date\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12\x10\n\x08revision\x18\n \x01(\x04\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65rror\x18\r \x01(\t\x12\x15\n\rattempt_count\x18\x0e \x01(\x05\"\x83\x02\n\x0f\x44ocumentReceipt\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcustom_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\x08\x12\x0f\n\x07\x63hanged\x18\x04 \x01(\x08\x12-\n\x06status\x18\x05 \x01(\x0e\x32\x1d.palimpsest.v1.DocumentStatus\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x10\n\x08revision\x18\x07 \x01(\x04\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe7\x05\n\x15UpsertDocumentRequest\x12\x1c\n\x07\x63ontent\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06 \x01(\x80\x80@\x12\x9c\x02\n\tcustom_id\x18\x02 \x01(\tB\x88\x02\xbaH\x84\x02r\x02\x18\x64\xba\x01h\n\x14\x63ustom_id.characters\x12#must not contain control characters\x1a+!this.matches(\'[\\\\x00-\\\\x1f\\\\x7f-\\\\x{9f}]\')\xba\x01\x8e\x01\n\x10\x63ustom_id.prefix\x12\x44must not begin with doc_ or mem_, which mark ids made by the service\x1a\x34!this.startsWith(\'doc_\') && !this.startsWith(\'mem_\')\xd8\x01\x01\x12\x42\n\x0e\x63ontainer_tags\x18\x03 \x03(\tB*\xbaH\'\x92\x01$\x10\x14\x18\x01\"\x1er\x1c\x32\x1a^[A-Za-z0-9_.:@/-]{1,100}$\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12(\n\x05title\x18\x05 \x01(\tB\x14\xbaH\x11r\x0f\x18\xe8\x07\x32\n^[^\\x00]*$H\x01\x88\x01\x01\x12\x33\n\rdocument_date\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12&\n\x13\x63lear_document_date\x18\x07 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x12\x38\n\x04mode\x18\x08 \x01(\x0e\x32\x19.palimpsest.v1.UpsertModeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x02\x88\x01\x01\x12\x15\n\x04\x65tag\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\nrequest_id\x18\n \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x42\x16\n\x14\x64ocument_date_changeB\x08\n\x06_titleB\x07\n\x05_mode\"I\n\x16UpsertDocumentResponse\x12/\n\x07receipt\x18\x01 \x01(\x0b\x32\x1e.palimpsest.v1.DocumentReceipt\"\x82\x02\n\x1b\x42\x61tchUpsertDocumentsRequest\x12\xc1\x01\n\x05items\x18\x01 \x03(\x0b\x32$.palimpsest.v1.UpsertDocumentRequestB\x8b\x01\xbaH\x87\x01\x92\x01\x05\x08\x01\x10\xd8\x04\xba\x01|\n\x10items.request_id\x12\x41items must not have a request_id of their own; give the batch one\x1a%this.all(item, item.request_id == \'\')\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"e\n\x1c\x42\x61tchUpsertDocumentsResponse\x12\x33\n\x08outcomes\x18\x01 \x03(\x0b\x32!.palimpsest.v1.BatchUpsertOutcome\x12\x10\n\x08revision\x18\x02 \x01(\x04\"|\n\x12\x42\x61tchUpsertOutcome\x12\x31\n\x07receipt\x18\x01 \x01(\x0b\x32\x1e.palimpsest.v1.DocumentReceiptH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.palimpsest.v1.ItemErrorH\x00\x42\x08\n\x06result\"7\n\x12GetDocumentRequest\x12!\n\x02id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\x64\x32\n^[^\\x00]*$\"@\n\x13GetDocumentResponse\x12)\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x17.palimpsest.v1.Document\"\xab\x03\n\x14ListDocumentsRequest\x12\x42\n\x0e\x63ontainer_tags\x18\x01 \x03(\tB*\xbaH\'\x92\x01$\x10\x64\x18\x01\"\x1er\x1c\x32\x1a^[A-Za-z0-9_.:@/-]{1,100}$\x12\x1c\n\x14match_all_containers\x18\x02 \x01(\x08\x12%\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x15.palimpsest.v1.Filter\x12\x44\n\x08statuses\x18\x04 \x03(\x0e\x32\x1d.palimpsest.v1.DocumentStatusB\x13\xbaH\x10\x92\x01\r\x10\n\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x10\x63ustom_id_prefix\x18\x05 \x01(\tB\x13\xbaH\x10r\x0e\x18\x64\x32\n^[^\\x00]*$\x12\x38\n\x05order\x18\x06 \x01(\x0e\x32\x18.palimpsest.v1.ListOrderB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x88\x01\x01\x12\x1a\n\tpage_size\x18\x07 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x17\n\x0finclude_content\x18\t \x01(\x08\x42\x08\n\x06_order\"n\n\x15ListDocumentsResponse\x12*\n\tdocuments\x18\x01 \x03(\x0b\x32\x17.palimpsest.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x04\"\xb9\x03\n\x15UpdateDocumentRequest\x12!\n\x02id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\x64\x32\n^[^\\x00]*$\x12!\n\x07\x63ontent\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06 \x01(\x80\x80@H\x01\x88\x01\x01\x12)\n\x08metadata\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x42\n\x0e\x63ontainer_tags\x18\x04 \x03(\tB*\xbaH\'\x92\x01$\x10\x14\x18\x01\"\x1er\x1c\x32\x1a^[A-Za-z0-9_.:@/-]{1,100}$\x12(\n\x05title\x18\x05 \x01(\tB\x14\xbaH\x11r\x0f\x18\xe8\x07\x32\n^[^\\x00]*$H\x02\x88\x01\x01\x12\x33\n\rdocument_date\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12&\n\x13\x63lear_document_date\x18\x07 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x12\x15\n\x04\x65tag\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\nrequest_id\x18\n \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x42\x16\n\x14\x64ocument_date_changeB\n\n\x08_contentB\x08\n\x06_title\"I\n\x16UpdateDocumentResponse\x12/\n\x07receipt\x18\x01 \x01(\x0b\x32\x1e.palimpsest.v1.DocumentReceipt\"\x89\x01\n\x15\x44\x65leteDocumentRequest\x12!\n\x02id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\x64\x32\n^[^\\x00]*$\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\x12\x15\n\x04\x65tag\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\nrequest_id\x18\n \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"6\n\x16\x44\x65leteDocumentResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\"\xd7\x02\n\x1a\x42ulkDeleteDocumentsRequest\x12+\n\x03ids\x18\x01 \x03(\tB\x1e\xbaH\x1b\x92\x01\x18\x10\x64\x18\x01\"\x12r\x10\x10\x01\x18\x64\x32\n^[^\\x00]*$\x12\x42\n\x0e\x63ontainer_tags\x18\x02 \x03(\tB*\xbaH\'\x92\x01$\x10\x64\x18\x01\"\x1er\x1c\x32\x1a^[A-Za-z0-9_.:@/-]{1,100}$\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x1f\n\nrequest_id\x18\n \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01:\x8f\x01\xbaH\x8b\x01\x1a\x88\x01\n\x14\x62ulk_delete.selector\x12\x33\x65xactly one of ids and container_tags must be given\x1a;(this.ids.size() == 0) != (this.container_tags.size() == 0)\"\xfa\x01\n\x1b\x42ulkDeleteDocumentsResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x15\n\rdeleted_count\x18\x02 \x01(\x03\x12.\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x1e.palimpsest.v1.BulkDeleteError\x12\x16\n\x0e\x63ontainer_tags\x18\x04 \x03(\t\x12\x16\n\x0e\x64\x65tached_count\x18\x05 \x01(\x03\x12\x10\n\x08revision\x18\x06 \x01(\x04\x12-\n\ncompletion\x18\x07 \x01(\x0e\x32\x19.palimpsest.v1.Completion\x12\x12\n\nsample_ids\x18\x08 \x03(\t\"U\n\x0f\x42ulkDeleteError\x12\r\n\x05index\x18\x01 \x01(\x05\x12\n\n\x02id\x18\x02 \x01(\t\x12\'\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.palimpsest.v1.ItemError\"9\n\x14WatchDocumentRequest\x12!\n\x02id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\x64\x32\n^[^\\x00]*$\"S\n\x15WatchDocumentResponse\x12)\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x17.palimpsest.v1.Document\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x08*\xfe\x01\n\x0e\x44ocumentStatus\x12\x1f\n\x1b\x44OCUMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44OCUMENT_STATUS_QUEUED\x10\x01\x12\x1e\n\x1a\x44OCUMENT_STATUS_EXTRACTING\x10\x02\x12\x1c\n\x18\x44OCUMENT_STATUS_CHUNKING\x10\x03\x12\x1d\n\x19\x44OCUMENT_STATUS_EMBEDDING\x10\x04\x12\x1c\n\x18\x44OCUMENT_STATUS_INDEXING\x10\x05\x12\x18\n\x14\x44OCUMENT_STATUS_DONE\x10\x06\x12\x1a\n\x16\x44OCUMENT_STATUS_FAILED\x10\x07*\x85\x01\n\nUpsertMode\x12\x1b\n\x17UPSERT_MODE_UNSPECIFIED\x10\x00\x12 \n\x1cUPSERT_MODE_CREATE_OR_UPDATE\x10\x01\x12\x1b\n\x17UPSERT_MODE_CREATE_ONLY\x10\x02\x12\x1b\n\x17UPSERT_MODE_UPDATE_ONLY\x10\x03\x32\x8a\x08\n\tDocuments\x12w\n\x0eUpsertDocument\x12$.palimpsest.v1.UpsertDocumentRequest\x1a%.palimpsest.v1.UpsertDocumentResponse\"\x18\x82\xd3\xe4\x93\x02\x12\"\r/v3/documents:\x01*\x12\x8f\x01\n\x14\x42\x61tchUpsertDocuments\x12*.palimpsest.v1.BatchUpsertDocumentsRequest\x1a+.palimpsest.v1.BatchUpsertDocumentsResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v3/documents/batch:\x01*\x12p\n\x0bGetDocument\x12!.palimpsest.v1.GetDocumentRequest\x1a\".palimpsest.v1.GetDocumentResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v3/documents/{id}\x12y\n\rListDocuments\x12#.palimpsest.v1.ListDocumentsRequest\x1a$.palimpsest.v1.ListDocumentsResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/v3/documents/list:\x01*\x12|\n\x0eUpdateDocument\x12$.palimpsest.v1.UpdateDocumentRequest\x1a%.palimpsest.v1.UpdateDocumentResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x32\x12/v3/documents/{id}:\x01*\x12y\n\x0e\x44\x65leteDocument\x12$.palimpsest.v1.DeleteDocumentRequest\x1a%.palimpsest.v1.DeleteDocumentResponse\"\x1a\x82\xd3\xe4\x93\x02\x14*\x12/v3/documents/{id}\x12\x8b\x01\n\x13\x42ulkDeleteDocuments\x12).palimpsest.v1.BulkDeleteDocumentsRequest\x1a*.palimpsest.v1.BulkDeleteDocumentsResponse\"\x1d\x82\xd3\xe4\x93\x02\x17*\x12/v3/documents/bulk:\x01*\x12~\n\rWatchDocument\x12#.palimpsest.v1.WatchDocumentRequest\x1a$.palimpsest.v1.WatchDocumentResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v3/documents/{id}:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,7 +45,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPSERTDOCUMENTREQUEST'].fields_by_name['container_tags']._loaded_options = None
   _globals['_UPSERTDOCUMENTREQUEST'].fields_by_name['container_tags']._serialized_options = b'\272H\'\222\001$\020\024\030\001\"\036r\0342\032^[A-Za-z0-9_.:@/-]{1,100}$'
   _globals['_UPSERTDOCUMENTREQUEST'].fields_by_name['title']._loaded_options = None
-  _globals['_UPSERTDOCUMENTREQUEST'].fields_by_name['title']._serialized_options = b'\272H\005r\003\030\350\007'
+  _globals['_UPSERTDOCUMENTREQUEST'].fields_by_name['title']._serialized_options = b'\272H\021r\017\030\350\0072\n^[^\\x00]*$'
   _globals['_UPSERTDOCUMENTREQUEST'].fields_by_name['clear_document_date']._loaded_options = None
   _globals['_UPSERTDOCUMENTREQUEST'].fields_by_name['clear_document_date']._serialized_options = b'\272H\004j\002\010\001'
   _globals['_UPSERTDOCUMENTREQUEST'].fields_by_name['mode']._loaded_options = None
@@ -59,13 +59,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHUPSERTDOCUMENTSREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_BATCHUPSERTDOCUMENTSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_GETDOCUMENTREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_GETDOCUMENTREQUEST'].fields_by_name['id']._serialized_options = b'\272H\006r\004\020\001\030d'
+  _globals['_GETDOCUMENTREQUEST'].fields_by_name['id']._serialized_options = b'\272H\022r\020\020\001\030d2\n^[^\\x00]*$'
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['container_tags']._loaded_options = None
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['container_tags']._serialized_options = b'\272H\'\222\001$\020d\030\001\"\036r\0342\032^[A-Za-z0-9_.:@/-]{1,100}$'
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['statuses']._loaded_options = None
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['statuses']._serialized_options = b'\272H\020\222\001\r\020\n\030\001\"\007\202\001\004\020\001 \000'
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['custom_id_prefix']._loaded_options = None
-  _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['custom_id_prefix']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['custom_id_prefix']._serialized_options = b'\272H\020r\016\030d2\n^[^\\x00]*$'
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['order']._loaded_options = None
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['order']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -73,13 +73,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['id']._serialized_options = b'\272H\006r\004\020\001\030d'
+  _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['id']._serialized_options = b'\272H\022r\020\020\001\030d2\n^[^\\x00]*$'
   _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['content']._loaded_options = None
   _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['content']._serialized_options = b'\272H\010r\006 \001(\200\200@'
   _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['container_tags']._loaded_options = None
   _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['container_tags']._serialized_options = b'\272H\'\222\001$\020\024\030\001\"\036r\0342\032^[A-Za-z0-9_.:@/-]{1,100}$'
   _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['title']._loaded_options = None
-  _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['title']._serialized_options = b'\272H\005r\003\030\350\007'
+  _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['title']._serialized_options = b'\272H\021r\017\030\350\0072\n^[^\\x00]*$'
   _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['clear_document_date']._loaded_options = None
   _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['clear_document_date']._serialized_options = b'\272H\004j\002\010\001'
   _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['etag']._loaded_options = None
@@ -87,13 +87,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_UPDATEDOCUMENTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_DELETEDOCUMENTREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_DELETEDOCUMENTREQUEST'].fields_by_name['id']._serialized_options = b'\272H\006r\004\020\001\030d'
+  _globals['_DELETEDOCUMENTREQUEST'].fields_by_name['id']._serialized_options = b'\272H\022r\020\020\001\030d2\n^[^\\x00]*$'
   _globals['_DELETEDOCUMENTREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_DELETEDOCUMENTREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\004r\002\030@'
   _globals['_DELETEDOCUMENTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_DELETEDOCUMENTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_BULKDELETEDOCUMENTSREQUEST'].fields_by_name['ids']._loaded_options = None
-  _globals['_BULKDELETEDOCUMENTSREQUEST'].fields_by_name['ids']._serialized_options = b'\272H\017\222\001\014\020d\030\001\"\006r\004\020\001\030d'
+  _globals['_BULKDELETEDOCUMENTSREQUEST'].fields_by_name['ids']._serialized_options = b'\272H\033\222\001\030\020d\030\001\"\022r\020\020\001\030d2\n^[^\\x00]*$'
   _globals['_BULKDELETEDOCUMENTSREQUEST'].fields_by_name['container_tags']._loaded_options = None
   _globals['_BULKDELETEDOCUMENTSREQUEST'].fields_by_name['container_tags']._serialized_options = b'\272H\'\222\001$\020d\030\001\"\036r\0342\032^[A-Za-z0-9_.:@/-]{1,100}$'
   _globals['_BULKDELETEDOCUMENTSREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -101,7 +101,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BULKDELETEDOCUMENTSREQUEST']._loaded_options = None
   _globals['_BULKDELETEDOCUMENTSREQUEST']._serialized_options = b'\272H\213\001\032\210\001\n\024bulk_delete.selector\0223exactly one of ids and container_tags must be given\032;(this.ids.size() == 0) != (this.container_tags.size() == 0)'
   _globals['_WATCHDOCUMENTREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_WATCHDOCUMENTREQUEST'].fields_by_name['id']._serialized_options = b'\272H\006r\004\020\001\030d'
+  _globals['_WATCHDOCUMENTREQUEST'].fields_by_name['id']._serialized_options = b'\272H\022r\020\020\001\030d2\n^[^\\x00]*$'
   _globals['_DOCUMENTS'].methods_by_name['UpsertDocument']._loaded_options = None
   _globals['_DOCUMENTS'].methods_by_name['UpsertDocument']._serialized_options = b'\202\323\344\223\002\022\"\r/v3/documents:\001*'
   _globals['_DOCUMENTS'].methods_by_name['BatchUpsertDocuments']._loaded_options = None
@@ -118,50 +118,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOCUMENTS'].methods_by_name['BulkDeleteDocuments']._serialized_options = b'\202\323\344\223\002\027*\022/v3/documents/bulk:\001*'
   _globals['_DOCUMENTS'].methods_by_name['WatchDocument']._loaded_options = None
   _globals['_DOCUMENTS'].methods_by_name['WatchDocument']._serialized_options = b'\202\323\344\223\002\032\022\030/v3/documents/{id}:watch'
-  _globals['_DOCUMENTSTATUS']._serialized_start=4350
-  _globals['_DOCUMENTSTATUS']._serialized_end=4604
-  _globals['_UPSERTMODE']._serialized_start=4607
-  _globals['_UPSERTMODE']._serialized_end=4740
+  _globals['_DOCUMENTSTATUS']._serialized_start=4447
+  _globals['_DOCUMENTSTATUS']._serialized_end=4701
+  _globals['_UPSERTMODE']._serialized_start=4704
+  _globals['_UPSERTMODE']._serialized_end=4837
   _globals['_DOCUMENT']._serialized_start=255
   _globals['_DOCUMENT']._serialized_end=661
   _globals['_DOCUMENTRECEIPT']._serialized_start=664
   _globals['_DOCUMENTRECEIPT']._serialized_end=923
   _globals['_UPSERTDOCUMENTREQUEST']._serialized_start=926
-  _globals['_UPSERTDOCUMENTREQUEST']._serialized_end=1657
-  _globals['_UPSERTDOCUMENTRESPONSE']._serialized_start=1659
-  _globals['_UPSERTDOCUMENTRESPONSE']._serialized_end=1732
-  _globals['_BATCHUPSERTDOCUMENTSREQUEST']._serialized_start=1735
-  _globals['_BATCHUPSERTDOCUMENTSREQUEST']._serialized_end=1993
-  _globals['_BATCHUPSERTDOCUMENTSRESPONSE']._serialized_start=1995
-  _globals['_BATCHUPSERTDOCUMENTSRESPONSE']._serialized_end=2096
-  _globals['_BATCHUPSERTOUTCOME']._serialized_start=2098
-  _globals['_BATCHUPSERTOUTCOME']._serialized_end=2222
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=2224
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=2267
-  _globals['_GETDOCUMENTRESPONSE']._serialized_start=2269
-  _globals['_GETDOCUMENTRESPONSE']._serialized_end=2333
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2336
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=2751
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=2753
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=2863
-  _globals['_UPDATEDOCUMENTREQUEST']._serialized_start=2866
-  _globals['_UPDATEDOCUMENTREQUEST']._serialized_end=3283
-  _globals['_UPDATEDOCUMENTRESPONSE']._serialized_start=3285
-  _globals['_UPDATEDOCUMENTRESPONSE']._serialized_end=3358
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=3360
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=3485
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=3487
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=3541
-  _globals['_BULKDELETEDOCUMENTSREQUEST']._serialized_start=3544
-  _globals['_BULKDELETEDOCUMENTSREQUEST']._serialized_end=3875
-  _globals['_BULKDELETEDOCUMENTSRESPONSE']._serialized_start=3878
-  _globals['_BULKDELETEDOCUMENTSRESPONSE']._serialized_end=4128
-  _globals['_BULKDELETEERROR']._serialized_start=4130
-  _globals['_BULKDELETEERROR']._serialized_end=4215
-  _globals['_WATCHDOCUMENTREQUEST']._serialized_start=4217
-  _globals['_WATCHDOCUMENTREQUEST']._serialized_end=4262
-  _globals['_WATCHDOCUMENTRESPONSE']._serialized_start=4264
-  _globals['_WATCHDOCUMENTRESPONSE']._serialized_end=4347
-  _globals['_DOCUMENTS']._serialized_start=4743
-  _globals['_DOCUMENTS']._serialized_end=5777
+  _globals['_UPSERTDOCUMENTREQUEST']._serialized_end=1669
+  _globals['_UPSERTDOCUMENTRESPONSE']._serialized_start=1671
+  _globals['_UPSERTDOCUMENTRESPONSE']._serialized_end=1744
+  _globals['_BATCHUPSERTDOCUMENTSREQUEST']._serialized_start=1747
+  _globals['_BATCHUPSERTDOCUMENTSREQUEST']._serialized_end=2005
+  _globals['_BATCHUPSERTDOCUMENTSRESPONSE']._serialized_start=2007
+  _globals['_BATCHUPSERTDOCUMENTSRESPONSE']._serialized_end=2108
+  _globals['_BATCHUPSERTOUTCOME']._serialized_start=2110
+  _globals['_BATCHUPSERTOUTCOME']._serialized_end=2234
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=2236
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=2291
+  _globals['_GETDOCUMENTRESPONSE']._serialized_start=2293
+  _globals['_GETDOCUMENTRESPONSE']._serialized_end=2357
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2360
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=2787
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=2789
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=2899
+  _globals['_UPDATEDOCUMENTREQUEST']._serialized_start=2902
+  _globals['_UPDATEDOCUMENTREQUEST']._serialized_end=3343
+  _globals['_UPDATEDOCUMENTRESPONSE']._serialized_start=3345
+  _globals['_UPDATEDOCUMENTRESPONSE']._serialized_end=3418
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=3421
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=3558
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=3560
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=3614
+  _globals['_BULKDELETEDOCUMENTSREQUEST']._serialized_start=3617
+  _globals['_BULKDELETEDOCUMENTSREQUEST']._serialized_end=3960
+  _globals['_BULKDELETEDOCUMENTSRESPONSE']._serialized_start=3963
+  _globals['_BULKDELETEDOCUMENTSRESPONSE']._serialized_end=4213
+  _globals['_BULKDELETEERROR']._serialized_start=4215
+  _globals['_BULKDELETEERROR']._serialized_end=4300
+  _globals['_WATCHDOCUMENTREQUEST']._serialized_start=4302
+  _globals['_WATCHDOCUMENTREQUEST']._serialized_end=4359
+  _globals['_WATCHDOCUMENTRESPONSE']._serialized_start=4361
+  _globals['_WATCHDOCUMENTRESPONSE']._serialized_end=4444
+  _globals['_DOCUMENTS']._serialized_start=4840
+  _globals['_DOCUMENTS']._serialized_end=5874
 # @@protoc_insertion_point(module_scope)
