@@ -154,9 +154,8 @@ class Samples:
 
     def _one(self, field: FieldDescriptor) -> Any:
         # A filter in a filter is a choice never needed to make a smallest message.
-        if field.message_type is not None and field.message_type.full_name not in LEAVES:
-            if field.message_type is field.containing_type or field.name in ("all_of", "any_of"):
-                return [] if field.is_repeated else GetMessageClass(field.message_type)()
+        if field.message_type is field.containing_type or field.name in ("all_of", "any_of"):
+            return [] if field.is_repeated else GetMessageClass(field.message_type)()
         value = self.value(field)
         return [value] if field.is_repeated else value
 
@@ -174,11 +173,7 @@ class Samples:
 
 def _broken(message: Message) -> Iterator[str]:
     """The message's own field that each violation lies in; "" for one of the whole message."""
-    try:
-        violations = validator.collect_violations(message)
-    except protovalidate.EvaluationError:
-        return
-    for violation in violations:
+    for violation in validator.collect_violations(message):
         where = violation.proto.field
         yield where.elements[0].field_name if where is not None and where.elements else ""
 
@@ -198,3 +193,19 @@ def assign(message: Any, values: Mapping[str, Any]) -> Any:
         else:
             setattr(message, name, value)
     return message
+
+
+def placed(message: Any, path: Path, value: Any) -> Any:
+    """A copy of a message with another value at `path`; None takes the field away."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    inner = copy
+    *above, last = path
+    for field in above:
+        inner = getattr(inner, field.name)
+        if field.is_repeated:
+            inner = inner[0] if len(inner) else inner.add()
+    inner.ClearField(last.name)
+    if value is not None:
+        assign(inner, {last.name: value})
+    return copy

@@ -15,17 +15,27 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 
+from palimpsest.v1.filter_pb2 import Filter
 from palimpsest.v1.memories_pb2 import NewMemory
 from service.core.errors import Reason
 from tests.client import Client
-from tests.hostile import contract
+from tests.conftest import Report
+from tests.hostile import contract, wire
 from tests.hostile.answers import PERMITTED, Answer, ask
 from tests.hostile.contract import Path, Samples, spelled
 from tests.hostile.readback import differences
 from tests.hostile.values import REFUSED, TAKEN, Case, cases
+from tests.tally import Tally
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 METHODS = [pytest.param(method, id=method.name) for method in contract.methods()]
+
+
+@pytest.fixture(scope="module")
+def values_tried(report: Report) -> Tally:
+    tally = Tally("Hostile values in every field of every method")
+    report(tally)
+    return tally
 
 
 @dataclass
@@ -33,7 +43,6 @@ class Tried:
     """What was done to one method."""
 
     codes: Counter[str] = field(default_factory=Counter)
-    read_back: int = 0
     findings: list[str] = field(default_factory=list)
 
 
@@ -98,9 +107,15 @@ class Attacker:
             self.finding(name, f"must be taken, got {answer}")
         if answer.ok:
             wrong = await differences(self.client, request, answer.message)
-            self.tried.read_back += 1
             if wrong:
                 self.finding(name, f"reads back otherwise: {wrong}")
+
+    def finish(self, tally: Tally) -> None:
+        """Adds to the tally; fails if there are findings."""
+        tally.rounds += 1
+        tally.operations += self.tried.codes.total()
+        tally.findings += self.tried.findings
+        assert not self.tried.findings, "\n".join(self.tried.findings)
 
     def finding(self, name: str, text: str) -> None:
         self.tried.findings.append(f"{self.method.name}: {name}: {text}"[:400])
@@ -113,17 +128,78 @@ def _about(violation: str, path: Path) -> bool:
     return said.startswith(where) or (bool(said) and where.startswith(f"{said}."))
 
 
+def template(method: MethodDescriptor, path: Path, samples: Samples) -> Message:
+    """A valid request with the field."""
+    value = samples.value(path[-1])
+    return samples.request(method.input_type, path, [value] if path[-1].is_repeated else value)
+
+
 @pytest.mark.parametrize("method", METHODS)
 async def test_every_field_takes_or_refuses_every_value(
-    client: Client, method: MethodDescriptor, capsys: pytest.CaptureFixture[str]
+    client: Client, method: MethodDescriptor, values_tried: Tally
 ) -> None:
     attacker = Attacker(client, method)
     for path in contract.paths(method.input_type):
-        for case in cases(path[-1], await attacker.samples()):
-            samples = await attacker.samples()
-            request = samples.request(method.input_type, path, case.value)
-            await attacker.try_case(path, case, request)
-    with capsys.disabled():
-        codes = ", ".join(f"{n} {code}" for code, n in attacker.tried.codes.most_common())
-        print(f"\n  {method.name}: {codes}; {attacker.tried.read_back} read back", end="")
-    assert not attacker.tried.findings, "\n".join(attacker.tried.findings)
+        for case in (Case("missing", None), *cases(path[-1], await attacker.samples())):
+            request = template(method, path, await attacker.samples())
+            await attacker.try_case(path, case, contract.placed(request, path, case.value))
+    attacker.finish(values_tried)
+
+
+async def test_every_field_bears_bytes_of_another_kind(client: Client, report: Report) -> None:
+    tally = Tally("Bytes of another kind in every field of every method")
+    report(tally)
+    for method in contract.methods():
+        attacker = Attacker(client, method)
+        await send_bytes_of_another_kind(attacker)
+        attacker.finish(tally)
+
+
+async def send_bytes_of_another_kind(attacker: Attacker) -> None:
+    method = attacker.method
+    for path in contract.paths(method.input_type):
+        valid = template(method, path, await attacker.samples()).SerializeToString()
+        for name, raw in wire.wrong_kinds(path):
+            await attacker.call(f"{spelled(path)} = {name}", valid + raw)
+        if path[-1].type != FieldDescriptor.TYPE_STRING:
+            continue
+        for name, raw in wire.BROKEN_TEXTS.items():
+            answer = await attacker.call(f"{spelled(path)} = {name}", wire.text(path, raw))
+            if answer is None or answer.refusal.info.reason != "MALFORMED_MESSAGE":
+                attacker.finding(f"{spelled(path)} = {name}", f"must be refused, got {answer}")
+
+
+async def test_all_that_is_wrong_is_told_together(client: Client) -> None:
+    for method in contract.methods():
+        request, wrong = everything_wrong(method)
+        assert wrong
+        answer = await Attacker(client, method).call("everything", request)
+
+        assert answer is not None
+        assert (answer.code, answer.refusal.info.reason) == (INVALID, "INVALID_REQUEST")
+        told = answer.refusal.fields
+        untold = [spelled(path) for path in wrong if not any(_about(f, path) for f in told)]
+        assert not untold, f"{method.name}: {untold}"
+
+
+def everything_wrong(method: MethodDescriptor) -> tuple[Message, list[Path]]:
+    """A request in which every field that can be wrong is, and those fields."""
+    request: Any = contract.request_class(method)()
+    wrong: list[Path] = []
+    chosen: set[str] = set()
+    for path in contract.paths(method.input_type):
+        oneofs = {f.containing_oneof.full_name for f in path if f.containing_oneof is not None}
+        inner = path[-1].message_type
+        filters = [step for step in path[:-1] if step.message_type is Filter.DESCRIPTOR]
+        if filters or (inner is not None and inner.full_name not in WHOLE) or oneofs & chosen:
+            continue
+        bad = [c for c in cases(path[-1], Samples({})) if c.verdict is REFUSED and c.value]
+        if bad:
+            request = contract.placed(request, path, bad[0].value)
+            wrong.append(path)
+            chosen |= oneofs
+    return request, wrong
+
+
+WHOLE = contract.LEAVES | {Filter.DESCRIPTOR.full_name}
+"""Messages that are wrong as a whole."""
