@@ -13,10 +13,10 @@ from typing import Final
 
 from service.core.errors import PalimpsestError, Reason
 
-RECEIVED_AT_ONCE: Final = 64
+RECEIVED_AT_ONCE: Final = 32
 """Messages of one key that may be arriving; further calls wait for their turn."""
 
-HELD_BYTES: Final = 256 * 1024 * 1024
+HELD_BYTES: Final = 128 * 1024 * 1024
 """Requests being worked on, and answers not yet read, of one key."""
 
 SMALL: Final = 4096

@@ -27,6 +27,8 @@ _OPTIONS: Final = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_concurrent_streams", 1024),
     ("grpc.max_allowed_incoming_connections", 4096),
+    # Measuring the network lets gRPC take in megabytes of messages nobody asked for yet.
+    ("grpc.http2.bdp_probe", 0),
     # Connections that do not begin to speak HTTP/2, or TLS, are closed after it.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_metadata_size", 16 * 1024),

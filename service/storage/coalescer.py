@@ -47,15 +47,18 @@ class Coalescer(Generic[In, Out]):
     Args:
         run: Takes a batch; answers one result or exception for each item.
         max_waiting: Weight that may wait; more is refused with OVERLOADED.
+        max_batch: Weight of one batch; a heavier call goes alone.
     """
 
     def __init__(
         self,
         run: Callable[[Sequence[In]], Awaitable[Sequence[Out | BaseException]]],
         max_waiting: int,
+        max_batch: int = MAX_BATCH,
     ) -> None:
         self._run = run
         self._max_waiting = max_waiting
+        self._max_batch = max_batch
         self._queue: deque[_Waiting[In, Out]] = deque()
         self._weight = 0
         self._task: asyncio.Task[None] | None = None
@@ -108,7 +111,7 @@ class Coalescer(Generic[In, Out]):
     def _take(self) -> list[_Waiting[In, Out]]:
         batch: list[_Waiting[In, Out]] = []
         weight = 0
-        while self._queue and (not batch or weight + self._queue[0].weight <= MAX_BATCH):
+        while self._queue and (not batch or weight + self._queue[0].weight <= self._max_batch):
             waiting = self._queue.popleft()
             self._weight -= waiting.weight
             if not waiting.future.done():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection
 
@@ -103,11 +103,15 @@ class Engine:
         await self.database.close()
 
 
+DOCUMENTS_AT_ONCE: Final = 64
+"""Single documents read in one statement: each may be a mebibyte, several times over."""
+
+
 class DocumentStore:
     def __init__(self, engine: Engine, options: StoreOptions) -> None:
         self._engine = engine
         self._gets: Coalescer[tuple[m.Principal, str], m.Document] = Coalescer(
-            self._read, options.max_waiting
+            self._read, options.max_waiting, DOCUMENTS_AT_ONCE
         )
 
     async def _read(

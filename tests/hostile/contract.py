@@ -16,12 +16,12 @@ from typing import Any, Final
 from uuid import UUID
 
 import protovalidate
-from buf.validate import validate_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 import palimpsest.v1
+from buf.validate import validate_pb2
 
 STRUCT: Final = "google.protobuf.Struct"
 TIMESTAMP: Final = "google.protobuf.Timestamp"
