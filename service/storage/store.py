@@ -88,7 +88,8 @@ class Engine:
         self.database = database
         self.context = context
         self.watchers = Watchers()
-        self.deleted = False
+        # What a crash left in the log may hold deletions, too.
+        self.deleted = True
         self.scrubs = Schedule(options.scrub_interval, options.scrub_window)
         self._mutations: Coalescer[Mutation, Any] = Coalescer(
             self._run_mutations, options.max_waiting
