@@ -16,6 +16,8 @@ from service import logs
 from service.core.model import Principal
 from service.core.times import MonotonicClock
 from service.core.windows import DailyWindow
+from service.embedding.registry import open_embedder
+from service.machinery import Machinery
 from service.rpc.server import Server, Tls
 from service.settings import Settings
 from service.storage.schema import DEFAULT_TENANT
@@ -70,11 +72,17 @@ async def running(
         max_waiting=settings.max_waiting,
         readers=settings.readers,
     )
+    embedder = await asyncio.to_thread(open_embedder, settings.embedder, settings.embedder_key_file)
     store = await open_store(settings.database, options, clock)
+    try:
+        machine = await Machinery.open(store, embedder, settings)
+    except BaseException:
+        await store.close()
+        raise
     try:
         everyone = await _everyone(store) if settings.no_auth else None
         first_key = None if settings.no_auth else await _first_key(store, settings)
-        server = Server(store, everyone=everyone)
+        server = Server(store, machine.searcher, everyone=everyone)
         port = server.bind(settings.listen, tls)
         service = Service(_address(settings.listen, port), store, server, first_key)
         await server.start()
@@ -84,6 +92,7 @@ async def running(
         finally:
             await _drain(server, settings.drain_grace, hurry or asyncio.Event())
     finally:
+        await machine.close()
         await store.close()
 
 

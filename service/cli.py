@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 import click
 from pydantic import ValidationError
 
+from service.client.command import import_command, search_command
 from service.settings import ENV_PREFIX, Settings, database_path, explain
 
 if TYPE_CHECKING:
@@ -99,9 +100,10 @@ def _explained() -> Iterator[None]:
     except OSError as error:
         raise click.ClickException(str(error)) from error
     except Exception as error:
+        from service.embedding.base import EmbedderError
         from service.storage.problems import explain as explain_storage
 
-        text = explain_storage(error)
+        text = str(error) if isinstance(error, EmbedderError) else explain_storage(error)
         if text is None:
             raise
         raise click.ClickException(text) from error
@@ -137,6 +139,10 @@ def main() -> None:
     """A self-hosted memory service for agents, spoken over gRPC."""
 
 
+main.add_command(import_command)
+main.add_command(search_command)
+
+
 @main.command()
 @_setting_options
 def serve(**given: Any) -> None:
@@ -144,11 +150,7 @@ def serve(**given: Any) -> None:
 
     Calls in progress are finished first; a second signal ends their grace.
     """
-    try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        raise click.UsageError(explain(error)) from error
-
+    settings = _settings(given)
     _keep_temporary_files_in(settings.data_dir)
 
     from service import app, logs
@@ -386,6 +388,32 @@ def scrub(data_dir: Path) -> None:
     with _explained():
         admin.scrub(_existing(data_dir), _progress)
     click.echo("Done: what was deleted is gone from the files. Backups made earlier keep it.")
+
+
+@main.command()
+@_setting_options
+def reindex(**given: Any) -> None:
+    """Index anew what another embedder indexed, and what has no vector yet.
+
+    A server does so by itself; this shows how far it is. A server may run: its
+    searches go on with what there is. Stopped, it goes on where it was.
+    """
+    settings = _settings(given)
+    from service import reindexing
+
+    path = _existing(settings.data_dir)
+    with _explained():
+        total = reindexing.remaining(path, settings)
+        with click.progressbar(length=total, label="Indexing", file=sys.stderr) as bar:
+            done = reindexing.run(path, settings, bar.update)
+    click.echo(f"{done} texts indexed with {settings.embedder}; all is in its space now.")
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise click.UsageError(explain(error)) from error
 
 
 def _progress(text: str) -> None:

@@ -20,7 +20,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
 # They print the parameters of statements when asked for everything.
-_QUIET = ("aiosqlite", "sqlalchemy", "alembic", "asyncio", "hpack")
+_QUIET = ("aiosqlite", "sqlalchemy", "alembic", "asyncio", "hpack", "httpcore", "httpx")
 
 
 def configure(level: str, form: Literal["console", "json"], stream: TextIO = sys.stderr) -> None:

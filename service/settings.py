@@ -89,6 +89,42 @@ class Settings(BaseSettings):
             description="Connections that read: one for single reads, the others for lists.",
         ),
     ] = 2
+    embedder: Annotated[
+        str,
+        Field(
+            description="`static`, `onnx:FOLDER` or "
+            "`openai:https://HOST/v1?model=NAME&dimension=NUMBER`."
+        ),
+    ] = "static"
+    index_memory: Annotated[
+        int,
+        Field(
+            ge=1_000_000,
+            description="Bytes of memory that the search indexes of containers may keep.",
+        ),
+    ] = 512 * 1024 * 1024
+    workers: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=16,
+            description="Workers that process documents; 0 leaves that to other servers.",
+        ),
+    ] = 2
+    lease: Annotated[
+        float,
+        Field(
+            ge=0.5,
+            le=3600,
+            description="Seconds after which a worker that died has lost its documents.",
+        ),
+    ] = 20.0
+    attempts: Annotated[
+        int, Field(ge=1, le=100, description="Tries before a document is FAILED.")
+    ] = 5
+    embedder_key_file: Annotated[
+        Path | None, Field(description="File with the key that the embedder's server asks for.")
+    ] = None
 
     @property
     def database(self) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -76,10 +77,21 @@ class Service:
 
 
 @asynccontextmanager
-async def running_service(directory: Path, clock: ManualClock) -> AsyncIterator[Service]:
-    """The service on `directory/socket`; SERVING when the block begins."""
+async def running_service(
+    directory: Path, clock: ManualClock, **options: Any
+) -> AsyncIterator[Service]:
+    """The service on `directory/socket`; SERVING when the block begins.
+
+    Documents stay QUEUED unless `options`, which are settings, name `workers`.
+    """
     settings = Settings(
-        data_dir=directory, listen=f"unix:{directory / 'socket'}", sweep_interval=3600
+        **{
+            "data_dir": directory,
+            "listen": f"unix:{directory / 'socket'}",
+            "sweep_interval": 3600,
+            "workers": 0,
+            **options,
+        }
     )
     async with running(settings, clock=MonotonicClock(clock)) as service:
         yield Service(service.address, settings.database, service.store)

@@ -39,6 +39,10 @@ class Digester:
             framed += b"%d:%b" % (len(data), data)
         return base64.urlsafe_b64encode(self._digest(b"etag", bytes(framed), 12)).decode()
 
+    def derived(self, purpose: bytes) -> bytes:
+        """A secret of 32 bytes for one purpose (at most 16 bytes)."""
+        return self._digest(purpose, b"", 32)
+
     def sign(self, data: bytes) -> bytes:
         """A 16-byte signature."""
         return self._digest(b"token", data, 16)

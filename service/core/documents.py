@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.core import metadata as md
+from service.core.conversations import MAX_BYTES, decode, encode
 from service.core.digests import Digester
 from service.core.errors import (
     PalimpsestError,
     Reason,
+    Violation,
     container_not_allowed,
     document_not_found,
     etag_mismatch,
@@ -16,8 +18,10 @@ from service.core.errors import (
 )
 from service.core.model import (
     DEFAULT_CONTAINER,
+    ContentKind,
     DocumentPatch,
     DocumentWrite,
+    MessagesAppend,
     Principal,
     Status,
     Unset,
@@ -41,6 +45,7 @@ class DocumentState:
     revision: int
     create_time: int
     update_time: int
+    kind: ContentKind = ContentKind.TEXT
 
 
 @dataclass(slots=True)
@@ -60,6 +65,7 @@ class Draft:
     etag: str
     changed: bool
     queue: bool
+    kind: ContentKind
 
 
 def etag_of(
@@ -69,9 +75,12 @@ def etag_of(
     containers: tuple[str, ...],
     title: str,
     document_date: int | None,
+    kind: ContentKind,
 ) -> str:
     """The etag: over what callers wrote, never over processing."""
-    return digester.etag(content_hash, metadata, "\0".join(containers), title, document_date)
+    kinds = () if kind is ContentKind.TEXT else (int(kind),)
+    tags = "\0".join(containers)
+    return digester.etag(content_hash, metadata, tags, title, document_date, *kinds)
 
 
 def check_visible(who: Principal, containers: tuple[str, ...]) -> None:
@@ -105,11 +114,7 @@ def draft_upsert(
     if not set(write.containers).issubset(current.containers) or (
         who.containers is not None and who.containers.isdisjoint(current.containers)
     ):
-        raise PalimpsestError(
-            Reason.CUSTOM_ID_IN_OTHER_CONTAINER,
-            "The document of this custom_id is not in the containers named",
-            resource=("custom_id", write.custom_id or ""),
-        )
+        raise in_other_container(write.custom_id or "")
     check_writable(who, current.containers)
     if write.mode is UpsertMode.CREATE_ONLY:
         raise PalimpsestError(
@@ -142,8 +147,11 @@ def _draft_new(digester: Digester, who: Principal, write: DocumentWrite) -> Draf
     content_hash = digester.content(write.content)
     title = write.title or ""
     date = None if isinstance(write.document_date, Unset) else write.document_date
-    etag = etag_of(digester, content_hash, metadata, containers, title, date)
-    return Draft(write.content, content_hash, metadata, containers, title, date, etag, True, True)
+    kind = write.kind or ContentKind.TEXT
+    etag = etag_of(digester, content_hash, metadata, containers, title, date, kind)
+    return Draft(
+        write.content, content_hash, metadata, containers, title, date, etag, True, True, kind
+    )
 
 
 def _draft_change(
@@ -167,7 +175,57 @@ def _draft_change(
     date = change.document_date
     if isinstance(date, Unset):
         date = current.document_date
-    etag = etag_of(digester, content_hash, metadata, containers, title, date)
+    kind = _kind(change, current)
+    etag = etag_of(digester, content_hash, metadata, containers, title, date, kind)
     changed = etag != current.etag
     queue = changed or (current.status is Status.FAILED and isinstance(change, DocumentWrite))
-    return Draft(content, content_hash, metadata, containers, title, date, etag, changed, queue)
+    return Draft(
+        content, content_hash, metadata, containers, title, date, etag, changed, queue, kind
+    )
+
+
+def _kind(change: DocumentWrite | DocumentPatch, current: DocumentState) -> ContentKind:
+    conversation = current.kind is ContentKind.CONVERSATION
+    if change.content is None and change.kind is not None and conversation:
+        raise invalid([Violation("content_kind", "needs content: the document has messages")])
+    if change.kind is not None:
+        return change.kind
+    return ContentKind.TEXT if change.content is not None and conversation else current.kind
+
+
+def appended(
+    append: MessagesAppend, current: DocumentState, content: str
+) -> tuple[DocumentPatch, int]:
+    """The update that appending messages to a conversation is, and their number then.
+
+    Raises:
+        PalimpsestError: NOT_A_CONVERSATION, CONTENT_TOO_LARGE,
+            CUSTOM_ID_IN_OTHER_CONTAINER.
+    """
+    if not set(append.containers).issubset(current.containers):
+        raise in_other_container(append.id)
+    if current.kind is not ContentKind.CONVERSATION:
+        raise PalimpsestError(
+            Reason.NOT_A_CONVERSATION,
+            "The document has a text, not messages",
+            resource=("palimpsest.v1.Document", current.id),
+        )
+    messages = (*decode(content), *append.messages)
+    encoded = encode(messages)
+    if len(encoded.encode()) > MAX_BYTES:
+        raise PalimpsestError(
+            Reason.CONTENT_TOO_LARGE,
+            f"The conversation would be larger than {MAX_BYTES:,} bytes; begin another one",
+            resource=("palimpsest.v1.Document", current.id),
+        )
+    return DocumentPatch(current.id, content=encoded, etag=append.etag, kind=current.kind), len(
+        messages
+    )
+
+
+def in_other_container(custom_id: str) -> PalimpsestError:
+    return PalimpsestError(
+        Reason.CUSTOM_ID_IN_OTHER_CONTAINER,
+        "The document of this custom_id is not in the containers named",
+        resource=("custom_id", custom_id),
+    )

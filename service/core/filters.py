@@ -190,3 +190,16 @@ def weight(tree: Filter) -> int:
             return 200 + len(value)
         case Condition():
             return 200
+
+
+def is_volatile(tree: Filter) -> bool:
+    """Whether it tests what changes without a change in the feed: the stages of processing."""
+    match tree:
+        case AllOf(operands) | AnyOf(operands):
+            return any(is_volatile(operand) for operand in operands)
+        case Not(operand):
+            return is_volatile(operand)
+        case Condition(subject):
+            return subject is Field.STATUS
+        case _:
+            return False

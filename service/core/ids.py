@@ -12,6 +12,7 @@ import secrets
 DOCUMENT = "doc_"
 MEMORY = "mem_"
 FORGET_BATCH = "fgt_"
+CHUNK = "chk_"
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DIGITS = 22

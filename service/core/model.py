@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final
 
+from service.core.conversations import Message
 from service.core.filters import Filter
 from service.core.metadata import MetadataPatch
 
@@ -37,6 +38,15 @@ class Status(IntEnum):
     INDEXING = 5
     DONE = 6
     FAILED = 7
+
+
+class ContentKind(IntEnum):
+    """Numbers of the contract's ContentKind."""
+
+    TEXT = 1
+    MARKDOWN = 2
+    HTML = 3
+    CONVERSATION = 4
 
 
 class UpsertMode(IntEnum):
@@ -94,7 +104,10 @@ class RequestRef:
 
 @dataclass(frozen=True, slots=True)
 class DocumentWrite:
-    """An upsert. None (or UNSET) keeps; `title` "" and `document_date` None clear."""
+    """An upsert. None (or UNSET) keeps; `title` "" and `document_date` None clear.
+
+    The content of a conversation is what `conversations.encode` makes of it.
+    """
 
     content: str
     custom_id: str | None = None
@@ -104,6 +117,7 @@ class DocumentWrite:
     document_date: int | Unset | None = UNSET
     mode: UpsertMode = UpsertMode.CREATE_OR_UPDATE
     etag: str | None = None
+    kind: ContentKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,18 @@ class DocumentPatch:
     metadata: MetadataPatch | None = None
     title: str | None = None
     document_date: int | Unset | None = UNSET
+    etag: str | None = None
+    kind: ContentKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesAppend:
+    """Messages for the conversation called `id` (its id or custom id)."""
+
+    id: str
+    messages: tuple[Message, ...]
+    create_if_missing: bool = False
+    containers: tuple[str, ...] = ()
     etag: str | None = None
 
 
@@ -144,6 +170,7 @@ class Document:
     update_time: int
     error: str = ""
     attempts: int = 0
+    kind: ContentKind = ContentKind.TEXT
 
 
 @dataclass(slots=True)
@@ -172,6 +199,14 @@ class BatchReceipt:
 
     outcomes: tuple[DocumentReceipt | ItemFailure, ...]
     revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppendReceipt:
+    """`messages`: how many the conversation has now."""
+
+    receipt: DocumentReceipt
+    messages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,13 +330,18 @@ class MemoryDelete:
 
 @dataclass(frozen=True, slots=True)
 class MemoryForgetMany:
-    """Exactly one of `ids` and `filter`."""
+    """Exactly one of `ids`, `filter` and `found`.
+
+    `found` is what a search found, best first, with scores: what is no longer
+    latest and remembered is left out.
+    """
 
     container: str
     ids: tuple[str, ...] = ()
     filter: Filter | None = None
     max_forget: int = 100
     reason: str = ""
+    found: tuple[tuple[str, float], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +411,8 @@ class ForgetManyReceipt:
     forget_batch_id: str
     ids: tuple[str, ...]
     revision: int
+    scores: tuple[float, ...] = ()
+    """Of a search, one for each of `ids`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ _TYPES: dict[str, type] = {
         m.DocumentReceipt,
         m.ItemFailure,
         m.BatchReceipt,
+        m.AppendReceipt,
         m.DeleteReceipt,
         m.BulkDeleteReceipt,
         m.MemoryReceipt,

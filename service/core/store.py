@@ -51,6 +51,14 @@ class Documents(Protocol):
         self, who: m.Principal, patch: m.DocumentPatch, request: m.RequestRef | None
     ) -> m.DocumentReceipt: ...
 
+    async def append(
+        self, who: m.Principal, append: m.MessagesAppend, request: m.RequestRef | None
+    ) -> m.AppendReceipt: ...
+
+    async def settled(self, who: m.Principal, document_id: str) -> m.Status | None:
+        """Wait until a document is DONE or FAILED: its status; None when it is gone."""
+        ...
+
     async def delete(
         self, who: m.Principal, delete: m.DocumentDelete, request: m.RequestRef | None
     ) -> m.DeleteReceipt: ...

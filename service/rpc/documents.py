@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 
 from palimpsest.v1 import documents_pb2 as pb
 from service.core import model as m
+from service.core.search import Searcher
 from service.core.store import Store
 from service.rpc.calls import Call
 from service.rpc.convert import documents as convert
-from service.rpc.convert import ids
+from service.rpc.convert import finding, ids
 from service.rpc.convert.common import completion
 from service.rpc.pages import open_listing
 from service.rpc.requests import Requests
@@ -19,8 +21,9 @@ from service.rpc.validation import check, require
 class Documents:
     """Each method is the RPC of its name, after authorization."""
 
-    def __init__(self, store: Store, requests: Requests) -> None:
+    def __init__(self, store: Store, searcher: Searcher, requests: Requests) -> None:
         self._store = store
+        self._searcher = searcher
         self._requests = requests
 
     async def upsert_document(
@@ -34,6 +37,8 @@ class Documents:
         )
         response = pb.UpsertDocumentResponse()
         convert.fill_receipt(response.receipt, receipt, request.custom_id)
+        if request.wait:
+            await self._settle(call, [response.receipt])
         return response
 
     async def batch_upsert_documents(
@@ -55,6 +60,9 @@ class Documents:
                 convert.fill_failure(message.error, outcome)
             else:
                 convert.fill_receipt(message.receipt, outcome, item.custom_id)
+        if request.wait:
+            done = [o.receipt for o in response.outcomes if o.HasField("receipt")]
+            await self._settle(call, done)
         return response
 
     async def get_document(
@@ -93,7 +101,55 @@ class Documents:
         )
         response = pb.UpdateDocumentResponse()
         convert.fill_receipt(response.receipt, receipt, request.id)
+        if request.wait:
+            await self._settle(call, [response.receipt])
         return response
+
+    async def append_messages(
+        self, call: Call, request: pb.AppendMessagesRequest
+    ) -> pb.AppendMessagesResponse:
+        broken = check(request)
+        append = convert.append(request, broken)
+        require(broken)
+        done = await self._requests.run(
+            call, request, lambda ref: self._store.documents.append(call.who, append, ref)
+        )
+        response = pb.AppendMessagesResponse(message_count=done.messages)
+        convert.fill_receipt(response.receipt, done.receipt, request.id)
+        if request.wait:
+            await self._settle(call, [response.receipt])
+        return response
+
+    async def search_documents(
+        self, call: Call, request: pb.SearchDocumentsRequest
+    ) -> pb.SearchDocumentsResponse:
+        broken = check(request)
+        search = finding.documents(request, broken)
+        require(broken)
+        found = await self._searcher.documents(call.who, search)
+        return finding.document_answer(found, parts=request.include_score_parts)
+
+    async def _settle(self, call: Call, receipts: Sequence[pb.DocumentReceipt]) -> None:
+        """Wait for DONE or FAILED, as far as the deadline lets, and say how it stands."""
+        documents = self._store.documents
+
+        async def one(receipt: pb.DocumentReceipt) -> None:
+            status = await documents.settled(call.who, receipt.id)
+            if status is not None:
+                receipt.status = convert.status_number(status)
+
+        settling = asyncio.gather(*(one(receipt) for receipt in receipts))
+        stopping = asyncio.ensure_future(call.stopping.wait())
+        try:
+            await asyncio.wait(
+                (settling, stopping),
+                timeout=call.budget(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            for task in (settling, stopping):
+                task.cancel()
+            await asyncio.gather(settling, stopping, return_exceptions=True)
 
     async def delete_document(
         self, call: Call, request: pb.DeleteDocumentRequest

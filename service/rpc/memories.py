@@ -5,9 +5,11 @@ from __future__ import annotations
 from palimpsest.v1 import memories_pb2 as pb
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
+from service.core.profiles import read_profile
+from service.core.search import Searcher
 from service.core.store import Store
 from service.rpc.calls import Call
-from service.rpc.convert import ids
+from service.rpc.convert import finding, ids
 from service.rpc.convert import memories as convert
 from service.rpc.convert import memory_answers as answers
 from service.rpc.pages import open_listing
@@ -18,8 +20,9 @@ from service.rpc.validation import check, require
 class Memories:
     """Each method is the RPC of its name, after authorization."""
 
-    def __init__(self, store: Store, requests: Requests) -> None:
+    def __init__(self, store: Store, searcher: Searcher, requests: Requests) -> None:
         self._store = store
+        self._searcher = searcher
         self._requests = requests
 
     async def create_memories(
@@ -132,23 +135,30 @@ class Memories:
         broken = check(request)
         forget = convert.forget_many(request, broken)
         require(broken)
+        searched = finding.to_forget(request, forget)
+
+        async def work(ref: m.RequestRef | None) -> m.ForgetManyReceipt:
+            chosen = forget
+            if searched is not None:
+                hits = (await self._searcher.memories(call.who, searched)).hits
+                chosen = finding.chosen(forget, hits)
+            return await self._store.memories.forget_many(
+                call.who, chosen, ref, validate_only=request.validate_only
+            )
+
         if request.validate_only:
             # A preview leaves nothing behind that a request_id could name.
-            done = await self._store.memories.forget_many(
-                call.who, forget, None, validate_only=True
-            )
+            done = await work(None)
         else:
-            done = await self._requests.run(
-                call,
-                request,
-                lambda ref: self._store.memories.forget_many(
-                    call.who, forget, ref, validate_only=False
-                ),
-            )
+            done = await self._requests.run(call, request, work)
+        scores = done.scores or (0.0,) * len(done.ids)
         return pb.ForgetMemoriesResponse(
             forget_batch_id=done.forget_batch_id,
             forgotten_count=len(done.ids),
-            matches=[pb.ForgetMatch(id=memory_id) for memory_id in done.ids],
+            matches=[
+                pb.ForgetMatch(id=memory_id, score=score)
+                for memory_id, score in zip(done.ids, scores, strict=True)
+            ],
             revision=done.revision,
         )
 
@@ -189,6 +199,23 @@ class Memories:
             deleted_version_count=done.deleted_versions,
             revision=done.revision,
         )
+
+    async def search_memories(
+        self, call: Call, request: pb.SearchMemoriesRequest
+    ) -> pb.SearchMemoriesResponse:
+        broken = check(request)
+        search = finding.memories(request, broken)
+        require(broken)
+        self._check_past(search.as_of)
+        found = await self._searcher.memories(call.who, search)
+        return finding.memory_answer(found, parts=request.include_score_parts)
+
+    async def get_profile(self, call: Call, request: pb.GetProfileRequest) -> pb.GetProfileResponse:
+        broken = check(request)
+        wanted = finding.profile(request, broken)
+        require(broken)
+        profile = await read_profile(self._store.memories, self._searcher, call.who, wanted)
+        return finding.profile_answer(profile)
 
     def _check_past(self, as_of: int | None) -> None:
         if as_of is not None and as_of > self._store.now():

@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
 from service.core.errors import PalimpsestError, Reason
+from service.core.search import Searcher
 from service.core.store import Store
 from service.rpc.access import ACCESS
 from service.rpc.boundary import Boundary
@@ -42,13 +43,17 @@ def python_name(method: str) -> str:
 
 
 def register(
-    server: grpc.aio.Server, store: Store, boundary: Boundary, healths: health.aio.HealthServicer
+    server: grpc.aio.Server,
+    store: Store,
+    searcher: Searcher,
+    boundary: Boundary,
+    healths: health.aio.HealthServicer,
 ) -> None:
     """Gives the server all its methods, and an answer for all others."""
     requests = Requests(store.digester)
     servicers = (
-        Documents(store, requests),
-        Memories(store, requests),
+        Documents(store, searcher, requests),
+        Memories(store, searcher, requests),
         Containers(store, requests),
     )
     for service, servicer in zip(SERVICES, servicers, strict=True):
@@ -61,6 +66,8 @@ def register(
 
 
 def _handlers(service: ServiceDescriptor, servicer: object, boundary: Boundary) -> Handlers:
+    # To gRPC requests are streams: then the boundary reads the message, after it
+    # has looked at the caller. On the wire there is no difference.
     handlers: Handlers = {}
     for method in service.methods:
         path = f"/{service.full_name}/{method.name}"
@@ -68,12 +75,12 @@ def _handlers(service: ServiceDescriptor, servicer: object, boundary: Boundary) 
         handler = getattr(servicer, python_name(method.name))
         access = ACCESS[method.full_name]
         if method.server_streaming:
-            handlers[method.name] = grpc.unary_stream_rpc_method_handler(
+            handlers[method.name] = grpc.stream_stream_rpc_method_handler(
                 boundary.stream(path, parse, handler, access),
                 response_serializer=GetMessageClass(method.output_type).SerializeToString,
             )
         else:
-            handlers[method.name] = grpc.unary_unary_rpc_method_handler(
+            handlers[method.name] = grpc.stream_unary_rpc_method_handler(
                 boundary.unary(path, parse, handler, access)
             )
     return handlers
@@ -81,8 +88,11 @@ def _handlers(service: ServiceDescriptor, servicer: object, boundary: Boundary) 
 
 def _health(boundary: Boundary, healths: health.aio.HealthServicer) -> Handlers:
     parse = health_pb2.HealthCheckRequest.FromString
+    known = {"", *(service.full_name for service in SERVICES)}
 
     async def check(call: Call, request: health_pb2.HealthCheckRequest) -> Any:
+        if request.service not in known:
+            raise PalimpsestError(Reason.SERVICE_NOT_FOUND, "There is no such service")
         return await healths.Check(request, call.context)
 
     async def watch(call: Call, request: health_pb2.HealthCheckRequest) -> None:
@@ -90,10 +100,10 @@ def _health(boundary: Boundary, healths: health.aio.HealthServicer) -> Handlers:
 
     path = f"/{_HEALTH}/"
     return {
-        "Check": grpc.unary_unary_rpc_method_handler(
+        "Check": grpc.stream_unary_rpc_method_handler(
             boundary.unary(f"{path}Check", parse, check, None)
         ),
-        "Watch": grpc.unary_stream_rpc_method_handler(
+        "Watch": grpc.stream_stream_rpc_method_handler(
             boundary.stream(f"{path}Watch", parse, watch, None),
             response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
         ),

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import protovalidate
 from google.protobuf.message import Message
 
+from buf.validate import validate_pb2
+from palimpsest.v1 import containers_pb2, documents_pb2, filter_pb2, memories_pb2
 from service.core.errors import Violation, invalid
 
 _MAX_PARTS: Final = 5_000
 """More messages inside one another than any valid request needs."""
 
 _validator: Final = protovalidate.Validator()
+
+
+def _field_rules() -> Iterator[str]:
+    """Rules of whole messages that are about the field their id ends with."""
+    for file in (documents_pb2, memories_pb2, containers_pb2, filter_pb2):
+        for message in file.DESCRIPTOR.message_types_by_name.values():
+            for rule in message.GetOptions().Extensions[validate_pb2.message].cel:
+                if rule.id.rpartition(".")[2] in message.fields_by_name:
+                    yield rule.id
+
+
+_FIELD_RULES: Final = frozenset(_field_rules())
 
 
 def check(request: Message) -> list[Violation]:
@@ -61,4 +76,7 @@ def _translate(violation: protovalidate.Violation) -> Violation:
         if element.subscript is not None:
             key = element.subscript.value
             path += f"[{key}]" if isinstance(key, int) else f'["{key}"]'
+    if proto.rule_id in _FIELD_RULES:
+        field = proto.rule_id.rpartition(".")[2]
+        path = f"{path}.{field}" if path else field
     return Violation(path, proto.message or proto.rule_id)

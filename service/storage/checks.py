@@ -51,6 +51,28 @@ INVARIANTS: dict[str, str] = {
     "unfinished document without a job": """
         SELECT tenant, id FROM documents d WHERE d.status BETWEEN 1 AND 5 AND NOT EXISTS (
           SELECT 1 FROM jobs j WHERE j.tenant = d.tenant AND j.document_id = d.id)""",
+    "document at work that no worker holds": """
+        SELECT d.tenant, d.id FROM documents d JOIN jobs j
+        ON j.tenant = d.tenant AND j.document_id = d.id
+        WHERE d.status BETWEEN 2 AND 5 AND j.holder IS NULL""",
+    "finished document with a job": """
+        SELECT d.tenant, d.id FROM documents d JOIN jobs j
+        ON j.tenant = d.tenant AND j.document_id = d.id WHERE d.status > 5""",
+    "chunk without document": """
+        SELECT tenant, document_id, position FROM chunks k WHERE NOT EXISTS (
+          SELECT 1 FROM documents d WHERE d.tenant = k.tenant AND d.id = k.document_id)""",
+    "gap in the positions of a document's chunks": """
+        SELECT tenant, document_id FROM chunks
+        GROUP BY tenant, document_id HAVING count(*) <> max(position) + 1""",
+    "chunk id that is used twice": """
+        SELECT tenant, chunk_id FROM chunks GROUP BY tenant, chunk_id HAVING count(*) > 1""",
+    "vector of an unknown embedder, or of another length than its vectors": """
+        SELECT v.tenant, v.id FROM (
+          SELECT tenant, id, embedder, vector FROM memories UNION ALL
+          SELECT tenant, chunk_id, embedder, vector FROM chunks) v
+        LEFT JOIN embedders e ON e.id = v.embedder
+        WHERE v.vector IS NOT NULL AND (e.id IS NULL OR length(v.vector) <> 2 * e.dimension)
+        OR v.vector IS NULL AND v.embedder <> 0""",
     "first version that is not its own root": """
         SELECT tenant, id FROM memories
         WHERE (version = 1) <> (root_id = id) OR (version = 1) <> (parent_id IS NULL)""",

@@ -17,7 +17,7 @@ from service.storage.lists import after, cut, merged, one_page, tenant_revision
 from service.storage.tables import document_containers, document_contents, documents
 from service.storage.transactions import padded
 
-_FIELDS: dict[f.Field, Any] = {
+FIELDS: dict[f.Field, Any] = {
     f.Field.CREATED: documents.c.create_time,
     f.Field.UPDATED: documents.c.update_time,
     f.Field.DOCUMENT_DATE: documents.c.document_date,
@@ -94,13 +94,15 @@ def _branches(
         (documents.c.tenant == joins.c.tenant) & (documents.c.id == joins.c.document_id),
     )
     sort = joins.c.revision if key == "revision" else joins.c.document_id
-    for index, tag in enumerate(tags[:1] if query.match_all else tags):
+    # Without containers named, a limited key's are those to look in, not to match.
+    match_all = query.match_all and bool(query.containers)
+    for index, tag in enumerate(tags[:1] if match_all else tags):
         branch = (
             select(*READ_COLUMNS)
             .select_from(joined)
             .where(joins.c.tenant == tenant, joins.c.container == tag, *conditions)
         )
-        if query.match_all:
+        if match_all:
             branch = branch.where(*(_is_in(tenant, [other]) for other in tags[1:]))
         elif index:
             # Already listed by the branch of an earlier container.
@@ -124,7 +126,7 @@ def _conditions(query: DocumentQuery) -> Iterator[ColumnElement[bool]]:
         prefix = query.custom_id_prefix
         yield func.substr(documents.c.custom_id, 1, len(prefix)) == prefix
     if query.filter is not None:
-        yield compile_filter(query.filter, documents, _FIELDS)
+        yield compile_filter(query.filter, documents, FIELDS)
 
 
 def _contents(conn: Connection, tenant: int, names: list[str]) -> Iterator[tuple[str, str]]:

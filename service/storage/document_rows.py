@@ -13,6 +13,7 @@ from service.core import ids
 from service.core.documents import DocumentState
 from service.core.errors import PalimpsestError, document_not_found
 from service.core.model import (
+    ContentKind,
     Document,
     Principal,
     Status,
@@ -38,6 +39,7 @@ _STATE = select(
     documents.c.revision,
     documents.c.create_time,
     documents.c.update_time,
+    documents.c.kind,
 ).where(documents.c.tenant == bindparam("t"))
 
 
@@ -61,6 +63,7 @@ READ_COLUMNS = (
     documents.c.update_time,
     documents.c.error,
     documents.c.attempts,
+    documents.c.kind,
 )
 
 
@@ -81,10 +84,23 @@ _READ = (
 _READ_BY_ID = _READ.where(documents.c.id.in_(bindparam("names", expanding=True)))
 
 
+_READ_BARE = select(*READ_COLUMNS).where(
+    documents.c.tenant == bindparam("t"),
+    documents.c.id.in_(bindparam("names", expanding=True)),
+)
+
+
 _READ_BY_CUSTOM_ID = _READ.where(documents.c.custom_id.in_(bindparam("names", expanding=True)))
 
 
+_CONTENTS = select(document_contents.c.document_id, document_contents.c.content).where(
+    document_contents.c.tenant == bindparam("t"),
+    document_contents.c.document_id.in_(bindparam("names", expanding=True)),
+)
+
+
 _STATUS = {int(status): status for status in Status}
+_KIND = {int(kind): kind for kind in ContentKind}
 
 
 @lru_cache(maxsize=4096)
@@ -108,6 +124,7 @@ def document_of(row: Any, content: str | None, visible: frozenset[str] | None) -
         update_time,
         error,
         attempts,
+        kind,
     ) = row[: len(READ_COLUMNS)]
     tags = _tags(containers)
     if visible is not None:
@@ -127,6 +144,7 @@ def document_of(row: Any, content: str | None, visible: frozenset[str] | None) -
         update_time,
         error,
         attempts,
+        _KIND[kind],
     )
 
 
@@ -156,6 +174,23 @@ def read(
             continue
         document = document_of(row, str(row.content, "utf-8"), who.containers)
         results.append(document if document.containers else document_not_found())
+    return results
+
+
+def read_bare(
+    conn: Connection, wanted: Sequence[tuple[Principal, str]]
+) -> list[Document | PalimpsestError]:
+    """The same without content, for ids of one principal."""
+    rows: dict[str, Any] = {}
+    if wanted:
+        names = padded(name for _, name in wanted)
+        found = conn.execute(_READ_BARE, {"t": wanted[0][0].tenant, "names": names})
+        rows = {row.id: row for row in found}
+    results: list[Document | PalimpsestError] = []
+    for who, name in wanted:
+        row = rows.get(name)
+        document = None if row is None else document_of(row, None, who.containers)
+        results.append(document if document and document.containers else document_not_found())
     return results
 
 
@@ -197,6 +232,12 @@ def load(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, Docum
     return states
 
 
+def contents(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, str]:
+    """The contents of documents by id."""
+    rows = conn.execute(_CONTENTS, {"t": tenant, "names": padded(names)})
+    return {row.document_id: str(row.content, "utf-8") for row in rows}
+
+
 def _state_of(row: Any) -> DocumentState:
     return DocumentState(
         row.id,
@@ -211,4 +252,5 @@ def _state_of(row: Any) -> DocumentState:
         row.revision,
         row.create_time,
         row.update_time,
+        _KIND[row.kind],
     )

@@ -17,6 +17,7 @@ from service.storage import dialects
 from service.storage.document_rows import Membership
 from service.storage.inserts import insert_rows
 from service.storage.tables import (
+    chunks,
     document_containers,
     document_contents,
     documents,
@@ -49,6 +50,7 @@ _UPDATE = (
                 "update_time",
                 "error",
                 "attempts",
+                "kind",
             )
         }
     )
@@ -100,6 +102,7 @@ def removal(chosen: BindParameter[str] | Select[str]) -> tuple[Executable, ...]:
         (documents, documents.c.id),
         (document_contents, document_contents.c.document_id),
         (jobs, jobs.c.document_id),
+        (chunks, chunks.c.document_id),
     )
     unlink = (
         update(memories)
@@ -158,7 +161,7 @@ class Writes:
         )
         for container in draft.containers:
             self._join(container, document_id, revision)
-        self.new_jobs.append(self._job(document_id, revision))
+        self.new_jobs.append(self._job(document_id, revision, draft))
         return DocumentReceipt(
             document_id, True, True, Status.QUEUED, draft.etag, revision, tx.now, tx.now
         )
@@ -191,7 +194,7 @@ class Writes:
             tx.count(container, documents=-1)
         for container in after - before:
             self._join(container, current.id, revision)
-        self.jobs.append(self._job(current.id, revision))
+        self.jobs.append(self._job(current.id, revision, draft))
         return DocumentReceipt(
             current.id,
             False,
@@ -214,12 +217,15 @@ class Writes:
             }
         )
 
-    def _job(self, document_id: str, revision: int) -> dict[str, object]:
+    def _job(self, document_id: str, revision: int, draft: Draft) -> dict[str, object]:
         return {
             "tenant": self.tx.tenant,
             "document_id": document_id,
             "revision": revision,
-            "queue_time": self.tx.now,
+            "due_time": self.tx.now,
+            "lane": draft.containers[0],
+            "holder": None,
+            "attempts": 0,
         }
 
     def flush(self) -> None:
@@ -242,8 +248,8 @@ class Writes:
                 put.on_conflict_do_update(
                     index_elements=["tenant", "document_id"],
                     set_={
-                        "revision": put.excluded.revision,
-                        "queue_time": put.excluded.queue_time,
+                        name: put.excluded[name]
+                        for name in ("revision", "due_time", "lane", "holder", "attempts")
                     },
                 ),
                 self.jobs,
@@ -259,6 +265,7 @@ def _draft_columns(draft: Draft) -> dict[str, object]:
         "title": draft.title,
         "document_date": draft.document_date,
         "etag": draft.etag,
+        "kind": int(draft.kind),
     }
 
 

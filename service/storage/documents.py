@@ -9,18 +9,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.core import documents as rules
+from service.core.conversations import encode
 from service.core.documents import DocumentState
 from service.core.errors import PalimpsestError, document_not_found
+from service.core.ids import is_document_id
 from service.core.model import (
+    AppendReceipt,
     BatchReceipt,
+    ContentKind,
     DeleteReceipt,
     DocumentDelete,
     DocumentPatch,
     DocumentReceipt,
     DocumentWrite,
     ItemFailure,
+    MessagesAppend,
 )
-from service.storage.document_rows import load
+from service.storage.document_rows import contents, load
 from service.storage.document_writes import Writes, delete_rows, record_deletion
 from service.storage.transactions import (
     DEFERRED,
@@ -54,9 +59,12 @@ def _upsert_round(
 
 
 def _upsert_all(
-    tx: TenantTx, items: Sequence[tuple[Call, DocumentWrite]]
+    tx: TenantTx, items: Sequence[tuple[Call, DocumentWrite]], *, in_order: bool
 ) -> list[DocumentReceipt | PalimpsestError]:
-    """Upserts in order; those that meet on a custom id go one after the other."""
+    """Upserts; those that meet on a custom id go one after the other.
+
+    `in_order`: what follows the later of two that meet waits with it.
+    """
     results: list[Any] = [None] * len(items)
     waiting = list(range(len(items)))
     while waiting:
@@ -65,7 +73,7 @@ def _upsert_all(
         later: list[int] = []
         for index in waiting:
             custom_id = items[index][1].custom_id
-            if custom_id in taken:
+            if custom_id in taken or (in_order and later):
                 later.append(index)
             else:
                 now.append(index)
@@ -80,7 +88,7 @@ def _upsert_all(
 
 def upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     """Payload: DocumentWrite. Answers DocumentReceipt."""
-    results = _upsert_all(tx, [(call, call.payload) for call in calls])
+    results = _upsert_all(tx, [(call, call.payload) for call in calls], in_order=False)
     for call, result in zip(calls, results, strict=True):
         if not isinstance(result, PalimpsestError):
             tx.remember(call, result)
@@ -90,7 +98,7 @@ def upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
 def batch_upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     """Payload: a sequence of DocumentWrite, applied oldest date first. Answers BatchReceipt."""
     items = [(call, index, write) for call in calls for index, write in _oldest_first(call.payload)]
-    results = _upsert_all(tx, [(call, write) for call, _, write in items])
+    results = _upsert_all(tx, [(call, write) for call, _, write in items], in_order=True)
     outcomes: dict[int, list[Any]] = {id(call): [None] * len(call.payload) for call in calls}
     for (call, index, _), result in zip(items, results, strict=True):
         failed = isinstance(result, PalimpsestError)
@@ -138,6 +146,54 @@ def update_documents(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             results.append(receipt)
     writes.flush()
     return results
+
+
+def append_messages(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: MessagesAppend. Answers AppendReceipt."""
+    appends: list[MessagesAppend] = [call.payload for call in calls]
+    states = load(tx.conn, tx.tenant, (append.id for append in appends))
+    stored = contents(tx.conn, tx.tenant, (state.id for state in states.values()))
+    writes = Writes(tx)
+    results: list[Outcome] = []
+    taken: set[str] = set()
+    for call, append in zip(calls, appends, strict=True):
+        current = states.get(append.id)
+        name = append.id if current is None else current.id
+        if name in taken:
+            results.append(DEFERRED)
+            continue
+        taken.add(name)
+        try:
+            receipt = _append(tx, call, writes, current, stored.get(name, ""))
+        except PalimpsestError as error:
+            results.append(error)
+            continue
+        tx.remember(call, receipt)
+        results.append(receipt)
+    writes.flush()
+    return results
+
+
+def _append(
+    tx: TenantTx, call: Call, writes: Writes, current: DocumentState | None, content: str
+) -> AppendReceipt:
+    append: MessagesAppend = call.payload
+    if current is None:
+        if not append.create_if_missing or is_document_id(append.id):
+            raise document_not_found()
+        write = DocumentWrite(
+            encode(append.messages),
+            append.id,
+            append.containers,
+            etag=append.etag,
+            kind=ContentKind.CONVERSATION,
+        )
+        draft = rules.draft_upsert(tx.digester, call.who, write, None)
+        return AppendReceipt(writes.create(call, append.id, draft), len(append.messages))
+    rules.check_writable(call.who, current.containers)
+    patch, count = rules.appended(append, current, content)
+    draft = rules.draft_update(tx.digester, call.who, patch, current)
+    return AppendReceipt(writes.change(call, current, draft), count)
 
 
 def delete_documents(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:

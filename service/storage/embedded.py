@@ -32,6 +32,13 @@ T = TypeVar("T")
 BUSY_SECONDS = 15.0
 """How long a writer waits for another process before it gives up."""
 
+BUSY_STEP_SECONDS = 0.1
+"""How long the server's writer waits at a stretch, before it looks whether to go on.
+
+A checkpoint waits no longer than this for the reads of other processes, as the
+server's own reads wait for the checkpoint.
+"""
+
 READ_SECONDS = 20.0
 """How long one read may take: an open read holds back the checkpoint."""
 
@@ -94,6 +101,11 @@ def open_sync(path: Path | str) -> Iterator[Connection]:
 def transact(conn: Connection, work: Callable[[Connection], T], mode: str = "IMMEDIATE") -> T:
     """Run `work` in a transaction: committed when it returns, undone if it raises."""
     conn.exec_driver_sql(f"BEGIN {mode}")
+    return complete(conn, work)
+
+
+def complete(conn: Connection, work: Callable[[Connection], T]) -> T:
+    """The same in the transaction that has just begun."""
     try:
         result = work(conn)
         conn.exec_driver_sql("COMMIT")
@@ -109,7 +121,7 @@ def translated(error: BaseException) -> BaseException:
     original = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(original, sqlite3.Error):
         return error
-    name = getattr(original, "sqlite_errorname", "") or ""
+    name = _name(original)
     if name.startswith("SQLITE_FULL") or _out_of_space(original):
         return PalimpsestError(
             Reason.STORAGE_FULL, "The disk is full; nothing was written", retry_after=10
@@ -127,6 +139,14 @@ def translated(error: BaseException) -> BaseException:
             retry_after=1,
         )
     return error
+
+
+def _name(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", "") or ""
+
+
+def _busy(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.Error) and _name(error).startswith("SQLITE_BUSY")
 
 
 def _out_of_space(error: sqlite3.Error) -> bool:
@@ -160,6 +180,7 @@ class Worker:
     def __init__(self, connection: aiosqlite.Connection, conn: Connection) -> None:
         self._connection = connection
         self._conn = conn
+        self._hurried = False
         # Of the work that is running; seen and set in the thread alone.
         self._limit: _Limit | None = None
 
@@ -174,6 +195,8 @@ class Worker:
         connection = await aiosqlite.Connection(connector, iter_chunk_size=64)
         worker = cls(connection, await _execute(connection, lambda: engine_on(raw[0]).connect()))
         raw[0].set_progress_handler(worker._must_stop, _PROGRESS_STEPS)
+        if not read_only:
+            raw[0].execute(f"PRAGMA busy_timeout={round(BUSY_STEP_SECONDS * 1000)}")
         return worker
 
     def _must_stop(self) -> bool:
@@ -220,7 +243,28 @@ class Worker:
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction that is on the disk when this returns."""
-        return await self.visit(lambda conn: transact(conn, work))
+
+        def writing(conn: Connection) -> T:
+            self._begin(conn)
+            return complete(conn, work)
+
+        return await self.visit(writing)
+
+    def _begin(self, conn: Connection) -> None:
+        """Begin to write, as soon as no other process does."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+            except DBAPIError as error:
+                if not _busy(error.orig) or self._hurried or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+    def hurry(self) -> None:
+        """From now on, do not wait for other processes."""
+        self._hurried = True
 
     async def close(self) -> None:
         def dispose(conn: Connection) -> None:
@@ -284,6 +328,9 @@ class SqliteDatabase:
                 lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
             )
         return bool(rows[0][0] == 0)
+
+    def hurry(self) -> None:
+        self._writer.hurry()
 
     async def scrub(self) -> bool:
         """Remove what deletion left in page slack; False: not yet from the WAL.

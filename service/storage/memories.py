@@ -32,6 +32,7 @@ from service.storage.memory_rows import Stored
 from service.storage.memory_writes import (
     Writes,
     delete_chains,
+    entry_of,
     forget_one,
     load_chains,
     receipt_of,
@@ -56,12 +57,12 @@ def create(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             results.append(error)
             continue
         receipts = []
-        for new, source in zip(request.memories, resolved, strict=True):
+        for number, (new, source) in enumerate(zip(request.memories, resolved, strict=True)):
             version, span = rules.first_version(
                 new, tx.new_id(ids.MEMORY), request.container, source, tx.now
             )
             revision = tx.change(call, "memory.created", version.id, [request.container])
-            writes.add(version, span, revision)
+            writes.add(version, span, revision, entry_of(call, number))
             receipts.append(receipt_of(tx, version, span, revision))
         tx.count(request.container, memories=len(receipts))
         receipt = MemoriesReceipt(tuple(receipts), tx.revision)
@@ -120,7 +121,7 @@ def update_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             continue
         revision = tx.change(call, "memory.updated", version.id, [version.container])
         writes.close(stored.version.id, stored.span, End.SUPERSEDED, revision)
-        writes.add(version, span, revision)
+        writes.add(version, span, revision, entry_of(call, 0))
         receipt = receipt_of(tx, version, span, revision)
         tx.remember(call, receipt)
         results.append(UpdatedMemory(receipt, version.content))

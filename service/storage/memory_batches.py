@@ -46,7 +46,7 @@ def forget_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         for one in stored:
             forget_one(tx, call, writes, one, request.reason, batch)
         writes.flush()
-        result = ForgetManyReceipt(batch, tuple(s.version.id for s in stored), tx.revision)
+        result = _receipt(tx, request, batch, stored)
         tx.remember(call, result)
     return [result, *(DEFERRED for _ in calls[1:])]
 
@@ -60,9 +60,18 @@ def preview_forget_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         except PalimpsestError as error:
             results.append(error)
         else:
-            names = tuple(stored.version.id for stored in found)
-            results.append(ForgetManyReceipt("", names, tx.revision))
+            results.append(_receipt(tx, call.payload, "", found))
     return results
+
+
+def _receipt(
+    tx: TenantTx, request: MemoryForgetMany, batch: str, stored: Sequence[Stored]
+) -> ForgetManyReceipt:
+    names = tuple(one.version.id for one in stored)
+    scores = dict(request.found or ())
+    return ForgetManyReceipt(
+        batch, names, tx.revision, tuple(scores[name] for name in names) if scores else ()
+    )
 
 
 def many_targets(tx: TenantTx, request: MemoryForgetMany) -> list[Stored]:
@@ -76,14 +85,11 @@ def many_targets(tx: TenantTx, request: MemoryForgetMany) -> list[Stored]:
             tx.now,
             request.max_forget + 1,
         )
-        if len(found) > request.max_forget:
-            raise PalimpsestError(
-                Reason.TOO_MANY_MATCHES,
-                f"More than max_forget ({request.max_forget}) memories match; "
-                "nothing was forgotten",
-                resource=("max_forget", str(request.max_forget)),
-            )
-        return found
+        return _few_enough(request, found)
+    if request.found is not None:
+        names = [name for name, _ in request.found]
+        now = rows.resolve(tx, [MemoryTarget(request.container, name) for name in names])
+        return _few_enough(request, [one for one in now if isinstance(one, Stored)])
     targets = [MemoryTarget(request.container, memory_id) for memory_id in request.ids]
     resolved = rows.resolve(tx, targets)
     bad = [(i, r) for i, r in enumerate(resolved) if isinstance(r, PalimpsestError)]
@@ -98,6 +104,16 @@ def many_targets(tx: TenantTx, request: MemoryForgetMany) -> list[Stored]:
             resource=("palimpsest.v1.Memory", request.ids[bad[0][0]]),
         )
     return [stored for stored in resolved if isinstance(stored, Stored)]
+
+
+def _few_enough(request: MemoryForgetMany, found: list[Stored]) -> list[Stored]:
+    if len(found) > request.max_forget:
+        raise PalimpsestError(
+            Reason.TOO_MANY_MATCHES,
+            f"More than max_forget ({request.max_forget}) memories match; nothing was forgotten",
+            resource=("max_forget", str(request.max_forget)),
+        )
+    return found
 
 
 def restore_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:

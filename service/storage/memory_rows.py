@@ -31,7 +31,7 @@ from service.storage.lists import after, cut, merged, one_page, tenant_revision
 from service.storage.tables import memories, memory_spans
 from service.storage.transactions import TenantTx, padded
 
-_FIELDS: dict[f.Field, Any] = {
+FIELDS: dict[f.Field, Any] = {
     f.Field.CREATED: memories.c.create_time,
     f.Field.UPDATED: memories.c.create_time,
     f.Field.DOCUMENT_DATE: memories.c.document_instant,
@@ -253,7 +253,9 @@ def list_memories(
     keys = [memory_spans.c.memory_id]
     if not query.order.by_update:
         keys.insert(0, memory_spans.c.root_id)
-    condition = compile_filter(query.filter, memories, _FIELDS) if query.filter else None
+    condition = compile_filter(query.filter, memories, FIELDS) if query.filter else None
+    # Nothing moves in a past that is listed: what was written since is no reason to leave out.
+    moved = memory_spans.c.revision if query.as_of is None else None
     branches = []
     for container in query.containers:
         for end in _ends(query):
@@ -272,7 +274,7 @@ def list_memories(
             )
             if condition is not None:
                 branch = branch.where(condition)
-            branches.append(one_page(branch, keys, query.order, page, memory_spans.c.revision))
+            branches.append(one_page(branch, keys, query.order, page, moved))
     statement = merged(branches, [key.name for key in keys], query.order, page)
     rows = conn.execute(statement, after(page)).all()
 
@@ -363,7 +365,7 @@ def matching(
             memory_spans.c.container == container,
             memory_spans.c.end_kind == int(End.OPEN),
             memory_spans.c.shown_until > at,
-            compile_filter(filter_, memories, _FIELDS),
+            compile_filter(filter_, memories, FIELDS),
         )
         .order_by(memory_spans.c.root_id, memory_spans.c.memory_id)
         .limit(limit)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import bindparam, delete, select, update
 
 from service.core import memories as rules
+from service.core.indexing import NO_EMBEDDER, IndexEntry
 from service.core.memories import End, Span, Version
 from service.core.metadata import comparable, parse
 from service.core.model import (
@@ -75,7 +76,7 @@ class Writes:
         self._spans: list[dict[str, object]] = []
         self._closed: list[dict[str, object]] = []
 
-    def add(self, version: Version, span: Span, revision: int) -> None:
+    def add(self, version: Version, span: Span, revision: int, index: IndexEntry | None) -> None:
         """A new version and the span it is shown in."""
         date, events = version.temporal.document_date, version.temporal.event_dates
         self._versions.append(
@@ -96,6 +97,9 @@ class Writes:
                 "event_instants": json_list(parse_instant(event) for event in events),
                 "source_document_id": version.source_document_id,
                 "create_time": version.create_time,
+                "embedder": NO_EMBEDDER if index is None else index.embedder,
+                "entry": None if index is None else index.entry,
+                "vector": None if index is None else index.vector,
             }
         )
         self.open(version, span, revision)
@@ -152,6 +156,11 @@ class Writes:
             self.tx.conn.execute(_CLOSE, self._closed)
         insert_rows(self.tx.conn, memories, self._versions)
         insert_rows(self.tx.conn, memory_spans, self._spans)
+
+
+def entry_of(call: Call, number: int) -> IndexEntry | None:
+    """What makes the call's memory of this number findable; None: it is indexed later."""
+    return call.index[number] if call.index else None
 
 
 def receipt_of(tx: TenantTx, version: Version, span: Span, revision: int) -> MemoryReceipt:

@@ -295,6 +295,7 @@ def detach(
             left,
             state.title,
             state.document_date,
+            state.kind,
         )
         shrinks.append(
             {

@@ -11,9 +11,10 @@ from service.core.digests import Digester
 from service.core.times import MonotonicClock
 from service.storage import keys, schema, scrubbing, sweeper
 from service.storage.embedded import SqliteDatabase, create_file, open_sync, transact
+from service.storage.engine import StoreOptions
 from service.storage.key_epoch import KeyEpoch
 from service.storage.keyring import Keyring
-from service.storage.store import SqlStore, StoreOptions
+from service.storage.store import SqlStore
 
 __all__ = ["SqliteStore", "StoreOptions", "open_store"]
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar, cast
-
-from sqlalchemy import Connection
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Final, cast
 
 from service.core import model as m
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason, document_not_found
+from service.core.indexing import Indexer, Unindexed
 from service.core.store import Page
 from service.core.times import MonotonicClock
-from service.core.windows import DailyWindow
 from service.storage import (
     bulk_deletes,
     containers,
-    dialects,
     document_lists,
     document_rows,
     documents,
@@ -27,112 +24,22 @@ from service.storage import (
     memory_rows,
     purges,
 )
-from service.storage.coalescer import Batch, Coalescer, Mutation, run_mutations
+from service.storage.coalescer import Coalescer
+from service.storage.engine import Database, Engine, StoreOptions
+from service.storage.finding import IndexStore, QueueStore
 from service.storage.keyring import Keyring
-from service.storage.scrubbing import Schedule
-from service.storage.transactions import Call, Context, Operation
-from service.storage.watching import Watchers
+from service.storage.reindexing import ReindexStore
+from service.storage.transactions import Call, Context
 
-T = TypeVar("T")
-
-
-class Database(Protocol):
-    """Where transactions run: the embedded database, or a server."""
-
-    async def write(self, work: Callable[[Connection], T]) -> T: ...
-
-    async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
-        """Run `work` on one snapshot, or, without, each statement on its own."""
-        ...
-
-    def translated(self, error: BaseException) -> BaseException:
-        """What a caller is told of a database error; others stay as they are."""
-        ...
-
-    @property
-    def idle(self) -> bool:
-        """Whether no read is being served."""
-        ...
-
-    async def checkpoint(self) -> bool: ...
-
-    async def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class StoreOptions:
-    """How the storage runs.
-
-    Args:
-        sweep_interval: Seconds between looks for expired memories.
-        checkpoint_interval: Seconds after which deleted bytes leave the WAL.
-        scrub_interval: Seconds after which what deletion left in page slack is removed.
-        scrub_window: When that is done in a database too large for any time of day.
-        max_waiting: Mutations and reads that may wait before OVERLOADED.
-        readers: Reading connections: one for single reads, the others for lists. More
-            help where lists scan for long, and cost throughput where they are short.
-    """
-
-    sweep_interval: float = 1.0
-    checkpoint_interval: float = 20.0
-    scrub_interval: float = 60.0
-    scrub_window: DailyWindow | None = None
-    max_waiting: int = 10_000
-    readers: int = 2
-
-
-class Engine:
-    """What the nouns share: reads, coalesced mutations, time."""
-
-    def __init__(self, database: Database, context: Context, options: StoreOptions) -> None:
-        self.database = database
-        self.context = context
-        self.watchers = Watchers()
-        # What a crash left in the log may hold deletions, too.
-        self.deleted = True
-        self.scrubs = Schedule(options.scrub_interval, options.scrub_window)
-        self._mutations: Coalescer[Mutation, Any] = Coalescer(
-            self._run_mutations, options.max_waiting
-        )
-
-    async def mutate(self, operation: Operation, call: Call, weight: int = 1) -> Any:
-        return await self._mutations.submit(Mutation(operation, call), weight)
-
-    async def _run_mutations(self, mutations: Sequence[Mutation]) -> Sequence[Any]:
-        batch = await self.database.write(lambda conn: self._run_batch(conn, mutations))
-        if batch.changed:
-            self.deleted = True
-            self.scrubs.wrote(self.now(), erased=batch.erased)
-        self.watchers.notify(batch.changed)
-        return [
-            self.database.translated(outcome) if isinstance(outcome, Exception) else outcome
-            for outcome in batch.outcomes
-        ]
-
-    def _run_batch(self, conn: Connection, mutations: Sequence[Mutation]) -> Batch:
-        batch = run_mutations(conn, self.context, mutations)
-        if batch.erased:
-            dialects.mark_erased(conn)
-        return batch
-
-    @property
-    def idle(self) -> bool:
-        """Whether no mutation waits or runs, nobody reads and nobody watches."""
-        return self._mutations.idle and self.database.idle and self.watchers.idle
-
-    def now(self) -> int:
-        return self.context.clock.now()
-
-    async def close(self) -> None:
-        await self._mutations.close()
-        await self.database.close()
+DOCUMENTS_AT_ONCE: Final = 64
+"""Single documents read in one statement: each may be a mebibyte, several times over."""
 
 
 class DocumentStore:
     def __init__(self, engine: Engine, options: StoreOptions) -> None:
         self._engine = engine
         self._gets: Coalescer[tuple[m.Principal, str], m.Document] = Coalescer(
-            self._read, options.max_waiting
+            self._read, options.max_waiting, DOCUMENTS_AT_ONCE
         )
 
     @property
@@ -170,6 +77,31 @@ class DocumentStore:
             documents.update_documents, Call(who, patch, request)
         )
         return receipt
+
+    async def append(
+        self, who: m.Principal, append: m.MessagesAppend, request: m.RequestRef | None
+    ) -> m.AppendReceipt:
+        receipt: m.AppendReceipt = await self._engine.mutate(
+            documents.append_messages, Call(who, append, request)
+        )
+        return receipt
+
+    async def settled(self, who: m.Principal, document_id: str) -> m.Status | None:
+        """Wait until a document is DONE or FAILED.
+
+        The answer is the status; None when the document is gone.
+        """
+        with self._engine.watchers.watching(who.tenant, document_id) as watcher:
+            while True:
+                try:
+                    document = await self.get(who, document_id)
+                except PalimpsestError as error:
+                    if error.reason is not document_not_found().reason:
+                        raise
+                    return None
+                if document.status in (m.Status.DONE, m.Status.FAILED):
+                    return document.status
+                await watcher.changed()
 
     async def delete(
         self, who: m.Principal, delete: m.DocumentDelete, request: m.RequestRef | None
@@ -245,6 +177,8 @@ class MemoryStore:
         self._gets: Coalescer[memory_rows.MemoryRead, m.Memory] = Coalescer(
             self._read, options.max_waiting
         )
+        self.indexer: Indexer = Unindexed()
+        """Makes memories findable as they are written; set before the first write."""
 
     @property
     def idle(self) -> bool:
@@ -263,15 +197,19 @@ class MemoryStore:
     async def create(
         self, who: m.Principal, create: m.MemoryCreate, request: m.RequestRef | None
     ) -> m.MemoriesReceipt:
+        index = await self.indexer.index([new.content for new in create.memories])
         receipt: m.MemoriesReceipt = await self._engine.mutate(
-            memories.create, Call(who, create, request), len(create.memories)
+            memories.create, Call(who, create, request, index=index), len(create.memories)
         )
         return receipt
 
     async def update(
         self, who: m.Principal, update: m.MemoryUpdate, request: m.RequestRef | None
     ) -> m.UpdatedMemory:
-        outcome = await self._engine.mutate(memories.update_memories, Call(who, update, request))
+        index = await self.indexer.index([update.content])
+        outcome = await self._engine.mutate(
+            memories.update_memories, Call(who, update, request, index=index)
+        )
         if isinstance(outcome, m.UpdatedMemory):
             return outcome
         try:
@@ -428,6 +366,9 @@ class SqlStore:
         self.documents = DocumentStore(self.engine, options)
         self.memories = MemoryStore(self.engine, options)
         self.containers = ContainerStore(self.engine)
+        self.queue = QueueStore(self.engine)
+        self.index = IndexStore(self.engine)
+        self.reindexing = ReindexStore(self.engine)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property

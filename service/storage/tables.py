@@ -100,6 +100,7 @@ documents = Table(
     Column("update_time", BigInteger, nullable=False),
     Column("error", Text, nullable=False, server_default=""),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("kind", SmallInteger, nullable=False, server_default=text("1")),
     UniqueConstraint("tenant", "custom_id"),
     Index(None, "tenant", "revision"),
 )
@@ -125,7 +126,7 @@ document_containers = Table(
     sqlite_with_rowid=False,
 )
 
-# One row for each document that waits to be processed.
+# One row for each document that waits to be processed or is.
 jobs = Table(
     "jobs",
     metadata,
@@ -133,8 +134,44 @@ jobs = Table(
     Column("document_id", String(40), primary_key=True),
     # The write it is about: a newer write makes an older result worthless.
     Column("revision", BigInteger, nullable=False),
-    Column("queue_time", BigInteger, nullable=False),
+    # When a worker may take it: now, after a pause, or when a lease has ended.
+    Column("due_time", BigInteger, nullable=False),
+    # One of the document's containers: they take turns.
+    Column("lane", String(100), nullable=False, server_default=""),
+    # The lease of the worker that has it.
+    Column("holder", String(40)),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Index(None, "tenant", "lane", "due_time"),
     sqlite_with_rowid=False,
+)
+
+# Vector spaces; a vector is compared only with vectors of its own.
+embedders = Table(
+    "embedders",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("dimension", Integer, nullable=False),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    _tenant(),
+    Column("document_id", String(40), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("chunk_id", String(40), nullable=False),
+    Column("text", LargeBinary, nullable=False),
+    Column("starts", Integer, nullable=False),
+    Column("ends", Integer, nullable=False),
+    Column("heading", LargeBinary, nullable=False),
+    Column("speaker", LargeBinary, nullable=False),
+    Column("instant", BigInteger),
+    Column("digest", LargeBinary, nullable=False),
+    Column("entry", LargeBinary, nullable=False),
+    Column("vector", LargeBinary),
+    Column("embedder", Integer, nullable=False),
+    Index("ix_chunks_embedder", "embedder", "tenant", "document_id", "position"),
 )
 
 memories = Table(
@@ -156,7 +193,11 @@ memories = Table(
     Column("event_instants", Text, nullable=False),
     Column("source_document_id", String(40)),
     Column("create_time", BigInteger, nullable=False),
+    Column("embedder", Integer, nullable=False, server_default=text("0")),
+    Column("entry", LargeBinary),
+    Column("vector", LargeBinary),
     UniqueConstraint("tenant", "root_id", "version"),
+    Index("ix_memories_embedder", "embedder", "tenant", "id"),
     Index(
         None,
         "tenant",

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from service.core import ids, receipts
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason
+from service.core.indexing import IndexEntry
 from service.core.model import Principal, RequestRef
 from service.core.times import MonotonicClock
 from service.storage import dialects
@@ -45,6 +46,8 @@ class Call:
     request: RequestRef | None = None
     # The unfinished receipt of an earlier call with the same request_id.
     progress: Any = None
+    index: Sequence[IndexEntry] = ()
+    """Of the texts of memories, one for each; or nothing."""
 
     @property
     def tenant(self) -> int:
@@ -59,9 +62,16 @@ KEEPING: Final = frozenset(
         "memory.forgotten",
         "memory.restored",
         "memory.expired",
+        "memory.indexed",
+        "document.indexed",
+        "document.processed",
+        "document.failed",
     }
 )
-"""Kinds of changes after which all that was stored before is stored still."""
+"""Kinds of changes after which all that was stored before is stored still.
+
+Processing says by itself whether it replaced chunks.
+"""
 
 Operation: TypeAlias = Callable[["TenantTx", Sequence[Call]], Sequence[Outcome]]
 
@@ -123,6 +133,8 @@ class TenantTx:
         context.clock.observe(self.now)
         self._next_id = 0
         self._unnamed = False
+        self.erased = False
+        """To be set by an operation that deleted or replaced more than its changes tell."""
         self._changes: list[dict[str, object]] = []
         self._requests: list[dict[str, object]] = []
         self._counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -191,7 +203,11 @@ class TenantTx:
     @property
     def erases(self) -> bool:
         """Whether something was deleted or replaced."""
-        return self._unnamed or any(change["kind"] not in KEEPING for change in self._changes)
+        return (
+            self.erased
+            or self._unnamed
+            or any(change["kind"] not in KEEPING for change in self._changes)
+        )
 
     def flush(self) -> None:
         """Write the changes, counts and receipts, and at last the tenant's row."""

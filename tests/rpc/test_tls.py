@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import grpc
 import pytest
+from click.testing import CliRunner
 
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1.containers_pb2_grpc import ContainersStub
 from service.app import running
+from service.cli import main
 from service.settings import Settings
 
 PEM = Path(__file__).parent / "tls"
@@ -61,3 +64,14 @@ async def test_with_a_client_authority_only_its_clients_are_answered(tmp_path: P
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await list_containers(service.address, service.first_key, other)
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_the_command_line_trusts_the_authority_it_is_given(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("A note.")
+    options = ["--tls-ca", str(PEM / "ca.pem"), "--container", "notes"]
+    async with running(settings(tmp_path / "data", client_ca=False)) as service:
+        command = ["import", str(tmp_path / "note.txt"), "--address", service.address, *options]
+        env = {"PALIMPSEST_KEY": service.first_key or ""}
+        done = await asyncio.to_thread(CliRunner().invoke, main, command, env=env)
+    assert done.exit_code == 0, done.output
+    assert "1 new, 0 changed, 0 unchanged, 0 failed" in done.stdout

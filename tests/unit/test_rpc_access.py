@@ -17,7 +17,7 @@ from service.rpc.memories import Memories
 from service.rpc.methods import SERVICES, python_name
 
 METHODS = [method for service in SERVICES for method in service.methods]
-READERS = ("Get", "List", "Watch")
+READERS = ("Get", "List", "Search", "Watch")
 LIMITED = Principal(tenant=1, key_id="k", containers=frozenset({"a"}))
 
 

@@ -13,6 +13,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from palimpsest.v1 import common_pb2 as _common_pb2
 from palimpsest.v1 import errors_pb2 as _errors_pb2
 from palimpsest.v1 import filter_pb2 as _filter_pb2
+from palimpsest.v1 import search_pb2 as _search_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -68,6 +69,38 @@ DOCUMENT_STATUS_FAILED: DocumentStatus.ValueType  # 7
 """Given up; `error` says why. Write it again to retry."""
 Global___DocumentStatus: _TypeAlias = DocumentStatus  # noqa: Y015
 
+class _ContentKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContentKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTENT_KIND_UNSPECIFIED: _ContentKind.ValueType  # 0
+    """Refused."""
+    CONTENT_KIND_TEXT: _ContentKind.ValueType  # 1
+    """Plain text."""
+    CONTENT_KIND_MARKDOWN: _ContentKind.ValueType  # 2
+    """Markdown (CommonMark with tables)."""
+    CONTENT_KIND_HTML: _ContentKind.ValueType  # 3
+    """HTML, as text."""
+    CONTENT_KIND_CONVERSATION: _ContentKind.ValueType  # 4
+    """Messages."""
+
+class ContentKind(_ContentKind, metaclass=_ContentKindEnumTypeWrapper):
+    """What content is, and so how text is read out of it."""
+
+CONTENT_KIND_UNSPECIFIED: ContentKind.ValueType  # 0
+"""Refused."""
+CONTENT_KIND_TEXT: ContentKind.ValueType  # 1
+"""Plain text."""
+CONTENT_KIND_MARKDOWN: ContentKind.ValueType  # 2
+"""Markdown (CommonMark with tables)."""
+CONTENT_KIND_HTML: ContentKind.ValueType  # 3
+"""HTML, as text."""
+CONTENT_KIND_CONVERSATION: ContentKind.ValueType  # 4
+"""Messages."""
+Global___ContentKind: _TypeAlias = ContentKind  # noqa: Y015
+
 class _UpsertMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -116,6 +149,8 @@ class Document(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
+    CONTENT_KIND_FIELD_NUMBER: _builtins.int
+    CONVERSATION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Made by the service: "doc_" and 22 characters."""
     custom_id: _builtins.str
@@ -134,6 +169,8 @@ class Document(_message.Message):
     """Why processing failed, and what to do; empty unless FAILED."""
     attempt_count: _builtins.int
     """How often processing was tried; 0 unless FAILED."""
+    content_kind: Global___ContentKind.ValueType
+    """What the content is."""
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
         """The caller's data."""
@@ -156,6 +193,12 @@ class Document(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last written by a caller."""
 
+    @_builtins.property
+    def conversation(self) -> Global___Conversation:
+        """The messages of a conversation, whose `content` is empty. Empty in lists
+        unless content is asked for, and in WatchDocument.
+        """
+
     def __init__(
         self,
         *,
@@ -173,14 +216,76 @@ class Document(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         error: _builtins.str = ...,
         attempt_count: _builtins.int = ...,
+        content_kind: Global___ContentKind.ValueType = ...,
+        conversation: Global___Conversation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "document_date", b"document_date", "metadata", b"metadata", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "create_time", b"create_time", "document_date", b"document_date", "metadata", b"metadata", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "container_tags", b"container_tags", "content", b"content", "create_time", b"create_time", "custom_id", b"custom_id", "document_date", b"document_date", "error", b"error", "etag", b"etag", "id", b"id", "metadata", b"metadata", "revision", b"revision", "status", b"status", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "container_tags", b"container_tags", "content", b"content", "content_kind", b"content_kind", "conversation", b"conversation", "create_time", b"create_time", "custom_id", b"custom_id", "document_date", b"document_date", "error", b"error", "etag", b"etag", "id", b"id", "metadata", b"metadata", "revision", b"revision", "status", b"status", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Document: _TypeAlias = Document  # noqa: Y015
+
+@_typing.final
+class Conversation(_message.Message):
+    """Messages, in order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConversationMessage]:
+        """At least one; at most 1,048,576 bytes together as compact JSON."""
+
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[Global___ConversationMessage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Conversation: _TypeAlias = Conversation  # noqa: Y015
+
+@_typing.final
+class ConversationMessage(_message.Message):
+    """One message of a conversation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    IMAGE_CAPTION_FIELD_NUMBER: _builtins.int
+    speaker: _builtins.str
+    """Who says it; empty when unknown."""
+    text: _builtins.str
+    """What is said."""
+    image_caption: _builtins.str
+    """What a picture in the message shows."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When; years 1 to 9999."""
+
+    def __init__(
+        self,
+        *,
+        speaker: _builtins.str = ...,
+        text: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        image_caption: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_caption", b"image_caption", "speaker", b"speaker", "text", b"text", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConversationMessage: _TypeAlias = ConversationMessage  # noqa: Y015
 
 @_typing.final
 class DocumentReceipt(_message.Message):
@@ -258,8 +363,11 @@ class UpsertDocumentRequest(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_FIELD_NUMBER: _builtins.int
+    CONTENT_KIND_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
     content: _builtins.str
-    """1 to 1,048,576 bytes of UTF-8."""
+    """The text: 1 to 1,048,576 bytes of UTF-8."""
     custom_id: _builtins.str
     """The caller's own id, unique in the tenant: 1 to 100 code points, no control
     characters, not beginning with "doc_" or "mem_". Empty: always create.
@@ -274,6 +382,14 @@ class UpsertDocumentRequest(_message.Message):
     """Go on only if the document has this etag now; else ABORTED."""
     request_id: _builtins.str
     """A UUID that makes a retry of this request safe for at least 24 hours."""
+    content_kind: Global___ContentKind.ValueType
+    """What the content is. Absent: on create, plain text; on an existing document
+    of text, as it is.
+    """
+    wait: _builtins.bool
+    """Answer when the document is DONE or FAILED, or at the deadline with the
+    status so far. In an item of a batch: refused, the batch has its own.
+    """
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """On create: the containers to be in; empty: "default". On an existing
@@ -290,6 +406,10 @@ class UpsertDocumentRequest(_message.Message):
     def document_date(self) -> _timestamp_pb2.Timestamp:
         """When the content was authored; years 1 to 9999."""
 
+    @_builtins.property
+    def conversation(self) -> Global___Conversation:
+        """Messages, in place of content."""
+
     def __init__(
         self,
         *,
@@ -303,17 +423,24 @@ class UpsertDocumentRequest(_message.Message):
         mode: Global___UpsertMode.ValueType | None = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        conversation: Global___Conversation | None = ...,
+        content_kind: Global___ContentKind.ValueType | None = ...,
+        wait: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_mode", b"_mode", "_title", b"_title", "clear_document_date", b"clear_document_date", "document_date", b"document_date", "document_date_change", b"document_date_change", "metadata", b"metadata", "mode", b"mode", "title", b"title"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_content_kind", b"_content_kind", "_mode", b"_mode", "_title", b"_title", "clear_document_date", b"clear_document_date", "content_kind", b"content_kind", "conversation", b"conversation", "document_date", b"document_date", "document_date_change", b"document_date_change", "metadata", b"metadata", "mode", b"mode", "title", b"title"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mode", b"_mode", "_title", b"_title", "clear_document_date", b"clear_document_date", "container_tags", b"container_tags", "content", b"content", "custom_id", b"custom_id", "document_date", b"document_date", "document_date_change", b"document_date_change", "etag", b"etag", "metadata", b"metadata", "mode", b"mode", "request_id", b"request_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_kind", b"_content_kind", "_mode", b"_mode", "_title", b"_title", "clear_document_date", b"clear_document_date", "container_tags", b"container_tags", "content", b"content", "content_kind", b"content_kind", "conversation", b"conversation", "custom_id", b"custom_id", "document_date", b"document_date", "document_date_change", b"document_date_change", "etag", b"etag", "metadata", b"metadata", "mode", b"mode", "request_id", b"request_id", "title", b"title", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__content_kind: _TypeAlias = _typing.Literal["content_kind"]  # noqa: Y015
+    _WhichOneofArgType__content_kind: _TypeAlias = _typing.Literal["_content_kind", b"_content_kind"]  # noqa: Y015
     _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
     _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
     _WhichOneofReturnType__title: _TypeAlias = _typing.Literal["title"]  # noqa: Y015
     _WhichOneofArgType__title: _TypeAlias = _typing.Literal["_title", b"_title"]  # noqa: Y015
     _WhichOneofReturnType_document_date_change: _TypeAlias = _typing.Literal["document_date", "clear_document_date"]  # noqa: Y015
     _WhichOneofArgType_document_date_change: _TypeAlias = _typing.Literal["document_date_change", b"document_date_change"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__content_kind) -> _WhichOneofReturnType__content_kind | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
     @_typing.overload
@@ -355,8 +482,13 @@ class BatchUpsertDocumentsRequest(_message.Message):
 
     ITEMS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A UUID that makes a retry of this request safe for at least 24 hours."""
+    wait: _builtins.bool
+    """Answer when all documents are DONE or FAILED, or at the deadline with the
+    statuses so far.
+    """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___UpsertDocumentRequest]:
         """1 to 600 items. Items carry no request_id: the batch has one."""
@@ -366,10 +498,11 @@ class BatchUpsertDocumentsRequest(_message.Message):
         *,
         items: _abc.Iterable[Global___UpsertDocumentRequest] | None = ...,
         request_id: _builtins.str = ...,
+        wait: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "request_id", b"request_id", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -594,6 +727,9 @@ class UpdateDocumentRequest(_message.Message):
     CLEAR_DOCUMENT_DATE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_FIELD_NUMBER: _builtins.int
+    CONTENT_KIND_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id or the custom id."""
     content: _builtins.str
@@ -606,6 +742,14 @@ class UpdateDocumentRequest(_message.Message):
     """Go on only if the document has this etag now; else ABORTED."""
     request_id: _builtins.str
     """A UUID that makes a retry of this request safe for at least 24 hours."""
+    content_kind: Global___ContentKind.ValueType
+    """What the content is. Absent: as it is; a text given in place of a
+    conversation is plain text.
+    """
+    wait: _builtins.bool
+    """Answer when the document is DONE or FAILED, or at the deadline with the
+    status so far.
+    """
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
         """Merged by key; null removes one."""
@@ -617,6 +761,10 @@ class UpdateDocumentRequest(_message.Message):
     @_builtins.property
     def document_date(self) -> _timestamp_pb2.Timestamp:
         """When the content was authored; years 1 to 9999."""
+
+    @_builtins.property
+    def conversation(self) -> Global___Conversation:
+        """Absent: keep. Else the messages, in place of all content."""
 
     def __init__(
         self,
@@ -630,19 +778,26 @@ class UpdateDocumentRequest(_message.Message):
         clear_document_date: _builtins.bool = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        conversation: Global___Conversation | None = ...,
+        content_kind: Global___ContentKind.ValueType | None = ...,
+        wait: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_title", b"_title", "clear_document_date", b"clear_document_date", "content", b"content", "document_date", b"document_date", "document_date_change", b"document_date_change", "metadata", b"metadata", "title", b"title"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_content_kind", b"_content_kind", "_title", b"_title", "clear_document_date", b"clear_document_date", "content", b"content", "content_kind", b"content_kind", "conversation", b"conversation", "document_date", b"document_date", "document_date_change", b"document_date_change", "metadata", b"metadata", "title", b"title"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_title", b"_title", "clear_document_date", b"clear_document_date", "container_tags", b"container_tags", "content", b"content", "document_date", b"document_date", "document_date_change", b"document_date_change", "etag", b"etag", "id", b"id", "metadata", b"metadata", "request_id", b"request_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_content_kind", b"_content_kind", "_title", b"_title", "clear_document_date", b"clear_document_date", "container_tags", b"container_tags", "content", b"content", "content_kind", b"content_kind", "conversation", b"conversation", "document_date", b"document_date", "document_date_change", b"document_date_change", "etag", b"etag", "id", b"id", "metadata", b"metadata", "request_id", b"request_id", "title", b"title", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__content: _TypeAlias = _typing.Literal["content"]  # noqa: Y015
     _WhichOneofArgType__content: _TypeAlias = _typing.Literal["_content", b"_content"]  # noqa: Y015
+    _WhichOneofReturnType__content_kind: _TypeAlias = _typing.Literal["content_kind"]  # noqa: Y015
+    _WhichOneofArgType__content_kind: _TypeAlias = _typing.Literal["_content_kind", b"_content_kind"]  # noqa: Y015
     _WhichOneofReturnType__title: _TypeAlias = _typing.Literal["title"]  # noqa: Y015
     _WhichOneofArgType__title: _TypeAlias = _typing.Literal["_title", b"_title"]  # noqa: Y015
     _WhichOneofReturnType_document_date_change: _TypeAlias = _typing.Literal["document_date", "clear_document_date"]  # noqa: Y015
     _WhichOneofArgType_document_date_change: _TypeAlias = _typing.Literal["document_date_change", b"document_date_change"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__content) -> _WhichOneofReturnType__content | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__content_kind) -> _WhichOneofReturnType__content_kind | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__title) -> _WhichOneofReturnType__title | None: ...
     @_typing.overload
@@ -865,6 +1020,202 @@ class BulkDeleteError(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BulkDeleteError: _TypeAlias = BulkDeleteError  # noqa: Y015
+
+@_typing.final
+class AppendMessagesRequest(_message.Message):
+    """Which messages to append, and to what."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    CREATE_IF_MISSING_FIELD_NUMBER: _builtins.int
+    CONTAINER_TAGS_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The id or the custom id of a conversation."""
+    create_if_missing: _builtins.bool
+    """Where no document has this custom id, make one of these messages."""
+    etag: _builtins.str
+    """Go on only if the document has this etag now; else ABORTED."""
+    request_id: _builtins.str
+    """A UUID that makes a retry of this request safe for at least 24 hours."""
+    wait: _builtins.bool
+    """Answer when the document is DONE or FAILED, or at the deadline with the
+    status so far.
+    """
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConversationMessage]:
+        """1 to 1,000 messages, in order."""
+
+    @_builtins.property
+    def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in UpsertDocument."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        messages: _abc.Iterable[Global___ConversationMessage] | None = ...,
+        create_if_missing: _builtins.bool = ...,
+        container_tags: _abc.Iterable[_builtins.str] | None = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        wait: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tags", b"container_tags", "create_if_missing", b"create_if_missing", "etag", b"etag", "id", b"id", "messages", b"messages", "request_id", b"request_id", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppendMessagesRequest: _TypeAlias = AppendMessagesRequest  # noqa: Y015
+
+@_typing.final
+class AppendMessagesResponse(_message.Message):
+    """Answer of AppendMessages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    message_count: _builtins.int
+    """How many messages the conversation has now."""
+    @_builtins.property
+    def receipt(self) -> Global___DocumentReceipt:
+        """What was done."""
+
+    def __init__(
+        self,
+        *,
+        receipt: Global___DocumentReceipt | None = ...,
+        message_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_count", b"message_count", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppendMessagesResponse: _TypeAlias = AppendMessagesResponse  # noqa: Y015
+
+@_typing.final
+class SearchDocumentsRequest(_message.Message):
+    """What to look for, and where."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERY_FIELD_NUMBER: _builtins.int
+    CONTAINER_TAGS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    MIN_SCORE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    NEIGHBORS_FIELD_NUMBER: _builtins.int
+    INCLUDE_CONTENT_FIELD_NUMBER: _builtins.int
+    INCLUDE_SCORE_PARTS_FIELD_NUMBER: _builtins.int
+    query: _builtins.str
+    """Words or a question: 1 to 10,000 code points."""
+    min_score: _builtins.float
+    """Leave out chunks that score less."""
+    limit: _builtins.int
+    """How many chunks: 1 to 100; 0 means 10."""
+    neighbors: _builtins.int
+    """So many chunks before and after each, of the same document: at most 10."""
+    include_content: _builtins.bool
+    """Answer the documents with their content."""
+    include_score_parts: _builtins.bool
+    """Answer what each score was made of."""
+    @_builtins.property
+    def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 100 containers, taken as one corpus. Empty: "default"."""
+
+    @_builtins.property
+    def filter(self) -> _filter_pb2.Filter:
+        """Only documents for which this is true."""
+
+    def __init__(
+        self,
+        *,
+        query: _builtins.str = ...,
+        container_tags: _abc.Iterable[_builtins.str] | None = ...,
+        filter: _filter_pb2.Filter | None = ...,
+        min_score: _builtins.float = ...,
+        limit: _builtins.int = ...,
+        neighbors: _builtins.int = ...,
+        include_content: _builtins.bool = ...,
+        include_score_parts: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tags", b"container_tags", "filter", b"filter", "include_content", b"include_content", "include_score_parts", b"include_score_parts", "limit", b"limit", "min_score", b"min_score", "neighbors", b"neighbors", "query", b"query"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchDocumentsRequest: _TypeAlias = SearchDocumentsRequest  # noqa: Y015
+
+@_typing.final
+class SearchDocumentsResponse(_message.Message):
+    """Answer of SearchDocuments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HITS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The tenant's revision that was searched; what is newer may be missing."""
+    @_builtins.property
+    def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___DocumentHit]:
+        """Best first, by their best chunk."""
+
+    def __init__(
+        self,
+        *,
+        hits: _abc.Iterable[Global___DocumentHit] | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchDocumentsResponse: _TypeAlias = SearchDocumentsResponse  # noqa: Y015
+
+@_typing.final
+class DocumentHit(_message.Message):
+    """A document with chunks that were found. The answer ends early at 3 MiB."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    score: _builtins.float
+    """The score of its best chunk."""
+    @_builtins.property
+    def document(self) -> Global___Document:
+        """The document; without content unless asked for."""
+
+    @_builtins.property
+    def chunks(self) -> _containers.RepeatedCompositeFieldContainer[_search_pb2.ChunkHit]:
+        """What was found in it, best first."""
+
+    def __init__(
+        self,
+        *,
+        document: Global___Document | None = ...,
+        score: _builtins.float = ...,
+        chunks: _abc.Iterable[_search_pb2.ChunkHit] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "document", b"document", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DocumentHit: _TypeAlias = DocumentHit  # noqa: Y015
 
 @_typing.final
 class WatchDocumentRequest(_message.Message):

@@ -36,8 +36,10 @@ class DocumentsStub:
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings. No
-    string in it holds NUL (U+0000).
+    finite number of magnitude below 2^53, a boolean, or a list of strings.
+
+    NUL (U+0000) is refused in every string of a request, metadata included, but
+    for the content: that is kept byte for byte.
     """
 
     def __init__(self, channel):
@@ -81,6 +83,16 @@ class DocumentsStub:
                 request_serializer=palimpsest_dot_v1_dot_documents__pb2.BulkDeleteDocumentsRequest.SerializeToString,
                 response_deserializer=palimpsest_dot_v1_dot_documents__pb2.BulkDeleteDocumentsResponse.FromString,
                 _registered_method=True)
+        self.AppendMessages = channel.unary_unary(
+                '/palimpsest.v1.Documents/AppendMessages',
+                request_serializer=palimpsest_dot_v1_dot_documents__pb2.AppendMessagesRequest.SerializeToString,
+                response_deserializer=palimpsest_dot_v1_dot_documents__pb2.AppendMessagesResponse.FromString,
+                _registered_method=True)
+        self.SearchDocuments = channel.unary_unary(
+                '/palimpsest.v1.Documents/SearchDocuments',
+                request_serializer=palimpsest_dot_v1_dot_documents__pb2.SearchDocumentsRequest.SerializeToString,
+                response_deserializer=palimpsest_dot_v1_dot_documents__pb2.SearchDocumentsResponse.FromString,
+                _registered_method=True)
         self.WatchDocument = channel.unary_stream(
                 '/palimpsest.v1.Documents/WatchDocument',
                 request_serializer=palimpsest_dot_v1_dot_documents__pb2.WatchDocumentRequest.SerializeToString,
@@ -99,8 +111,10 @@ class DocumentsServicer:
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings. No
-    string in it holds NUL (U+0000).
+    finite number of magnitude below 2^53, a boolean, or a list of strings.
+
+    NUL (U+0000) is refused in every string of a request, metadata included, but
+    for the content: that is kept byte for byte.
     """
 
     def UpsertDocument(self, request, context):
@@ -179,6 +193,29 @@ class DocumentsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AppendMessages(self, request, context):
+        """Appends messages to a conversation. Concurrent calls lose nothing and keep
+        each caller's order; only the new messages are processed.
+
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless create_if_missing,
+        FAILED_PRECONDITION (NOT_A_CONVERSATION, CONTENT_TOO_LARGE,
+        CUSTOM_ID_IN_OTHER_CONTAINER), ABORTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchDocuments(self, request, context):
+        """Finds chunks of documents by words and meaning, grouped by document. Finds
+        what was DONE: a document that is being processed again is found as it was
+        last DONE.
+
+        Errors: none of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchDocument(self, request, context):
         """Streams the state of a document: the current one first, then every status
         until DONE, FAILED or deleted, which ends the stream.
@@ -227,6 +264,16 @@ def add_DocumentsServicer_to_server(servicer, server):
                     request_deserializer=palimpsest_dot_v1_dot_documents__pb2.BulkDeleteDocumentsRequest.FromString,
                     response_serializer=palimpsest_dot_v1_dot_documents__pb2.BulkDeleteDocumentsResponse.SerializeToString,
             ),
+            'AppendMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.AppendMessages,
+                    request_deserializer=palimpsest_dot_v1_dot_documents__pb2.AppendMessagesRequest.FromString,
+                    response_serializer=palimpsest_dot_v1_dot_documents__pb2.AppendMessagesResponse.SerializeToString,
+            ),
+            'SearchDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchDocuments,
+                    request_deserializer=palimpsest_dot_v1_dot_documents__pb2.SearchDocumentsRequest.FromString,
+                    response_serializer=palimpsest_dot_v1_dot_documents__pb2.SearchDocumentsResponse.SerializeToString,
+            ),
             'WatchDocument': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchDocument,
                     request_deserializer=palimpsest_dot_v1_dot_documents__pb2.WatchDocumentRequest.FromString,
@@ -251,8 +298,10 @@ class Documents:
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings. No
-    string in it holds NUL (U+0000).
+    finite number of magnitude below 2^53, a boolean, or a list of strings.
+
+    NUL (U+0000) is refused in every string of a request, metadata included, but
+    for the content: that is kept byte for byte.
     """
 
     @staticmethod
@@ -434,6 +483,60 @@ class Documents:
             '/palimpsest.v1.Documents/BulkDeleteDocuments',
             palimpsest_dot_v1_dot_documents__pb2.BulkDeleteDocumentsRequest.SerializeToString,
             palimpsest_dot_v1_dot_documents__pb2.BulkDeleteDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppendMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/palimpsest.v1.Documents/AppendMessages',
+            palimpsest_dot_v1_dot_documents__pb2.AppendMessagesRequest.SerializeToString,
+            palimpsest_dot_v1_dot_documents__pb2.AppendMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/palimpsest.v1.Documents/SearchDocuments',
+            palimpsest_dot_v1_dot_documents__pb2.SearchDocumentsRequest.SerializeToString,
+            palimpsest_dot_v1_dot_documents__pb2.SearchDocumentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,8 +37,10 @@ class DocumentsStub:
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings. No
-    string in it holds NUL (U+0000).
+    finite number of magnitude below 2^53, a boolean, or a list of strings.
+
+    NUL (U+0000) is refused in every string of a request, metadata included, but
+    for the content: that is kept byte for byte.
     """
 
     @_typing.overload
@@ -93,6 +95,21 @@ class DocumentsStub:
     Errors: ABORTED (REQUEST_IN_PROGRESS). Documents that cannot be deleted
     stand in `errors`.
     """
+    AppendMessages: _grpc.UnaryUnaryMultiCallable[_documents_pb2.AppendMessagesRequest, _documents_pb2.AppendMessagesResponse]
+    """Appends messages to a conversation. Concurrent calls lose nothing and keep
+    each caller's order; only the new messages are processed.
+
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless create_if_missing,
+    FAILED_PRECONDITION (NOT_A_CONVERSATION, CONTENT_TOO_LARGE,
+    CUSTOM_ID_IN_OTHER_CONTAINER), ABORTED.
+    """
+    SearchDocuments: _grpc.UnaryUnaryMultiCallable[_documents_pb2.SearchDocumentsRequest, _documents_pb2.SearchDocumentsResponse]
+    """Finds chunks of documents by words and meaning, grouped by document. Finds
+    what was DONE: a document that is being processed again is found as it was
+    last DONE.
+
+    Errors: none of its own.
+    """
     WatchDocument: _grpc.UnaryStreamMultiCallable[_documents_pb2.WatchDocumentRequest, _documents_pb2.WatchDocumentResponse]
     """Streams the state of a document: the current one first, then every status
     until DONE, FAILED or deleted, which ends the stream.
@@ -112,8 +129,10 @@ class DocumentsAsyncStub(DocumentsStub):
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings. No
-    string in it holds NUL (U+0000).
+    finite number of magnitude below 2^53, a boolean, or a list of strings.
+
+    NUL (U+0000) is refused in every string of a request, metadata included, but
+    for the content: that is kept byte for byte.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -165,6 +184,21 @@ class DocumentsAsyncStub(DocumentsStub):
     Errors: ABORTED (REQUEST_IN_PROGRESS). Documents that cannot be deleted
     stand in `errors`.
     """
+    AppendMessages: _aio.UnaryUnaryMultiCallable[_documents_pb2.AppendMessagesRequest, _documents_pb2.AppendMessagesResponse]  # type: ignore[assignment]
+    """Appends messages to a conversation. Concurrent calls lose nothing and keep
+    each caller's order; only the new messages are processed.
+
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless create_if_missing,
+    FAILED_PRECONDITION (NOT_A_CONVERSATION, CONTENT_TOO_LARGE,
+    CUSTOM_ID_IN_OTHER_CONTAINER), ABORTED.
+    """
+    SearchDocuments: _aio.UnaryUnaryMultiCallable[_documents_pb2.SearchDocumentsRequest, _documents_pb2.SearchDocumentsResponse]  # type: ignore[assignment]
+    """Finds chunks of documents by words and meaning, grouped by document. Finds
+    what was DONE: a document that is being processed again is found as it was
+    last DONE.
+
+    Errors: none of its own.
+    """
     WatchDocument: _aio.UnaryStreamMultiCallable[_documents_pb2.WatchDocumentRequest, _documents_pb2.WatchDocumentResponse]  # type: ignore[assignment]
     """Streams the state of a document: the current one first, then every status
     until DONE, FAILED or deleted, which ends the stream.
@@ -183,8 +217,10 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings. No
-    string in it holds NUL (U+0000).
+    finite number of magnitude below 2^53, a boolean, or a list of strings.
+
+    NUL (U+0000) is refused in every string of a request, metadata included, but
+    for the content: that is kept byte for byte.
     """
 
     @_abc_1.abstractmethod
@@ -275,6 +311,33 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: ABORTED (REQUEST_IN_PROGRESS). Documents that cannot be deleted
         stand in `errors`.
+        """
+
+    @_abc_1.abstractmethod
+    def AppendMessages(
+        self,
+        request: _documents_pb2.AppendMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_documents_pb2.AppendMessagesResponse, _abc.Awaitable[_documents_pb2.AppendMessagesResponse]]:
+        """Appends messages to a conversation. Concurrent calls lose nothing and keep
+        each caller's order; only the new messages are processed.
+
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless create_if_missing,
+        FAILED_PRECONDITION (NOT_A_CONVERSATION, CONTENT_TOO_LARGE,
+        CUSTOM_ID_IN_OTHER_CONTAINER), ABORTED.
+        """
+
+    @_abc_1.abstractmethod
+    def SearchDocuments(
+        self,
+        request: _documents_pb2.SearchDocumentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_documents_pb2.SearchDocumentsResponse, _abc.Awaitable[_documents_pb2.SearchDocumentsResponse]]:
+        """Finds chunks of documents by words and meaning, grouped by document. Finds
+        what was DONE: a document that is being processed again is found as it was
+        last DONE.
+
+        Errors: none of its own.
         """
 
     @_abc_1.abstractmethod

@@ -81,6 +81,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: more memories match than max_forget; nothing was
     forgotten.
     """
+    ERROR_REASON_NOT_A_CONVERSATION: _ErrorReason.ValueType  # 47
+    """FAILED_PRECONDITION: the document has a text, not messages."""
+    ERROR_REASON_CONTENT_TOO_LARGE: _ErrorReason.ValueType  # 48
+    """FAILED_PRECONDITION: with these messages the conversation would be larger
+    than 1,048,576 bytes. Begin another one.
+    """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 50
     """ABORTED: the etag is not the current one. Read again and decide."""
     ERROR_REASON_REQUEST_IN_PROGRESS: _ErrorReason.ValueType  # 51
@@ -99,6 +105,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """OUT_OF_RANGE: `as_of` lies in the future."""
     ERROR_REASON_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 90
     """UNIMPLEMENTED: there is no such method."""
+    ERROR_REASON_SERVICE_NOT_FOUND: _ErrorReason.ValueType  # 92
+    """NOT_FOUND: health was asked about a service that there is not."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 91
     """DEADLINE_EXCEEDED: the deadline passed before there was an answer."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 99
@@ -168,6 +176,12 @@ ERROR_REASON_TOO_MANY_MATCHES: ErrorReason.ValueType  # 46
 """FAILED_PRECONDITION: more memories match than max_forget; nothing was
 forgotten.
 """
+ERROR_REASON_NOT_A_CONVERSATION: ErrorReason.ValueType  # 47
+"""FAILED_PRECONDITION: the document has a text, not messages."""
+ERROR_REASON_CONTENT_TOO_LARGE: ErrorReason.ValueType  # 48
+"""FAILED_PRECONDITION: with these messages the conversation would be larger
+than 1,048,576 bytes. Begin another one.
+"""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 50
 """ABORTED: the etag is not the current one. Read again and decide."""
 ERROR_REASON_REQUEST_IN_PROGRESS: ErrorReason.ValueType  # 51
@@ -186,6 +200,8 @@ ERROR_REASON_TIME_IN_FUTURE: ErrorReason.ValueType  # 80
 """OUT_OF_RANGE: `as_of` lies in the future."""
 ERROR_REASON_METHOD_NOT_FOUND: ErrorReason.ValueType  # 90
 """UNIMPLEMENTED: there is no such method."""
+ERROR_REASON_SERVICE_NOT_FOUND: ErrorReason.ValueType  # 92
+"""NOT_FOUND: health was asked about a service that there is not."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 91
 """DEADLINE_EXCEEDED: the deadline passed before there was an answer."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 99

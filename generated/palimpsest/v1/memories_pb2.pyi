@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from palimpsest.v1 import common_pb2 as _common_pb2
 from palimpsest.v1 import filter_pb2 as _filter_pb2
+from palimpsest.v1 import search_pb2 as _search_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -876,17 +877,25 @@ class ForgetMemoriesRequest(_message.Message):
     MAX_FORGET_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    MIN_SCORE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     container_tag: _builtins.str
     """The container; empty: "default"."""
     max_forget: _builtins.int
-    """By filter: forget nothing when more than this match. 0 means 100; at most
-    500.
+    """By filter or query: forget nothing when more than this match. 0 means 100;
+    at most 500.
     """
     reason: _builtins.str
     """Why."""
     validate_only: _builtins.bool
     """Answer what would be forgotten, and forget nothing."""
+    query: _builtins.str
+    """All latest, remembered memories that a search for this finds with at least
+    `min_score`.
+    """
+    min_score: _builtins.float
+    """By query: the score from which on memories are forgotten, above 0 to 1."""
     request_id: _builtins.str
     """A UUID that makes a retry of this request safe for at least 24 hours."""
     @_builtins.property
@@ -906,11 +915,13 @@ class ForgetMemoriesRequest(_message.Message):
         max_forget: _builtins.int = ...,
         reason: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        query: _builtins.str = ...,
+        min_score: _builtins.float = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tag", b"container_tag", "filter", b"filter", "ids", b"ids", "max_forget", b"max_forget", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tag", b"container_tag", "filter", b"filter", "ids", b"ids", "max_forget", b"max_forget", "min_score", b"min_score", "query", b"query", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -934,7 +945,7 @@ class ForgetMemoriesResponse(_message.Message):
     """The tenant's revision after the call."""
     @_builtins.property
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___ForgetMatch]:
-        """Which: in the order of `ids`, else oldest first."""
+        """Which: in the order of `ids`, by query best first, else oldest first."""
 
     def __init__(
         self,
@@ -959,16 +970,20 @@ class ForgetMatch(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The memory."""
+    score: _builtins.float
+    """By query: its score."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
+        score: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1111,3 +1126,223 @@ class DeleteMemoryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteMemoryResponse: _TypeAlias = DeleteMemoryResponse  # noqa: Y015
+
+@_typing.final
+class SearchMemoriesRequest(_message.Message):
+    """What to look for, and where."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERY_FIELD_NUMBER: _builtins.int
+    CONTAINER_TAGS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    MIN_SCORE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    INCLUDE_FORGOTTEN_FIELD_NUMBER: _builtins.int
+    INCLUDE_HISTORY_FIELD_NUMBER: _builtins.int
+    INCLUDE_CHUNKS_FIELD_NUMBER: _builtins.int
+    INCLUDE_SCORE_PARTS_FIELD_NUMBER: _builtins.int
+    query: _builtins.str
+    """Words or a question: 1 to 10,000 code points."""
+    min_score: _builtins.float
+    """Leave out what scores less."""
+    limit: _builtins.int
+    """How many: 1 to 100; 0 means 10."""
+    include_forgotten: _builtins.bool
+    """Also find forgotten and expired memories."""
+    include_history: _builtins.bool
+    """Also find superseded versions."""
+    include_chunks: _builtins.bool
+    """Also find chunks of documents of the containers."""
+    include_score_parts: _builtins.bool
+    """Answer what each score was made of."""
+    @_builtins.property
+    def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 100 containers, taken as one corpus. Empty: "default"."""
+
+    @_builtins.property
+    def filter(self) -> _filter_pb2.Filter:
+        """Only memories for which this is true and, with include_chunks, chunks of
+        documents for which it is.
+        """
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """Answer as at this time; absent: now. Not with include_chunks."""
+
+    def __init__(
+        self,
+        *,
+        query: _builtins.str = ...,
+        container_tags: _abc.Iterable[_builtins.str] | None = ...,
+        filter: _filter_pb2.Filter | None = ...,
+        min_score: _builtins.float = ...,
+        limit: _builtins.int = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        include_forgotten: _builtins.bool = ...,
+        include_history: _builtins.bool = ...,
+        include_chunks: _builtins.bool = ...,
+        include_score_parts: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "container_tags", b"container_tags", "filter", b"filter", "include_chunks", b"include_chunks", "include_forgotten", b"include_forgotten", "include_history", b"include_history", "include_score_parts", b"include_score_parts", "limit", b"limit", "min_score", b"min_score", "query", b"query"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchMemoriesRequest: _TypeAlias = SearchMemoriesRequest  # noqa: Y015
+
+@_typing.final
+class SearchMemoriesResponse(_message.Message):
+    """Answer of SearchMemories."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HITS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The tenant's revision that was searched."""
+    @_builtins.property
+    def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchHit]:
+        """Best first; no text twice."""
+
+    def __init__(
+        self,
+        *,
+        hits: _abc.Iterable[Global___SearchHit] | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchMemoriesResponse: _TypeAlias = SearchMemoriesResponse  # noqa: Y015
+
+@_typing.final
+class SearchHit(_message.Message):
+    """What was found: a memory or a chunk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMORY_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    SCORE_PARTS_FIELD_NUMBER: _builtins.int
+    score: _builtins.float
+    """How well it fits, 0 to 1, comparable across queries of one embedder."""
+    @_builtins.property
+    def memory(self) -> Global___Memory:
+        """A memory; `source_document_id` says where it is from."""
+
+    @_builtins.property
+    def chunk(self) -> _search_pb2.Chunk:
+        """A chunk; `document_id` says where it is from."""
+
+    @_builtins.property
+    def score_parts(self) -> _search_pb2.ScoreParts:
+        """What the score was made of, if asked for."""
+
+    def __init__(
+        self,
+        *,
+        memory: Global___Memory | None = ...,
+        chunk: _search_pb2.Chunk | None = ...,
+        score: _builtins.float = ...,
+        score_parts: _search_pb2.ScoreParts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "found", b"found", "memory", b"memory", "score_parts", b"score_parts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "found", b"found", "memory", b"memory", "score", b"score", "score_parts", b"score_parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_found: _TypeAlias = _typing.Literal["memory", "chunk"]  # noqa: Y015
+    _WhichOneofArgType_found: _TypeAlias = _typing.Literal["found", b"found"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_found) -> _WhichOneofReturnType_found | None: ...
+
+Global___SearchHit: _TypeAlias = SearchHit  # noqa: Y015
+
+@_typing.final
+class GetProfileRequest(_message.Message):
+    """Whose profile, and how much of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTAINER_TAG_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    MIN_SCORE_FIELD_NUMBER: _builtins.int
+    container_tag: _builtins.str
+    """The container; empty: "default"."""
+    query: _builtins.str
+    """Also answer what fits this: 1 to 10,000 code points. Empty: nothing."""
+    limit: _builtins.int
+    """How many of each kind: 1 to 100; 0 means 20."""
+    min_score: _builtins.float
+    """Leave out of what fits the query what scores less."""
+    @_builtins.property
+    def filter(self) -> _filter_pb2.Filter:
+        """Only memories for which this is true."""
+
+    def __init__(
+        self,
+        *,
+        container_tag: _builtins.str = ...,
+        query: _builtins.str = ...,
+        filter: _filter_pb2.Filter | None = ...,
+        limit: _builtins.int = ...,
+        min_score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tag", b"container_tag", "filter", b"filter", "limit", b"limit", "min_score", b"min_score", "query", b"query"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetProfileRequest: _TypeAlias = GetProfileRequest  # noqa: Y015
+
+@_typing.final
+class GetProfileResponse(_message.Message):
+    """Answer of GetProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATIC_MEMORIES_FIELD_NUMBER: _builtins.int
+    RECENT_MEMORIES_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """All of it as text for a prompt: a line for each, under headings."""
+    revision: _builtins.int
+    """The tenant's revision before the profile was read."""
+    @_builtins.property
+    def static_memories(self) -> _containers.RepeatedCompositeFieldContainer[Global___Memory]:
+        """Lasting traits, newest first."""
+
+    @_builtins.property
+    def recent_memories(self) -> _containers.RepeatedCompositeFieldContainer[Global___Memory]:
+        """The other memories, newest first."""
+
+    @_builtins.property
+    def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchHit]:
+        """What fits the query and is not among the others, best first."""
+
+    def __init__(
+        self,
+        *,
+        static_memories: _abc.Iterable[Global___Memory] | None = ...,
+        recent_memories: _abc.Iterable[Global___Memory] | None = ...,
+        hits: _abc.Iterable[Global___SearchHit] | None = ...,
+        text: _builtins.str = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "recent_memories", b"recent_memories", "revision", b"revision", "static_memories", b"static_memories", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetProfileResponse: _TypeAlias = GetProfileResponse  # noqa: Y015

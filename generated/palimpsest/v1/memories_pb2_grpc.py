@@ -33,8 +33,8 @@ class MemoriesStub:
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
     RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata follows the rules
-    stated at Documents. A memory of another container is NOT_FOUND.
+    is sent after its commit has reached the disk. Metadata and NUL follow the
+    rules stated at Documents. A memory of another container is NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -88,6 +88,16 @@ class MemoriesStub:
                 request_serializer=palimpsest_dot_v1_dot_memories__pb2.RestoreMemoriesRequest.SerializeToString,
                 response_deserializer=palimpsest_dot_v1_dot_memories__pb2.RestoreMemoriesResponse.FromString,
                 _registered_method=True)
+        self.SearchMemories = channel.unary_unary(
+                '/palimpsest.v1.Memories/SearchMemories',
+                request_serializer=palimpsest_dot_v1_dot_memories__pb2.SearchMemoriesRequest.SerializeToString,
+                response_deserializer=palimpsest_dot_v1_dot_memories__pb2.SearchMemoriesResponse.FromString,
+                _registered_method=True)
+        self.GetProfile = channel.unary_unary(
+                '/palimpsest.v1.Memories/GetProfile',
+                request_serializer=palimpsest_dot_v1_dot_memories__pb2.GetProfileRequest.SerializeToString,
+                response_deserializer=palimpsest_dot_v1_dot_memories__pb2.GetProfileResponse.FromString,
+                _registered_method=True)
         self.DeleteMemory = channel.unary_unary(
                 '/palimpsest.v1.Memories/DeleteMemory',
                 request_serializer=palimpsest_dot_v1_dot_memories__pb2.DeleteMemoryRequest.SerializeToString,
@@ -103,8 +113,8 @@ class MemoriesServicer:
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
     RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata follows the rules
-    stated at Documents. A memory of another container is NOT_FOUND.
+    is sent after its commit has reached the disk. Metadata and NUL follow the
+    rules stated at Documents. A memory of another container is NOT_FOUND.
     """
 
     def CreateMemories(self, request, context):
@@ -200,6 +210,28 @@ class MemoriesServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchMemories(self, request, context):
+        """Finds memories by words and meaning; with include_chunks, chunks of
+        documents with them. A memory is found from the moment the call that wrote
+        it returns.
+
+        Errors: OUT_OF_RANGE (TIME_IN_FUTURE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProfile(self, request, context):
+        """Reads what a prompt should know of a container: its lasting traits, its
+        recent memories and, for a query, what fits it. No memory stands in it
+        twice.
+
+        Errors: none of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteMemory(self, request, context):
         """Deletes a memory for good, its whole chain, in whatever state.
 
@@ -257,6 +289,16 @@ def add_MemoriesServicer_to_server(servicer, server):
                     request_deserializer=palimpsest_dot_v1_dot_memories__pb2.RestoreMemoriesRequest.FromString,
                     response_serializer=palimpsest_dot_v1_dot_memories__pb2.RestoreMemoriesResponse.SerializeToString,
             ),
+            'SearchMemories': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchMemories,
+                    request_deserializer=palimpsest_dot_v1_dot_memories__pb2.SearchMemoriesRequest.FromString,
+                    response_serializer=palimpsest_dot_v1_dot_memories__pb2.SearchMemoriesResponse.SerializeToString,
+            ),
+            'GetProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProfile,
+                    request_deserializer=palimpsest_dot_v1_dot_memories__pb2.GetProfileRequest.FromString,
+                    response_serializer=palimpsest_dot_v1_dot_memories__pb2.GetProfileResponse.SerializeToString,
+            ),
             'DeleteMemory': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteMemory,
                     request_deserializer=palimpsest_dot_v1_dot_memories__pb2.DeleteMemoryRequest.FromString,
@@ -278,8 +320,8 @@ class Memories:
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
     RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata follows the rules
-    stated at Documents. A memory of another container is NOT_FOUND.
+    is sent after its commit has reached the disk. Metadata and NUL follow the
+    rules stated at Documents. A memory of another container is NOT_FOUND.
     """
 
     @staticmethod
@@ -515,6 +557,60 @@ class Memories:
             '/palimpsest.v1.Memories/RestoreMemories',
             palimpsest_dot_v1_dot_memories__pb2.RestoreMemoriesRequest.SerializeToString,
             palimpsest_dot_v1_dot_memories__pb2.RestoreMemoriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchMemories(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/palimpsest.v1.Memories/SearchMemories',
+            palimpsest_dot_v1_dot_memories__pb2.SearchMemoriesRequest.SerializeToString,
+            palimpsest_dot_v1_dot_memories__pb2.SearchMemoriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/palimpsest.v1.Memories/GetProfile',
+            palimpsest_dot_v1_dot_memories__pb2.GetProfileRequest.SerializeToString,
+            palimpsest_dot_v1_dot_memories__pb2.GetProfileResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,8 +34,8 @@ class MemoriesStub:
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
     RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata follows the rules
-    stated at Documents. A memory of another container is NOT_FOUND.
+    is sent after its commit has reached the disk. Metadata and NUL follow the
+    rules stated at Documents. A memory of another container is NOT_FOUND.
     """
 
     @_typing.overload
@@ -99,6 +99,20 @@ class MemoriesStub:
 
     Errors: NOT_FOUND (FORGET_BATCH_NOT_FOUND), ABORTED (REQUEST_IN_PROGRESS).
     """
+    SearchMemories: _grpc.UnaryUnaryMultiCallable[_memories_pb2.SearchMemoriesRequest, _memories_pb2.SearchMemoriesResponse]
+    """Finds memories by words and meaning; with include_chunks, chunks of
+    documents with them. A memory is found from the moment the call that wrote
+    it returns.
+
+    Errors: OUT_OF_RANGE (TIME_IN_FUTURE).
+    """
+    GetProfile: _grpc.UnaryUnaryMultiCallable[_memories_pb2.GetProfileRequest, _memories_pb2.GetProfileResponse]
+    """Reads what a prompt should know of a container: its lasting traits, its
+    recent memories and, for a query, what fits it. No memory stands in it
+    twice.
+
+    Errors: none of its own.
+    """
     DeleteMemory: _grpc.UnaryUnaryMultiCallable[_memories_pb2.DeleteMemoryRequest, _memories_pb2.DeleteMemoryResponse]
     """Deletes a memory for good, its whole chain, in whatever state.
 
@@ -114,8 +128,8 @@ class MemoriesAsyncStub(MemoriesStub):
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
     RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata follows the rules
-    stated at Documents. A memory of another container is NOT_FOUND.
+    is sent after its commit has reached the disk. Metadata and NUL follow the
+    rules stated at Documents. A memory of another container is NOT_FOUND.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -176,6 +190,20 @@ class MemoriesAsyncStub(MemoriesStub):
 
     Errors: NOT_FOUND (FORGET_BATCH_NOT_FOUND), ABORTED (REQUEST_IN_PROGRESS).
     """
+    SearchMemories: _aio.UnaryUnaryMultiCallable[_memories_pb2.SearchMemoriesRequest, _memories_pb2.SearchMemoriesResponse]  # type: ignore[assignment]
+    """Finds memories by words and meaning; with include_chunks, chunks of
+    documents with them. A memory is found from the moment the call that wrote
+    it returns.
+
+    Errors: OUT_OF_RANGE (TIME_IN_FUTURE).
+    """
+    GetProfile: _aio.UnaryUnaryMultiCallable[_memories_pb2.GetProfileRequest, _memories_pb2.GetProfileResponse]  # type: ignore[assignment]
+    """Reads what a prompt should know of a container: its lasting traits, its
+    recent memories and, for a query, what fits it. No memory stands in it
+    twice.
+
+    Errors: none of its own.
+    """
     DeleteMemory: _aio.UnaryUnaryMultiCallable[_memories_pb2.DeleteMemoryRequest, _memories_pb2.DeleteMemoryResponse]  # type: ignore[assignment]
     """Deletes a memory for good, its whole chain, in whatever state.
 
@@ -190,8 +218,8 @@ class MemoriesServicer(metaclass=_abc_1.ABCMeta):
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
     RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata follows the rules
-    stated at Documents. A memory of another container is NOT_FOUND.
+    is sent after its commit has reached the disk. Metadata and NUL follow the
+    rules stated at Documents. A memory of another container is NOT_FOUND.
     """
 
     @_abc_1.abstractmethod
@@ -303,6 +331,32 @@ class MemoriesServicer(metaclass=_abc_1.ABCMeta):
         """Restores those memories of a forget batch that are still forgotten by it.
 
         Errors: NOT_FOUND (FORGET_BATCH_NOT_FOUND), ABORTED (REQUEST_IN_PROGRESS).
+        """
+
+    @_abc_1.abstractmethod
+    def SearchMemories(
+        self,
+        request: _memories_pb2.SearchMemoriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_memories_pb2.SearchMemoriesResponse, _abc.Awaitable[_memories_pb2.SearchMemoriesResponse]]:
+        """Finds memories by words and meaning; with include_chunks, chunks of
+        documents with them. A memory is found from the moment the call that wrote
+        it returns.
+
+        Errors: OUT_OF_RANGE (TIME_IN_FUTURE).
+        """
+
+    @_abc_1.abstractmethod
+    def GetProfile(
+        self,
+        request: _memories_pb2.GetProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_memories_pb2.GetProfileResponse, _abc.Awaitable[_memories_pb2.GetProfileResponse]]:
+        """Reads what a prompt should know of a container: its lasting traits, its
+        recent memories and, for a query, what fits it. No memory stands in it
+        twice.
+
+        Errors: none of its own.
         """
 
     @_abc_1.abstractmethod

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Final
 
 from palimpsest.v1 import documents_pb2 as pb
 from palimpsest.v1 import errors_pb2
 from service.core import filters
 from service.core import model as m
+from service.core.conversations import MAX_BYTES, Message, decode, encode
 from service.core.errors import Reason, Violation
 from service.core.ids import is_document_id
 from service.rpc.convert import ids, metadata, times
@@ -16,6 +19,9 @@ from service.rpc.convert.filters import read as read_filter
 _MODES: Final = {int(mode): mode for mode in m.UpsertMode}
 _STATUSES: Final = {int(status): status for status in m.Status}
 _STATUS_NUMBERS: Final = {m.Status(n): n for n in pb.DocumentStatus.values() if n}
+_KINDS: Final = {int(kind): kind for kind in m.ContentKind}
+_KIND_NUMBERS: Final = {m.ContentKind(n): n for n in pb.ContentKind.values() if n}
+_CUSTOM_ID: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f]+").fullmatch
 _ORDERS: Final = {int(order): order for order in m.Order}
 
 FINAL: Final = frozenset({m.Status.DONE, m.Status.FAILED})
@@ -32,8 +38,11 @@ def write(
     mode = _MODES.get(request.mode, m.UpsertMode.CREATE_OR_UPDATE)
     if mode is m.UpsertMode.UPDATE_ONLY and not request.custom_id:
         broken.append(Violation(f"{path}mode", "to update only, give the custom_id"))
+    content = request.content
+    if request.HasField("conversation"):
+        content = _encoded(request.conversation, f"{path}conversation", broken)
     return m.DocumentWrite(
-        content=request.content,
+        content=content,
         custom_id=request.custom_id or None,
         containers=tuple(request.container_tags),
         metadata=given,
@@ -41,6 +50,52 @@ def write(
         document_date=_date(request, broken, path),
         mode=mode,
         etag=request.etag or None,
+        kind=_kind(request),
+    )
+
+
+def _kind(request: pb.UpsertDocumentRequest | pb.UpdateDocumentRequest) -> m.ContentKind | None:
+    if request.HasField("conversation"):
+        return m.ContentKind.CONVERSATION
+    # A number that is no kind has been found by the annotations.
+    return _KINDS.get(request.content_kind)
+
+
+def messages(
+    given: Iterable[pb.ConversationMessage], path: str, broken: list[Violation]
+) -> tuple[Message, ...]:
+    return tuple(
+        Message(
+            message.speaker,
+            message.text,
+            times.instant(message.time, f"{path}[{index}].time", broken)
+            if message.HasField("time")
+            else None,
+            message.image_caption,
+        )
+        for index, message in enumerate(given)
+    )
+
+
+def _encoded(conversation: pb.Conversation, path: str, broken: list[Violation]) -> str:
+    encoded = encode(messages(conversation.messages, f"{path}.messages", broken))
+    if len(encoded.encode()) > MAX_BYTES:
+        broken.append(Violation(path, f"must be at most {MAX_BYTES} bytes as compact JSON"))
+    return encoded
+
+
+def append(request: pb.AppendMessagesRequest, broken: list[Violation]) -> m.MessagesAppend:
+    ids.check_document(request.id, "id", "Memories.UpdateMemory", broken)
+    if request.container_tags and not request.create_if_missing:
+        broken.append(Violation("container_tags", "are for create_if_missing"))
+    if request.create_if_missing and not is_document_id(request.id) and not _CUSTOM_ID(request.id):
+        broken.append(Violation("id", "must not contain control characters"))
+    return m.MessagesAppend(
+        request.id,
+        messages(request.messages, "messages", broken),
+        request.create_if_missing,
+        tuple(request.container_tags),
+        request.etag or None,
     )
 
 
@@ -63,14 +118,18 @@ def patch(request: pb.UpdateDocumentRequest, broken: list[Violation]) -> m.Docum
     given = None
     if request.HasField("metadata"):
         given = metadata.patch(request.metadata, "metadata", broken)
+    content = request.content if request.HasField("content") else None
+    if request.HasField("conversation"):
+        content = _encoded(request.conversation, "conversation", broken)
     return m.DocumentPatch(
         id=request.id,
-        content=request.content if request.HasField("content") else None,
+        content=content,
         containers=tuple(request.container_tags),
         metadata=given,
         title=request.title if request.HasField("title") else None,
         document_date=_date(request, broken),
         etag=request.etag or None,
+        kind=_kind(request),
     )
 
 
@@ -93,7 +152,10 @@ def fill(message: pb.Document, document: m.Document) -> None:
     message.id = document.id
     if document.custom_id:
         message.custom_id = document.custom_id
-    if document.content:
+    message.content_kind = _KIND_NUMBERS[document.kind]
+    if document.content and document.kind is m.ContentKind.CONVERSATION:
+        _fill_conversation(message.conversation, document.content)
+    elif document.content:
         message.content = document.content
     metadata.fill(message.metadata, document.metadata)
     message.container_tags.extend(document.containers)
@@ -112,6 +174,15 @@ def fill(message: pb.Document, document: m.Document) -> None:
         message.attempt_count = document.attempts
 
 
+def _fill_conversation(message: pb.Conversation, content: str) -> None:
+    for one in decode(content):
+        added = message.messages.add(
+            speaker=one.speaker, text=one.text, image_caption=one.image_caption
+        )
+        if one.instant is not None:
+            times.fill(added.time, one.instant)
+
+
 def watched(state: m.Document | str) -> pb.WatchDocumentResponse:
     """A state of a document; a text is the id of one that was deleted."""
     response = pb.WatchDocumentResponse()
@@ -121,7 +192,12 @@ def watched(state: m.Document | str) -> pb.WatchDocumentResponse:
     else:
         fill(response.document, state)
         response.document.ClearField("content")
+        response.document.ClearField("conversation")
     return response
+
+
+def status_number(status: m.Status) -> pb.DocumentStatus.ValueType:
+    return _STATUS_NUMBERS[status]
 
 
 def fill_receipt(message: pb.DocumentReceipt, receipt: m.DocumentReceipt, custom_id: str) -> None:

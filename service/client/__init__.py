@@ -1,0 +1,1 @@
+"""The side of the caller: commands that speak to a running server over gRPC."""

@@ -1,0 +1,166 @@
+"""Imports files: each is a document, and only what changed is uploaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final
+
+from google.protobuf.struct_pb2 import Struct
+
+from palimpsest.v1.documents_pb2 import (
+    DOCUMENT_STATUS_FAILED,
+    BatchUpsertDocumentsRequest,
+    ContentKind,
+    ListDocumentsRequest,
+    UpsertDocumentRequest,
+)
+from palimpsest.v1.filter_pb2 import Condition, Filter
+from service.client.connection import Connection
+from service.client.files import Found, SkippedError, Source, custom_id, read
+from service.content.base import Extract, UnreadableContentError
+from service.content.registry import kind_of
+
+DIGEST_KEY: Final = "import_digest"
+"""Metadata: the SHA-256 of the content, by which the next import knows it."""
+
+_BATCH_ITEMS: Final = 200
+_BATCH_BYTES: Final = 8 * 1024 * 1024
+_BATCH_SECONDS: Final = 300
+_TITLE_LENGTH: Final = 200
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of the files; `failed` has their names, with the reasons."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def import_files(
+    connection: Connection, container: str, found: Found, advance: Callable[[int], object]
+) -> Summary:
+    """Uploads what the server does not have, or has otherwise, or failed to process.
+
+    Args:
+        connection: To the server.
+        container: Where the documents go.
+        found: The files.
+        advance: Told how many more files are done.
+
+    Raises:
+        ServerError: A call failed. What was uploaded stays, and a further import
+            goes on from there.
+    """
+    return _Import(connection, container, found, advance).run()
+
+
+class _Import:
+    def __init__(
+        self,
+        connection: Connection,
+        container: str,
+        found: Found,
+        advance: Callable[[int], object],
+    ) -> None:
+        self._connection = connection
+        self._container = container
+        self._sources = found.sources
+        self._advance = advance
+        self._batch: list[tuple[Source, UpsertDocumentRequest]] = []
+        self._batch_bytes = 0
+        self._summary = Summary(skipped=Counter(found.skipped))
+        for path, other in found.clashes:
+            self._summary.failed.append((path, f"has the same name as {other}"))
+
+    def run(self) -> Summary:
+        known = self._known()
+        for source in self._sources:
+            try:
+                content = read(source)
+                digest = sha256(content.encode()).hexdigest()
+                if known.get(custom_id(self._container, source.name)) == digest:
+                    self._summary.unchanged += 1
+                else:
+                    self._add(source, _request(self._container, source, content, digest))
+                    continue
+            except SkippedError as error:
+                self._summary.skipped[str(error)] += 1
+            except UnreadableContentError as error:
+                self._summary.failed.append((source.name, str(error)))
+            except OSError as error:
+                self._summary.failed.append((source.name, error.strerror or str(error)))
+            self._advance(1)
+        self._upload()
+        return self._summary
+
+    def _known(self) -> dict[str, str]:
+        """The digests of what is there already and well, by custom id."""
+        imported = Filter(condition=Condition(key=DIGEST_KEY, exists=True))
+        request = ListDocumentsRequest(
+            container_tags=[self._container], filter=imported, page_size=1000
+        )
+        known: dict[str, str] = {}
+        while True:
+            page = self._connection.call(self._connection.documents.ListDocuments, request)
+            for document in page.documents:
+                if document.status != DOCUMENT_STATUS_FAILED:
+                    known[document.custom_id] = document.metadata.fields[DIGEST_KEY].string_value
+            if not page.next_page_token:
+                return known
+            request.page_token = page.next_page_token
+
+    def _add(self, source: Source, request: UpsertDocumentRequest) -> None:
+        size = request.ByteSize()
+        if self._batch and self._batch_bytes + size > _BATCH_BYTES:
+            self._upload()
+        self._batch.append((source, request))
+        self._batch_bytes += size
+        if len(self._batch) == _BATCH_ITEMS:
+            self._upload()
+
+    def _upload(self) -> None:
+        if not self._batch:
+            return
+        request = BatchUpsertDocumentsRequest(items=[item for _, item in self._batch])
+        answer = self._connection.call(
+            self._connection.documents.BatchUpsertDocuments, request, seconds=_BATCH_SECONDS
+        )
+        for (source, _), outcome in zip(self._batch, answer.outcomes, strict=True):
+            if outcome.HasField("error"):
+                self._summary.failed.append((source.name, outcome.error.message))
+            elif outcome.receipt.created:
+                self._summary.new += 1
+            else:
+                self._summary.changed += 1
+        self._advance(len(self._batch))
+        self._batch.clear()
+        self._batch_bytes = 0
+
+
+def _request(container: str, source: Source, content: str, digest: str) -> UpsertDocumentRequest:
+    """Raises UnreadableContentError for what the server could not process either."""
+    metadata = Struct()
+    metadata.update({"path": source.name, "suffix": source.path.suffix.lower(), DIGEST_KEY: digest})
+    return UpsertDocumentRequest(
+        content=content,
+        content_kind=ContentKind.Value(f"CONTENT_KIND_{source.kind.name}"),
+        custom_id=custom_id(container, source.name),
+        container_tags=[container],
+        metadata=metadata,
+        title=_title(kind_of(source.kind).extract(content)) or source.file_name,
+    )
+
+
+def _title(extract: Extract) -> str:
+    """The first heading; empty when there is none."""
+    for block in extract.blocks:
+        if block.level:
+            return " ".join(extract.text[block.start : block.end].split())[:_TITLE_LENGTH]
+    return ""

@@ -1,0 +1,64 @@
+"""Searches, as a person at a terminal reads their results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from palimpsest.v1.documents_pb2 import SearchDocumentsRequest
+from palimpsest.v1.memories_pb2 import SearchMemoriesRequest
+from service.client.connection import Connection
+
+_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One hit: its score from 0 to 1, where it is from, and its text in one line."""
+
+    score: float
+    source: str
+    text: str
+
+
+def search_documents(
+    connection: Connection, query: str, containers: Sequence[str], limit: int
+) -> list[Result]:
+    """Chunks, best first; raises ServerError."""
+    request = SearchDocumentsRequest(query=query, container_tags=containers, limit=limit)
+    answer = connection.call(connection.documents.SearchDocuments, request)
+    results = [
+        Result(
+            chunk.score,
+            " > ".join(
+                part
+                for part in (
+                    hit.document.custom_id or hit.document.title or hit.document.id,
+                    chunk.chunk.heading,
+                    chunk.chunk.speaker,
+                )
+                if part
+            ),
+            _line(chunk.chunk.text),
+        )
+        for hit in answer.hits
+        for chunk in hit.chunks
+    ]
+    return sorted(results, key=lambda result: -result.score)
+
+
+def search_memories(
+    connection: Connection, query: str, containers: Sequence[str], limit: int
+) -> list[Result]:
+    """Memories, best first; raises ServerError."""
+    request = SearchMemoriesRequest(query=query, container_tags=containers, limit=limit)
+    answer = connection.call(connection.memories.SearchMemories, request)
+    return [
+        Result(hit.score, f"{hit.memory.container_tag} {hit.memory.id}", _line(hit.memory.content))
+        for hit in answer.hits
+    ]
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"

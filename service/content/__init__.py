@@ -1,0 +1,1 @@
+"""From content to searchable pieces: one file for each kind of content."""

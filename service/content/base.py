@@ -1,0 +1,68 @@
+"""What every kind of content is turned into: a text, its blocks, and pieces of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class UnreadableContentError(ValueError):
+    """Content that its kind cannot read; the message says what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A part of a text that reads as one: a heading, a paragraph, a table, a message.
+
+    `start` and `end` are offsets in code points; neither the first nor the last
+    character is white space.
+    """
+
+    start: int
+    end: int
+    level: int = 0
+    """Of a heading, from 1; 0 is no heading."""
+    lines: bool = False
+    """Made of lines, as code and tables are: cut between lines, not sentences."""
+    speaker: str = ""
+    instant: int | None = None
+    message: int | None = None
+    """A message's place in its conversation, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """The text of a content, and its blocks in order, which do not overlap."""
+
+    text: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One searchable piece: `text` is the extracted text from `start` to `end`.
+
+    Offsets are in code points.
+    """
+
+    text: str
+    start: int
+    end: int
+    heading: str = ""
+    """Of its section and of those around it, outermost first, " > " between."""
+    speaker: str = ""
+    instant: int | None = None
+    """Of a message: its time, in microseconds."""
+    message: int | None = None
+    """Of a message: its place in the conversation, from 0."""
+
+
+class Kind(Protocol):
+    """Reads one kind of content. The registry has a line for each."""
+
+    def extract(self, content: str) -> Extract:
+        """Reads the text out of `content`; UnreadableContentError if it cannot.
+
+        The work grows with the length of the content, whatever is in it.
+        """
+        ...

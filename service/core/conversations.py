@@ -1,0 +1,39 @@
+"""Conversations: messages, and the text they are stored as."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MAX_BYTES = 1_048_576
+"""Of a conversation as it is stored, as of any content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. `instant` is in microseconds; None and "" mean unknown."""
+
+    speaker: str
+    text: str
+    instant: int | None = None
+    image_caption: str = ""
+
+    @property
+    def said(self) -> str:
+        """The text, and of a picture its caption: "Look! [image: a lake]"."""
+        caption = self.image_caption.strip()
+        return f"{self.text.strip()} [image: {caption}]".lstrip() if caption else self.text.strip()
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+def encode(messages: Iterable[Message]) -> str:
+    """Compact JSON; equal conversations have equal text."""
+    return _ENCODER.encode([[m.speaker, m.text, m.instant, m.image_caption] for m in messages])
+
+
+def decode(content: str) -> tuple[Message, ...]:
+    """The messages that `encode` wrote."""
+    return tuple(Message(*fields) for fields in json.loads(content))

@@ -1,0 +1,78 @@
+"""What makes a row findable, and how it travels to the search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+NO_EMBEDDER = 0
+"""The number of the vector space of what has no vector."""
+
+
+@dataclass(slots=True)
+class IndexEntry:
+    """What is stored beside a text.
+
+    Args:
+        entry: Its words and features, encoded by the search.
+        vector: Its vector, encoded by the search; None: found by words alone.
+        embedder: The number of the vector's space.
+    """
+
+    entry: bytes
+    vector: bytes | None = None
+    embedder: int = NO_EMBEDDER
+
+
+class Indexer(Protocol):
+    """Makes entries of memories' texts."""
+
+    async def index(self, texts: Sequence[str]) -> list[IndexEntry]:
+        """One entry for each text; without vectors while the embedder is away."""
+        ...
+
+
+class Unindexed:
+    """Leaves what is written to be indexed later."""
+
+    async def index(self, texts: Sequence[str]) -> list[IndexEntry]:  # noqa: ARG002
+        return []
+
+
+@dataclass(slots=True)
+class IndexRow:
+    """A memory version or a chunk, as the search takes it in.
+
+    Args:
+        id: The memory's or the chunk's.
+        entity: What a change names: the chain's root, or the document.
+        position: The chunk's place in its document; the memory's version.
+        entry: See IndexEntry; None: not indexed yet.
+        vector: Of the current space, or None.
+        spans: When it is shown: [from, until) in microseconds; empty: always.
+    """
+
+    id: str
+    entity: str
+    position: int
+    entry: bytes | None
+    vector: bytes | None
+    digest: bytes
+    spans: Sequence[tuple[int, int]] = ()
+
+
+@dataclass(slots=True)
+class IndexDelta:
+    """What a container's index misses.
+
+    Args:
+        revision: The tenant's, up to which it is true afterwards.
+        entities: Everything that has changed; what has no row is gone. None: all.
+        rows: The rows of those entities.
+    """
+
+    revision: int
+    entities: frozenset[str] | None
+    memories: Sequence[IndexRow]
+    chunks: Sequence[IndexRow]

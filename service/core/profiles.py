@@ -1,0 +1,82 @@
+"""Profiles: what a prompt should know of a container."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from service.core import filters as f
+from service.core.model import Memory, MemoryQuery, Order, PageRequest, Principal
+from service.core.search import ChunkHit, MemoryHit, MemorySearch, Searcher
+from service.core.store import Memories
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileQuery:
+    """Whose profile, and how much of each kind. `query` "" searches for nothing."""
+
+    container: str
+    query: str = ""
+    filter: f.Filter | None = None
+    limit: int = 20
+    min_score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """No memory stands in it twice; each part is newest or best first."""
+
+    static: Sequence[Memory]
+    recent: Sequence[Memory]
+    hits: Sequence[MemoryHit | ChunkHit]
+    text: str
+    revision: int
+
+
+_STATIC = f.Condition(f.Field.STATIC, f.EqualsBool(True))
+
+
+async def read_profile(
+    memories: Memories, searcher: Searcher, who: Principal, wanted: ProfileQuery
+) -> Profile:
+    """Raises what listing and searching raise."""
+
+    async def newest(kind: f.Filter) -> tuple[Sequence[Memory], int]:
+        tree = kind if wanted.filter is None else f.AllOf((kind, wanted.filter))
+        query = MemoryQuery((wanted.container,), tree, order=Order.UPDATED_DESC)
+        page = await memories.list(who, query, PageRequest(wanted.limit))
+        return page.items, page.revision
+
+    static, revision = await newest(_STATIC)
+    recent, _ = await newest(f.Not(_STATIC))
+    hits: Sequence[MemoryHit | ChunkHit] = ()
+    if wanted.query:
+        shown = {memory.id for memory in (*static, *recent)}
+        search = MemorySearch(
+            wanted.query,
+            (wanted.container,),
+            wanted.filter,
+            wanted.min_score,
+            wanted.limit + len(shown),
+        )
+        found = await searcher.memories(who, search)
+        hits = [
+            hit for hit in found.hits if isinstance(hit, MemoryHit) and hit.memory.id not in shown
+        ][: wanted.limit]
+    profile = Profile(static, recent, hits, "", revision)
+    return replace(profile, text=_text(profile))
+
+
+def _text(profile: Profile) -> str:
+    relevant = [hit.memory for hit in profile.hits if isinstance(hit, MemoryHit)]
+    parts = (
+        ("Lasting traits", profile.static),
+        ("Recent memories", profile.recent),
+        ("Relevant memories", relevant),
+    )
+    return "\n\n".join(f"{title}:\n{_lines(memories)}" for title, memories in parts if memories)
+
+
+def _lines(memories: Iterable[Memory]) -> str:
+    # A memory of several lines must not look like several memories.
+    return "\n".join(f"- {' '.join(memory.content.split())}" for memory in memories)

@@ -1,0 +1,163 @@
+"""What a search is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.core.filters import Filter
+from service.core.indexing import IndexDelta
+from service.core.model import Document, Memory, Principal
+from service.core.processing import ChunkRow
+
+MAX_FORGET = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSearch:
+    """What SearchDocuments looks for."""
+
+    query: str
+    containers: tuple[str, ...]
+    filter: Filter | None = None
+    min_score: float = 0.0
+    limit: int = 10
+    neighbors: int = 0
+    include_content: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySearch:
+    """What SearchMemories looks for. `as_of` None means now."""
+
+    query: str
+    containers: tuple[str, ...]
+    filter: Filter | None = None
+    min_score: float = 0.0
+    limit: int = 10
+    as_of: int | None = None
+    include_forgotten: bool = False
+    include_history: bool = False
+    include_chunks: bool = False
+    every_text: bool = False
+    """Also find what says the same as a better hit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreParts:
+    """What a score was made of; see the contract."""
+
+    lexical: float
+    semantic: float
+    rank: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An item that was found. `group` is the document of a chunk, "" for a memory."""
+
+    id: str
+    container: str
+    group: str
+    position: int
+    score: float
+    parts: ScoreParts
+
+
+@dataclass(slots=True)
+class ChunkHit:
+    document_id: str
+    chunk: ChunkRow
+    score: float
+    parts: ScoreParts
+    before: Sequence[ChunkRow] = ()
+    after: Sequence[ChunkRow] = ()
+
+
+@dataclass(slots=True)
+class DocumentHit:
+    """A document and what was found in it, best first."""
+
+    document: Document
+    chunks: list[ChunkHit]
+
+
+@dataclass(slots=True)
+class MemoryHit:
+    memory: Memory
+    score: float
+    parts: ScoreParts
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentHits:
+    hits: Sequence[DocumentHit]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryHits:
+    hits: Sequence[MemoryHit | ChunkHit]
+    revision: int
+
+
+class IndexSource(Protocol):
+    """What the search reads of the storage."""
+
+    async def delta(
+        self, tenant: int, container: str, after: int | None, embedder: int
+    ) -> IndexDelta:
+        """What an index true up to revision `after` misses; None: it has nothing."""
+        ...
+
+    async def matching(
+        self,
+        tenant: int,
+        container: str,
+        tree: Filter,
+        documents: Iterable[str] | None = None,
+        memories: Iterable[str] | None = None,
+    ) -> set[str]:
+        """Ids of documents and memory versions for which a filter is true.
+
+        Args:
+            documents: Look only at these; None: at all of the container.
+            memories: The same for memory versions.
+        """
+        ...
+
+    async def in_state(
+        self, tenant: int, container: str, at: int, *, forgotten: bool, history: bool
+    ) -> set[str]:
+        """Ids of memory versions shown, or also forgotten, or also superseded, at `at`."""
+        ...
+
+    async def memories(
+        self, who: Principal, wanted: Sequence[tuple[str, str]], as_of: int | None
+    ) -> Mapping[str, Memory]:
+        """Versions by id, of (container, id); those deleted since are left out."""
+        ...
+
+    async def chunks(
+        self,
+        who: Principal,
+        wanted: Sequence[tuple[str, int, str]],
+        reach: int,
+        *,
+        content: bool,
+    ) -> tuple[Mapping[str, Document], Mapping[str, Sequence[ChunkRow]]]:
+        """For (document, position, chunk id): documents by id, and by chunk id the chunk
+        with those up to `reach` places before and after it; what is gone is left out."""
+        ...
+
+    def now(self) -> int: ...
+
+
+class Searcher(Protocol):
+    """Finding things. Every call may raise OVERLOADED or STORAGE_UNAVAILABLE."""
+
+    async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits: ...
+
+    async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits: ...

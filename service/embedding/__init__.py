@@ -1,0 +1,1 @@
+"""Vectors of texts: one interface, and an embedder of each kind behind it."""

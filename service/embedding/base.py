@@ -1,0 +1,141 @@
+"""What every embedder is, and how it fails.
+
+`embed` is a template: it keeps blank texts from the model, checks what the
+model gave, and brings every row to unit length. An embedder supplies `_embed`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from enum import Enum
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""Shape (texts, dimension)."""
+
+
+class Purpose(Enum):
+    """What a text is embedded for; some models want to be told."""
+
+    DOCUMENT = "document"
+    QUERY = "query"
+
+
+class EmbedderError(Exception):
+    """A text could not be embedded.
+
+    The message is for the operator: it names the embedder and what to do, and
+    holds neither texts nor secrets.
+    """
+
+
+class EmbedderUnavailableError(EmbedderError):
+    """The embedder is down, slow or busy: later it may work."""
+
+
+class EmbedderRefusedError(EmbedderError):
+    """Trying again will not help: the settings, the model or a text must change."""
+
+
+class Embedder(ABC):
+    """Makes vectors of texts. Safe for use by many tasks of one event loop."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The vector space: kind, model, and a digest of all that shapes the vectors.
+
+        It is stored beside every vector. Vectors are comparable exactly if
+        their names are equal.
+        """
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """Length of every vector. Known before the first text is embedded."""
+
+    async def embed(self, texts: Sequence[str], purpose: Purpose) -> Vectors:
+        """Vectors of the texts, in their order, without holding up the event loop.
+
+        Any number of texts may be given and any number of calls made at once:
+        the embedder bounds its own concurrency, and calls take turns. A call
+        may be cancelled; work already begun for it is finished and dropped.
+
+        Returns:
+            A row of unit length per text; zeros for a text without any token.
+
+        Raises:
+            EmbedderUnavailableError: It is down, slow or busy.
+            EmbedderRefusedError: It cannot embed these texts, now or later.
+        """
+        worded = _worded(texts)
+        if not worded:
+            return np.zeros((len(texts), self.dimension), np.float32)
+        found = await self._embed([texts[i] for i in worded], purpose)
+        return self._rows(len(texts), worded, found)
+
+    @abstractmethod
+    async def load(self) -> None:
+        """Do now what the first `embed` would otherwise wait for.
+
+        Raises:
+            EmbedderRefusedError: The model cannot be used.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of threads and connections. Nothing may be embedded afterwards."""
+
+    @abstractmethod
+    async def _embed(self, texts: list[str], purpose: Purpose) -> Vectors:
+        """A row per text, of any length. There is at least one text, and none is blank."""
+
+    def _rows(self, count: int, worded: Sequence[int], found: Vectors) -> Vectors:
+        """`count` rows: those found, at unit length and in their places, and zeros.
+
+        Raises:
+            EmbedderRefusedError: The model gave vectors of another shape, or no numbers.
+        """
+        if found.shape != (len(worded), self.dimension):
+            raise EmbedderRefusedError(
+                f"{self.name} gave vectors of shape {found.shape} for {len(worded)} texts, and its "
+                f"dimension is {self.dimension}: name the model and dimension that belong together"
+            )
+        lengths = np.sqrt(np.einsum("ij,ij->i", found, found, dtype=np.float32))
+        if not np.isfinite(lengths).all():
+            raise EmbedderRefusedError(f"{self.name} gave vectors that are not finite numbers")
+        rows = np.zeros((count, self.dimension), np.float32)
+        rows[worded] = found / np.where(lengths > 0, lengths, 1)[:, None]
+        return rows
+
+
+class InlineEmbedder(Embedder):
+    """An embedder that is done with a short text before a thread would have begun it."""
+
+    def embed_now(self, texts: Sequence[str], purpose: Purpose) -> Vectors:
+        """The rows `embed` gives, computed in the calling thread.
+
+        For memories and queries, whose texts are few and short: a text of
+        100 characters takes about 0.1 ms. The first call loads the model,
+        unless `load` has.
+
+        Raises:
+            EmbedderRefusedError: The model cannot be used.
+        """
+        worded = _worded(texts)
+        if not worded:
+            return np.zeros((len(texts), self.dimension), np.float32)
+        return self._rows(len(texts), worded, self._compute([texts[i] for i in worded], purpose))
+
+    @abstractmethod
+    def _compute(self, texts: list[str], purpose: Purpose) -> Vectors:
+        """As `_embed`, in the calling thread."""
+
+
+def _worded(texts: Sequence[str]) -> list[int]:
+    """Where the texts are that are not blank."""
+    return [i for i, text in enumerate(texts) if text and not text.isspace()]

@@ -1,0 +1,146 @@
+"""Static token vectors, averaged: WordLlama (github.com/dleemiller/WordLlama, MIT).
+
+A token's vector does not depend on its neighbours, so that a text costs a look-up
+and a sum: some 30,000 short texts a second on one core. Weights and tokenizer are files
+of the package `wordllama`. Its code is not run: it would load far more than
+the two files, and cannot find its tokenizer without a network.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from service.embedding.base import EmbedderRefusedError, InlineEmbedder, Purpose, Vectors
+from service.embedding.digests import digest
+from service.embedding.tokens import load_tokenizer
+from service.embedding.turns import Workers, sliced
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_PACKAGE = "wordllama"
+_WEIGHTS = "wordllama/weights/l2_supercat_256.safetensors"
+_TOKENIZER = "wordllama/tokenizers/l2_supercat_tokenizer_config.json"
+_TENSOR = "embedding.weight"
+_RECIPE = "mean of all tokens, none special"
+_SLICE = 64
+"""Texts per visit to the thread: some 20 ms of work with chunks of 256 tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    tokenizer: Tokenizer
+    vectors: NDArray[np.float32]
+
+
+class StaticEmbedder(InlineEmbedder):
+    """WordLlama's 256 dimensions.
+
+    Raises:
+        EmbedderRefusedError: The package `wordllama` is missing or has other files.
+    """
+
+    def __init__(self) -> None:
+        self._weights, self._tokenizer = _package_files()
+        try:
+            with safe_open(self._weights, framework="numpy") as file:
+                self._dimension = int(file.get_slice(_TENSOR).get_shape()[1])
+            self._name = f"static:wordllama-l2-supercat-{self._dimension}:" + digest(
+                (self._weights, self._tokenizer), _RECIPE
+            )
+        except Exception as error:
+            raise _unusable(error) from error
+        self._model: _Model | None = None
+        self._loading = threading.Lock()
+        # One: half of the work is in Python, and a second thread gains nothing.
+        self._workers = Workers(1, "embed-static")
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def dimension(self) -> int:
+        return self._dimension
+
+    async def load(self) -> None:
+        await self._workers.map(lambda _: self._loaded(), [None])
+
+    async def close(self) -> None:
+        await self._workers.close()
+
+    def sums(self, texts: Sequence[str]) -> tuple[Vectors, NDArray[np.int64]]:
+        """The sum of each text's token vectors, and the number of its tokens.
+
+        Sums add up: the vector of texts taken together is the sum of their
+        sums, brought to unit length. Computed in the calling thread.
+
+        Raises:
+            EmbedderRefusedError: The model cannot be used.
+        """
+        model = self._loaded()
+        sums = np.zeros((len(texts), self._dimension), np.float32)
+        counts = np.zeros(len(texts), np.int64)
+        encodings = model.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        for row, encoding in enumerate(encodings):
+            tokens = encoding.ids
+            counts[row] = len(tokens)
+            np.take(model.vectors, tokens, axis=0).sum(axis=0, out=sums[row])
+        return sums, counts
+
+    async def _embed(self, texts: list[str], purpose: Purpose) -> Vectors:
+        slices = await self._workers.map(
+            lambda part: self._compute(part, purpose), sliced(texts, _SLICE)
+        )
+        return np.concatenate(slices)
+
+    def _compute(self, texts: list[str], purpose: Purpose) -> Vectors:  # noqa: ARG002
+        # Without the division by the count: only the direction is used.
+        return self.sums(texts)[0]
+
+    def _loaded(self) -> _Model:
+        with self._loading:
+            if self._model is None:
+                try:
+                    with safe_open(self._weights, framework="numpy") as file:
+                        vectors = file.get_tensor(_TENSOR).astype(np.float32)
+                    self._model = _Model(load_tokenizer(self._tokenizer), vectors)
+                except Exception as error:
+                    raise _unusable(error) from error
+            return self._model
+
+
+def open_embedder(argument: str, key: str | None) -> StaticEmbedder:  # noqa: ARG001
+    """`static`: it takes no argument.
+
+    Raises:
+        EmbedderRefusedError: An argument was given, or the model cannot be used.
+    """
+    if argument:
+        raise EmbedderRefusedError("the embedder is named `static`, without anything behind it")
+    return StaticEmbedder()
+
+
+def _package_files() -> tuple[Path, Path]:
+    try:
+        package = distribution(_PACKAGE)
+    except PackageNotFoundError as error:
+        raise EmbedderRefusedError(
+            f"the embedder `static` needs the package {_PACKAGE}, which is not installed"
+        ) from error
+    return Path(str(package.locate_file(_WEIGHTS))), Path(str(package.locate_file(_TOKENIZER)))
+
+
+def _unusable(error: Exception) -> EmbedderRefusedError:
+    return EmbedderRefusedError(
+        f"the files of the package {_PACKAGE} cannot be used; install it anew: {error}"
+    )

@@ -1,0 +1,199 @@
+"""The workers: they take documents from the queue and bring them to DONE."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from service.content.base import Extract, UnreadableContentError
+from service.core.digests import Digester
+from service.core.errors import PalimpsestError
+from service.core.indexing import IndexEntry
+from service.core.model import Status
+from service.core.processing import Failed, Job, Queue, Work
+from service.embedding.base import EmbedderRefusedError, EmbedderUnavailableError
+from service.pipeline import chunking
+from service.pipeline.indexing import Indexing
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+"""How often an idle worker looks for documents that others have queued or given up."""
+
+LONGEST_PAUSE = 300.0
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """How documents are processed.
+
+    Args:
+        lease: Seconds after which a worker that died has lost its documents.
+        attempts: Tries before a document is FAILED.
+        batch: Documents that one worker takes at once.
+        workers: How many work beside each other: one embeds while another writes.
+        pause: Seconds before the second try; each further pause is four times as long.
+    """
+
+    lease: float = 20.0
+    attempts: int = 5
+    batch: int = 64
+    workers: int = 2
+    pause: float = 1.0
+
+
+class Pipeline:
+    """Processes what is queued, until it is closed."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        indexing: Indexing,
+        digester: Digester,
+        threads: Executor,
+        options: PipelineOptions,
+    ) -> None:
+        self._queue = queue
+        self._indexing = indexing
+        self._digester = digester
+        self._threads = threads
+        self._options = options
+        self._holder = secrets.token_hex(8)
+        self._held: dict[tuple[int, str], Job] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        loops = [self._renew_forever, *[self._work_forever] * self._options.workers]
+        self._tasks = [asyncio.create_task(loop()) for loop in loops]
+
+    async def close(self) -> None:
+        """Stop, and give back what is not finished."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._held:
+            with contextlib.suppress(PalimpsestError):
+                await self._queue.release(list(self._held.values()))
+
+    async def _work_forever(self) -> None:
+        while True:
+            try:
+                works = await self._queue.claim(
+                    self._holder, self._options.batch, self._options.lease
+                )
+                if works:
+                    await self._take(works)
+                else:
+                    await self._queue.arrival(POLL_SECONDS)
+            except Exception:
+                log.exception("processing failed; it goes on with the next documents")
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _renew_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.lease / 3)
+            if self._held:
+                try:
+                    await self._queue.renew(list(self._held.values()), self._options.lease)
+                except PalimpsestError as error:
+                    log.warning("leases were not renewed: %s", error)
+
+    async def _take(self, works: Sequence[Work]) -> None:
+        jobs = [work.job for work in works]
+        names = [(job.tenant, job.document_id) for job in jobs]
+        self._held.update(zip(names, jobs, strict=True))
+        try:
+            await self._process(works)
+        except Exception:
+            log.exception("documents could not be processed; they will be tried again")
+            reason = "processing met a fault of the service; its log says more"
+            await asyncio.gather(*(self._fail(job, reason, retry=True) for job in jobs))
+        # Not when cancelled: `close` gives back what is held then.
+        for name in names:
+            self._held.pop(name, None)
+
+    async def _process(self, works: Sequence[Work]) -> None:
+        texts = await self._in_thread(_extracted, works)
+        readable = [
+            (work, text)
+            for work, text in zip(works, texts, strict=True)
+            if isinstance(text, Extract)
+        ]
+        for work, text in zip(works, texts, strict=True):
+            if isinstance(text, UnreadableContentError):
+                await self._fail(work.job, str(text), retry=False)
+        if not readable:
+            return
+        jobs = [work.job for work, _ in readable]
+        await self._queue.enter(jobs, Status.CHUNKING)
+        now = self._queue.now()
+        drafts = await self._in_thread(
+            lambda: [
+                chunking.draft(work, text, self._indexing, self._digester, now)
+                for work, text in readable
+            ]
+        )
+        await self._queue.enter(jobs, Status.EMBEDDING)
+        embedded = await self._embed(drafts)
+        if embedded:
+            await self._queue.enter([draft.work.job for draft in embedded], Status.INDEXING)
+            await asyncio.gather(*(self._queue.finish(draft.processed()) for draft in embedded))
+
+    async def _embed(self, drafts: Sequence[chunking.Draft]) -> list[chunking.Draft]:
+        """Fill in what vectors are missing; those that get none have failed."""
+        try:
+            await self._fill(drafts)
+        except EmbedderUnavailableError as error:
+            for draft in drafts:
+                if draft.missing:
+                    await self._fail(draft.work.job, str(error), retry=True)
+            return [draft for draft in drafts if not draft.missing]
+        except EmbedderRefusedError as error:
+            if len(drafts) == 1:
+                await self._fail(drafts[0].work.job, str(error), retry=True)
+                return []
+            # One text may have spoilt it for all.
+            done = []
+            for draft in drafts:
+                done.extend(await self._embed([draft]))
+            return done
+        return list(drafts)
+
+    async def _fill(self, drafts: Sequence[chunking.Draft]) -> None:
+        wanted = [passage for draft in drafts for _, passage in draft.missing]
+        vectors = iter(await self._indexing.vectors(wanted) if wanted else ())
+        for draft in drafts:
+            for place, _ in draft.missing:
+                index = draft.rows[place].index
+                vector = next(vectors)
+                draft.rows[place].index = IndexEntry(index.entry, vector, self._indexing.space)
+
+    async def _fail(self, job: Job, error: str, *, retry: bool) -> None:
+        retry_at = None
+        if retry and job.attempts < self._options.attempts:
+            pause = min(self._options.pause * 4 ** (job.attempts - 1), LONGEST_PAUSE)
+            retry_at = self._queue.now() + round(pause * MICROSECONDS)
+        await self._queue.fail(Failed(job, error, retry_at))
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, work, *arguments)
+
+
+def _extracted(works: Sequence[Work]) -> list[Extract | UnreadableContentError]:
+    texts: list[Extract | UnreadableContentError] = []
+    for work in works:
+        try:
+            texts.append(chunking.extract(work))
+        except UnreadableContentError as error:
+            texts.append(error)
+    return texts

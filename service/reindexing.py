@@ -1,0 +1,53 @@
+"""Indexing anew from the command line, beside a server or without one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from service.embedding.registry import open_embedder
+from service.pipeline.indexing import Indexing, term_hasher
+from service.pipeline.reindexing import reindex
+from service.settings import Settings
+from service.storage.sqlite import SqliteStore, open_store
+
+
+@asynccontextmanager
+async def _opened(path: Path, settings: Settings) -> AsyncIterator[tuple[SqliteStore, Indexing]]:
+    embedder = open_embedder(settings.embedder, settings.embedder_key_file)
+    store = await open_store(path)
+    threads = ThreadPoolExecutor(1)
+    try:
+        space = await store.index.embedder(embedder.name, embedder.dimension)
+        yield store, Indexing(embedder, space, term_hasher(store.digester), threads)
+    finally:
+        await embedder.close()
+        await store.close()
+        threads.shutdown()
+
+
+def remaining(path: Path, settings: Settings) -> int:
+    """How many texts are not in the space of the embedder that the settings name."""
+
+    async def count() -> int:
+        async with _opened(path, settings) as (store, indexing):
+            return await store.reindexing.remaining(indexing.space)
+
+    return asyncio.run(count())
+
+
+def run(path: Path, settings: Settings, progress: Callable[[int], None]) -> int:
+    """Index all of them; the answer is how many.
+
+    Raises:
+        EmbedderError: There are no vectors to be had; what is done stays done.
+    """
+
+    async def work() -> int:
+        async with _opened(path, settings) as (store, indexing):
+            return await reindex(store.reindexing, indexing, progress)
+
+    return asyncio.run(work())

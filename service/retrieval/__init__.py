@@ -1,0 +1,1 @@
+"""Searching: segments kept true in memory, ranked, and read back from the storage."""

@@ -1,0 +1,223 @@
+"""Searches: from the question to hits that are read back from the storage."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import TypeVar
+
+from service.core.filters import Filter
+from service.core.model import Document, Memory, Principal
+from service.core.search import (
+    ChunkHit,
+    DocumentHit,
+    DocumentHits,
+    DocumentSearch,
+    IndexSource,
+    MemoryHit,
+    MemoryHits,
+    MemorySearch,
+    ScoreParts,
+)
+from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
+from service.retrieval.segments import Segments, Shelf
+from service.search.entry import TermHasher
+from service.search.masks import Mask
+from service.search.query import Query, make_query, text_to_embed
+from service.search.ranking import Hit, Scope, rank, speaker_names
+from service.search.segment import Kind
+from service.search.weights import Calibration
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+INLINE_CHARACTERS = 2_000
+"""Questions shorter than this are embedded where they are, without a thread."""
+
+TRIES = 3
+"""Rounds in which what was deleted while the search ran is replaced by the next best."""
+
+
+class SegmentSearcher:
+    """Searches segments in memory; see `core.search.Searcher`.
+
+    Args:
+        source: The storage.
+        segments: Those of the embedder's space.
+        embedder: Makes the question's vector.
+        calibration: Of the embedder.
+        hasher: Hashes the question's words.
+        threads: Where ranking is done.
+    """
+
+    def __init__(
+        self,
+        source: IndexSource,
+        segments: Segments,
+        embedder: Embedder,
+        calibration: Calibration,
+        hasher: TermHasher,
+        threads: Executor,
+    ) -> None:
+        self._source = source
+        self._segments = segments
+        self._embedder = embedder
+        self._calibration = calibration
+        self._hasher = hasher
+        self._threads = threads
+
+    async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
+        for left in reversed(range(TRIES)):
+            async with self._segments.current(who.tenant, search.containers) as shelves:
+                scopes = [await self._chunks(who.tenant, shelf, search.filter) for shelf in shelves]
+                found = await self._rank(scopes, search.query, search.limit, search.min_score)
+                revision = _revision(shelves)
+            hits = await self._chunk_hits(
+                who, found, search.neighbors, content=search.include_content
+            )
+            if len(hits) == len(found) or not left:
+                break
+        by_document: dict[str, DocumentHit] = {}
+        for hit, document in hits:
+            kept = by_document.setdefault(document.id, DocumentHit(document, []))
+            kept.chunks.append(hit)
+        return DocumentHits(list(by_document.values()), revision)
+
+    async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
+        for left in reversed(range(TRIES)):
+            at = self._source.now() if search.as_of is None else search.as_of
+            async with self._segments.current(who.tenant, search.containers) as shelves:
+                scopes = [await self._scope(who.tenant, shelf, search, at) for shelf in shelves]
+                found = await self._rank(
+                    scopes,
+                    search.query,
+                    search.limit,
+                    search.min_score,
+                    distinct=not search.every_text,
+                )
+                revision = _revision(shelves)
+                places = {hit.id: shelves[hit.segment].container for hit in found}
+            hits = await self._memory_hits(who, search, found, places)
+            if len(hits) == len(found) or not left:
+                break
+        return MemoryHits(hits, revision)
+
+    async def _query(self, text: str, scopes: Sequence[Scope]) -> Query:
+        """Without a vector while the embedder is away: words still find."""
+        embedder = self._embedder
+        said = text_to_embed(text, self._hasher, speaker_names(scopes))
+        try:
+            if isinstance(embedder, InlineEmbedder) and len(said) <= INLINE_CHARACTERS:
+                vectors = embedder.embed_now([said], Purpose.QUERY)
+            else:
+                vectors = await embedder.embed([said], Purpose.QUERY)
+        except EmbedderError as error:
+            log.warning("searching by words alone: %s", error)
+            return make_query(text, self._hasher)
+        return make_query(text, self._hasher, vectors[0])
+
+    async def _chunks(self, tenant: int, shelf: Shelf, tree: Filter | None) -> Scope:
+        mask = None if tree is None else await self._segments.matching(tenant, shelf, tree)
+        return Scope(shelf.segment, shelf.segment.eligible(Kind.CHUNK, 0, mask))
+
+    async def _scope(self, tenant: int, shelf: Shelf, search: MemorySearch, at: int) -> Scope:
+        segment = shelf.segment
+        mask: Mask | None = None
+        if search.filter is not None:
+            mask = await self._segments.matching(tenant, shelf, search.filter)
+        if search.include_forgotten or search.include_history:
+            names = await self._source.in_state(
+                tenant,
+                shelf.container,
+                at,
+                forgotten=search.include_forgotten,
+                history=search.include_history,
+            )
+            eligible = segment.present(Kind.MEMORY, segment.rows_of_owners(names))
+            if mask is not None:
+                eligible &= mask
+        else:
+            eligible = segment.eligible(Kind.MEMORY, at, mask)
+        if search.include_chunks:
+            eligible |= segment.eligible(Kind.CHUNK, at, mask)
+        return Scope(segment, eligible)
+
+    async def _rank(
+        self,
+        scopes: Sequence[Scope],
+        text: str,
+        limit: int,
+        min_score: float,
+        *,
+        distinct: bool = True,
+    ) -> list[Hit]:
+        query = await self._query(text, scopes)
+        found = await self._in_thread(
+            lambda: rank(scopes, query, self._calibration, limit, distinct=distinct)
+        )
+        return [hit for hit in found if hit.score >= min_score]
+
+    async def _chunk_hits(
+        self, who: Principal, found: Sequence[Hit], reach: int, *, content: bool
+    ) -> list[tuple[ChunkHit, Document]]:
+        wanted = [(hit.group, hit.position, hit.id) for hit in found]
+        if not wanted:
+            return []
+        documents, near = await self._source.chunks(who, wanted, reach, content=content)
+        hits = []
+        for hit in found:
+            document, rows = documents.get(hit.group), near.get(hit.id)
+            if document is None or rows is None:
+                continue
+            before = [row for row in rows if row.position < hit.position]
+            after = [row for row in rows if row.position > hit.position]
+            chunk = rows[len(before)]
+            parts = _parts(hit)
+            hits.append((ChunkHit(hit.group, chunk, hit.score, parts, before, after), document))
+        return hits
+
+    async def _memory_hits(
+        self,
+        who: Principal,
+        search: MemorySearch,
+        found: Sequence[Hit],
+        places: Mapping[str, str],
+    ) -> list[MemoryHit | ChunkHit]:
+        wanted = [(places[hit.id], hit.id) for hit in found if hit.kind is Kind.MEMORY]
+        memories = await self._source.memories(who, wanted, search.as_of) if wanted else {}
+        chunks = [hit for hit in found if hit.kind is Kind.CHUNK]
+        read = await self._chunk_hits(who, chunks, 0, content=False)
+        by_id: dict[str, MemoryHit | ChunkHit] = {hit.chunk.id: hit for hit, _ in read}
+        for hit in found:
+            memory = memories.get(hit.id)
+            if memory is not None and _wanted(memory, search):
+                by_id[hit.id] = MemoryHit(memory, hit.score, _parts(hit))
+        return [by_id[hit.id] for hit in found if hit.id in by_id]
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, work)
+
+
+def _wanted(memory: Memory, search: MemorySearch) -> bool:
+    """Not when it was forgotten or superseded while the search ran."""
+    if memory.forgotten and not search.include_forgotten:
+        return memory.is_latest is False and search.include_history
+    return memory.is_latest or search.include_history
+
+
+def _parts(hit: Hit) -> ScoreParts:
+    confidence = hit.parts.confidence
+    return ScoreParts(
+        hit.parts.lexical,
+        hit.parts.cosine,
+        hit.score / confidence if confidence else 0.0,
+        confidence,
+    )
+
+
+def _revision(shelves: Sequence[Shelf]) -> int:
+    return min(shelf.revision or 0 for shelf in shelves)

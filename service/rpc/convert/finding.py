@@ -1,0 +1,175 @@
+"""Searches and profiles, and their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from palimpsest.v1 import documents_pb2, memories_pb2, search_pb2
+from service.core import filters
+from service.core import model as m
+from service.core import search as s
+from service.core.errors import Violation
+from service.core.processing import ChunkRow
+from service.core.profiles import Profile, ProfileQuery
+from service.rpc.convert import documents as document_answers
+from service.rpc.convert import memory_answers, times
+from service.rpc.convert.filters import read as read_filter
+
+_DEFAULT_LIMIT: Final = 10
+_PROFILE_LIMIT: Final = 20
+_ANSWER_BYTES: Final = 3 * 1024 * 1024
+
+
+def _tags(given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(given) or (m.DEFAULT_CONTAINER,)
+
+
+def _filter(
+    request: documents_pb2.SearchDocumentsRequest
+    | memories_pb2.SearchMemoriesRequest
+    | memories_pb2.GetProfileRequest,
+    kind: filters.Kind,
+    broken: list[Violation],
+) -> filters.Filter | None:
+    if not request.HasField("filter"):
+        return None
+    return read_filter(request.filter, "filter", kind, broken)
+
+
+def documents(
+    request: documents_pb2.SearchDocumentsRequest, broken: list[Violation]
+) -> s.DocumentSearch:
+    return s.DocumentSearch(
+        request.query,
+        _tags(request.container_tags),
+        _filter(request, filters.Kind.DOCUMENT, broken),
+        request.min_score,
+        request.limit or _DEFAULT_LIMIT,
+        request.neighbors,
+        request.include_content,
+    )
+
+
+def memories(
+    request: memories_pb2.SearchMemoriesRequest, broken: list[Violation]
+) -> s.MemorySearch:
+    as_of = None
+    if request.HasField("as_of"):
+        as_of = times.instant(request.as_of, "as_of", broken)
+    return s.MemorySearch(
+        request.query,
+        _tags(request.container_tags),
+        _filter(request, filters.Kind.MEMORY, broken),
+        request.min_score,
+        request.limit or _DEFAULT_LIMIT,
+        as_of,
+        request.include_forgotten,
+        request.include_history,
+        request.include_chunks,
+    )
+
+
+def to_forget(
+    request: memories_pb2.ForgetMemoriesRequest, forget: m.MemoryForgetMany
+) -> s.MemorySearch | None:
+    """The search that says what to forget; None when ids or a filter do."""
+    if not request.query:
+        return None
+    return s.MemorySearch(
+        request.query,
+        (forget.container,),
+        min_score=request.min_score,
+        limit=forget.max_forget + 1,
+        every_text=True,
+    )
+
+
+def chosen(
+    forget: m.MemoryForgetMany, hits: Sequence[s.MemoryHit | s.ChunkHit]
+) -> m.MemoryForgetMany:
+    found = tuple((hit.memory.id, hit.score) for hit in hits if isinstance(hit, s.MemoryHit))
+    return replace(forget, found=found)
+
+
+def profile(request: memories_pb2.GetProfileRequest, broken: list[Violation]) -> ProfileQuery:
+    return ProfileQuery(
+        request.container_tag or m.DEFAULT_CONTAINER,
+        request.query,
+        _filter(request, filters.Kind.MEMORY, broken),
+        request.limit or _PROFILE_LIMIT,
+        request.min_score,
+    )
+
+
+def document_answer(found: s.DocumentHits, *, parts: bool) -> documents_pb2.SearchDocumentsResponse:
+    response = documents_pb2.SearchDocumentsResponse(revision=found.revision)
+    size = 0
+    for hit in found.hits:
+        message = documents_pb2.DocumentHit(score=hit.chunks[0].score)
+        document_answers.fill(message.document, hit.document)
+        for chunk in hit.chunks:
+            added = message.chunks.add(score=chunk.score)
+            _fill_chunk(added.chunk, chunk.document_id, chunk.chunk)
+            for row in chunk.before:
+                _fill_chunk(added.before.add(), chunk.document_id, row)
+            for row in chunk.after:
+                _fill_chunk(added.after.add(), chunk.document_id, row)
+            if parts:
+                _fill_parts(added.score_parts, chunk.parts)
+        size += message.ByteSize()
+        if size > _ANSWER_BYTES and response.hits:
+            break
+        response.hits.append(message)
+    return response
+
+
+def memory_answer(found: s.MemoryHits, *, parts: bool) -> memories_pb2.SearchMemoriesResponse:
+    response = memories_pb2.SearchMemoriesResponse(revision=found.revision)
+    for hit in found.hits:
+        _fill_hit(response.hits.add(), hit, parts=parts)
+    return response
+
+
+def profile_answer(profile: Profile) -> memories_pb2.GetProfileResponse:
+    response = memories_pb2.GetProfileResponse(text=profile.text, revision=profile.revision)
+    for memory in profile.static:
+        memory_answers.fill(response.static_memories.add(), memory)
+    for memory in profile.recent:
+        memory_answers.fill(response.recent_memories.add(), memory)
+    for hit in profile.hits:
+        _fill_hit(response.hits.add(), hit, parts=False)
+    return response
+
+
+def _fill_hit(
+    message: memories_pb2.SearchHit, hit: s.MemoryHit | s.ChunkHit, *, parts: bool
+) -> None:
+    message.score = hit.score
+    if isinstance(hit, s.MemoryHit):
+        memory_answers.fill(message.memory, hit.memory)
+    else:
+        _fill_chunk(message.chunk, hit.document_id, hit.chunk)
+    if parts:
+        _fill_parts(message.score_parts, hit.parts)
+
+
+def _fill_chunk(message: search_pb2.Chunk, document_id: str, chunk: ChunkRow) -> None:
+    message.id = chunk.id
+    message.document_id = document_id
+    message.position = chunk.position
+    message.text = chunk.text
+    message.start = chunk.start
+    message.end = chunk.end
+    message.heading = chunk.heading
+    message.speaker = chunk.speaker
+    if chunk.instant is not None:
+        times.fill(message.time, chunk.instant)
+
+
+def _fill_parts(message: search_pb2.ScoreParts, parts: s.ScoreParts) -> None:
+    message.lexical = parts.lexical
+    message.semantic = parts.semantic
+    message.rank = parts.rank
+    message.confidence = parts.confidence

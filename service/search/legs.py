@@ -1,0 +1,125 @@
+"""One segment's part of a search: scores of its rows, made of words and of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from service.search.masks import Mask
+from service.search.postings import Counts, Rows
+from service.search.segment import Segment
+from service.search.weights import Weights
+
+Scores = npt.NDArray[np.float32]
+
+_SPARSE = 8  # below one eligible row in so many, their vectors alone are multiplied
+
+
+class Leg:
+    """The scores of one segment's rows.
+
+    All arrays are (rows,) and 0 outside the eligible. Eligible are all the items of
+    a group or none, so that a neighbour that is looked up is eligible too.
+    """
+
+    def __init__(self, segment: Segment, eligible: Mask) -> None:
+        self.segment = segment
+        self.eligible = eligible
+        self.count = int(np.count_nonzero(eligible))
+        self.embedded = self._none()
+        self.bm25 = self.lexical = self.coverage = self.reply = self._zeros()
+        self.cosine = self.nearness = self.semantic = self._zeros()
+
+    def has(self, group: str) -> bool:
+        """Whether a group is here, and eligible."""
+        return bool(np.any(self.eligible & self.segment.rows_of_owners([group])))
+
+    def find(self, term: int) -> tuple[Rows, Counts]:
+        """The eligible rows that hold a term, and how often each does."""
+        rows, counts = self.segment.find(term)
+        kept = self.eligible[rows]
+        return rows[kept], counts[kept]
+
+    def score_words(
+        self,
+        postings: Sequence[tuple[Rows, Counts]],
+        idfs: Sequence[float],
+        average: float,
+        weights: Weights,
+    ) -> None:
+        """Fill in BM25, its share from neighbours, and the coverage of the query's terms.
+
+        Args:
+            postings: of each term of the query.
+            idfs: of each term.
+            average: the average length of the eligible items of all segments.
+            weights: what parameters to use.
+        """
+        bm25, coverage = self._zeros(), self._zeros()
+        seen = np.zeros(self.segment.rows + 1, np.bool_)
+        damping = weights.k1 * (1 - weights.b + weights.b / average * self.segment.length)
+        for (rows, counts), idf in zip(postings, idfs, strict=True):
+            often = counts.astype(np.float32)
+            bm25[rows] += idf * (weights.k1 + 1) * often / (often + damping[rows])
+            near = self._with_neighbours(rows, seen)
+            coverage[near] += np.float32(idf / sum(idfs))
+        self.bm25, self.coverage = bm25, coverage
+        if self.segment.has_groups:
+            asked = np.append(bm25 * self.segment.asks, np.float32(0))
+            self.reply = asked[self.segment.before]
+        self.lexical = self._spread(bm25, weights.lexical_reach)
+
+    def score_vectors(self, vector: Scores) -> None:
+        """Fill in the cosines: raw, and with the neighbours' vectors added to each item's."""
+        segment = self.segment
+        if self.count * _SPARSE < segment.rows:
+            rows = np.flatnonzero(self.eligible)
+            self.cosine = self._zeros()
+            self.cosine[rows] = segment.vectors[rows] @ vector
+        else:
+            self.cosine = segment.vectors @ vector
+            self.cosine[~self.eligible] = 0
+        self.nearness = self._spread(self.cosine, segment.neighbourhood) / segment.spread
+        self.embedded = self.eligible & segment.embedded
+
+    def highest_of_group(self, scores: Scores) -> Scores:
+        """For each row the highest score in its group; its own if it has none."""
+        if not self.segment.has_groups:
+            return scores
+        groups = self.segment.group
+        highest = np.full(int(groups.max()) + 1, -np.inf, np.float32)
+        np.maximum.at(highest, groups[self.eligible], scores[self.eligible])
+        return np.where(groups > 0, highest[groups], scores)
+
+    def _none(self) -> Mask:
+        return np.zeros(self.segment.rows, np.bool_)
+
+    def _zeros(self) -> Scores:
+        return np.zeros(self.segment.rows, np.float32)
+
+    def _with_neighbours(self, rows: Rows, seen: Mask) -> Rows:
+        """Rows and those beside them in their group, each once; `seen` is all false again after."""
+        if not self.segment.has_groups:
+            return rows
+        seen[rows] = seen[self.segment.before[rows]] = seen[self.segment.after[rows]] = True
+        seen[-1] = False  # where the rows without a neighbour point
+        near = np.flatnonzero(seen).astype(np.int32)
+        seen[near] = False
+        return near
+
+    def _spread(self, scores: Scores, reach: Sequence[float]) -> Scores:
+        """Each row's score and, by distance, the shares of its neighbours' scores."""
+        if not self.segment.has_groups or not reach:
+            return scores
+        padded = np.append(scores, np.float32(0))  # where -1, no neighbour, points
+        before_of = np.append(self.segment.before, np.int32(-1))
+        after_of = np.append(self.segment.after, np.int32(-1))
+        total = scores.copy()
+        before, after = self.segment.before, self.segment.after
+        for distance, share in enumerate(reach):
+            if distance:
+                before, after = before_of[before], after_of[after]
+            total += np.float32(share) * (padded[before] + padded[after])
+        return total

@@ -1,0 +1,86 @@
+"""Every number of the ranking, with its meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What the parts of a rank score count; the best words count 1."""
+
+    k1: float = 1.2
+    """How soon further occurrences of a term stop counting (Okapi BM25, its usual value)."""
+
+    b: float = 0.75
+    """How much less a long item's terms count (Okapi BM25, its usual value)."""
+
+    lexical_reach: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
+    """The share of the words' score an item gets from its neighbours at distance 1, 2, …:
+    what a conversation or a passage is about is not named again in every sentence."""
+
+    semantic: float = 1.3
+    """The cosine, brought to 0..1 over the eligible items."""
+
+    coverage: float = 0.3
+    """The share of the query's terms, by idf, in the item and the neighbours beside it."""
+
+    reply: float = 0.3
+    """The item before asks a question, and shares the query's words: this one answers it."""
+
+    document: float = 0.2
+    """The share an item gets of the best rank score in its document, so that the rest of a
+    document with a strong match goes before scattered weak ones. A memory is its own."""
+
+    speaker: float = 0.7
+    """The query names one speaker, who says the item."""
+
+    substance: float = 0.4
+    """The item has `full_length` words or more; in proportion if fewer: greetings and
+    interjections match well and tell little."""
+
+    full_length: int = 40
+
+    question: float = -0.1
+    """The item is itself a question: it asks what the query asks, and does not answer it."""
+
+    time: float = 0.2
+    """The query asks when, and the item has a time expression."""
+
+
+WEIGHTS = Weights()
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the cosines of one embedder mean."""
+
+    neighbourhood: tuple[float, ...]
+    """How much of the vectors of the neighbours at distance 1, 2, … goes into an item's."""
+
+    chance: float
+    """The best cosine a query reaches in a container that has nothing to do with it;
+    up to here a cosine says nothing."""
+
+    sure: float
+    """The cosine that shows by itself, without a word in common, that the query has to
+    do with the item."""
+
+
+STATIC = Calibration(neighbourhood=(0.5, 0.25), chance=0.4, sure=0.6)
+"""Averaged vectors of tokens (WordLlama): a short text's is noisy, and gains from a wide view."""
+
+TRANSFORMER = Calibration(neighbourhood=(0.3,), chance=0.4, sure=0.6)
+"""Sentence transformers (all-MiniLM-L6-v2), and embedders that are not known."""
+
+ENOUGH_WORDS = 0.44
+"""The share of a query's terms, by idf, that shows by itself that the query has to do with
+what is searched: half of all queries with just this share do."""
+
+DECISIVENESS = 11.0
+"""How steeply confidence rises around one half (the slope of a logistic curve)."""
+
+
+def calibration(embedder: str) -> Calibration:
+    """The calibration for an embedder's name."""
+    return STATIC if "wordllama" in embedder.lower() else TRANSFORMER

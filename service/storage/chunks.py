@@ -1,0 +1,205 @@
+"""Chunks: reading them, and swapping a document's new ones in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, select, update
+
+from service.core.indexing import IndexEntry
+from service.core.model import Status
+from service.core.processing import ChunkRow, Failed, Job, Processed
+from service.storage.document_rows import load
+from service.storage.inserts import insert_rows
+from service.storage.tables import chunks, documents, jobs
+from service.storage.transactions import Call, Outcome, TenantTx, padded
+
+_COLUMNS = (
+    chunks.c.document_id,
+    chunks.c.position,
+    chunks.c.chunk_id,
+    chunks.c.text,
+    chunks.c.starts,
+    chunks.c.ends,
+    chunks.c.heading,
+    chunks.c.speaker,
+    chunks.c.instant,
+    chunks.c.digest,
+)
+_OF_DOCUMENTS = (
+    select(*_COLUMNS, chunks.c.entry, chunks.c.vector, chunks.c.embedder)
+    .where(
+        chunks.c.tenant == bindparam("t"),
+        chunks.c.document_id.in_(bindparam("names", expanding=True)),
+    )
+    .order_by(chunks.c.document_id, chunks.c.position)
+)
+_AROUND = (
+    select(*_COLUMNS)
+    .where(
+        chunks.c.tenant == bindparam("t"),
+        chunks.c.document_id == bindparam("document"),
+        chunks.c.position.between(bindparam("low"), bindparam("high")),
+    )
+    .order_by(chunks.c.position)
+)
+_HELD = select(jobs.c.document_id, jobs.c.revision, jobs.c.holder, jobs.c.attempts).where(
+    jobs.c.tenant == bindparam("t"),
+    jobs.c.document_id.in_(bindparam("names", expanding=True)),
+)
+_DELETE = delete(chunks).where(
+    chunks.c.tenant == bindparam("t"),
+    chunks.c.document_id == bindparam("document"),
+    chunks.c.position == bindparam("at"),
+)
+_CUT = delete(chunks).where(
+    chunks.c.tenant == bindparam("t"),
+    chunks.c.document_id == bindparam("document"),
+    chunks.c.position >= bindparam("count"),
+)
+_SETTLE = (
+    update(documents)
+    .where(documents.c.tenant == bindparam("t"), documents.c.id == bindparam("document"))
+    .values(
+        status=bindparam("to_status"), error=bindparam("to_error"), attempts=bindparam("to_tries")
+    )
+)
+_DONE_WITH = delete(jobs).where(
+    jobs.c.tenant == bindparam("t"), jobs.c.document_id == bindparam("document")
+)
+_AGAIN = (
+    update(jobs)
+    .where(jobs.c.tenant == bindparam("t"), jobs.c.document_id == bindparam("document"))
+    .values(due_time=bindparam("to_due"), holder=None)
+)
+
+
+def chunk_of(row: Any, index: IndexEntry | None = None) -> ChunkRow:
+    """A row that begins with the columns of a chunk."""
+    return ChunkRow(
+        row.chunk_id,
+        row.position,
+        str(row.text, "utf-8"),
+        row.starts,
+        row.ends,
+        str(row.heading, "utf-8"),
+        str(row.speaker, "utf-8"),
+        row.instant,
+        bytes(row.digest),
+        index or IndexEntry(b""),
+    )
+
+
+def load_chunks(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, list[ChunkRow]]:
+    """Chunks by document id, in order."""
+    found: dict[str, list[ChunkRow]] = {}
+    for row in conn.execute(_OF_DOCUMENTS, {"t": tenant, "names": padded(names)}):
+        index = IndexEntry(row.entry, row.vector, row.embedder)
+        found.setdefault(row.document_id, []).append(chunk_of(row, index))
+    return found
+
+
+def around(
+    conn: Connection, tenant: int, document_id: str, position: int, reach: int
+) -> list[ChunkRow]:
+    """A document's chunks up to `reach` places before and after one, and it."""
+    where = {
+        "t": tenant,
+        "document": document_id,
+        "low": position - reach,
+        "high": position + reach,
+    }
+    return [chunk_of(row) for row in conn.execute(_AROUND, where)]
+
+
+def _held(tx: TenantTx, held: Sequence[Job]) -> list[bool]:
+    """Whether each job is still its holder's."""
+    rows = tx.conn.execute(
+        _HELD, {"t": tx.tenant, "names": padded({job.document_id for job in held})}
+    )
+    now = {row.document_id: (row.revision, row.holder) for row in rows}
+    return [now.get(job.document_id) == (job.revision, job.holder) for job in held]
+
+
+def finish(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: Processed. Answers whether the job was still held, and is done."""
+    results: list[Processed] = [call.payload for call in calls]
+    held = _held(tx, [result.job for result in results])
+    done = [r for r, mine in zip(results, held, strict=True) if mine]
+    states = load(tx.conn, tx.tenant, {r.job.document_id for r in done}) if done else {}
+    rows: list[dict[str, object]] = []
+    replaced: list[dict[str, object]] = []
+    where: list[dict[str, object]] = []
+    for call, result, mine in zip(calls, results, held, strict=True):
+        if not mine:
+            continue
+        document_id = result.job.document_id
+        tx.change(call, "document.processed", document_id, states[document_id].containers)
+        rows.extend(_row(tx.tenant, document_id, chunk) for chunk in result.changed)
+        replaced.extend(
+            {"t": tx.tenant, "document": document_id, "at": chunk.position}
+            for chunk in result.changed
+        )
+        where.append(
+            {
+                "t": tx.tenant,
+                "document": document_id,
+                "count": result.count,
+                "to_status": int(Status.DONE),
+                "to_error": "",
+                "to_tries": 0,
+            }
+        )
+    if where:
+        gone = tx.conn.execute(_DELETE, replaced).rowcount if replaced else 0
+        gone += tx.conn.execute(_CUT, where).rowcount
+        tx.erased = tx.erased or gone > 0
+        for statement in (_SETTLE, _DONE_WITH):
+            tx.conn.execute(statement, where)
+        insert_rows(tx.conn, chunks, rows)
+    return held
+
+
+def _row(tenant: int, document_id: str, chunk: ChunkRow) -> dict[str, object]:
+    return {
+        "tenant": tenant,
+        "document_id": document_id,
+        "position": chunk.position,
+        "chunk_id": chunk.id,
+        "text": chunk.text.encode(),
+        "starts": chunk.start,
+        "ends": chunk.end,
+        "heading": chunk.heading.encode(),
+        "speaker": chunk.speaker.encode(),
+        "instant": chunk.instant,
+        "digest": chunk.digest,
+        "entry": chunk.index.entry,
+        "vector": chunk.index.vector,
+        "embedder": chunk.index.embedder,
+    }
+
+
+def fail(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: Failed. Answers whether the job was still held."""
+    results: list[Failed] = [call.payload for call in calls]
+    held = _held(tx, [result.job for result in results])
+    given_up = [r for r, mine in zip(results, held, strict=True) if mine and r.retry_at is None]
+    states = load(tx.conn, tx.tenant, {r.job.document_id for r in given_up}) if given_up else {}
+    for call, result, mine in zip(calls, results, held, strict=True):
+        if not mine:
+            continue
+        document_id = result.job.document_id
+        where: dict[str, object] = {"t": tx.tenant, "document": document_id}
+        if result.retry_at is None:
+            tx.change(call, "document.failed", document_id, states[document_id].containers)
+            settled = (Status.FAILED, result.error, result.job.attempts)
+            tx.conn.execute(_DONE_WITH, where)
+        else:
+            settled = (Status.QUEUED, "", 0)
+            tx.conn.execute(_AGAIN, {**where, "to_due": result.retry_at})
+        status, error, tries = settled
+        tx.conn.execute(
+            _SETTLE, {**where, "to_status": int(status), "to_error": error, "to_tries": tries}
+        )
+    return held

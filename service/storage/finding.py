@@ -1,0 +1,169 @@
+"""What the pipeline and the search ask of the storage."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection, insert, select
+
+from service.core import filters as f
+from service.core.errors import PalimpsestError
+from service.core.indexing import IndexDelta
+from service.core.model import Document, Memory, Principal, Status
+from service.core.processing import ChunkRow, Failed, Job, Processed, Work
+from service.storage import chunks, document_rows, index_rows, jobs, memory_rows
+from service.storage.engine import Engine
+from service.storage.sweeper import ACTOR
+from service.storage.tables import embedders
+from service.storage.transactions import Call
+
+MICROSECONDS = 1_000_000
+
+
+class QueueStore:
+    """The queue of documents; see `core.processing.Queue`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._after = jobs.FIRST
+
+    def now(self) -> int:
+        return self._engine.now()
+
+    async def claim(self, holder: str, limit: int, lease: float) -> Sequence[Work]:
+        engine, now = self._engine, self._engine.now()
+        until = now + round(lease * MICROSECONDS)
+        held, self._after = await engine.database.write(
+            lambda conn: jobs.claim(conn, holder, limit, self._after, now, until)
+        )
+        if not held:
+            return ()
+        self._notify(held)
+        return await engine.database.read(lambda conn: jobs.load_work(conn, held))
+
+    async def enter(self, held: Sequence[Job], status: Status) -> None:
+        await self._engine.database.write(lambda conn: jobs.enter(conn, held, status))
+        self._notify(held)
+
+    async def renew(self, held: Sequence[Job], lease: float) -> None:
+        until = self._engine.now() + round(lease * MICROSECONDS)
+        await self._engine.database.write(lambda conn: jobs.renew(conn, held, until))
+
+    async def release(self, held: Sequence[Job]) -> None:
+        now = self._engine.now()
+        await self._engine.database.write(lambda conn: jobs.release(conn, held, now))
+        self._notify(held)
+
+    async def finish(self, processed: Processed) -> bool:
+        call = Call(Principal(processed.job.tenant, ACTOR), processed)
+        weight = 1 + len(processed.changed)
+        return bool(await self._engine.mutate(chunks.finish, call, weight))
+
+    async def fail(self, failed: Failed) -> bool:
+        call = Call(Principal(failed.job.tenant, ACTOR), failed)
+        held = bool(await self._engine.mutate(chunks.fail, call))
+        self._notify([failed.job])
+        return held
+
+    async def arrival(self, seconds: float) -> None:
+        queued = self._engine.queued
+        try:
+            async with asyncio.timeout(seconds):
+                await queued.wait()
+        except TimeoutError:
+            return
+        queued.clear()
+
+    def _notify(self, held: Sequence[Job]) -> None:
+        self._engine.watchers.notify((job.tenant, job.document_id) for job in held)
+
+
+class IndexStore:
+    """What searches read; see `core.search.IndexSource`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def now(self) -> int:
+        return self._engine.now()
+
+    async def embedder(self, name: str, dimension: int) -> int:
+        """The number of a vector space, made if it is new."""
+
+        def number(conn: Connection) -> int:
+            known = conn.execute(select(embedders.c.id).where(embedders.c.name == name)).scalar()
+            if known is None:
+                add = insert(embedders).values(name=name, dimension=dimension)
+                known = conn.execute(add.returning(embedders.c.id)).scalar_one()
+            return int(known)
+
+        return await self._engine.database.write(number)
+
+    async def delta(
+        self, tenant: int, container: str, after: int | None, embedder: int
+    ) -> IndexDelta:
+        return await self._engine.database.read(
+            lambda conn: index_rows.read_delta(conn, tenant, container, after, embedder)
+        )
+
+    async def matching(
+        self,
+        tenant: int,
+        container: str,
+        tree: f.Filter,
+        documents: Iterable[str] | None = None,
+        memories: Iterable[str] | None = None,
+    ) -> set[str]:
+        def both(conn: Connection) -> set[str]:
+            found: set[str] = set()
+            if documents is None or documents:
+                found |= index_rows.matching_documents(conn, tenant, container, tree, documents)
+            if memories is None or memories:
+                found |= index_rows.matching_memories(conn, tenant, container, tree, memories)
+            return found
+
+        return await self._engine.database.read(both)
+
+    async def in_state(
+        self, tenant: int, container: str, at: int, *, forgotten: bool, history: bool
+    ) -> set[str]:
+        return await self._engine.database.read(
+            lambda conn: index_rows.in_state(
+                conn, tenant, container, at, forgotten=forgotten, history=history
+            )
+        )
+
+    async def memories(
+        self, who: Principal, wanted: Sequence[tuple[str, str]], as_of: int | None
+    ) -> Mapping[str, Memory]:
+        engine = self._engine
+        reads = [memory_rows.MemoryRead(who, container, name, as_of) for container, name in wanted]
+        found = await engine.database.read(
+            lambda conn: memory_rows.read(conn, engine.context.digester, reads, engine.now())
+        )
+        return {memory.id: memory for memory in found if not isinstance(memory, PalimpsestError)}
+
+    async def chunks(
+        self,
+        who: Principal,
+        wanted: Sequence[tuple[str, int, str]],
+        reach: int,
+        *,
+        content: bool,
+    ) -> tuple[Mapping[str, Document], Mapping[str, Sequence[ChunkRow]]]:
+        def read(
+            conn: Connection,
+        ) -> tuple[dict[str, Document], dict[str, Sequence[ChunkRow]]]:
+            names = dict.fromkeys(document_id for document_id, _, _ in wanted)
+            read_all = document_rows.read if content else document_rows.read_bare
+            found = read_all(conn, [(who, name) for name in names])
+            documents = {d.id: d for d in found if not isinstance(d, PalimpsestError)}
+            near: dict[str, Sequence[ChunkRow]] = {}
+            for document_id, position, chunk_id in wanted:
+                rows = chunks.around(conn, who.tenant, document_id, position, reach)
+                if any(row.id == chunk_id and row.position == position for row in rows):
+                    near[chunk_id] = rows
+            return documents, near
+
+        return await self._engine.database.read(read)

@@ -1,0 +1,258 @@
+"""What searches read: a container's index rows, and what has changed of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from service.core import filters as f
+from service.core.indexing import IndexDelta, IndexRow
+from service.core.memories import End
+from service.storage.document_lists import FIELDS as DOCUMENT_FIELDS
+from service.storage.filters import compile_filter
+from service.storage.lists import tenant_revision
+from service.storage.memory_rows import FIELDS as MEMORY_FIELDS
+from service.storage.tables import (
+    changes,
+    chunks,
+    document_containers,
+    documents,
+    memories,
+    memory_spans,
+)
+from service.storage.transactions import padded
+
+MANY = 20_000
+"""Changes after which reading all of a container anew is no dearer."""
+
+_CHANGES = (
+    select(changes.c.kind, changes.c.entity_id)
+    .where(
+        changes.c.tenant == bindparam("t"),
+        changes.c.container == bindparam("in_container"),
+        changes.c.revision > bindparam("after"),
+        changes.c.revision <= bindparam("upto"),
+    )
+    .order_by(changes.c.revision)
+    .limit(MANY + 1)
+)
+
+_MEMORY_COLUMNS = (
+    memories.c.id,
+    memories.c.root_id,
+    memories.c.version,
+    memories.c.entry,
+    memories.c.vector,
+    memories.c.embedder,
+    memory_spans.c.content_hash,
+    memory_spans.c.shown_from,
+    memory_spans.c.shown_until,
+)
+_JOINED = memory_spans.join(
+    memories,
+    (memories.c.tenant == memory_spans.c.tenant) & (memories.c.id == memory_spans.c.memory_id),
+)
+_MEMORIES = (
+    select(*_MEMORY_COLUMNS)
+    .select_from(_JOINED)
+    .where(
+        memory_spans.c.tenant == bindparam("t"),
+        memory_spans.c.container == bindparam("in_container"),
+        memory_spans.c.end_kind.in_([int(end) for end in End]),
+    )
+)
+_ROOTS = select(memories.c.id, memories.c.root_id).where(
+    memories.c.tenant == bindparam("t"), memories.c.id.in_(bindparam("names", expanding=True))
+)
+_CHAINS = (
+    select(*_MEMORY_COLUMNS)
+    .select_from(
+        memories.join(
+            memory_spans,
+            (memory_spans.c.tenant == memories.c.tenant)
+            & (memory_spans.c.memory_id == memories.c.id),
+        )
+    )
+    .where(
+        memories.c.tenant == bindparam("t"),
+        memories.c.root_id.in_(bindparam("roots", expanding=True)),
+    )
+)
+
+_CHUNK_COLUMNS = (
+    chunks.c.document_id,
+    chunks.c.position,
+    chunks.c.chunk_id,
+    chunks.c.entry,
+    chunks.c.vector,
+    chunks.c.embedder,
+    chunks.c.digest,
+)
+_IN_CONTAINER = document_containers.join(
+    chunks,
+    (chunks.c.tenant == document_containers.c.tenant)
+    & (chunks.c.document_id == document_containers.c.document_id),
+)
+_CHUNKS = (
+    select(*_CHUNK_COLUMNS)
+    .select_from(_IN_CONTAINER)
+    .where(
+        document_containers.c.tenant == bindparam("t"),
+        document_containers.c.container == bindparam("in_container"),
+    )
+)
+_CHUNKS_OF = _CHUNKS.where(
+    document_containers.c.document_id.in_(bindparam("names", expanding=True))
+)
+
+
+def read_delta(
+    conn: Connection, tenant: int, container: str, after: int | None, embedder: int
+) -> IndexDelta:
+    """What an index that is true up to revision `after` misses; None: it has nothing.
+
+    Args:
+        embedder: The space whose vectors are wanted; others are left out.
+    """
+    revision = tenant_revision(conn, tenant)
+    if after is not None and after >= revision:
+        return IndexDelta(after, frozenset(), (), ())
+    where = {"t": tenant, "in_container": container}
+    changed: Sequence[Any] = ()
+    if after is not None:
+        changed = conn.execute(_CHANGES, {**where, "after": after, "upto": revision}).all()
+    if after is None or len(changed) > MANY:
+        return IndexDelta(
+            revision,
+            None,
+            _memory_rows(conn.execute(_MEMORIES, where), embedder),
+            _chunk_rows(conn.execute(_CHUNKS, where), embedder),
+        )
+    document_ids = {row.entity_id for row in changed if row.kind.startswith("document.")}
+    memory_ids = {row.entity_id for row in changed if row.kind.startswith("memory.")}
+    gone = {row.entity_id for row in changed if row.kind == "memory.deleted"}
+    roots = gone | _roots(conn, tenant, memory_ids)
+    rows = conn.execute(_CHAINS, {"t": tenant, "roots": padded(sorted(roots))}) if roots else ()
+    found = (
+        conn.execute(_CHUNKS_OF, {**where, "names": padded(sorted(document_ids))})
+        if document_ids
+        else ()
+    )
+    return IndexDelta(
+        revision,
+        frozenset(document_ids | roots),
+        _memory_rows(rows, embedder),
+        _chunk_rows(found, embedder),
+    )
+
+
+def _roots(conn: Connection, tenant: int, names: set[str]) -> set[str]:
+    if not names:
+        return set()
+    rows = conn.execute(_ROOTS, {"t": tenant, "names": padded(sorted(names))})
+    return {row.root_id for row in rows}
+
+
+def _memory_rows(rows: Iterable[Any], embedder: int) -> list[IndexRow]:
+    found: dict[str, IndexRow] = {}
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for row in rows:
+        spans.setdefault(row.id, []).append((row.shown_from, row.shown_until))
+        if row.id not in found:
+            vector = row.vector if row.embedder == embedder else None
+            found[row.id] = IndexRow(
+                row.id, row.root_id, row.version, row.entry, vector, row.content_hash
+            )
+    for memory_id, item in found.items():
+        item.spans = sorted(spans[memory_id])
+    return list(found.values())
+
+
+def _chunk_rows(rows: Iterable[Any], embedder: int) -> list[IndexRow]:
+    return [
+        IndexRow(
+            row.chunk_id,
+            row.document_id,
+            row.position,
+            row.entry,
+            row.vector if row.embedder == embedder else None,
+            row.digest,
+        )
+        for row in rows
+    ]
+
+
+def matching_documents(
+    conn: Connection, tenant: int, container: str, tree: f.Filter, among: Iterable[str] | None
+) -> set[str]:
+    """Ids of the container's documents for which a filter is true.
+
+    Args:
+        among: Only these; None: all of the container.
+    """
+    statement = (
+        select(documents.c.id)
+        .select_from(
+            document_containers.join(
+                documents,
+                (documents.c.tenant == document_containers.c.tenant)
+                & (documents.c.id == document_containers.c.document_id),
+            )
+        )
+        .where(
+            document_containers.c.tenant == tenant,
+            document_containers.c.container == container,
+            compile_filter(tree, documents, DOCUMENT_FIELDS),
+        )
+    )
+    if among is not None:
+        statement = statement.where(document_containers.c.document_id.in_(padded(among)))
+    return set(conn.execute(statement).scalars())
+
+
+def matching_memories(
+    conn: Connection, tenant: int, container: str, tree: f.Filter, among: Iterable[str] | None
+) -> set[str]:
+    """Ids of the container's memory versions for which a filter is true."""
+    statement = (
+        select(memories.c.id)
+        .select_from(_JOINED)
+        .where(
+            memory_spans.c.tenant == tenant,
+            memory_spans.c.container == container,
+            memory_spans.c.end_kind.in_([int(end) for end in End]),
+            compile_filter(tree, memories, MEMORY_FIELDS),
+        )
+    )
+    if among is not None:
+        statement = statement.where(memory_spans.c.memory_id.in_(padded(among)))
+    return set(conn.execute(statement).scalars())
+
+
+def in_state(
+    conn: Connection,
+    tenant: int,
+    container: str,
+    at: int,
+    *,
+    forgotten: bool,
+    history: bool,
+) -> set[str]:
+    """Ids of the versions a list with `include_forgotten` or `include_history` shows at `at`."""
+    over = [End.FORGOTTEN, End.EXPIRED] if forgotten else []
+    superseded = [End.SUPERSEDED] if history else []
+    shown = memory_spans.c.shown_until > at
+    ended = memory_spans.c.end_kind.in_([int(end) for end in (*over, *superseded)])
+    # An expiry that the sweep has not recorded yet has ended all the same.
+    lapsed = memory_spans.c.end_kind == int(End.OPEN) if forgotten else ended
+    statement = select(memory_spans.c.memory_id).where(
+        memory_spans.c.tenant == tenant,
+        memory_spans.c.container == container,
+        memory_spans.c.end_kind.in_([int(end) for end in End]),
+        memory_spans.c.shown_from <= at,
+        memory_spans.c.state_until > at,
+        shown | ended | lapsed,
+    )
+    return set(conn.execute(statement).scalars())

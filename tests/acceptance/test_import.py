@@ -1,0 +1,243 @@
+"""`palimpsest import` against a real server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+from click.testing import CliRunner, Result
+
+from palimpsest.v1.documents_pb2 import (
+    CONTENT_KIND_HTML,
+    CONTENT_KIND_MARKDOWN,
+    CONTENT_KIND_TEXT,
+    Document,
+    GetDocumentRequest,
+    ListDocumentsRequest,
+    UpsertDocumentRequest,
+)
+from palimpsest.v1.documents_pb2_grpc import DocumentsStub
+from service.cli import main
+from tests.harness import REPOSITORY, Server, environment
+
+Import = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with files of every kind in it."""
+    files = {
+        "readme.md": "Intro.\n\n# A *great* thing\n\nIt whistles.\n",
+        "notes/plain.txt": "Nothing but text.",
+        "notes/Page.HTML": "<title>t</title><h2>Page &amp; more</h2><p>Shown.</p>",
+        "notes/.hidden.md": "# hidden",
+        ".git/config.txt": "hidden",
+        "code.py": "print()",
+    }
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    (tmp_path / "binary.txt").write_bytes(b"a\0b")
+    (tmp_path / "latin.txt").write_bytes("é".encode("latin-1"))
+    (tmp_path / "large.md").write_text("a" * 1_048_577)
+    (tmp_path / "empty.md").write_text(" \n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(shared_server: Server, key: str) -> Import:
+    """Runs the command in this process, with a key of the test's own tenant."""
+
+    def run(*paths: str, container: str = "docs", key: str = key, address: str = "") -> Result:
+        options = ["--container", container, "--address", address or shared_server.address]
+        arguments = ["import", *paths, *options]
+        return CliRunner().invoke(main, arguments, env={"PALIMPSEST_KEY": key})
+
+    return run
+
+
+@pytest.fixture
+def listed(channel: grpc.Channel, key: str) -> Callable[[], dict[str, Document]]:
+    """The tenant's documents, by path."""
+
+    def listed() -> dict[str, Document]:
+        request = ListDocumentsRequest(include_content=True, page_size=1000)
+        metadata = (("authorization", f"Bearer {key}"),)
+        page = DocumentsStub(channel).ListDocuments(request, metadata=metadata, timeout=10)
+        return {document.metadata["path"]: document for document in page.documents}
+
+    return listed
+
+
+def test_files_become_documents(
+    folder: Path, run: Import, listed: Callable[[], dict[str, Document]]
+) -> None:
+    done = run(".")
+    assert done.exit_code == 0, done.output
+    assert "3 new, 0 changed, 0 unchanged, 0 failed" in done.stdout
+    assert (
+        "Left out: 1 binary, 1 empty, 2 hidden, 1 larger than 1 MiB, "
+        "1 neither text, Markdown nor HTML, 1 not UTF-8"
+    ) in done.stdout
+
+    found = listed()
+    assert found.keys() == {"readme.md", "notes/plain.txt", "notes/Page.HTML"}
+    readme = found["readme.md"]
+    assert readme.custom_id == "file:docs|readme.md"
+    assert readme.content == (folder / "readme.md").read_text()
+    assert readme.title == "A great thing"
+    assert list(readme.container_tags) == ["docs"]
+    assert readme.metadata["suffix"] == ".md"
+    assert found["notes/Page.HTML"].title == "Page & more"
+    assert found["notes/plain.txt"].title == "plain.txt"
+    kinds = {path: document.content_kind for path, document in found.items()}
+    assert kinds == {
+        "readme.md": CONTENT_KIND_MARKDOWN,
+        "notes/plain.txt": CONTENT_KIND_TEXT,
+        "notes/Page.HTML": CONTENT_KIND_HTML,
+    }
+
+
+def test_a_second_run_uploads_only_what_changed(
+    folder: Path, run: Import, listed: Callable[[], dict[str, Document]]
+) -> None:
+    run(".")
+    before = listed()
+    (folder / "readme.md").write_text("# Another title\n")
+    (folder / "new.txt").write_text("New.")
+    done = run(".")
+    assert done.exit_code == 0, done.output
+    assert "1 new, 1 changed, 2 unchanged, 0 failed" in done.stdout
+    after = listed()
+    changed = {path for path in before if before[path].revision != after[path].revision}
+    assert changed == {"readme.md"}
+    assert after["readme.md"].id == before["readme.md"].id
+    assert after["readme.md"].title == "Another title"
+    assert "0 new, 0 changed, 4 unchanged, 0 failed" in run(".").stdout
+
+
+def test_the_way_to_a_file_does_not_change_its_id(folder: Path, run: Import) -> None:
+    run(".")
+    assert "0 new, 0 changed, 2 unchanged" in run("notes").stdout
+    assert "0 new, 0 changed, 1 unchanged" in run("notes/plain.txt", "notes/plain.txt").stdout
+    assert "0 new, 0 changed, 1 unchanged" in run(str(folder / "readme.md")).stdout
+
+
+def test_the_same_files_go_to_a_second_container(
+    folder: Path, run: Import, listed: Callable[[], dict[str, Document]]
+) -> None:
+    run("notes", container="one")
+    assert "2 new" in run("notes", container="two").stdout
+    assert "0 new, 0 changed, 2 unchanged" in run("notes", container="one").stdout
+
+
+def test_long_and_strange_names_have_ids_of_their_own(
+    folder: Path, run: Import, listed: Callable[[], dict[str, Document]]
+) -> None:
+    names = ["x" * 120 + end for end in ("1.txt", "2.txt")]
+    names += ["a\tb.txt", "ü 漢.md"]
+    for name in names:
+        (folder / name).write_text(f"This is {name!r}.")
+    (folder / os.fsdecode(b"\xff.txt")).write_text("Undecodable.")
+    done = run(".", container="c" * 90)
+    assert done.exit_code == 0, done.output
+    assert "8 new" in done.stdout
+    found = listed().values()
+    assert len({document.custom_id for document in found}) == 8
+    assert all(len(document.custom_id) <= 100 for document in found)
+    assert "8 unchanged" in run(".", container="c" * 90).stdout
+
+
+def test_more_files_than_one_batch_takes(folder: Path, run: Import) -> None:
+    many = folder / "many"
+    many.mkdir()
+    for number in range(450):
+        (many / f"{number}.txt").write_text(f"Note {number}.")
+    for number in range(20):
+        (many / f"big{number}.txt").write_text(f"{number} " + "word " * 200_000)
+    assert "470 new, 0 changed, 0 unchanged" in run("many").stdout
+    assert "0 new, 0 changed, 470 unchanged" in run("many").stdout
+
+
+def test_what_fails_is_named_and_the_rest_goes_on(folder: Path, run: Import) -> None:
+    (folder / "deep.html").write_text("<div>" * 5_000 + "text")
+    (folder / "locked.txt").symlink_to(folder / "nowhere.txt")
+    done = run(".")
+    assert done.exit_code == 1
+    assert "3 new, 0 changed, 0 unchanged, 2 failed" in done.stdout
+    assert "deep.html: the HTML has more than" in done.stderr
+    assert "locked.txt: No such file" in done.stderr
+    assert "run the command again" in done.stderr
+
+
+def test_documents_of_others_are_reported_not_overwritten(
+    folder: Path, run: Import, shared_server: Server, channel: grpc.Channel, key: str
+) -> None:
+    """A custom id that stands in another container is one failure among successes."""
+    stub, metadata = DocumentsStub(channel), (("authorization", f"Bearer {key}"),)
+    taken = UpsertDocumentRequest(
+        content="kept", custom_id="file:docs|readme.md", container_tags=["elsewhere"]
+    )
+    stub.UpsertDocument(taken, metadata=metadata, timeout=10)
+    done = run(".")
+    assert done.exit_code == 1
+    assert "2 new, 0 changed, 0 unchanged, 1 failed" in done.stdout
+    assert "readme.md: " in done.stderr
+    request = GetDocumentRequest(id="file:docs|readme.md")
+    assert stub.GetDocument(request, metadata=metadata, timeout=10).document.content == "kept"
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"key": "pal_wrong_key"}, "--key-file"),
+        ({"address": "127.0.0.1:1"}, "palimpsest serve"),
+        ({"container": "no spaces"}, "container_tags"),
+    ],
+)
+def test_a_call_that_fails_says_what_to_do(
+    folder: Path, run: Import, options: dict[str, str], advice: str
+) -> None:
+    done = run(".", **options)
+    assert done.exit_code == 1
+    assert advice in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_read_only_key_may_not_import(folder: Path, run: Import, shared_server: Server) -> None:
+    done = run(".", key=shared_server.create_key("--read-only"))
+    assert done.exit_code == 1
+    assert "take a key that may" in done.stderr
+
+
+def test_a_path_that_is_not_there_is_wrong_usage(run: Import) -> None:
+    assert run("nowhere").exit_code == 2
+
+
+def test_the_first_key_of_a_server_started_here_is_found(
+    folder: Path, shared_server: Server
+) -> None:
+    """As the README shows it: a process of its own, in the folder with `data` in it."""
+    (folder / "data").symlink_to(shared_server.data_dir)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "service", "import", "readme.md"),
+            *("--container", "first-key", "--address", shared_server.address),
+        ],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "1 new, 0 changed, 0 unchanged, 0 failed\n"
+    assert str(REPOSITORY) not in done.stderr

@@ -1,0 +1,108 @@
+"""The embedder that needs nothing but its files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from service.embedding import static
+from service.embedding.base import EmbedderRefusedError, Purpose
+from service.embedding.static import StaticEmbedder
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TEXTS = [
+    "Ada drinks her tea black.",
+    "Which hot beverage does she like?",
+    "The quarterly revenue rose by three percent.",
+    "漢字 and ümläuts",
+    "x",
+    "word " * 5_000,
+]
+
+
+@pytest_asyncio.fixture
+async def embedder() -> AsyncIterator[StaticEmbedder]:
+    made = StaticEmbedder()
+    yield made
+    await made.close()
+
+
+async def test_a_text_alone_and_among_others_has_the_same_vector(
+    embedder: StaticEmbedder,
+) -> None:
+    together = await embedder.embed(TEXTS * 30, Purpose.DOCUMENT)
+    assert together.shape == (180, embedder.dimension)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, rtol=1e-5)
+    for row, text in enumerate(TEXTS):
+        alone = embedder.embed_now([text], Purpose.QUERY)[0]
+        np.testing.assert_array_equal(alone, together[row])
+        np.testing.assert_array_equal(alone, together[row + 150])
+
+
+async def test_what_is_alike_in_meaning_is_near(embedder: StaticEmbedder) -> None:
+    tea, beverage, revenue = await embedder.embed(TEXTS[:3], Purpose.DOCUMENT)
+    assert tea @ beverage > 0.2
+    assert tea @ beverage > tea @ revenue + 0.1
+
+
+async def test_sums_add_up_to_the_vector_of_texts_together(embedder: StaticEmbedder) -> None:
+    sums, counts = embedder.sums(["a black cat", "sat down", ""])
+    assert counts.tolist() == [3, 2, 0]
+    assert not sums[2].any()
+    joined, count = embedder.sums(["a black cat sat down"])
+    assert count.tolist() == [5]
+    np.testing.assert_allclose(sums[0] + sums[1], joined[0], atol=1e-5)
+
+
+async def test_the_name_tells_the_space_and_is_known_before_loading(
+    embedder: StaticEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, model, digest = embedder.name.split(":")
+    assert (kind, model) == ("static", "wordllama-l2-supercat-256")
+    assert len(digest) == 16
+    other = StaticEmbedder()
+    assert other.name == embedder.name
+    await other.close()
+    monkeypatch.setattr(static, "_RECIPE", "another recipe")
+    changed = StaticEmbedder()
+    assert changed.name != embedder.name
+    await changed.close()
+
+
+def test_nothing_beside_the_files_is_loaded() -> None:
+    program = (
+        "import sys; from service.embedding.registry import open_embedder;"
+        "from service.embedding.base import Purpose;"
+        "made = open_embedder('static'); assert made.embed_now(['tea'], Purpose.QUERY).any();"
+        "heavy = {'wordllama', 'huggingface_hub', 'requests', 'onnxruntime', 'httpx'};"
+        "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_package_that_is_missing_or_broken_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    weights, tokenizer = static._package_files()
+    broken = tmp_path / "weights.safetensors"
+    broken.write_bytes(weights.read_bytes()[:1000])
+    with monkeypatch.context() as patch:
+        patch.setattr(static, "_package_files", lambda: (broken, tokenizer))
+        with pytest.raises(EmbedderRefusedError, match="install it anew"):
+            StaticEmbedder()
+    monkeypatch.setattr(static, "distribution", missing)
+    with pytest.raises(EmbedderRefusedError, match="wordllama, which is not installed"):
+        StaticEmbedder()
