@@ -39,8 +39,8 @@ def pytest_terminal_summary(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Query plans are judged last: of every statement that the tests before issued."""
-    items.sort(key=lambda item: item.path.name == "test_plans.py")
+    """Statements are judged last: all that the tests before issued."""
+    items.sort(key=lambda item: item.path.name in ("test_plans.py", "test_tenants.py"))
 
 
 @pytest.fixture(scope="session")
