@@ -96,7 +96,7 @@ class Boundary:
         calls = self.calls
 
         async def handle(source: Any, context: Context) -> Any:
-            calls.count += 1
+            calls.enter()
             started = perf_counter()
             call_id = new_call_id()
             CALL_ID.set(call_id)

@@ -66,13 +66,18 @@ def bearer(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
 
 
 class InFlight:
-    """Counts the calls that are being served."""
+    """Counts the calls that are being served, and all that ever were."""
 
-    __slots__ = ("_empty", "count")
+    __slots__ = ("_empty", "arrived", "count")
 
     def __init__(self) -> None:
         self.count = 0
+        self.arrived = 0
         self._empty: asyncio.Event | None = None
+
+    def enter(self) -> None:
+        self.count += 1
+        self.arrived += 1
 
     def leave(self) -> None:
         self.count -= 1

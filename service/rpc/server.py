@@ -37,6 +37,12 @@ _OPTIONS: Final = (
 _HEALTH_SECONDS: Final = 1.0
 """How long telling watchers of health may hold up the end of the server."""
 
+_LULL_SECONDS: Final = 0.05
+"""Without new calls for so long, none waits in the transport to be handed on."""
+
+_REFUSE_SECONDS: Final = 1.0
+"""How long a stopping server waits for that lull."""
+
 _SETTLE_SECONDS: Final = 5.0
 """How long handlers may take to clean up after the grace is over."""
 
@@ -134,12 +140,27 @@ class Server:
         except TimeoutError:
             _log.warning("a watcher of health does not read")
         self._boundary.drain()
+        await self._refuse_arrivals()
         await self._server.stop(grace)
         try:
             async with asyncio.timeout(_SETTLE_SECONDS):
                 await self._boundary.calls.idle()
         except TimeoutError:
             _log.warning("calls are still running", count=self._boundary.calls.count)
+
+    async def _refuse_arrivals(self) -> None:
+        """Lets calls that have arrived be refused in words.
+
+        The transport cuts off those that it has not handed on when it stops, and
+        their callers would hear CANCELLED, as if it had been they.
+        """
+        calls = self._boundary.calls
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _REFUSE_SECONDS
+        seen = -1
+        while seen != calls.arrived and loop.time() < end:
+            seen = calls.arrived
+            await asyncio.sleep(_LULL_SECONDS)
 
 
 def _answers(path: str) -> bool:

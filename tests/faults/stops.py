@@ -18,8 +18,8 @@ from tests.harness import Server, start_server
 from tests.tally import Tally
 from tests.wire import METHODS
 
-GRACE = 10.0
-"""The default of `--drain-grace`."""
+WAYS = ((10, 1), (0, 1), (600, 2))
+"""Seconds of grace, and how many signals are sent: to end in order, at once, and in a hurry."""
 
 MARGIN = 5.0
 """Seconds that leaving may take beside the grace, on a machine that has others to serve."""
@@ -31,22 +31,23 @@ async def stop_rounds(data_dir: Path, rounds: int, seed: int, tally: Tally) -> N
     load = Load(seed)
     for number in range(1, rounds + 1):
         with tally.collecting(f"seed {seed}, stop {number}"):
-            await _stop_under_load(data_dir, load, chance.uniform(0.1, 1.0))
-        tally.faults += 1
-        tally.operations += load.take_acknowledged()
-        tally.round_done()
+            grace, signals = WAYS[(number - 1) % len(WAYS)]
+            await _stop_under_load(data_dir, load, chance.uniform(0.1, 1.0), grace, signals)
+        load.suffered(tally)
         if tally.findings:
             break
 
 
-async def _stop_under_load(data_dir: Path, load: Load, after: float) -> None:
-    server = start_server(data_dir)
+async def _stop_under_load(
+    data_dir: Path, load: Load, after: float, grace: int, signals: int
+) -> None:
+    server = start_server(data_dir, "--drain-grace", str(grace))
     try:
         async with line(server) as connection:
             watched = d.UpsertDocumentRequest(content="watched", custom_id="watched")
             await connection.ask(watched)
             watching = [asyncio.create_task(_watch(connection)) for _ in range(4)]
-            stopping = asyncio.create_task(_stop_after(server, after))
+            stopping = asyncio.create_task(_stop_after(server, after, grace, signals))
             await load.run(server)
             refusals = load.take_refusals()
             assert refusals.keys() <= {"UNAVAILABLE SHUTTING_DOWN", "UNAVAILABLE"}, refusals
@@ -57,15 +58,16 @@ async def _stop_under_load(data_dir: Path, load: Load, after: float) -> None:
         server.kill()
     server = start_server(data_dir)
     try:
-        await load.judge(server, refused_did_nothing=True)
+        # Without grace a call may be cut off whose effect is already there, whole.
+        await load.judge(server, refused_did_nothing=grace > 0 and signals == 1)
         await load.settle(server)
     finally:
         server.kill()
 
 
-async def _stop_after(server: Server, seconds: float) -> int:
+async def _stop_after(server: Server, seconds: float, grace: int, signals: int) -> int:
     await asyncio.sleep(seconds)
-    return await stopped(server, GRACE)
+    return await stopped(server, grace if signals == 1 else 0, signals)
 
 
 async def stopped(server: Server, grace: float, signals: int = 1) -> int:
