@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -114,11 +114,14 @@ def can_mount() -> bool:
     """Whether this machine lets its users mount file systems of their own."""
     if shutil.which("unshare") is None:
         return False
-    command = [*_NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", os.devnull.rpartition("/")[0]]
+    command = [*_NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", tempfile.gettempdir()]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-DISKS = {"limited files": limited_files} | ({"tiny disk": tiny_disk} if can_mount() else {})
+DISKS = {
+    **({"limited files": limited_files} if hasattr(resource, "prlimit") else {}),
+    **({"tiny disk": tiny_disk} if can_mount() else {}),
+}
 """Every way to run out of room that this machine has."""
 
 
