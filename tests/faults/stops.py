@@ -83,9 +83,13 @@ async def stopped(server: Server, grace: float, signals: int = 1) -> int:
 async def _heard(log: Path, said: int) -> None:
     """Returns when the log tells of a signal, after the bytes that were in it before."""
     deadline = time.monotonic() + MARGIN
-    while b"stopping" not in log.read_bytes()[said:]:
+    while not _says_stopping(log, said):
         assert time.monotonic() < deadline, "the signal was not heard"
         await asyncio.sleep(0.01)
+
+
+def _says_stopping(log: Path, said: int) -> bool:
+    return b"stopping" in log.read_bytes()[said:]
 
 
 async def _watch(connection: Line) -> str:

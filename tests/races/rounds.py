@@ -31,6 +31,7 @@ RACES: Final[dict[str, Callable[[Arena], None]]] = {
         single.batch_restore_against_single,
         deletions.bulk_delete,
         deletions.delete_container,
+        retries.one_request_id_for_all,
     )
 } | {
     f"one_request_id{prepare.__name__}": partial(retries.one_request_id, prepare=prepare)
