@@ -49,6 +49,8 @@ class Boundary:
         self._log_all = bool(self._log.is_enabled_for(logging.DEBUG))
         self._stop = asyncio.Event()
         self.calls = InFlight()
+        self.arrived = 0
+        """How many calls there have been."""
 
     def drain(self) -> None:
         """From now on calls are refused, and streams end."""
@@ -96,7 +98,8 @@ class Boundary:
         calls = self.calls
 
         async def handle(source: Any, context: Context) -> Any:
-            calls.enter()
+            calls.count += 1
+            self.arrived += 1
             started = perf_counter()
             call_id = new_call_id()
             CALL_ID.set(call_id)

@@ -66,18 +66,13 @@ def bearer(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
 
 
 class InFlight:
-    """Counts the calls that are being served, and all that ever were."""
+    """Counts the calls that are being served."""
 
-    __slots__ = ("_empty", "arrived", "count")
+    __slots__ = ("_empty", "count")
 
     def __init__(self) -> None:
         self.count = 0
-        self.arrived = 0
         self._empty: asyncio.Event | None = None
-
-    def enter(self) -> None:
-        self.count += 1
-        self.arrived += 1
 
     def leave(self) -> None:
         self.count -= 1

@@ -154,12 +154,11 @@ class Server:
         The transport cuts off those that it has not handed on when it stops, and
         their callers would hear CANCELLED, as if it had been they.
         """
-        calls = self._boundary.calls
         loop = asyncio.get_running_loop()
         end = loop.time() + _REFUSE_SECONDS
         seen = -1
-        while seen != calls.arrived and loop.time() < end:
-            seen = calls.arrived
+        while seen != self._boundary.arrived and loop.time() < end:
+            seen = self._boundary.arrived
             await asyncio.sleep(_LULL_SECONDS)
 
 

@@ -46,8 +46,9 @@ class LimitedFiles:
         self.server = server
 
     def fill(self) -> None:
-        sizes = [file.stat().st_size for file in self.server.data_dir.iterdir()]
-        self._limit(max(sizes))
+        # Of the log, through which every write goes; the database may be larger.
+        log = database_path(self.server.data_dir).with_name("palimpsest.db-wal")
+        self._limit(log.stat().st_size)
 
     def free(self) -> None:
         self._limit(resource.RLIM_INFINITY)
