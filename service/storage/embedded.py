@@ -163,9 +163,9 @@ class Worker:
 
     def __init__(self, connection: aiosqlite.Connection, conn: Connection) -> None:
         self._connection = connection
-        self._hurried = False
         self._conn = conn
         self._deadline = float("inf")
+        self._hurried = False
 
     @classmethod
     async def open(cls, path: Path, *, read_only: bool) -> Worker:
@@ -179,6 +179,8 @@ class Worker:
         worker = cls(connection, await _execute(connection, lambda: engine_on(raw[0]).connect()))
         if read_only:
             raw[0].set_progress_handler(worker._overdue, _PROGRESS_STEPS)
+        else:
+            raw[0].execute(f"PRAGMA busy_timeout={round(BUSY_STEP_SECONDS * 1000)}")
         return worker
 
     def _overdue(self) -> bool:
@@ -267,8 +269,6 @@ class SqliteDatabase:
     async def open(cls, path: Path, readers: int) -> SqliteDatabase:
         """Open a database whose schema is current."""
         writer = await Worker.open(path, read_only=False)
-        step = round(BUSY_STEP_SECONDS * 1000)
-        await writer.visit(lambda conn: conn.exec_driver_sql(f"PRAGMA busy_timeout={step}").all())
         return cls(path, writer, [await Worker.open(path, read_only=True) for _ in range(readers)])
 
     def translated(self, error: BaseException) -> BaseException:
