@@ -37,10 +37,14 @@ _OPTIONS: Final = (
 _HEALTH_SECONDS: Final = 1.0
 """How long telling watchers of health may hold up the end of the server."""
 
-_LULL_SECONDS: Final = 0.05
-"""Without new calls for so long, none waits in the transport to be handed on."""
+_LULL_TURNS: Final = 5
+_LULL_SECONDS: Final = 0.02
+"""After so many turns of so long without a new call, none waits in the transport.
 
-_REFUSE_SECONDS: Final = 1.0
+Turns, because each is one of the event loop at least, however long it takes.
+"""
+
+_REFUSE_SECONDS: Final = 2.0
 """How long a stopping server waits for that lull."""
 
 _SETTLE_SECONDS: Final = 5.0
@@ -156,10 +160,11 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + _REFUSE_SECONDS
-        seen = -1
-        while seen != self._boundary.arrived and loop.time() < end:
+        quiet = 0
+        while quiet < _LULL_TURNS and loop.time() < end:
             seen = self._boundary.arrived
             await asyncio.sleep(_LULL_SECONDS)
+            quiet = quiet + 1 if seen == self._boundary.arrived else 0
 
 
 def _answers(path: str) -> bool:
