@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Iterator
 
 import grpc
 import pytest
@@ -13,11 +12,9 @@ from service.settings import database_path
 from service.storage import admin
 from tests import statements
 from tests.harness import Server, running_server
-from tests.tally import Tally
+from tests.tally import Report, Tally
 
 statements.install()
-
-Report: TypeAlias = Callable[[Tally], None]
 
 _tallies = pytest.StashKey[list[Tally]]()
 

@@ -69,6 +69,8 @@ class Boundary:
         self._arriving: set[Callable[[PalimpsestError], None]] = set()
         self._aborting: set[asyncio.Task[None]] = set()
         self.calls = InFlight()
+        self.arrived = 0
+        """How many calls there have been."""
 
     def drain(self) -> None:
         """From now on calls are refused, also half-sent ones, and streams end."""
@@ -130,6 +132,7 @@ class Boundary:
 
         async def handle(source: Any, context: Context) -> Any:
             calls.count += 1
+            self.arrived += 1
             started = perf_counter()
             call_id = new_call_id()
             CALL_ID.set(call_id)

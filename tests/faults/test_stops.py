@@ -7,14 +7,13 @@ import time
 from pathlib import Path
 
 from palimpsest.v1 import documents_pb2 as d
-from tests.conftest import Report
 from tests.faults.disks import Lock
 from tests.faults.load import line
 from tests.faults.stops import lasting_call, stop_rounds, stopped
 from tests.harness import start_server
-from tests.tally import Tally
+from tests.tally import Report, Tally
 
-ROUNDS = 2
+ROUNDS = 3
 
 
 async def test_a_stop_under_load_finishes_or_refuses_every_call(
