@@ -252,7 +252,9 @@ class Documents:
                 gone.append(document)
                 continue
             missing = document is None or document in gone
-            refusal = RefusedError(["DOCUMENT_NOT_FOUND" if missing else "CONTAINER_NOT_ALLOWED"], {})
+            refusal = RefusedError(
+                ["DOCUMENT_NOT_FOUND" if missing else "CONTAINER_NOT_ALLOWED"], {}
+            )
             answer.errors.add(index=index, id=name, error=item_error(refusal))
         return gone
 

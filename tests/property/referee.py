@@ -246,7 +246,9 @@ class Referee:
         tenant = self.model.tenant
         tenant.unsettled = False
         if after <= before:
-            raise FindingError(f"the revision was {before} and is {after}, though something changed")
+            raise FindingError(
+                f"the revision was {before} and is {after}, though something changed"
+            )
         tenant.revision = after
         self.pass_time(1000)  # Each step of a purge takes an instant of its own.
         for document in self.model.documents.documents.values():
