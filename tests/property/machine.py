@@ -52,7 +52,7 @@ READS: Mapping[str, some.Strategy] = {
 }
 LISTS: Mapping[str, some.Strategy] = {
     "ListDocuments": some.document_lists,
-    "ListMemories": some.memory_lists,
+    "ListMemories": some.memory_lists | some.memory_lists,
     "ListMemoryVersions": some.version_lists,
     "ListContainers": some.container_lists,
 }
@@ -127,11 +127,11 @@ class Machine(RuleBasedStateMachine):
         for method, request in askings:
             self.call(method, request, caller)
 
-    @rule(asking=asking(LISTS), caller=callers)
-    def read_list(self, asking: Asking, caller: Kind) -> None:
-        method, request = asking
-        with self.judged() as referee:
-            referee.pages(method, self.settled(request), referee.caller(caller))
+    @rule(askings=some.some(asking(LISTS)), caller=callers)
+    def read_lists(self, askings: list[Asking], caller: Kind) -> None:
+        for method, request in askings:
+            with self.judged() as referee:
+                referee.pages(method, self.settled(request), referee.caller(caller))
 
     @rule(asking=asking(LISTS))
     def leave_a_list_open(self, asking: Asking) -> None:
@@ -173,10 +173,12 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self._schedules())
     @rule(place=st.integers(0, 9), short_of=st.integers(0, 2))
     def come_close_to_an_expiry(self, place: int, short_of: int) -> None:
-        """So that the next call is made right before, at, or right after it."""
+        """And look, right before, at, or right after it."""
         schedules = self._schedules()
         target = schedules[place % len(schedules)] - short_of
         self.referee.pass_time(max(0, target - self.model.tenant.now))
+        with self.judged() as referee:
+            referee.pages("ListMemories", memories.ListMemoriesRequest(container_tags=some.TAGS))
 
     @rule()
     def sweep(self) -> None:
@@ -201,6 +203,10 @@ class Machine(RuleBasedStateMachine):
         for moment in known[len(known) % LOOKS_BACK :: max(1, len(known) // LOOKS_BACK)]:
             everything.as_of.FromMicroseconds(moment)
             referee.pages("ListMemories", everything)
+        everything.ClearField("as_of")
+        everything.filter.CopyFrom(some.loosely)
+        referee.pages("ListMemories", everything)
+        referee.pages("ListDocuments", documents.ListDocumentsRequest(filter=some.loosely))
         referee.pages("ListDocuments", documents.ListDocumentsRequest(include_content=True))
         referee.pages("ListContainers", ListContainersRequest())
         if findings := referee.lab.check():
