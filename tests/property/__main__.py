@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import time
-
-import structlog
 
 from tests.property.compare import FindingError
 from tests.property.explore import explore
@@ -18,6 +15,11 @@ CHUNK = 25
 """Examples of one service; then another one begins with an empty database."""
 
 
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def soak(examples: int, steps: int, seed: int) -> bool:
     """So many sequences, in chunks of seeds that follow each other; True without findings."""
     tally, began = Tally(), time.monotonic()
@@ -26,12 +28,14 @@ def soak(examples: int, steps: int, seed: int) -> bool:
             with open_lab() as lab:
                 explore(lab, tally, examples=CHUNK, steps=steps, seed=seed)
         except FindingError as finding:
-            print(f"seed {seed}: {finding}", *getattr(finding, "__notes__", ()), sep="\n")
-            print(f"model: {tally}; found with seed {seed}")
+            say(f"seed {seed}: {finding}")
+            for note in getattr(finding, "__notes__", ()):
+                say(note)
+            say(f"model: {tally}; found with seed {seed}")
             return False
         seed += 1
-        print(f"{time.monotonic() - began:6.0f} s: {tally}", flush=True)
-    print(f"model: {tally}, no findings")
+        say(f"{time.monotonic() - began:6.0f} s: {tally}")
+    say(f"model: {tally}, no findings")
     return True
 
 
@@ -41,8 +45,6 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=50, help="steps of a sequence at most")
     parser.add_argument("--seed", type=int, default=1, help="where to begin; a run is repeatable")
     given = parser.parse_args()
-    quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
-    structlog.configure(wrapper_class=quiet)
     return 0 if soak(given.examples, given.steps, given.seed) else 1
 
 
