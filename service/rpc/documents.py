@@ -18,7 +18,6 @@ from service.rpc.pages import open_listing
 from service.rpc.requests import Requests
 from service.rpc.validation import check, require
 
-
 _WAIT_SECONDS: Final = 60.0
 """How long `wait` waits for a caller who has no deadline."""
 
