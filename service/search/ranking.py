@@ -97,6 +97,8 @@ def rank(
     score, then by ascending id.
     """
     legs = _legs(scopes)
+    if limit < 1 or not any(leg.count for leg in legs):
+        return []
     _score_words(legs, query, weights)
     _score_vectors(legs, query, calibration)
     named = named_speakers([Scope(leg.segment, leg.eligible) for leg in legs], query.names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class Text:
 
     @property
     def digest(self) -> bytes:
-        return self.text.encode().ljust(8)[:8]
+        return blake2b(self.text.encode(), digest_size=8).digest()
 
     @property
     def item(self) -> Item:
