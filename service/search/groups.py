@@ -74,6 +74,8 @@ class Groups:
     def leave(self, rows: set[int]) -> set[str]:
         """Take rows out of their groups; the groups, which are to be linked."""
         left = {self._names[row] for row in rows} - {""}
+        for pointers in (self.before.values, self.after.values):
+            pointers[list(rows)] = -1
         for group in left:
             staying = [row for row in self._members[group] if row not in rows]
             if staying:

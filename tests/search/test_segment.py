@@ -46,6 +46,13 @@ def test_a_group_is_in_order_whatever_order_it_came_in(segment: Segment) -> None
     assert segment.groups() == {"other"}
 
 
+def test_what_was_replaced_gets_nothing_from_the_neighbours_it_had(segment: Segment) -> None:
+    put(segment, chunk(1, "rabbit"), chunk(2, "old"))
+    put(segment, chunk(2, "new"))
+    assert segment.before.tolist() == [-1, -1, 0]
+    assert segment.after.tolist() == [2, -1, -1]
+
+
 def test_a_memory_is_found_within_its_spans(segment: Segment) -> None:
     put(segment, Text("mem_1", "text", shown=((2, 4), (6, 8))))
     assert [at for at in range(10) if eligible(segment, at)] == [2, 3, 6, 7]
