@@ -24,9 +24,10 @@ from service.core.search import (
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
 from service.retrieval.segments import Segments, Shelf
 from service.search.entry import TermHasher
-from service.search.masks import Mask
+from service.search.columns import Mask
 from service.search.query import Query, make_query, text_to_embed
-from service.search.ranking import Hit, Scope, rank, speaker_names
+from service.search.ranking import Hit, rank
+from service.search.scope import Scope
 from service.search.segment import Kind
 from service.search.weights import Calibration
 
@@ -108,7 +109,7 @@ class SegmentSearcher:
     async def _query(self, text: str, scopes: Sequence[Scope]) -> Query:
         """Without a vector while the embedder is away: words still find."""
         embedder = self._embedder
-        said = text_to_embed(text, self._hasher, speaker_names(scopes))
+        said = text_to_embed(text, self._hasher, scopes)
         try:
             if isinstance(embedder, InlineEmbedder) and len(said) <= INLINE_CHARACTERS:
                 vectors = embedder.embed_now([said], Purpose.QUERY)
@@ -136,7 +137,7 @@ class SegmentSearcher:
                 forgotten=search.include_forgotten,
                 history=search.include_history,
             )
-            eligible = segment.present(Kind.MEMORY, segment.rows_of_owners(names))
+            eligible = segment.present(Kind.MEMORY, segment.rows_of(names))
             if mask is not None:
                 eligible &= mask
         else:

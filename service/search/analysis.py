@@ -117,15 +117,16 @@ def embedding_text(text: str, heading: str = "", speaker: str = "") -> str:
     is the one who speaks is ranked by itself, and `text_to_embed` takes the speakers'
     names from a query before that is embedded.
     """
-    name = speaker or leading_name(text)
-    said = text.lstrip()[len(name) + 1 :].lstrip() if leads(name, text) else text
+    said = text.lstrip()[len(speaker) + 1 :].lstrip() if leads(speaker, text) else text
     return f"{heading}\n{said}" if heading else said
 
 
 def leading_name(text: str) -> str:
     """The short name that begins a text such as "Ann: …"; "" if none does."""
     match = _LEADING_NAME.match(text)
-    return match.group(1) if match else ""
+    if match is None or any(word[0].islower() for word in match.group(1).split()):
+        return ""
+    return match.group(1)
 
 
 def leads(name: str, text: str) -> bool:

@@ -79,7 +79,7 @@ def without_words(text: str, unwanted: frozenset[str]) -> str:
     def kept(match: re.Match[str]) -> str:
         return "" if unwanted.intersection(split_words(match.group())) else match.group()
 
-    return " ".join(_WORD.sub(kept, text).split())
+    return " ".join(_WORD.sub(kept, text.translate(_TYPOGRAPHY)).split())
 
 
 def _fold(text: str) -> str:
