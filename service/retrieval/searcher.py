@@ -23,8 +23,8 @@ from service.core.search import (
 )
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
 from service.retrieval.segments import Segments, Shelf
-from service.search.entry import TermHasher
 from service.search.columns import Mask
+from service.search.entry import TermHasher
 from service.search.query import Query, make_query, text_to_embed
 from service.search.ranking import Hit, rank
 from service.search.scope import Scope
