@@ -195,6 +195,8 @@ class Boundary:
         if who is _NOBODY:
             return await self._read(context, STRANGER_SECONDS)
         async with self._holdings.arriving(who.key_id):
+            if self._stop.is_set():
+                raise _shutting_down()
             return await self._read(context, RECEIVE_SECONDS)
 
     async def _read(self, context: Context, limit: float) -> bytes:
@@ -205,10 +207,7 @@ class Boundary:
             self._aborting.add(task)
             task.add_done_callback(self._aborting.discard)
 
-        late = PalimpsestError(
-            Reason.DEADLINE_EXCEEDED, f"The message did not arrive within {limit:.0f} seconds"
-        )
-        overdue = asyncio.get_running_loop().call_later(limit, refuse, late)
+        overdue = asyncio.get_running_loop().call_later(limit, lambda: refuse(_late(limit)))
         self._arriving.add(refuse)
         try:
             raw = await context.read()
@@ -264,6 +263,12 @@ class Boundary:
 def _shutting_down() -> PalimpsestError:
     return PalimpsestError(
         Reason.SHUTTING_DOWN, "The server is stopping; try another, or again", retry_after=1
+    )
+
+
+def _late(limit: float) -> PalimpsestError:
+    return PalimpsestError(
+        Reason.DEADLINE_EXCEEDED, f"The message did not arrive within {limit:.0f} seconds"
     )
 
 

@@ -55,10 +55,9 @@ def requests(method: MethodDescriptor) -> Iterator[Message]:
             yield marked.request(method.input_type, path, [long] if path[-1].is_repeated else long)
 
 
-@pytest.fixture(params=["console", "json"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    options = ("--log-level", "debug", "--log-format", request.param)
-    with running_server(tmp_path / "data", *options) as running:
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with running_server(tmp_path / "data", "--log-level", "debug") as running:
         yield running
 
 
