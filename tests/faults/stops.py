@@ -6,8 +6,6 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -105,38 +103,3 @@ async def _watch(connection: Line) -> str:
     except grpc.aio.AioRpcError as error:
         return error.code().name
     return "OK"
-
-
-@asynccontextmanager
-async def lasting_call(connection: Line) -> AsyncIterator[asyncio.Future[str]]:
-    """A call that is in progress until the server ends it: its request never comes.
-
-    The future is the code with which it ended.
-    """
-    begun = asyncio.Event()
-
-    async def never() -> AsyncIterator[bytes]:
-        begun.set()
-        await asyncio.Event().wait()
-        yield b""
-
-    path, _ = METHODS[d.GetDocumentRequest.DESCRIPTOR.full_name]
-    metadata = (("authorization", f"Bearer {connection.key}"),)
-    call = connection.channel.stream_unary(path)(never(), metadata=metadata)
-
-    async def end() -> str:
-        try:
-            await call
-        except grpc.aio.AioRpcError as error:
-            return error.code().name
-        return "OK"
-
-    ending = asyncio.create_task(end())
-    await begun.wait()
-    # A call after it on the connection has an answer: so the server has seen it.
-    await connection.send(d.GetDocumentRequest(id="nothing"))
-    try:
-        yield ending
-    finally:
-        call.cancel()
-        await asyncio.wait([ending])
