@@ -31,8 +31,13 @@ from service.storage.lists import after, cut, merged, one_page, tenant_revision
 from service.storage.tables import memories, memory_spans
 from service.storage.transactions import TenantTx, padded
 
+_root = memories.alias("root")
 _FIELDS: dict[f.Field, Any] = {
-    f.Field.CREATED: memories.c.create_time,
+    # A memory's creation is that of its first version, in filters as in the order of lists.
+    f.Field.CREATED: select(_root.c.create_time)
+    .where(_root.c.tenant == memories.c.tenant, _root.c.id == memories.c.root_id)
+    .correlate(memories)
+    .scalar_subquery(),
     f.Field.UPDATED: memories.c.create_time,
     f.Field.DOCUMENT_DATE: memories.c.document_instant,
     f.Field.EVENT_DATES: memories.c.event_instants,
@@ -254,6 +259,8 @@ def list_memories(
     if not query.order.by_update:
         keys.insert(0, memory_spans.c.root_id)
     condition = compile_filter(query.filter, memories, _FIELDS) if query.filter else None
+    # Nothing moves in a past that is listed: what was written since is no reason to leave out.
+    moved = memory_spans.c.revision if query.as_of is None else None
     branches = []
     for container in query.containers:
         for end in _ends(query):
@@ -272,7 +279,7 @@ def list_memories(
             )
             if condition is not None:
                 branch = branch.where(condition)
-            branches.append(one_page(branch, keys, query.order, page, memory_spans.c.revision))
+            branches.append(one_page(branch, keys, query.order, page, moved))
     statement = merged(branches, [key.name for key in keys], query.order, page)
     rows = conn.execute(statement, after(page)).all()
 
