@@ -1,0 +1,217 @@
+"""The state machine: what may be called, and when time passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from palimpsest.v1 import documents_pb2 as documents
+from palimpsest.v1 import memories_pb2 as memories
+from palimpsest.v1.containers_pb2 import ListContainersRequest
+from tests.property import strategies as some
+from tests.property.compare import FindingError
+from tests.property.lab import Kind, Lab
+from tests.property.places import settle
+from tests.property.referee import Listing, Referee, Tally
+
+LOOKS_BACK = 3
+"""How often the end of an example looks into the past, about."""
+
+KEPT = 23 * 3600 * 1_000_000
+"""How long a receipt is surely kept, in microseconds."""
+
+WRITES: Mapping[str, Mapping[str, tuple[int, some.Strategy]]] = {
+    "documents": {
+        "UpsertDocument": (6, some.upserts),
+        "BatchUpsertDocuments": (2, some.batches),
+        "UpdateDocument": (5, some.updates),
+        "DeleteDocument": (2, some.document_deletes),
+        "BulkDeleteDocuments": (1, some.bulk_deletes),
+        "DeleteContainer": (1, some.container_deletes),
+    },
+    "memories": {
+        "CreateMemories": (3, some.creates),
+        "UpdateMemory": (6, some.memory_updates),
+        "ForgetMemory": (3, some.forgets),
+        "RestoreMemory": (4, some.restores),
+        "ForgetMemories": (3, some.forget_manys),
+        "RestoreMemories": (3, some.restore_manys),
+        "DeleteMemory": (1, some.memory_deletes),
+    },
+}
+"""By part: how often a method is called, and with what."""
+
+READS: Mapping[str, some.Strategy] = {
+    "GetDocument": some.document_gets,
+    "WatchDocument": some.document_watches,
+    "GetMemory": some.memory_gets,
+}
+LISTS: Mapping[str, some.Strategy] = {
+    "ListDocuments": some.document_lists,
+    "ListMemories": some.memory_lists | some.memory_lists,
+    "ListMemoryVersions": some.version_lists,
+    "ListContainers": some.container_lists,
+}
+
+Asking = tuple[str, Any]
+"""A method and a request."""
+
+
+def asking(requests: Mapping[str, some.Strategy]) -> st.SearchStrategy[Asking]:
+    return st.one_of([st.tuples(st.just(method), drawn) for method, drawn in requests.items()])
+
+
+def writing(part: str) -> st.SearchStrategy[Asking]:
+    """Calls of the part, the frequent ones more often."""
+    return st.one_of(
+        [
+            st.tuples(st.just(method), drawn)
+            for method, (weight, drawn) in WRITES[part].items()
+            for _ in range(weight)
+        ]
+    )
+
+
+callers: st.SearchStrategy[Kind] = st.sampled_from(["full"] * 11 + ["limited"] * 2 + ["read-only"])
+
+
+class Machine(RuleBasedStateMachine):
+    """Calls in any order, on a tenant that is empty at first.
+
+    There are few rules, because hypothesis leaves out some of them in each example.
+    """
+
+    def __init__(self, lab: Lab, tally: Tally) -> None:
+        super().__init__()
+        self.referee = Referee(lab, tally, some.LIMITED)
+        self.model = self.referee.model
+        self.listings: list[Listing] = []
+        self.sound = True
+        tally.examples += 1
+
+    @contextmanager
+    def judged(self) -> Iterator[Referee]:
+        """The referee; after a finding the end of the example needs no look."""
+        self.sound = False
+        yield self.referee
+        self.sound = True
+
+    def settled(self, request: Any) -> Any:
+        return settle(request, self.model, self.referee.moments)
+
+    def call(self, method: str, request: Any, caller: Kind = "full") -> None:
+        with self.judged() as referee:
+            referee.call(method, self.settled(request), referee.caller(caller))
+
+    @initialize(batch=some.first_batches, create=some.first_creates)
+    def begin(self, batch: Any, create: Any) -> None:
+        self.call("BatchUpsertDocuments", batch)
+        self.call("CreateMemories", create)
+
+    @rule(askings=some.some(writing("documents"), 4), caller=callers)
+    def write_documents(self, askings: list[Asking], caller: Kind) -> None:
+        for method, request in askings:
+            self.call(method, request, caller)
+
+    @rule(askings=some.some(writing("memories"), 6), caller=callers)
+    def write_memories(self, askings: list[Asking], caller: Kind) -> None:
+        for method, request in askings:
+            self.call(method, request, caller)
+
+    @rule(askings=some.some(asking(READS)), caller=callers)
+    def read(self, askings: list[Asking], caller: Kind) -> None:
+        for method, request in askings:
+            self.call(method, request, caller)
+
+    @rule(askings=some.some(asking(LISTS)), caller=callers)
+    def read_lists(self, askings: list[Asking], caller: Kind) -> None:
+        for method, request in askings:
+            with self.judged() as referee:
+                referee.pages(method, self.settled(request), referee.caller(caller))
+
+    @rule(asking=asking(LISTS))
+    def leave_a_list_open(self, asking: Asking) -> None:
+        """To read on while others write."""
+        method, request = asking
+        request.page_size = 1
+        with self.judged() as referee:
+            listing = referee.open(method, self.settled(request))
+        if listing is not None and listing.token:
+            self.listings.append(listing)
+
+    @precondition(lambda self: self.listings)
+    @rule(place=st.integers(0, 9))
+    def turn_a_page(self, place: int) -> None:
+        listing = self.listings[place % len(self.listings)]
+        with self.judged() as referee:
+            referee.turn(listing)
+        if not listing.token:
+            self.listings.remove(listing)
+
+    @precondition(lambda self: self.referee.asked)
+    @rule(place=st.integers(0, 30), other=some.optional(some.upserts, 3))
+    def repeat_a_request_id(self, place: int, other: Any) -> None:
+        """With the same request or with another."""
+        asked = self.referee.asked[-1 - place % len(self.referee.asked)]
+        if self.model.tenant.now - asked.at > KEPT:
+            return
+        if other is None:
+            with self.judged() as referee:
+                referee.repeat(asked)
+        else:
+            other.request_id = asked.request.request_id
+            self.call("UpsertDocument", other)
+
+    @rule(microseconds=st.sampled_from([2, 1000, some.DAY // 24, some.DAY, 500 * some.DAY]))
+    def pass_time(self, microseconds: int) -> None:
+        self.referee.pass_time(microseconds)
+
+    @precondition(lambda self: self._schedules())
+    @rule(place=st.integers(0, 9), short_of=st.integers(0, 2))
+    def come_close_to_an_expiry(self, place: int, short_of: int) -> None:
+        """And look, right before, at, or right after it."""
+        schedules = self._schedules()
+        target = schedules[place % len(schedules)] - short_of
+        self.referee.pass_time(max(0, target - self.model.tenant.now))
+        for forgotten in (True, False):
+            request = memories.ListMemoriesRequest(
+                container_tags=some.TAGS, include_forgotten=forgotten
+            )
+            with self.judged() as referee:
+                referee.pages("ListMemories", request)
+
+    @rule()
+    def sweep(self) -> None:
+        with self.judged() as referee:
+            referee.sweep()
+
+    def _schedules(self) -> list[int]:
+        """Instants of expiry that lie ahead."""
+        states = (version.state for version in self.model.memories.versions.values())
+        ahead = {state.forget_after or 0 for state in states if state.latest}
+        return sorted(instant for instant in ahead if instant > self.model.tenant.now)
+
+    def teardown(self) -> None:
+        """All there is and was once more, and the database's own invariants."""
+        if not self.sound:
+            return
+        everything = memories.ListMemoriesRequest(
+            container_tags=some.TAGS, include_forgotten=True, include_history=True
+        )
+        referee, known = self.referee, self.referee.moments
+        referee.pages("ListMemories", everything)
+        for moment in known[len(known) % LOOKS_BACK :: max(1, len(known) // LOOKS_BACK)]:
+            everything.as_of.FromMicroseconds(moment)
+            referee.pages("ListMemories", everything)
+        everything.ClearField("as_of")
+        everything.filter.CopyFrom(some.loosely)
+        referee.pages("ListMemories", everything)
+        referee.pages("ListDocuments", documents.ListDocumentsRequest(filter=some.loosely))
+        referee.pages("ListDocuments", documents.ListDocumentsRequest(include_content=True))
+        referee.pages("ListContainers", ListContainersRequest())
+        if findings := referee.lab.check():
+            raise FindingError("\n".join(findings))

@@ -1,0 +1,216 @@
+"""The model of memories: versions, each with a log of the states it was in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from palimpsest.v1 import memories_pb2 as pb
+from palimpsest.v1.filter_pb2 import FilterField
+from tests.property.filters import Subject, Value, holds, instant
+from tests.property.model_documents import BY_UPDATE, DESCENDING, Documents
+from tests.property.tenant import (
+    Caller,
+    RefusedError,
+    Row,
+    Tenant,
+    frozen,
+    refuse,
+    stamp,
+    struct,
+)
+
+Dates = tuple[str, tuple[str, ...]]
+"""The document date and the event dates, as written."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What changes of a version. `forgotten_at`, `reason`, `batch`: by hand."""
+
+    latest: bool = True
+    forget_after: int | None = None
+    scheduled_reason: str = ""
+    forgotten_at: int | None = None
+    reason: str = ""
+    batch: str = ""
+
+    def forgotten(self, at: int) -> int | None:
+        """Since when it is forgotten, at an instant of this state."""
+        if self.forgotten_at is None and self.latest and self.forget_after is not None:
+            return self.forget_after if self.forget_after <= at else None
+        return self.forgotten_at
+
+
+@dataclass
+class Version:
+    id: str
+    container: str
+    root: str
+    parent: str
+    number: int
+    content: str
+    metadata: dict[str, Value]
+    static: bool
+    dates: Dates
+    source: str
+    created: int
+    first_created: int
+    log: list[tuple[int, State]] = field(default_factory=list)
+    expiry_recorded: bool = False
+
+    @property
+    def state(self) -> State:
+        return self.log[-1][1]
+
+    def at(self, moment: int) -> State | None:
+        """The state at that moment; None before it was made."""
+        return next((state for since, state in reversed(self.log) if since <= moment), None)
+
+    def subject(self) -> Subject:
+        document_date, event_dates = (instant(self.dates[0]), map(instant, self.dates[1]))
+        return Subject(
+            self.metadata,
+            {
+                FilterField.FILTER_FIELD_CREATED: [self.first_created],
+                FilterField.FILTER_FIELD_UPDATED: [self.created],
+                FilterField.FILTER_FIELD_DOCUMENT_DATE: (
+                    [] if document_date is None else [document_date]
+                ),
+                FilterField.FILTER_FIELD_EVENT_DATES: [i for i in event_dates if i is not None],
+            },
+            static=self.static,
+        )
+
+
+class MemoryReads:
+    """The memories of a tenant, and what can be read of them."""
+
+    def __init__(self, tenant: Tenant, documents: Documents) -> None:
+        self.tenant = tenant
+        self.documents = documents
+        self.versions: dict[str, Version] = {}
+
+    def inside(self, container: str) -> Iterator[Version]:
+        return (v for v in list(self.versions.values()) if v.container == container)
+
+    def chain(self, root: str) -> list[Version]:
+        """Oldest version first."""
+        return [version for version in self.versions.values() if version.root == root]
+
+    def remembered(self, container: str) -> list[Version]:
+        """The latest versions that are not forgotten, oldest memory first."""
+        found = [
+            version
+            for version in self.inside(container)
+            if version.state.latest and version.state.forgotten(self.tenant.now) is None
+        ]
+        return sorted(found, key=lambda version: age(version.root))
+
+    def get_memory(self, _: Caller, request: pb.GetMemoryRequest) -> pb.GetMemoryResponse:
+        moment, problems = self._moment(request), self._kind(request.id)
+        version = self.versions.get(request.id)
+        if (
+            version is None
+            or version.container != (request.container_tag or "default")
+            or version.at(moment) is None
+        ):
+            problems.append("MEMORY_NOT_FOUND")
+        if moment > self.tenant.now:
+            problems.append("TIME_IN_FUTURE")
+        refuse(*problems)
+        return pb.GetMemoryResponse(memory=self.shown(self.versions[request.id], moment))
+
+    def list_memories(self, _: Caller, request: pb.ListMemoriesRequest) -> list[Row]:
+        moment, rows = self._moment(request), []
+        refuse(*(["TIME_IN_FUTURE"] if moment > self.tenant.now else []))
+        by_update = request.order in BY_UPDATE
+        for container in request.container_tags or ["default"]:
+            for version in self.inside(container):
+                state = version.at(moment)
+                if (
+                    state is not None
+                    and (request.include_history or state.latest)
+                    and (request.include_forgotten or state.forgotten(moment) is None)
+                    and (not request.HasField("filter") or holds(request.filter, version.subject()))
+                ):
+                    key = version.created if by_update else version.first_created
+                    key = -key if request.order in DESCENDING else key
+                    rows.append(Row((key,), version.id, self.shown(version, moment)))
+        return rows
+
+    def list_memory_versions(self, _: Caller, request: pb.ListMemoryVersionsRequest) -> list[Row]:
+        refuse(*self._kind(request.id))
+        version = self.versions.get(request.id)
+        if version is None or version.container != (request.container_tag or "default"):
+            raise RefusedError(["MEMORY_NOT_FOUND"], {})
+        return [
+            Row((-one.number,), one.id, self.shown(one, self.tenant.now))
+            for one in self.chain(version.root)
+        ]
+
+    def _moment(self, request: pb.GetMemoryRequest | pb.ListMemoriesRequest) -> int:
+        return request.as_of.ToMicroseconds() if request.HasField("as_of") else self.tenant.now
+
+    @staticmethod
+    def _kind(name: str) -> list[str]:
+        return ["INVALID_REQUEST"] if name.startswith("doc_") else []
+
+    def etag(self, version: Version, moment: int) -> str:
+        state = version.at(moment)
+        assert state is not None
+        written = (version.content, frozen(version.metadata), version.static, version.dates)
+        forgotten = state.forgotten(moment) is not None
+        schedule = (state.forget_after, state.scheduled_reason)
+        return self.tenant.etag(version.id, (written, schedule, state.latest, forgotten))
+
+    def shown(self, version: Version, moment: int) -> pb.Memory:
+        state = version.at(moment)
+        assert state is not None
+        forgotten = state.forgotten(moment)
+        return pb.Memory(
+            id=version.id,
+            container_tag=version.container,
+            content=version.content,
+            metadata=struct(version.metadata),
+            version=version.number,
+            is_latest=state.latest,
+            forgotten=forgotten is not None,
+            is_static=version.static,
+            parent_memory_id=version.parent,
+            root_memory_id=version.root,
+            etag=self.etag(version, moment),
+            create_time=stamp(version.created),
+            forget_after=stamp(state.forget_after),
+            forget_reason=(state.scheduled_reason if state.forgotten_at is None else state.reason),
+            temporal_context=pb.TemporalContext(
+                document_date=version.dates[0], event_dates=version.dates[1]
+            ),
+            source_document_id=(
+                version.source if version.source in self.documents.documents else ""
+            ),
+            forget_time=stamp(forgotten),
+            forget_batch_id=state.batch,
+        )
+
+    def receipt(self, version: Version, revision: int) -> pb.MemoryReceipt:
+        now, state = self.tenant.now, version.state
+        return pb.MemoryReceipt(
+            id=version.id,
+            container_tag=version.container,
+            version=version.number,
+            parent_memory_id=version.parent,
+            root_memory_id=version.root,
+            etag=self.etag(version, now),
+            revision=revision,
+            is_latest=state.latest,
+            forgotten=state.forgotten(now) is not None,
+            create_time=stamp(version.created),
+            forget_after=stamp(state.forget_after),
+            update_time=stamp(now),
+        )
+
+
+def age(name: str) -> int:
+    """Sorts names of the model by when they were made."""
+    return int(name.rpartition("#")[2])
