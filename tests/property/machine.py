@@ -177,8 +177,12 @@ class Machine(RuleBasedStateMachine):
         schedules = self._schedules()
         target = schedules[place % len(schedules)] - short_of
         self.referee.pass_time(max(0, target - self.model.tenant.now))
-        with self.judged() as referee:
-            referee.pages("ListMemories", memories.ListMemoriesRequest(container_tags=some.TAGS))
+        for forgotten in (True, False):
+            request = memories.ListMemoriesRequest(
+                container_tags=some.TAGS, include_forgotten=forgotten
+            )
+            with self.judged() as referee:
+                referee.pages("ListMemories", request)
 
     @rule()
     def sweep(self) -> None:

@@ -14,9 +14,6 @@ from tests.property.lab import open_lab
 from tests.property.referee import Tally
 from tests.property.summary import LINES
 
-# Strategies of this size have representations that hypothesis warns of.
-pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
-
 
 @pytest.fixture
 def fresh_statements() -> Iterator[None]:
