@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from service.search.words import split_words, term_of
+from service.search.words import paired_characters, split_words, term_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTHS = (
@@ -93,6 +93,7 @@ def analyse(
     if not leads(speaker, text):
         counts.update(split_words(speaker))
     counts.update(split_words(heading))
+    counts.update(paired_characters(f"{heading} {text}"))
     if instant is not None:
         day = _EPOCH + timedelta(microseconds=instant)
         counts.update((str(day.day), _MONTHS[day.month - 1], str(day.year)))

@@ -96,6 +96,13 @@ def test_a_question_ends_with_its_mark() -> None:
     assert not analyse("Was it? It was.").asks
 
 
+def test_a_word_of_one_character_is_found_in_a_text_without_spaces() -> None:
+    terms = analyse("私の猫です", speaker="Ann").terms
+    assert analyse_query("猫").terms[0] in terms
+    assert set(analyse_query("私の猫").terms) <= terms.keys()
+    assert set(analyse_query("猫").terms) <= analyse("猫").terms.keys()
+
+
 def test_a_query_is_its_distinct_terms_and_names() -> None:
     query = analyse_query("When did Ann's dogs meet the dog of Ann?")
     assert query.terms == ("ann", "dog", "meet")
