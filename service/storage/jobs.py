@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, tuple_, update
+from sqlalchemy import Connection, bindparam, exists, select, tuple_, update
 
 from service.core.model import ContentKind, Status
 from service.core.processing import Job, Work
@@ -71,15 +71,12 @@ _RELEASE = (
     .where(*_HELD)
     .values(due_time=bindparam("to_due"), holder=None, attempts=jobs.c.attempts - 1)
 )
-# A newer write has another revision, so that its QUEUED is never written over.
 _ENTER = (
     update(documents)
     .where(
         documents.c.tenant == bindparam("t"),
         documents.c.id == bindparam("document"),
-        documents.c.revision == bindparam("of_revision"),
-        documents.c.status != int(Status.DONE),
-        documents.c.status != int(Status.FAILED),
+        exists().where(*_HELD),
     )
     .values(status=bindparam("to_status"))
 )
@@ -165,20 +162,26 @@ def _lanes(conn: Connection, after: Lane) -> Iterable[Lane]:
 
 
 def enter(conn: Connection, held: Sequence[Job], status: Status) -> None:
+    """Write the stage, unless the job has been lost to a newer write or another worker."""
     conn.execute(_ENTER, [{**_named(job), "to_status": int(status)} for job in held])
 
 
 def renew(conn: Connection, held: Sequence[Job], until: int) -> None:
-    conn.execute(_RENEW, [{**_named(job), "held_by": job.holder, "to_due": until} for job in held])
+    conn.execute(_RENEW, [{**_named(job), "to_due": until} for job in held])
 
 
 def release(conn: Connection, held: Sequence[Job], now: int) -> None:
-    conn.execute(_RELEASE, [{**_named(job), "held_by": job.holder, "to_due": now} for job in held])
     enter(conn, held, Status.QUEUED)
+    conn.execute(_RELEASE, [{**_named(job), "to_due": now} for job in held])
 
 
 def _named(job: Job) -> dict[str, object]:
-    return {"t": job.tenant, "document": job.document_id, "of_revision": job.revision}
+    return {
+        "t": job.tenant,
+        "document": job.document_id,
+        "of_revision": job.revision,
+        "held_by": job.holder,
+    }
 
 
 def load_work(conn: Connection, held: Sequence[Job]) -> list[Work]:
