@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
+from palimpsest.v1.filter_pb2 import Condition, Filter
 from service.core.model import Status
 from service.core.processing import Job, Processed, Work
 from service.storage import admin
@@ -32,6 +33,11 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(DEADLINE):
         while not await condition():  # noqa: ASYNC110  (what others wrote tells nobody)
             await asyncio.sleep(0.01)
+
+
+def where(key: str, value: str) -> Filter:
+    """True where the metadata has this string."""
+    return Filter(condition=Condition(key=key, equals_string=value))
 
 
 class Stages:
