@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.core import metadata as md
-from service.core.conversations import MAX_BYTES, decode, encode
+from service.core.conversations import MAX_BYTES, MAX_MESSAGES, decode, encode
 from service.core.digests import Digester
 from service.core.errors import (
     PalimpsestError,
@@ -212,10 +212,11 @@ def appended(
         )
     messages = (*decode(content), *append.messages)
     encoded = encode(messages)
-    if len(encoded.encode()) > MAX_BYTES:
+    if len(encoded.encode()) > MAX_BYTES or len(messages) > MAX_MESSAGES:
         raise PalimpsestError(
             Reason.CONTENT_TOO_LARGE,
-            f"The conversation would be larger than {MAX_BYTES:,} bytes; begin another one",
+            f"The conversation would have more than {MAX_BYTES:,} bytes or {MAX_MESSAGES:,} "
+            "messages; begin another one",
             resource=("palimpsest.v1.Document", current.id),
         )
     return DocumentPatch(current.id, content=encoded, etag=append.etag, kind=current.kind), len(

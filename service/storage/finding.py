@@ -26,7 +26,7 @@ class QueueStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._after = jobs.FIRST
+        self._turns = jobs.Turns()
 
     def now(self) -> int:
         return self._engine.now()
@@ -34,8 +34,13 @@ class QueueStore:
     async def claim(self, holder: str, limit: int, lease: float) -> Sequence[Work]:
         engine, now = self._engine, self._engine.now()
         until = now + round(lease * MICROSECONDS)
-        held, self._after = await engine.database.write(
-            lambda conn: jobs.claim(conn, holder, limit, self._after, now, until)
+        lanes = await engine.database.read(lambda conn: jobs.due(conn, limit, self._turns, now))
+        if not lanes:
+            return ()
+        for lane in lanes:
+            self._turns.served(lane)
+        held = await engine.database.write(
+            lambda conn: jobs.take(conn, lanes, holder, limit, now, until)
         )
         if not held:
             return ()

@@ -86,23 +86,6 @@ class DocumentStore:
         )
         return receipt
 
-    async def settled(self, who: m.Principal, document_id: str) -> m.Status | None:
-        """Wait until a document is DONE or FAILED.
-
-        The answer is the status; None when the document is gone.
-        """
-        with self._engine.watchers.watching(who.tenant, document_id) as watcher:
-            while True:
-                try:
-                    document = await self.get(who, document_id)
-                except PalimpsestError as error:
-                    if error.reason is not document_not_found().reason:
-                        raise
-                    return None
-                if document.status in (m.Status.DONE, m.Status.FAILED):
-                    return document.status
-                await watcher.changed()
-
     async def delete(
         self, who: m.Principal, delete: m.DocumentDelete, request: m.RequestRef | None
     ) -> m.DeleteReceipt:
