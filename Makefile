@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench generate lint client check-client clean
+.PHONY: help install run test bench bench-search generate lint client check-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: $(STAMP) ## Run the tests (some of them: make test ARGS="tests/unit -k set
 
 bench: $(STAMP) ## Measure throughput and latency against a bare gRPC server
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-search: $(STAMP) ## Measure processing and searching against the embedder and a bare server
+	$(BIN)/python -m tests.bench.search $(ARGS)
 
 generate: $(STAMP) ## Make generated/ from protos/
 	$(BIN)/python protos/generate.py generated
