@@ -4,10 +4,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench bench-search generate lint client check-client clean
+.PHONY: help install run test bench bench-retrieval bench-search soak generate lint client check-client clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -30,8 +30,14 @@ test: $(STAMP) ## Run the tests (some of them: make test ARGS="tests/unit -k set
 bench: $(STAMP) ## Measure throughput and latency against a bare gRPC server
 	$(BIN)/python -m tests.bench $(ARGS)
 
-bench-search: $(STAMP) ## Measure processing and searching against the embedder and a bare server
+bench-retrieval: $(STAMP) ## Measure what search finds: make bench-retrieval DATA=<folder of LoCoMo files>
+	$(BIN)/python -m tests.bench.retrieval $(if $(DATA),--locomo "$(DATA)") $(ARGS)
+
+soak: $(STAMP) ## Run the long forms of the tests (some: make soak ARGS="races kills=200")
+	$(BIN)/python -m tests.soak $(ARGS)
+bench-search: $(STAMP) ## Measure how fast documents are processed and found
 	$(BIN)/python -m tests.bench.search $(ARGS)
+
 
 generate: $(STAMP) ## Make generated/ from protos/
 	$(BIN)/python protos/generate.py generated

@@ -15,6 +15,7 @@ import structlog
 from service import logs
 from service.core.model import Principal
 from service.core.times import MonotonicClock
+from service.core.windows import DailyWindow
 from service.embedding.registry import open_embedder
 from service.machinery import Machinery
 from service.rpc.server import Server, Tls
@@ -32,11 +33,13 @@ class Service:
     Args:
         address: Where; with the port that was taken if any was asked for.
         store: What it serves.
+        server: What serves it.
         first_key: The key that was made, if there were none.
     """
 
     address: str
     store: SqliteStore
+    server: Server
     first_key: str | None
 
 
@@ -60,9 +63,12 @@ async def running(
     """
     tls = _tls(settings)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    window = settings.scrub_window
     options = StoreOptions(
         sweep_interval=settings.sweep_interval,
         checkpoint_interval=settings.checkpoint_interval,
+        scrub_interval=settings.scrub_interval,
+        scrub_window=DailyWindow.parse(window) if window else None,
         max_waiting=settings.max_waiting,
         readers=settings.readers,
     )
@@ -78,7 +84,7 @@ async def running(
         first_key = None if settings.no_auth else await _first_key(store, settings)
         server = Server(store, machine.searcher, everyone=everyone)
         port = server.bind(settings.listen, tls)
-        service = Service(_address(settings.listen, port), store, first_key)
+        service = Service(_address(settings.listen, port), store, server, first_key)
         await server.start()
         try:
             await server.serving()

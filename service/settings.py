@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.core import windows
+
 ENV_PREFIX = "PALIMPSEST_"
 
 
@@ -64,6 +66,17 @@ class Settings(BaseSettings):
         float,
         Field(gt=0, description="Seconds after which deleted text leaves the write-ahead log."),
     ] = 20.0
+    scrub_interval: Annotated[
+        float,
+        Field(gt=0, description="Seconds after which a database under 256 MB is scrubbed."),
+    ] = 60.0
+    scrub_window: Annotated[
+        str | None,
+        Field(
+            pattern=windows.PATTERN,
+            description="When a larger one is scrubbed, daily: `HH:MM-HH:MM` in UTC.",
+        ),
+    ] = None
     max_waiting: Annotated[
         int,
         Field(ge=1, description="Writes, and reads, that may wait before further are refused."),

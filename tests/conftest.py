@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TypeAlias
 
 import grpc
 import pytest
@@ -12,8 +13,29 @@ from service.settings import database_path
 from service.storage import admin
 from tests import statements
 from tests.harness import Server, running_server
+from tests.tally import Tally
 
 statements.install()
+
+Report: TypeAlias = Callable[[Tally], None]
+
+_tallies = pytest.StashKey[list[Tally]]()
+
+
+@pytest.fixture(scope="session")
+def report(pytestconfig: pytest.Config) -> Report:
+    """Prints a tally at the end of the run, whether its test passed or not."""
+    return pytestconfig.stash.setdefault(_tallies, []).append
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    tallies = config.stash.get(_tallies, [])
+    if tallies:
+        terminalreporter.section("what was done", sep="-")
+    for tally in tallies:
+        terminalreporter.write_line(tally.line())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,12 +84,18 @@ def running_server(data_dir: Path, *options: str) -> Iterator[Server]:
 
 def start_server(data_dir: Path, *options: str) -> Server:
     """Starts the server and returns once health says SERVING."""
-    address = f"127.0.0.1:{_free_port()}"
+    command = [sys.executable, "-m", "service", "serve", "--data-dir", str(data_dir), *options]
     log = data_dir.with_suffix(".log")
-    arguments = ["--listen", address, "--data-dir", str(data_dir), *options]
+    process, address = launch(command, log)
+    return Server(process, address, data_dir, log, first_key(data_dir))
+
+
+def launch(command: Sequence[str], log: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Starts a command that serves, on an address it is given last, until it is SERVING."""
+    address = f"127.0.0.1:{_free_port()}"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service", "serve", *arguments],
+            [*command, "--listen", address],
             cwd=REPOSITORY,
             env=environment(),
             stdout=output,
@@ -102,7 +108,7 @@ def start_server(data_dir: Path, *options: str) -> Server:
         process.wait()
         error.add_note(log.read_text(errors="replace"))
         raise
-    return Server(process, address, data_dir, log, first_key(data_dir))
+    return process, address
 
 
 def first_key(data_dir: Path) -> str:

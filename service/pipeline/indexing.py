@@ -13,7 +13,7 @@ import numpy as np
 from service.core.digests import Digester
 from service.core.indexing import NO_EMBEDDER, IndexEntry
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
-from service.search.analysis import analyse, index_text
+from service.search.analysis import analyse, embedding_text
 from service.search.entry import TermHasher, encode_entry, encode_vectors
 
 log = logging.getLogger(__name__)
@@ -23,12 +23,17 @@ INLINE_CHARACTERS = 4_000
 
 
 class Passage(NamedTuple):
-    """A text and what is known of it; see `analysis.index_text`."""
+    """A text and what is known of it; see `analysis.analyse`."""
 
     text: str
     heading: str = ""
     speaker: str = ""
     instant: int | None = None
+
+    @property
+    def embedded(self) -> str:
+        """What of it becomes a vector."""
+        return embedding_text(self.text, self.heading, self.speaker)
 
 
 def term_hasher(digester: Digester) -> TermHasher:
@@ -62,7 +67,9 @@ class Indexing:
                 isinstance(self.embedder, InlineEmbedder)
                 and sum(map(len, texts)) <= INLINE_CHARACTERS
             ):
-                vectors = self._encoded(self.embedder.embed_now(texts, Purpose.DOCUMENT))
+                vectors = self._encoded(
+                    self.embedder.embed_now([p.embedded for p in passages], Purpose.DOCUMENT)
+                )
                 return [
                     IndexEntry(entry, vector, self.space)
                     for entry, vector in zip(self.entries(passages), vectors, strict=True)
@@ -94,7 +101,7 @@ class Indexing:
         Raises:
             EmbedderError: There are none, now (Unavailable) or ever (Refused).
         """
-        texts = [index_text(*passage) for passage in passages]
+        texts = [passage.embedded for passage in passages]
         return self._encoded(await self.embedder.embed(texts, Purpose.DOCUMENT))
 
     @staticmethod

@@ -25,10 +25,10 @@ from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purp
 from service.retrieval.segments import Segments, Shelf
 from service.search.entry import TermHasher
 from service.search.masks import Mask
-from service.search.query import Query, make_query
-from service.search.ranking import Hit, Scope, rank
+from service.search.query import Query, make_query, text_to_embed
+from service.search.ranking import Hit, Scope, rank, speaker_names
 from service.search.segment import Kind
-from service.search.weights import LEXICAL, Calibration
+from service.search.weights import Calibration
 
 T = TypeVar("T")
 
@@ -70,11 +70,10 @@ class SegmentSearcher:
         self._threads = threads
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
-        query = await self._query(search.query)
         for left in reversed(range(TRIES)):
             async with self._segments.current(who.tenant, search.containers) as shelves:
                 scopes = [await self._chunks(who.tenant, shelf, search.filter) for shelf in shelves]
-                found = await self._rank(scopes, query, search.limit, search.min_score)
+                found = await self._rank(scopes, search.query, search.limit, search.min_score)
                 revision = _revision(shelves)
             hits = await self._chunk_hits(
                 who, found, search.neighbors, content=search.include_content
@@ -88,13 +87,16 @@ class SegmentSearcher:
         return DocumentHits(list(by_document.values()), revision)
 
     async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
-        query = await self._query(search.query)
         for left in reversed(range(TRIES)):
             at = self._source.now() if search.as_of is None else search.as_of
             async with self._segments.current(who.tenant, search.containers) as shelves:
                 scopes = [await self._scope(who.tenant, shelf, search, at) for shelf in shelves]
                 found = await self._rank(
-                    scopes, query, search.limit, search.min_score, distinct=not search.every_text
+                    scopes,
+                    search.query,
+                    search.limit,
+                    search.min_score,
+                    distinct=not search.every_text,
                 )
                 revision = _revision(shelves)
                 places = {hit.id: shelves[hit.segment].container for hit in found}
@@ -103,14 +105,15 @@ class SegmentSearcher:
                 break
         return MemoryHits(hits, revision)
 
-    async def _query(self, text: str) -> Query:
+    async def _query(self, text: str, scopes: Sequence[Scope]) -> Query:
         """Without a vector while the embedder is away: words still find."""
         embedder = self._embedder
+        said = text_to_embed(text, self._hasher, speaker_names(scopes))
         try:
-            if isinstance(embedder, InlineEmbedder) and len(text) <= INLINE_CHARACTERS:
-                vectors = embedder.embed_now([text], Purpose.QUERY)
+            if isinstance(embedder, InlineEmbedder) and len(said) <= INLINE_CHARACTERS:
+                vectors = embedder.embed_now([said], Purpose.QUERY)
             else:
-                vectors = await embedder.embed([text], Purpose.QUERY)
+                vectors = await embedder.embed([said], Purpose.QUERY)
         except EmbedderError as error:
             log.warning("searching by words alone: %s", error)
             return make_query(text, self._hasher)
@@ -133,7 +136,7 @@ class SegmentSearcher:
                 forgotten=search.include_forgotten,
                 history=search.include_history,
             )
-            eligible = segment.present(Kind.MEMORY, segment.mask_of(names))
+            eligible = segment.present(Kind.MEMORY, segment.rows_of_owners(names))
             if mask is not None:
                 eligible &= mask
         else:
@@ -145,15 +148,15 @@ class SegmentSearcher:
     async def _rank(
         self,
         scopes: Sequence[Scope],
-        query: Query,
+        text: str,
         limit: int,
         min_score: float,
         *,
         distinct: bool = True,
     ) -> list[Hit]:
-        calibration = LEXICAL if query.vector is None else self._calibration
+        query = await self._query(text, scopes)
         found = await self._in_thread(
-            lambda: rank(scopes, query, calibration, limit, distinct=distinct)
+            lambda: rank(scopes, query, self._calibration, limit, distinct=distinct)
         )
         return [hit for hit in found if hit.score >= min_score]
 

@@ -143,7 +143,7 @@ class Segments:
             return mask
         owners = await self._source.matching(tenant, shelf.container, tree)
         if f.is_volatile(tree):
-            return segment.mask_of(owners)
+            return segment.rows_of_owners(owners)
         return segment.keep_mask(tree, owners)
 
     def _empty(self) -> Segment:

@@ -1,65 +1,36 @@
-"""Text to terms and features: what the index knows of an item, and of a query.
-
-Words are runs of letters and digits, compared without case (Unicode NFKC and case
-folding). English words lose their ending (Porter's stemmer; words in other alphabets
-pass through it unchanged) and the commonest of them are left out. Scripts that
-write no spaces between words are cut into overlapping pairs of characters.
-"""
+"""What the index keeps of an item's text, and what ranking needs of a query's."""
 
 from __future__ import annotations
 
 import re
-import threading
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from itertools import pairwise
 
-import Stemmer
+from service.search.words import split_words, term_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_STOP_WORDS = """
-    a about after all also am an and any are as at be because been before being but by can could
-    did do does doing for from had has have having he her here hers him his how i if in into is it
-    its just like may me might more most my no not of off on once only or other our ours out over
-    own s same shall she should so some such t than that the their theirs them then there these
-    they this those through to too under until up us very was we were what when where which while
-    who whom whose why will with would you your yours
-"""
-STOP_WORDS = frozenset(_STOP_WORDS.split())
-"""Words that hold a sentence together and tell nothing about what it is about."""
-
-_UNSPACED = (
-    "\u0e00-\u0eff"  # Thai, Lao
-    "\u1000-\u109f\u1780-\u17ff"  # Myanmar, Khmer
-    "\u3040-\u30ff\u31f0-\u31ff"  # kana
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
-)
-_WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:['’][^\W\d_{_UNSPACED}]+)*")
-_IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
-_SUFFIX = re.compile(r"['’](?:s|m|d|t|re|ve|ll)$")
-
 _MONTHS = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
 )
-_TIME = re.compile(
-    r"""\b(?:
-      yesterday | today | tonight | tomorrow | recently | ago
-    | (?:last|next|this|past|previous|coming) \s (?:few\s)?
-      (?:night|morning|evening|days?|weeks?|weekend|months?|years?
-        |spring|summer|autumn|fall|winter
-        |(?:mon|tues|wednes|thurs|fri|satur|sun)day)
-    | (?:mon|tues|wednes|thurs|fri|satur|sun)day
-    | january | february | march | april | june | july | august | september | october
-    | november | december | (?:in|since|on|of|last|next|this)\smay | may\s\d+ | \d+\smay
-    | (?:19|20)\d\d | \d{1,2}[:/]\d\d
-    )\b""",
-    re.IGNORECASE | re.VERBOSE,
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+_TIMES = frozenset(
+    ("yesterday", "today", "tonight", "tomorrow", "recently", "ago", *_WEEKDAYS, *_MONTHS)
+) - {"may"}
+_WHICH = frozenset(("last", "next", "this", "past", "previous", "coming", "few"))
+_SPANS = frozenset(
+    (
+        *("night", "morning", "evening", "weekend", "spring", "summer", "autumn", "fall", "winter"),
+        *("day", "days", "week", "weeks", "month", "months", "year", "years"),
+    )
 )
+_BEFORE_MAY = frozenset(("in", "since", "of", "last", "next", "this"))
+_CENTURIES = ("19", "20")
+
 _ASKS_WHEN = re.compile(
     r"\bwhen\b|\b(?:what|which)\s(?:\w+\s)?(?:date|day|week|month|year|time)\b|\bhow\slong\b",
     re.IGNORECASE,
@@ -72,7 +43,7 @@ class Features:
     """What the index keeps of one item's text."""
 
     terms: Mapping[str, int]
-    """Stemmed words, with how often each occurs."""
+    """How often each term occurs in the text, its heading, speaker and date."""
 
     words: int
     """All words of the text alone, stop words too."""
@@ -81,7 +52,7 @@ class Features:
     """The text is a question."""
 
     tells_time: bool
-    """The text has a time expression ("yesterday", "in June", "2019")."""
+    """The text has a time expression ("yesterday", "in May", "2019")."""
 
     speaker: tuple[str, ...]
     """The folded words of the speaker's name; empty if nobody is known to speak."""
@@ -89,97 +60,102 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What ranking needs to know of a query's text."""
+    """What ranking needs of a query's text."""
 
     terms: tuple[str, ...]
-    """Distinct stemmed words, in the order of their first occurrence."""
+    """Distinct terms, in the order of their first occurrence."""
 
     names: tuple[str, ...]
-    """Distinct folded words, unstemmed: what a speaker's name is compared with."""
+    """Distinct folded words, stop words left out: what speakers' names are compared with."""
 
     asks_when: bool
     """The query asks for a time."""
 
 
-def words(text: str) -> Iterator[str]:
-    """The folded words of a text, in order."""
-    for match in _WORD.finditer(unicodedata.normalize("NFKC", text).casefold()):
-        word = match.group()
-        if _IS_UNSPACED.match(word) and len(word) > 1:
-            for i in range(len(word) - 1):
-                yield word[i : i + 2]
-        else:
-            yield _SUFFIX.sub("", word)
+def analyse(
+    text: str, heading: str = "", speaker: str = "", instant: int | None = None
+) -> Features:
+    """The features of an item.
 
-
-def index_text(text: str, heading: str = "", speaker: str = "", instant: int | None = None) -> str:
-    """The text as it is analysed and embedded: "[8 May 2023] Speaker: heading. text".
-
-    A turn of a conversation, or a chunk below a heading, rarely repeats who
-    speaks, when, and what about; a question names just these.
+    Indexed as if it read "8 May 2023 Speaker: heading, text": a turn of a
+    conversation, or a chunk below a heading, rarely repeats who speaks, when, and what
+    about; a question names just these.
 
     Args:
         text: what the item says.
         heading: what stands above it in its document.
-        speaker: who says it.
+        speaker: who says it; if empty, a name that leads the text ("Ann: …").
         instant: when, in microseconds since 1970 (UTC).
     """
-    parts = []
+    words = split_words(text)
+    who = split_words(speaker or leading_name(text))
+    counts = Counter(words)
+    if not leads(speaker, text):
+        counts.update(split_words(speaker))
+    counts.update(split_words(heading))
     if instant is not None:
         day = _EPOCH + timedelta(microseconds=instant)
-        parts.append(f"[{day.day} {_MONTHS[day.month - 1]} {day.year}]")
-    if speaker:
-        parts.append(f"{speaker}:")
-    if heading:
-        parts.append(f"{heading}\n")
-    parts.append(text)
-    return " ".join(parts)
-
-
-def analyse(
-    text: str, heading: str = "", speaker: str = "", instant: int | None = None
-) -> Features:
-    """The terms of `index_text(...)`, and the features of the text alone.
-
-    Without a `speaker`, a short name and a colon that begin the text ("Ann: …") are
-    taken for one.
-    """
-    if not speaker and (leading := _LEADING_NAME.match(text)):
-        speaker = leading.group(1)
+        counts.update((str(day.day), _MONTHS[day.month - 1], str(day.year)))
+    terms: dict[str, int] = {}
+    for word, count in counts.items():
+        term = term_of(word)
+        if term:
+            terms[term] = terms.get(term, 0) + count
     return Features(
-        terms=Counter(_terms(index_text(text, heading, speaker_prefix(text, speaker), instant))),
-        words=sum(1 for _ in words(text)),
+        terms=terms,
+        words=len(words),
         asks=text.rstrip().endswith("?"),
-        tells_time=_TIME.search(text) is not None,
-        speaker=tuple(dict.fromkeys(words(speaker))),
+        tells_time=_tells_time(words),
+        speaker=tuple(dict.fromkeys(who)),
     )
 
 
-def speaker_prefix(text: str, speaker: str) -> str:
-    """The speaker to put before a text: none if the text itself begins with the name."""
-    return "" if text.lstrip().startswith(f"{speaker}:") else speaker
+def embedding_text(text: str, heading: str = "", speaker: str = "") -> str:
+    """The text that is embedded: heading and text, without date and speaker.
+
+    In a vector, names and dates blur what is said. Whether the one a query names
+    is the one who speaks is ranked by itself, and `text_to_embed` takes the speakers'
+    names from a query before that is embedded.
+    """
+    name = speaker or leading_name(text)
+    said = text.lstrip()[len(name) + 1 :].lstrip() if leads(name, text) else text
+    return f"{heading}\n{said}" if heading else said
+
+
+def leading_name(text: str) -> str:
+    """The short name that begins a text such as "Ann: …"; "" if none does."""
+    match = _LEADING_NAME.match(text)
+    return match.group(1) if match else ""
+
+
+def leads(name: str, text: str) -> bool:
+    """Whether the text itself begins with the name and a colon."""
+    return bool(name) and text.lstrip().startswith(f"{name}:")
 
 
 def analyse_query(text: str) -> Question:
     """What a query looks for."""
+    words = dict.fromkeys(split_words(text))
+    terms = [(word, term_of(word)) for word in words]
     return Question(
-        terms=tuple(dict.fromkeys(_terms(text))),
-        names=tuple(dict.fromkeys(w for w in words(text) if w not in STOP_WORDS)),
+        terms=tuple(dict.fromkeys(term for _, term in terms if term)),
+        names=tuple(word for word, term in terms if term),
         asks_when=_ASKS_WHEN.search(text) is not None,
     )
 
 
-def _terms(text: str) -> Iterator[str]:
-    return (_stem(word) for word in words(text) if word not in STOP_WORDS)
-
-
-_stemmers = threading.local()
-
-
-@lru_cache(maxsize=65_536)
-def _stem(word: str) -> str:
-    # A stemmer object may not be used by two threads at once.
-    stemmer: Stemmer.Stemmer | None = getattr(_stemmers, "porter", None)
-    if stemmer is None:
-        stemmer = _stemmers.porter = Stemmer.Stemmer("porter", 0)
-    return str(stemmer.stemWord(word))
+def _tells_time(words: Sequence[str]) -> bool:
+    distinct = set(words)
+    if not distinct.isdisjoint(_TIMES):
+        return True
+    if any(len(w) == 4 and w.startswith(_CENTURIES) and w.isdecimal() for w in distinct):
+        return True
+    if "may" in distinct or not distinct.isdisjoint(_WHICH):
+        for first, second in pairwise(words):
+            if first in _WHICH and second in _SPANS:
+                return True
+            if second == "may" and (first in _BEFORE_MAY or first.isdecimal()):
+                return True
+            if first == "may" and second.isdecimal():
+                return True
+    return False

@@ -28,8 +28,13 @@ class Leg:
         self.segment = segment
         self.eligible = eligible
         self.count = int(np.count_nonzero(eligible))
-        self.bm25 = self.lexical = self.coverage = self._zeros()
+        self.embedded = self._none()
+        self.bm25 = self.lexical = self.coverage = self.reply = self._zeros()
         self.cosine = self.nearness = self.semantic = self._zeros()
+
+    def has(self, group: str) -> bool:
+        """Whether a group is here, and eligible."""
+        return bool(np.any(self.eligible & self.segment.rows_of_owners([group])))
 
     def find(self, term: int) -> tuple[Rows, Counts]:
         """The eligible rows that hold a term, and how often each does."""
@@ -61,6 +66,9 @@ class Leg:
             near = self._with_neighbours(rows, seen)
             coverage[near] += np.float32(idf / sum(idfs))
         self.bm25, self.coverage = bm25, coverage
+        if self.segment.has_groups:
+            asked = np.append(bm25 * self.segment.asks, np.float32(0))
+            self.reply = asked[self.segment.before]
         self.lexical = self._spread(bm25, weights.lexical_reach)
 
     def score_vectors(self, vector: Scores) -> None:
@@ -74,7 +82,19 @@ class Leg:
             self.cosine = segment.vectors @ vector
             self.cosine[~self.eligible] = 0
         self.nearness = self._spread(self.cosine, segment.neighbourhood) / segment.spread
-        self.nearness[~segment.embedded] = 0
+        self.embedded = self.eligible & segment.embedded
+
+    def highest_of_group(self, scores: Scores) -> Scores:
+        """For each row the highest score in its group; its own if it has none."""
+        if not self.segment.has_groups:
+            return scores
+        groups = self.segment.group
+        highest = np.full(int(groups.max()) + 1, -np.inf, np.float32)
+        np.maximum.at(highest, groups[self.eligible], scores[self.eligible])
+        return np.where(groups > 0, highest[groups], scores)
+
+    def _none(self) -> Mask:
+        return np.zeros(self.segment.rows, np.bool_)
 
     def _zeros(self) -> Scores:
         return np.zeros(self.segment.rows, np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from service.search.analysis import analyse_query
 from service.search.entry import TermHasher
+from service.search.words import split_words, without_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +45,22 @@ def make_query(text: str, hasher: TermHasher, vector: npt.ArrayLike | None = Non
         asks_when=question.asks_when,
         vector=unit,
     )
+
+
+def text_to_embed(text: str, hasher: TermHasher, speakers: AbstractSet[int]) -> str:
+    """The query less the names of those who speak in what is searched.
+
+    Items are embedded without their speaker's name (`embedding_text`); that
+    a query names one is ranked by itself.
+
+    Args:
+        text: the query.
+        hasher: what made the entries searched.
+        speakers: from `speaker_names`.
+
+    Returns:
+        The text to embed: the query itself if nothing else is left of it.
+    """
+    names = (word for word in analyse_query(text).names if hasher.name(word) in speakers)
+    rest = without_words(text, frozenset(names))
+    return rest if split_words(rest) else text

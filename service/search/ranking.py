@@ -6,15 +6,15 @@ these alone, exactly: nothing outside the mask moves a rank inside it.
 
 The rank score is a weighted sum of parts (`weights.py`). It orders the items of one
 query and says nothing absolute, since its best parts are always 1. The score that is
-answered is therefore that rank score over the best one, times the query's confidence:
-a logistic of two absolute measures, the best BM25 over the highest it could
-have been, and the best raw cosine.
+answered is therefore that rank score over the best one, times the confidence that the
+query has to do with what is searched at all: a logistic of two absolute measures, the
+best share of its terms found in one place, and the best raw cosine.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import NamedTuple
@@ -25,20 +25,22 @@ from service.search.legs import Leg, Scores
 from service.search.masks import Mask
 from service.search.query import Query
 from service.search.segment import Kind, Segment
-from service.search.weights import WEIGHTS, Calibration, Weights
+from service.search.weights import DECISIVENESS, ENOUGH_WORDS, WEIGHTS, Calibration, Weights
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a score was made of; the first seven are weighted and sum up to the rank score."""
+    """What a score was made of. As far as `document` weighted: together, the rank score."""
 
     lexical: float
     semantic: float
     coverage: float
+    reply: float
     speaker: float
     substance: float
     question: float
     time: float
+    document: float
 
     confidence: float
     """0..1, of the query as a whole."""
@@ -66,6 +68,9 @@ class Hit:
     """0..1, comparable across the queries of one embedder."""
 
     parts: Parts
+
+
+_NEXT_TO_NOTHING = 1e-9
 
 
 class Scope(NamedTuple):
@@ -96,98 +101,104 @@ def rank(
 
     An item that shares no word with the query, nor stands near one that does, is
     ranked by its vector; without one it is no result. Items of equal text are found
-    once if `distinct`, and an item that is in several segments counts once. Ordered by descending
-    score, then by ascending id.
+    once if `distinct`, and a document that is in several segments counts once. Ordered by
+    descending score, then by ascending id.
     """
     legs = _legs(scopes)
-    words = _score_words(legs, query, weights)
-    cosine = _score_vectors(legs, query)
+    _score_words(legs, query, weights)
+    _score_vectors(legs, query, calibration)
     speaker = _named_speaker(legs, query)
     parts = [_parts(leg, query, speaker, weights) for leg in legs]
     totals = [reduce(np.add, part.values()) for part in parts]
     best = _best(legs, totals, limit, distinct=distinct)
     if not best:
         return []
-    exponent = calibration.bias + calibration.words * words + calibration.cosine * cosine
-    confidence = 1 / (1 + math.exp(-exponent))
-    highest = max(-best[0].minus_total, 1e-9)
-    hits = []
-    for minus_total, item_id, number, row in best:
-        leg = legs[number]
-        hits.append(
-            Hit(
-                segment=number,
-                id=item_id,
-                kind=leg.segment.kind_at(row),
-                group=leg.segment.group_at(row),
-                position=leg.segment.position_at(row),
-                score=confidence * max(0.0, -minus_total / highest),
-                parts=Parts(
-                    confidence=confidence,
-                    bm25=float(leg.bm25[row]),
-                    cosine=float(leg.cosine[row]),
-                    **{name: float(part[row]) for name, part in parts[number].items()},
-                ),
-            )
+    confidence = _confidence(legs, calibration)
+    highest = max(-best[0].minus_total, _NEXT_TO_NOTHING)
+    return [
+        Hit(
+            segment=number,
+            id=item_id,
+            kind=legs[number].segment.kind_at(row),
+            group=legs[number].segment.group_at(row),
+            position=legs[number].segment.position_at(row),
+            score=confidence * max(0.0, -minus_total / highest),
+            parts=Parts(
+                confidence=confidence,
+                bm25=float(legs[number].bm25[row]),
+                cosine=float(legs[number].cosine[row]),
+                **{name: float(part[row]) for name, part in parts[number].items()},
+            ),
         )
-    return hits
+        for minus_total, item_id, number, row in best
+    ]
+
+
+def speaker_names(scopes: Iterable[Scope]) -> frozenset[int]:
+    """The hashed words of the names of all who speak in the eligible items."""
+    return frozenset(
+        word
+        for segment, eligible in scopes
+        for speaker, number in segment.speakers.items()
+        if speaker and np.any(eligible & (segment.speaker == number))
+        for word in speaker
+    )
 
 
 def _legs(scopes: Sequence[Scope]) -> list[Leg]:
-    """The segments; an item that is in several is eligible in the first of them."""
+    """The segments; a document that is in several is eligible in the first of them."""
     legs: list[Leg] = []
-    seen: set[str] = set()
-    for number, (segment, mask) in enumerate(scopes, 1):
+    for segment, mask in scopes:
         eligible = mask
-        if len(scopes) > 1:
-            rows = np.flatnonzero(mask).tolist()
-            again = [row for row in rows if segment.id_at(row) in seen]
-            if again:
-                eligible = mask.copy()
-                eligible[again] = False
-            if number < len(scopes):
-                seen.update(segment.id_at(row) for row in rows)
+        for earlier in legs:
+            shared = [g for g in segment.groups() & earlier.segment.groups() if earlier.has(g)]
+            if shared:
+                eligible = eligible & ~segment.rows_of_owners(shared)
         legs.append(Leg(segment, eligible))
     return legs
 
 
-def _score_words(legs: Sequence[Leg], query: Query, weights: Weights) -> float:
-    """Fill in what words tell; the best BM25 over its upper bound."""
+def _score_words(legs: Sequence[Leg], query: Query, weights: Weights) -> None:
+    """Fill in what words tell."""
     count = sum(leg.count for leg in legs)
-    if not count or not query.terms:
-        return 0.0
-    length = sum(float(leg.segment.length[leg.eligible].sum()) for leg in legs)
     found = [[leg.find(term) for leg in legs] for term in query.terms]
     frequencies = [sum(len(rows) for rows, _ in term) for term in found]
-    idfs = [math.log(1 + (count - df + 0.5) / (df + 0.5)) for df in frequencies]
     if not any(frequencies):
-        return 0.0
+        return
+    idfs = [math.log(1 + (count - df + 0.5) / (df + 0.5)) for df in frequencies]
+    length = sum(float(leg.segment.length[leg.eligible].sum()) for leg in legs)
     for number, leg in enumerate(legs):
         leg.score_words([term[number] for term in found], idfs, length / count, weights)
-    highest = np.float32(max(float(leg.lexical.max(initial=0)) for leg in legs))
-    for leg in legs:
-        leg.lexical /= highest
     best = max(float(leg.bm25.max(initial=0)) for leg in legs)
-    return best / (sum(idfs) * (weights.k1 + 1))
+    highest = max(float(leg.lexical.max(initial=0)) for leg in legs)
+    for leg in legs:
+        leg.lexical = leg.lexical / np.float32(highest)
+        leg.reply = leg.reply / np.float32(best)
 
 
-def _score_vectors(legs: Sequence[Leg], query: Query) -> float:
-    """Fill in what vectors tell; the best raw cosine."""
+def _score_vectors(legs: Sequence[Leg], query: Query, calibration: Calibration) -> None:
+    """Fill in what vectors tell."""
     if query.vector is None:
-        return 0.0
-    embedded = [leg.eligible & leg.segment.embedded for leg in legs]
+        return
     for leg in legs:
         leg.score_vectors(query.vector)
-    near = np.concatenate([leg.nearness[mask] for leg, mask in zip(legs, embedded, strict=True)])
+    near = np.concatenate([leg.nearness[leg.embedded] for leg in legs])
     if not len(near):
-        return 0.0
-    lowest, highest = near.min(), near.max()
-    for leg, mask in zip(legs, embedded, strict=True):
-        if highest > lowest:
-            leg.semantic = np.where(mask, (leg.nearness - lowest) / (highest - lowest), 0)
-        else:
-            leg.semantic = mask.astype(np.float32)
-    return max(float(leg.cosine.max(initial=0)) for leg in legs)
+        return
+    highest = near.max()
+    # Among few items, or much alike, differences that mean nothing are not made large.
+    width = max(highest - near.min(), np.float32(calibration.sure - calibration.chance))
+    for leg in legs:
+        leg.semantic = np.where(leg.embedded, 1 - (highest - leg.nearness) / width, 0)
+
+
+def _confidence(legs: Sequence[Leg], calibration: Calibration) -> float:
+    """0..1: that the query has to do with any of the eligible items."""
+    words = max(float(leg.coverage.max(initial=0)) for leg in legs)
+    cosine = max(float(leg.cosine.max(initial=0)) for leg in legs)
+    beyond = max(0.0, cosine - calibration.chance) / (calibration.sure - calibration.chance)
+    evidence = words + ENOUGH_WORDS * beyond
+    return 1 / (1 + math.exp(-DECISIVENESS * (evidence - ENOUGH_WORDS)))
 
 
 def _named_speaker(legs: Sequence[Leg], query: Query) -> tuple[int, ...] | None:
@@ -209,15 +220,19 @@ def _parts(
     segment = leg.segment
     number = -1 if speaker is None else segment.speakers.get(speaker, -1)
     substance = np.minimum(segment.words, weights.full_length) / np.float32(weights.full_length)
-    return {
+    parts = {
         "lexical": leg.lexical,
         "semantic": np.float32(weights.semantic) * leg.semantic,
         "coverage": np.float32(weights.coverage) * leg.coverage,
+        "reply": np.float32(weights.reply) * leg.reply,
         "speaker": np.float32(weights.speaker) * (segment.speaker == number),
         "substance": np.float32(weights.substance) * substance,
         "question": np.float32(weights.question) * segment.asks,
         "time": np.float32(weights.time if query.asks_when else 0) * segment.tells_time,
     }
+    alone: Scores = reduce(np.add, parts.values())
+    parts["document"] = np.float32(weights.document) * leg.highest_of_group(alone)
+    return parts
 
 
 def _best(
@@ -225,7 +240,7 @@ def _best(
 ) -> list[_Candidate]:
     """The best candidates in order; `distinct`: one of each text."""
     scores = [
-        np.where(leg.eligible & ((leg.lexical > 0) | leg.segment.embedded), total, -np.inf)
+        np.where((leg.lexical > 0) | leg.embedded, total, -np.inf)
         for leg, total in zip(legs, totals, strict=True)
     ]
     wanted = limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, KeysView, Sequence
 from enum import IntFlag
 from typing import Any, NamedTuple
 
@@ -66,7 +66,7 @@ class Segment:
     """
 
     def __init__(self, dimension: int, neighbourhood: Sequence[float] = ()) -> None:
-        """An empty segment.
+        """Make an empty one.
 
         Args:
             dimension: of the vectors; 0 if there are none.
@@ -84,10 +84,12 @@ class Segment:
         self._older_spans: dict[int, tuple[tuple[int, int], ...]] = {}
         self.speakers: dict[tuple[int, ...], int] = {(): 0}
         """The hashed words of every speaker's name, and the number that stands for them."""
+        self._group_numbers: dict[str, int] = {"": 0}
         self._dead = 0
 
         self._alive = Column(np.bool_)
         self._kind = Column(np.uint8)
+        self._group = Column(np.int32)
         self._position = Column(np.int64)
         self._digest = Column(np.uint64)
         self._shown_from = Column(np.int64)
@@ -164,11 +166,14 @@ class Segment:
         self._postings.add(entries.terms, np.repeat(new_rows, entries.sizes), entries.counts)
         last_spans = [item.shown[-1] if item.shown else (0, 0) for item in items]
         speakers = [self.speakers.setdefault(s, len(self.speakers)) for s in entries.speakers]
+        numbers = self._group_numbers
+        groups = [numbers.setdefault(item.group, len(numbers)) for item in items]
         norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
         nobody = np.full(count, -1, np.int32)
         for column, values in (
             (self._alive, np.ones(count, np.bool_)),
             (self._kind, [int(item.kind) for item in items]),
+            (self._group, groups),
             (self._position, [item.position for item in items]),
             (self._digest, np.frombuffer(b"".join(i.digest[:8] for i in items), dtype="<u8")),
             (self._shown_from, [span[0] for span in last_spans]),
@@ -229,15 +234,8 @@ class Segment:
 
     def keep_mask(self, key: Hashable, owners: Iterable[str]) -> Mask:
         """Keep, and return, the mask of the items of these owners (document and memory ids)."""
-        mask = self.mask_of(owners)
+        mask = self.rows_of_owners(owners)
         self._masks.put(key, mask)
-        return mask
-
-    def mask_of(self, owners: Iterable[str]) -> Mask:
-        """The mask of the items of these owners, not kept."""
-        mask = np.zeros(self.rows, np.bool_)
-        for owner in owners:
-            mask[self._rows_of_owner(owner)] = True
         return mask
 
     def patch_mask(self, key: Hashable, owner: str, matches: bool) -> None:
@@ -283,9 +281,25 @@ class Segment:
         """The rows that hold a term (dead ones too), each once, and how often each does."""
         return self._postings.find(term)
 
+    def groups(self) -> KeysView[str]:
+        """The documents that have chunks here."""
+        return self._rows_of_group.keys()
+
+    def rows_of_owners(self, owners: Iterable[str]) -> Mask:
+        """(rows,) the mask of the items of these documents and memories."""
+        mask = np.zeros(self.rows, np.bool_)
+        for owner in owners:
+            mask[self._rows_of_owner(owner)] = True
+        return mask
+
     @property
     def has_groups(self) -> bool:
         return bool(self._rows_of_group)
+
+    @property
+    def group(self) -> Rows:
+        """A number for each row's group; 0 for those without."""
+        return self._group.values
 
     @property
     def digest(self) -> npt.NDArray[np.uint64]:
@@ -437,6 +451,11 @@ class Segment:
             group: numbers[members].tolist() for group, members in self._rows_of_group.items()
         }
         self._older_spans = {int(numbers[r]): spans for r, spans in self._older_spans.items()}
+        self._group_numbers = {"": 0}
+        self._group.values[:] = [
+            self._group_numbers.setdefault(group, len(self._group_numbers))
+            for group in self._groups
+        ]
         self._dead = 0
 
 

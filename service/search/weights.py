@@ -7,23 +7,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What the parts of a rank score count, the lexical part's best being 1."""
+    """What the parts of a rank score count; the best words count 1."""
 
     k1: float = 1.2
-    """How soon further occurrences of a term stop counting (Okapi BM25)."""
+    """How soon further occurrences of a term stop counting (Okapi BM25, its usual value)."""
 
     b: float = 0.75
-    """How much a long item's terms count less (Okapi BM25)."""
+    """How much less a long item's terms count (Okapi BM25, its usual value)."""
 
     lexical_reach: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
-    """The share of the words' score an item gets from its neighbour at distance 1, 2, …:
-    an answer stands beside its question, and what is spoken of is not named in every turn."""
+    """The share of the words' score an item gets from its neighbours at distance 1, 2, …:
+    what a conversation or a passage is about is not named again in every sentence."""
 
     semantic: float = 1.3
     """The cosine, brought to 0..1 over the eligible items."""
 
+    coverage: float = 0.3
+    """The share of the query's terms, by idf, in the item and the neighbours beside it."""
+
+    reply: float = 0.3
+    """The item before asks a question, and shares the query's words: this one answers it."""
+
+    document: float = 0.2
+    """The share an item gets of the best rank score in its document, so that the rest of a
+    document with a strong match goes before scattered weak ones. A memory is its own."""
+
     speaker: float = 0.7
-    """The query names one speaker and he says it."""
+    """The query names one speaker, who says the item."""
 
     substance: float = 0.4
     """The item has `full_length` words or more; in proportion if fewer: greetings and
@@ -31,11 +41,8 @@ class Weights:
 
     full_length: int = 40
 
-    coverage: float = 0.3
-    """The share of the query's terms, by idf, in the item and the neighbours beside it."""
-
     question: float = -0.1
-    """The item is itself a question: it asks what the query asks and holds no answer."""
+    """The item is itself a question: it asks what the query asks, and does not answer it."""
 
     time: float = 0.2
     """The query asks when, and the item has a time expression."""
@@ -46,31 +53,34 @@ WEIGHTS = Weights()
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What differs between embedders."""
+    """What the cosines of one embedder mean."""
 
     neighbourhood: tuple[float, ...]
     """How much of the vectors of the neighbours at distance 1, 2, … goes into an item's."""
 
-    bias: float
-    """Confidence is 1 / (1 + exp(-(bias + words·w + cosine·c))), where w is the best
-    item's BM25 over its upper bound and c the best raw cosine."""
+    chance: float
+    """The best cosine a query reaches in a container that has nothing to do with it;
+    up to here a cosine says nothing."""
 
-    words: float
-    cosine: float
+    sure: float
+    """The cosine that shows by itself, without a word in common, that the query has to
+    do with the item."""
 
 
-STATIC = Calibration(neighbourhood=(0.6, 0.3), bias=-6.0, words=6.0, cosine=8.0)
-"""Averaged word vectors (WordLlama): cosines of related texts lie about 0.5."""
+STATIC = Calibration(neighbourhood=(0.5, 0.25), chance=0.4, sure=0.6)
+"""Averaged vectors of tokens (WordLlama): a short text's is noisy, and gains from a wide view."""
 
-TRANSFORMER = Calibration(neighbourhood=(0.5,), bias=-6.0, words=6.0, cosine=8.0)
-"""Sentence transformers (MiniLM and its like), and embedders that are not known."""
+TRANSFORMER = Calibration(neighbourhood=(0.3,), chance=0.4, sure=0.6)
+"""Sentence transformers (all-MiniLM-L6-v2), and embedders that are not known."""
 
-LEXICAL = Calibration(neighbourhood=(), bias=-3.0, words=8.0, cosine=0.0)
-"""No vectors at all."""
+ENOUGH_WORDS = 0.44
+"""The share of a query's terms, by idf, that shows by itself that the query has to do with
+what is searched: half of all queries with just this share do."""
+
+DECISIVENESS = 11.0
+"""How steeply confidence rises around one half (the slope of a logistic curve)."""
 
 
 def calibration(embedder: str) -> Calibration:
-    """The calibration for an embedder's name; "" is none."""
-    if not embedder:
-        return LEXICAL
+    """The calibration for an embedder's name."""
     return STATIC if "wordllama" in embedder.lower() else TRANSFORMER

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from service.core.times import system_clock
-from service.storage import checks, keys, schema
+from service.storage import checks, keys, schema, scrubbing
 from service.storage.embedded import connect, create_file, open_sync, transact
 from service.storage.key_epoch import KeyEpoch
 from service.storage.keys import KeyInfo
 
 _PAGES_AT_ONCE = 1024
+
+_LOG_SECONDS = 60.0
+_LOG_PAUSE_SECONDS = 0.05
 
 
 def migrate(path: Path) -> tuple[str | None, str]:
@@ -124,13 +128,22 @@ def scrub(path: Path, progress: Callable[[str], None]) -> None:
 
     Writers wait meanwhile; a busy database raises sqlite3.OperationalError.
     """
-    raw = connect(path)
-    try:
+    with open_sync(path) as conn:
         progress("rewriting the database")
-        raw.execute("VACUUM")
+        scrubbing.rewrite(conn)
         progress("emptying the write-ahead log")
-        busy = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        if busy:
+        if not _empty_log(conn):
             raise sqlite3.OperationalError("a reader holds the write-ahead log; run scrub again")
-    finally:
-        raw.close()
+
+
+def _empty_log(conn: Connection) -> bool:
+    """Whether it could be done while a server reads, writes and checkpoints too."""
+    stop = time.monotonic() + _LOG_SECONDS
+    while True:
+        # The bulk first, so that a server's writers wait for the rest alone.
+        conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
+        [(busy, *_)] = conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+        if not busy or time.monotonic() > stop:
+            return not busy
+        # SQLite waits for readers and writers, but not for another checkpoint.
+        time.sleep(_LOG_PAUSE_SECONDS)

@@ -152,9 +152,10 @@ def finish(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             }
         )
     if where:
-        if replaced:
-            tx.conn.execute(_DELETE, replaced)
-        for statement in (_CUT, _SETTLE, _DONE_WITH):
+        gone = tx.conn.execute(_DELETE, replaced).rowcount if replaced else 0
+        gone += tx.conn.execute(_CUT, where).rowcount
+        tx.erased = tx.erased or gone > 0
+        for statement in (_SETTLE, _DONE_WITH):
             tx.conn.execute(statement, where)
         insert_rows(tx.conn, chunks, rows)
     return held

@@ -8,7 +8,7 @@ disk, is the cost of a call, and a batch shares its statements.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -35,10 +35,9 @@ never waits.
 
 
 @dataclass(slots=True)
-class _Waiting(Generic[In, Out]):
+class _Waiting(Generic[In]):
     item: In
     weight: int
-    future: asyncio.Future[Out]
 
 
 class Coalescer(Generic[In, Out]):
@@ -47,16 +46,19 @@ class Coalescer(Generic[In, Out]):
     Args:
         run: Takes a batch; answers one result or exception for each item.
         max_waiting: Weight that may wait; more is refused with OVERLOADED.
+        max_batch: Weight of one batch; a heavier call goes alone.
     """
 
     def __init__(
         self,
         run: Callable[[Sequence[In]], Awaitable[Sequence[Out | BaseException]]],
         max_waiting: int,
+        max_batch: int = MAX_BATCH,
     ) -> None:
         self._run = run
         self._max_waiting = max_waiting
-        self._queue: deque[_Waiting[In, Out]] = deque()
+        self._max_batch = max_batch
+        self._queue: OrderedDict[asyncio.Future[Out], _Waiting[In]] = OrderedDict()
         self._weight = 0
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -69,52 +71,69 @@ class Coalescer(Generic[In, Out]):
                 Reason.OVERLOADED, "Too many calls are waiting; retry later", retry_after=1
             )
         future: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(item, weight, future))
+        self._queue[future] = _Waiting(item, weight)
         self._weight += weight
         if self._task is None:
             self._task = asyncio.create_task(self._drain())
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # What runs already runs to its end; what waits is nobody's any more.
+            given_up = self._queue.pop(future, None)
+            if given_up is not None:
+                self._weight -= given_up.weight
+            raise
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing runs."""
+        return self._task is None
 
     async def close(self) -> None:
         """Refuse new items and wait for those taken."""
         self._closed = True
         if self._task is not None:
-            await self._task
+            await asyncio.wait((self._task,))
 
     async def _drain(self) -> None:
         # One turn of the loop: calls that are ready now belong in this batch.
         await asyncio.sleep(0)
         try:
             while self._queue:
-                batch = self._take()
-                if not batch:
+                futures, items = self._take()
+                if not items:
                     continue
                 try:
-                    results = await self._run([waiting.item for waiting in batch])
+                    results = await self._run(items)
                 except BaseException as error:  # noqa: BLE001  (goes to the callers)
-                    results = [error] * len(batch)
-                for waiting, result in zip(batch, results, strict=True):
-                    if waiting.future.done():
+                    results = [error] * len(items)
+                for future, result in zip(futures, results, strict=True):
+                    if future.done():
                         continue
                     if isinstance(result, BaseException):
-                        waiting.future.set_exception(result)
+                        future.set_exception(result)
                     else:
-                        waiting.future.set_result(result)
+                        future.set_result(result)
                 # The answers wake their callers, whose next calls then join in.
-                await asyncio.sleep(LINGER_SECONDS if len(batch) > 1 else 0)
+                await asyncio.sleep(LINGER_SECONDS if len(items) > 1 else 0)
         finally:
             self._task = None
 
-    def _take(self) -> list[_Waiting[In, Out]]:
-        batch: list[_Waiting[In, Out]] = []
-        weight = 0
-        while self._queue and (not batch or weight + self._queue[0].weight <= MAX_BATCH):
-            waiting = self._queue.popleft()
+    def _take(self) -> tuple[list[asyncio.Future[Out]], list[In]]:
+        futures: list[asyncio.Future[Out]] = []
+        items: list[In] = []
+        taken = 0
+        while self._queue:
+            future, waiting = next(iter(self._queue.items()))
+            if futures and taken + waiting.weight > self._max_batch:
+                break
+            del self._queue[future]
             self._weight -= waiting.weight
-            if not waiting.future.done():
-                batch.append(waiting)
-                weight += waiting.weight
-        return batch
+            if not future.done():
+                taken += waiting.weight
+                futures.append(future)
+                items.append(waiting.item)
+        return futures, items
 
 
 @dataclass(slots=True)
@@ -127,10 +146,15 @@ class Mutation:
 
 @dataclass(slots=True)
 class Batch:
-    """What a batch came to: one outcome per mutation, and the (tenant, id)s changed."""
+    """What a batch came to.
+
+    One outcome per mutation, the (tenant, id)s changed, and whether anything that
+    was stored before was deleted or replaced.
+    """
 
     outcomes: list[Outcome]
     changed: set[tuple[int, str]]
+    erased: bool = False
 
 
 def run_mutations(conn: Connection, context: Context, mutations: Sequence[Mutation]) -> Batch:
@@ -167,9 +191,7 @@ def _attempt(
     """Run one group; on failure nothing of it stays, and the error is the answer."""
     conn.exec_driver_sql("SAVEPOINT mutations")
     try:
-        outcomes, changed = run_operation(
-            conn, context, operation, [mutations[i].call for i in indexes]
-        )
+        done = run_operation(conn, context, operation, [mutations[i].call for i in indexes])
     except Exception as error:
         if not dialects.in_transaction(conn):
             raise  # The database has undone everything (full disk, I/O error).
@@ -177,7 +199,8 @@ def _attempt(
         conn.exec_driver_sql("RELEASE SAVEPOINT mutations")
         return error
     conn.exec_driver_sql("RELEASE SAVEPOINT mutations")
-    for index, outcome in zip(indexes, outcomes, strict=True):
+    for index, outcome in zip(indexes, done.outcomes, strict=True):
         batch.outcomes[index] = outcome
-    batch.changed.update((tenant, entity) for entity in changed)
+    batch.changed.update((tenant, entity) for entity in done.changed)
+    batch.erased = batch.erased or done.erased
     return None

@@ -9,6 +9,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from service.storage import scrubbing
+
 _INSERTS = {"sqlite": sqlite_insert}
 
 
@@ -21,6 +23,12 @@ def in_transaction(conn: Connection) -> bool:
     """Whether the transaction survived an error, so that a savepoint can be undone."""
     driver: Any = conn.connection.driver_connection
     return bool(driver.in_transaction)
+
+
+def mark_erased(conn: Connection) -> None:
+    """Note, in the transaction that deletes, what must be done to delete for good."""
+    if conn.dialect.name == "sqlite":
+        scrubbing.mark(conn)
 
 
 _ROWS_PER_PREFIX = {"tenant": 1_000_000, "container": 20_000, "end_kind": 10_000}

@@ -94,13 +94,15 @@ def _branches(
         (documents.c.tenant == joins.c.tenant) & (documents.c.id == joins.c.document_id),
     )
     sort = joins.c.revision if key == "revision" else joins.c.document_id
-    for index, tag in enumerate(tags[:1] if query.match_all else tags):
+    # Without containers named, a limited key's are those to look in, not to match.
+    match_all = query.match_all and bool(query.containers)
+    for index, tag in enumerate(tags[:1] if match_all else tags):
         branch = (
             select(*READ_COLUMNS)
             .select_from(joined)
             .where(joins.c.tenant == tenant, joins.c.container == tag, *conditions)
         )
-        if query.match_all:
+        if match_all:
             branch = branch.where(*(_is_in(tenant, [other]) for other in tags[1:]))
         elif index:
             # Already listed by the branch of an earlier container.

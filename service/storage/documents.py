@@ -59,9 +59,12 @@ def _upsert_round(
 
 
 def _upsert_all(
-    tx: TenantTx, items: Sequence[tuple[Call, DocumentWrite]]
+    tx: TenantTx, items: Sequence[tuple[Call, DocumentWrite]], *, in_order: bool
 ) -> list[DocumentReceipt | PalimpsestError]:
-    """Upserts in order; those that meet on a custom id go one after the other."""
+    """Upserts; those that meet on a custom id go one after the other.
+
+    `in_order`: what follows the later of two that meet waits with it.
+    """
     results: list[Any] = [None] * len(items)
     waiting = list(range(len(items)))
     while waiting:
@@ -70,7 +73,7 @@ def _upsert_all(
         later: list[int] = []
         for index in waiting:
             custom_id = items[index][1].custom_id
-            if custom_id in taken:
+            if custom_id in taken or (in_order and later):
                 later.append(index)
             else:
                 now.append(index)
@@ -85,7 +88,7 @@ def _upsert_all(
 
 def upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     """Payload: DocumentWrite. Answers DocumentReceipt."""
-    results = _upsert_all(tx, [(call, call.payload) for call in calls])
+    results = _upsert_all(tx, [(call, call.payload) for call in calls], in_order=False)
     for call, result in zip(calls, results, strict=True):
         if not isinstance(result, PalimpsestError):
             tx.remember(call, result)
@@ -95,7 +98,7 @@ def upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
 def batch_upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     """Payload: a sequence of DocumentWrite, applied oldest date first. Answers BatchReceipt."""
     items = [(call, index, write) for call in calls for index, write in _oldest_first(call.payload)]
-    results = _upsert_all(tx, [(call, write) for call, _, write in items])
+    results = _upsert_all(tx, [(call, write) for call, _, write in items], in_order=True)
     outcomes: dict[int, list[Any]] = {id(call): [None] * len(call.payload) for call in calls}
     for (call, index, _), result in zip(items, results, strict=True):
         failed = isinstance(result, PalimpsestError)

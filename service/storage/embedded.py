@@ -14,6 +14,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,11 +24,20 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from service.core.errors import PalimpsestError, Reason
+from service.storage import scrubbing
+from service.storage.lanes import Lane
 
 T = TypeVar("T")
 
 BUSY_SECONDS = 15.0
 """How long a writer waits for another process before it gives up."""
+
+BUSY_STEP_SECONDS = 0.1
+"""How long the server's writer waits at a stretch, before it looks whether to go on.
+
+A checkpoint waits no longer than this for the reads of other processes, as the
+server's own reads wait for the checkpoint.
+"""
 
 READ_SECONDS = 20.0
 """How long one read may take: an open read holds back the checkpoint."""
@@ -91,6 +101,11 @@ def open_sync(path: Path | str) -> Iterator[Connection]:
 def transact(conn: Connection, work: Callable[[Connection], T], mode: str = "IMMEDIATE") -> T:
     """Run `work` in a transaction: committed when it returns, undone if it raises."""
     conn.exec_driver_sql(f"BEGIN {mode}")
+    return complete(conn, work)
+
+
+def complete(conn: Connection, work: Callable[[Connection], T]) -> T:
+    """The same in the transaction that has just begun."""
     try:
         result = work(conn)
         conn.exec_driver_sql("COMMIT")
@@ -106,7 +121,7 @@ def translated(error: BaseException) -> BaseException:
     original = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(original, sqlite3.Error):
         return error
-    name = getattr(original, "sqlite_errorname", "") or ""
+    name = _name(original)
     if name.startswith("SQLITE_FULL") or _out_of_space(original):
         return PalimpsestError(
             Reason.STORAGE_FULL, "The disk is full; nothing was written", retry_after=10
@@ -126,6 +141,14 @@ def translated(error: BaseException) -> BaseException:
     return error
 
 
+def _name(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", "") or ""
+
+
+def _busy(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.Error) and _name(error).startswith("SQLITE_BUSY")
+
+
 def _out_of_space(error: sqlite3.Error) -> bool:
     return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC
 
@@ -138,13 +161,28 @@ async def _execute(
     return await execute(work, *arguments)
 
 
+class _Limit:
+    """When work must stop: after so many seconds, or when nobody waits for it."""
+
+    __slots__ = ("_deadline", "abandoned")
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self.abandoned = False
+
+    def passed(self) -> bool:
+        return self.abandoned or time.monotonic() > self._deadline
+
+
 class Worker:
     """One connection and the thread that owns it."""
 
     def __init__(self, connection: aiosqlite.Connection, conn: Connection) -> None:
         self._connection = connection
         self._conn = conn
-        self._deadline = float("inf")
+        self._hurried = False
+        # Of the work that is running; seen and set in the thread alone.
+        self._limit: _Limit | None = None
 
     @classmethod
     async def open(cls, path: Path, *, read_only: bool) -> Worker:
@@ -156,12 +194,13 @@ class Worker:
 
         connection = await aiosqlite.Connection(connector, iter_chunk_size=64)
         worker = cls(connection, await _execute(connection, lambda: engine_on(raw[0]).connect()))
-        if read_only:
-            raw[0].set_progress_handler(worker._overdue, _PROGRESS_STEPS)
+        raw[0].set_progress_handler(worker._must_stop, _PROGRESS_STEPS)
+        if not read_only:
+            raw[0].execute(f"PRAGMA busy_timeout={round(BUSY_STEP_SECONDS * 1000)}")
         return worker
 
-    def _overdue(self) -> bool:
-        return time.monotonic() > self._deadline
+    def _must_stop(self) -> bool:
+        return self._limit is not None and self._limit.passed()
 
     async def visit(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the connection's thread; database errors are translated."""
@@ -179,19 +218,53 @@ class Worker:
 
     async def peek(self, work: Callable[[Connection], T]) -> T:
         """The same for work of one statement, which needs no transaction."""
+        return await self.limited(work, READ_SECONDS)
 
-        def reading(conn: Connection) -> T:
-            self._deadline = time.monotonic() + READ_SECONDS
+    async def limited(self, work: Callable[[Connection], T], seconds: float) -> T:
+        """Run `work`; it is interrupted after `seconds`, or when the caller is cancelled."""
+        limit = _Limit(seconds)
+
+        def running(conn: Connection) -> T:
+            self._limit = limit
             try:
                 return work(conn)
             finally:
-                self._deadline = float("inf")
+                self._limit = None
 
-        return await self.visit(reading)
+        try:
+            return await self.visit(running)
+        except asyncio.CancelledError:
+            limit.abandoned = True
+            raise
+
+    async def settled(self) -> None:
+        """Returns when all that the thread was asked for is over."""
+        await self.visit(lambda _: None)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction that is on the disk when this returns."""
-        return await self.visit(lambda conn: transact(conn, work))
+
+        def writing(conn: Connection) -> T:
+            self._begin(conn)
+            return complete(conn, work)
+
+        return await self.visit(writing)
+
+    def _begin(self, conn: Connection) -> None:
+        """Begin to write, as soon as no other process does."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+            except DBAPIError as error:
+                if not _busy(error.orig) or self._hurried or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+    def hurry(self) -> None:
+        """From now on, do not wait for other processes."""
+        self._hurried = True
 
     async def close(self) -> None:
         def dispose(conn: Connection) -> None:
@@ -211,15 +284,9 @@ class SqliteDatabase:
         self.path = path
         self._writer = writer
         self._readers = readers
-        # Point reads have a connection of their own: no long list holds them up.
-        self._points: asyncio.LifoQueue[Worker] = asyncio.LifoQueue()
-        self._idle: asyncio.LifoQueue[Worker] = (
-            asyncio.LifoQueue() if len(readers) > 1 else self._points
-        )
-        self._points.put_nowait(readers[0])
-        self._gate = asyncio.Lock()
-        for reader in readers[1:]:
-            self._idle.put_nowait(reader)
+        # Single reads have a connection of their own: no long list holds them up.
+        self._singles = Lane(readers[:1])
+        self._lists = Lane(readers[1:]) if len(readers) > 1 else self._singles
 
     @classmethod
     async def open(cls, path: Path, readers: int) -> SqliteDatabase:
@@ -234,15 +301,14 @@ class SqliteDatabase:
         return await self._writer.write(work)
 
     async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
-        if self._gate.locked():
-            async with self._gate:
-                pass
-        lane = self._idle if snapshot else self._points
-        reader = await lane.get()
-        try:
-            return await (reader.read(work) if snapshot else reader.peek(work))
-        finally:
-            lane.put_nowait(reader)
+        if snapshot:
+            return await self._lists.use(lambda reader: reader.read(work))
+        return await self._singles.use(lambda reader: reader.peek(work))
+
+    @property
+    def idle(self) -> bool:
+        """Whether no read is being served."""
+        return self._lists.all_idle and self._singles.all_idle
 
     async def checkpoint(self) -> bool:
         """Move the WAL into the database and empty it; False if a reader was in the way.
@@ -253,21 +319,35 @@ class SqliteDatabase:
         await self._writer.visit(
             lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
         )
-        held: list[tuple[asyncio.LifoQueue[Worker], Worker]] = []
-        async with self._gate:
-            try:
-                held.append((self._points, await self._points.get()))
-                while len(held) < len(self._readers):
-                    held.append((self._idle, await self._idle.get()))
-                rows = await self._writer.visit(
-                    lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
-                )
-            finally:
-                for lane, reader in held:
-                    lane.put_nowait(reader)
+        async with AsyncExitStack() as gates:
+            # Lists first: they take long, and single reads go on meanwhile.
+            await gates.enter_async_context(self._lists.closed())
+            if self._singles is not self._lists:
+                await gates.enter_async_context(self._singles.closed())
+            rows = await self._writer.visit(
+                lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+            )
         return bool(rows[0][0] == 0)
 
+    def hurry(self) -> None:
+        self._writer.hurry()
+
+    async def scrub(self) -> bool:
+        """Remove what deletion left in page slack; False: not yet from the WAL.
+
+        Writers wait meanwhile, readers do not. Stops when it is cancelled.
+        """
+
+        def work(conn: Connection) -> None:
+            scrubbing.rewrite(conn)
+            scrubbing.unmark(conn)
+
+        await self._writer.limited(work, float("inf"))
+        return await self.checkpoint()
+
     async def close(self) -> None:
+        await self._lists.settled()
+        await self._singles.settled()
         for reader in self._readers:
             await reader.close()
         await self._writer.close()

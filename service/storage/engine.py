@@ -9,7 +9,10 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from service.core.windows import DailyWindow
+from service.storage import dialects
 from service.storage.coalescer import Batch, Coalescer, Mutation, run_mutations
+from service.storage.scrubbing import Schedule
 from service.storage.transactions import Call, Context, Operation
 from service.storage.watching import Watchers
 
@@ -29,7 +32,16 @@ class Database(Protocol):
         """What a caller is told of a database error; others stay as they are."""
         ...
 
+    @property
+    def idle(self) -> bool:
+        """Whether no read is being served."""
+        ...
+
     async def checkpoint(self) -> bool: ...
+
+    def hurry(self) -> None:
+        """Do not wait for other processes any more: nobody waits for the answers."""
+        ...
 
     async def close(self) -> None: ...
 
@@ -41,6 +53,8 @@ class StoreOptions:
     Args:
         sweep_interval: Seconds between looks for expired memories.
         checkpoint_interval: Seconds after which deleted bytes leave the WAL.
+        scrub_interval: Seconds after which what deletion left in page slack is removed.
+        scrub_window: When that is done in a database too large for any time of day.
         max_waiting: Mutations and reads that may wait before OVERLOADED.
         readers: Reading connections: one for single reads, the others for lists. More
             help where lists scan for long, and cost throughput where they are short.
@@ -48,6 +62,8 @@ class StoreOptions:
 
     sweep_interval: float = 1.0
     checkpoint_interval: float = 20.0
+    scrub_interval: float = 60.0
+    scrub_window: DailyWindow | None = None
     max_waiting: int = 10_000
     readers: int = 2
 
@@ -60,6 +76,7 @@ class Engine:
         self.context = context
         self.watchers = Watchers()
         self.deleted = False
+        self.scrubs = Schedule(options.scrub_interval, options.scrub_window)
         self.queued = asyncio.Event()
         """Set when a document may have come into the queue."""
         self._mutations: Coalescer[Mutation, Any] = Coalescer(
@@ -70,21 +87,32 @@ class Engine:
         return await self._mutations.submit(Mutation(operation, call), weight)
 
     async def _run_mutations(self, mutations: Sequence[Mutation]) -> Sequence[Any]:
-        batch: Batch = await self.database.write(
-            lambda conn: run_mutations(conn, self.context, mutations)
-        )
-        self.deleted = self.deleted or bool(batch.changed)
-        self.watchers.notify(batch.changed)
+        batch = await self.database.write(lambda conn: self._run_batch(conn, mutations))
         if batch.changed:
+            self.deleted = True
             self.queued.set()
+            self.scrubs.wrote(self.now(), erased=batch.erased)
+        self.watchers.notify(batch.changed)
         return [
             self.database.translated(outcome) if isinstance(outcome, Exception) else outcome
             for outcome in batch.outcomes
         ]
 
+    def _run_batch(self, conn: Connection, mutations: Sequence[Mutation]) -> Batch:
+        batch = run_mutations(conn, self.context, mutations)
+        if batch.erased:
+            dialects.mark_erased(conn)
+        return batch
+
+    @property
+    def idle(self) -> bool:
+        """Whether no mutation waits or runs, nobody reads and nobody watches."""
+        return self._mutations.idle and self.database.idle and self.watchers.idle
+
     def now(self) -> int:
         return self.context.clock.now()
 
     async def close(self) -> None:
+        self.database.hurry()
         await self._mutations.close()
         await self.database.close()

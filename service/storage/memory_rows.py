@@ -254,6 +254,8 @@ def list_memories(
     if not query.order.by_update:
         keys.insert(0, memory_spans.c.root_id)
     condition = compile_filter(query.filter, memories, FIELDS) if query.filter else None
+    # Nothing moves in a past that is listed: what was written since is no reason to leave out.
+    moved = memory_spans.c.revision if query.as_of is None else None
     branches = []
     for container in query.containers:
         for end in _ends(query):
@@ -272,7 +274,7 @@ def list_memories(
             )
             if condition is not None:
                 branch = branch.where(condition)
-            branches.append(one_page(branch, keys, query.order, page, memory_spans.c.revision))
+            branches.append(one_page(branch, keys, query.order, page, moved))
     statement = merged(branches, [key.name for key in keys], query.order, page)
     rows = conn.execute(statement, after(page)).all()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 
 from service.core.digests import Digester
 from service.core.times import MonotonicClock
-from service.storage import keys, schema, sweeper
+from service.storage import keys, schema, scrubbing, sweeper
 from service.storage.embedded import SqliteDatabase, create_file, open_sync, transact
 from service.storage.engine import StoreOptions
 from service.storage.key_epoch import KeyEpoch
@@ -19,12 +20,17 @@ __all__ = ["SqliteStore", "StoreOptions", "open_store"]
 
 log = logging.getLogger(__name__)
 
+SCRUB_LOOK_SECONDS = 1.0
+"""Between two looks whether a scrub is due."""
+
 
 class SqliteStore(SqlStore):
     """The storage on one file."""
 
     path: Path
+    file: SqliteDatabase
     epoch: KeyEpoch
+    _told_of_scrubbing = False
 
     async def ensure_first_key(self) -> str | None:
         """A key for the default tenant, if there is no key at all."""
@@ -92,6 +98,37 @@ class SqliteStore(SqlStore):
                 done = False
             self.engine.deleted = self.engine.deleted or not done
 
+    async def scrub_if_due(self) -> bool:
+        """Rewrite the file without what deletion left in it, if it is time; True if done."""
+        schedule, now = self.engine.scrubs, self.engine.now()
+        size = self.path.stat().st_size
+        if not schedule.due(now, size):
+            if schedule.unscheduled(size) and not self._told_of_scrubbing:
+                self._told_of_scrubbing = True
+                log.warning(
+                    "the database is too large to be scrubbed at any time: set scrub_window, "
+                    "or run `palimpsest scrub` to remove the last traces of what was deleted"
+                )
+            return False
+        schedule.begin()
+        started = time.monotonic()
+        try:
+            emptied = await self.file.scrub()
+        except BaseException:
+            schedule.failed(now)
+            raise
+        schedule.end(self.engine.now(), time.monotonic() - started)
+        self.engine.deleted = self.engine.deleted or not emptied
+        return True
+
+    async def _scrub_forever(self) -> None:
+        while True:
+            await asyncio.sleep(min(self.options.scrub_interval, SCRUB_LOOK_SECONDS))
+            try:
+                await self.scrub_if_due()
+            except Exception:
+                log.exception("scrubbing failed; it will be tried again")
+
 
 async def open_store(
     path: Path, options: StoreOptions | None = None, clock: MonotonicClock | None = None
@@ -104,21 +141,26 @@ async def open_store(
     """
     options = options or StoreOptions()
     clock = clock or MonotonicClock()
-    secret = await asyncio.to_thread(_prepare, path, clock)
+    secret, unscrubbed = await asyncio.to_thread(_prepare, path, clock)
     database = await SqliteDatabase.open(path, options.readers)
     epoch = KeyEpoch(path)
     keyring = Keyring(database, epoch.current, clock.now, options.max_waiting)
     store = SqliteStore(database, clock, Digester(secret), keyring, options)
     store.path = path
+    store.file = database
     store.epoch = epoch
+    if unscrubbed:
+        store.engine.scrubs.wrote(store.now(), erased=True)
     store.keep(asyncio.create_task(store._sweep_forever()))
     store.keep(asyncio.create_task(store._checkpoint_forever()))
+    store.keep(asyncio.create_task(store._scrub_forever()))
     return store
 
 
-def _prepare(path: Path, clock: MonotonicClock) -> bytes:
+def _prepare(path: Path, clock: MonotonicClock) -> tuple[bytes, bool]:
+    """The secret of digests, and whether deletions of an earlier run wait for a scrub."""
     create_file(path)
     with open_sync(path) as conn:
         transact(conn, schema.bring_up)
         schema.started_clock(conn, clock)
-        return schema.digest_secret(conn)
+        return schema.digest_secret(conn), scrubbing.marked(conn)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Final, cast
 
 from service.core import model as m
 from service.core.digests import Digester
@@ -31,13 +31,21 @@ from service.storage.keyring import Keyring
 from service.storage.reindexing import ReindexStore
 from service.storage.transactions import Call, Context
 
+DOCUMENTS_AT_ONCE: Final = 64
+"""Single documents read in one statement: each may be a mebibyte, several times over."""
+
 
 class DocumentStore:
     def __init__(self, engine: Engine, options: StoreOptions) -> None:
         self._engine = engine
         self._gets: Coalescer[tuple[m.Principal, str], m.Document] = Coalescer(
-            self._read, options.max_waiting
+            self._read, options.max_waiting, DOCUMENTS_AT_ONCE
         )
+
+    @property
+    def idle(self) -> bool:
+        """Whether no single read waits or runs."""
+        return self._gets.idle
 
     async def _read(
         self, wanted: Sequence[tuple[m.Principal, str]]
@@ -171,6 +179,11 @@ class MemoryStore:
         )
         self.indexer: Indexer = Unindexed()
         """Makes memories findable as they are written; set before the first write."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no single read waits or runs."""
+        return self._gets.idle
 
     async def _read(
         self, wanted: Sequence[memory_rows.MemoryRead]
@@ -357,6 +370,11 @@ class SqlStore:
         self.index = IndexStore(self.engine)
         self.reindexing = ReindexStore(self.engine)
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def idle(self) -> bool:
+        """Whether no caller's work waits or runs, and nobody watches."""
+        return self.engine.idle and self.documents.idle and self.memories.idle
 
     def now(self) -> int:
         return self.engine.now()

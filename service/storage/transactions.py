@@ -54,6 +54,25 @@ class Call:
         return self.who.tenant
 
 
+KEEPING: Final = frozenset(
+    {
+        "document.created",
+        "memory.created",
+        "memory.updated",
+        "memory.forgotten",
+        "memory.restored",
+        "memory.expired",
+        "memory.indexed",
+        "document.indexed",
+        "document.processed",
+        "document.failed",
+    }
+)
+"""Kinds of changes after which all that was stored before is stored still.
+
+Processing says by itself whether it replaced chunks.
+"""
+
 Operation: TypeAlias = Callable[["TenantTx", Sequence[Call]], Sequence[Outcome]]
 
 
@@ -114,6 +133,8 @@ class TenantTx:
         context.clock.observe(self.now)
         self._next_id = 0
         self._unnamed = False
+        self.erased = False
+        """To be set by an operation that deleted or replaced more than its changes tell."""
         self._changes: list[dict[str, object]] = []
         self._requests: list[dict[str, object]] = []
         self._counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -179,6 +200,15 @@ class TenantTx:
         changed = {str(change["entity_id"]) for change in self._changes}
         return changed | {ANYTHING} if self._unnamed else changed
 
+    @property
+    def erases(self) -> bool:
+        """Whether something was deleted or replaced."""
+        return (
+            self.erased
+            or self._unnamed
+            or any(change["kind"] not in KEEPING for change in self._changes)
+        )
+
     def flush(self) -> None:
         """Write the changes, counts and receipts, and at last the tenant's row."""
         if self._counts:
@@ -222,30 +252,39 @@ class TenantTx:
             )
 
 
+@dataclass(slots=True)
+class Done:
+    """What calls came to: outcomes in their order, ids changed, whether anything was deleted."""
+
+    outcomes: list[Outcome]
+    changed: set[str]
+    erased: bool = False
+
+
 def run_operation(
     conn: Connection, context: Context, operation: Operation, calls: Sequence[Call]
-) -> tuple[list[Outcome], set[str]]:
-    """Run calls of one tenant and kind: outcomes in their order, and ids changed.
+) -> Done:
+    """Run calls of one tenant and kind.
 
     Calls that meet on one thing, and repetitions of a request_id, go one after
     the other, each seeing what the one before it did.
     """
-    outcomes: list[Outcome] = [None] * len(calls)
-    changed: set[str] = set()
+    done = Done([None] * len(calls), set())
     waiting = list(range(len(calls)))
     while waiting:
         tx = TenantTx(conn, calls[0].tenant, context)
-        fresh, later = _recall(tx, calls, waiting, outcomes)
+        fresh, later = _recall(tx, calls, waiting, done.outcomes)
         results = operation(tx, [calls[i] for i in fresh]) if fresh else ()
         for index, result in zip(fresh, results, strict=True):
             if result is DEFERRED:
                 later.append(index)
             else:
-                outcomes[index] = result
+                done.outcomes[index] = result
         tx.flush()
-        changed.update(tx.changed_ids())
+        done.changed.update(tx.changed_ids())
+        done.erased = done.erased or tx.erases
         waiting = sorted(later)
-    return outcomes, changed
+    return done
 
 
 def _recall(

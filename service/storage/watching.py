@@ -37,6 +37,11 @@ class Watchers:
     def __init__(self) -> None:
         self._watching: dict[tuple[int, str], set[Watcher]] = {}
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody watches."""
+        return not self._watching
+
     @contextlib.contextmanager
     def watching(self, tenant: int, entity_id: str) -> Iterator[Watcher]:
         key = (tenant, entity_id)

@@ -47,6 +47,15 @@ async def test_a_limited_key_sees_a_shared_document_with_its_own_containers_alon
         assert [c.container_tag for c in containers.containers] == ["a"]
 
 
+async def test_matching_all_of_no_containers_lists_all_that_a_limited_key_sees(
+    client: Client, connect: Connect
+) -> None:
+    made = await client.put(container_tags=["a"])
+
+    async with connect(containers=["a", "b"]) as limited:
+        assert await limited.ids(match_all_containers=True) == [made.id]
+
+
 async def test_writing_or_deleting_a_document_needs_all_its_containers(
     client: Client, connect: Connect
 ) -> None:

@@ -73,6 +73,22 @@ async def test_a_batch_is_applied_oldest_document_date_first(client: Client) -> 
     assert (await client.get("diary")).content == "last"
 
 
+async def test_an_item_that_meets_another_keeps_its_place_in_a_batch(client: Client) -> None:
+    items = [
+        UpsertDocumentRequest(
+            content=content, custom_id=custom_id, document_date=Timestamp(seconds=n)
+        )
+        for n, (content, custom_id) in enumerate(
+            [("first", "diary"), ("second", "diary"), ("third", "letter")]
+        )
+    ]
+
+    answer = await client.documents.BatchUpsertDocuments(BatchUpsertDocumentsRequest(items=items))
+
+    assert [outcome.receipt.revision for outcome in answer.outcomes] == [1, 2, 3]
+    assert (await client.get("diary")).content == "second"
+
+
 async def test_items_of_one_custom_id_build_on_each_other(client: Client) -> None:
     answer = await client.documents.BatchUpsertDocuments(
         BatchUpsertDocumentsRequest(

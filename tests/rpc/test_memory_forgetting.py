@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
+from palimpsest.v1.common_pb2 import LIST_ORDER_UPDATED_ASC
 from palimpsest.v1.filter_pb2 import Condition, Filter
 from palimpsest.v1.memories_pb2 import (
     DeleteMemoryRequest,
@@ -328,6 +329,23 @@ async def test_the_past_is_answered_as_it_was(client: Client, clock: ManualClock
     assert not (await client.memory(second.id, as_of=as_restored)).forgotten
     with refused(StatusCode.NOT_FOUND, "MEMORY_NOT_FOUND"):
         await client.memory(second.id, as_of=as_one)
+
+
+async def test_a_listing_of_the_past_is_complete_while_others_write(
+    client: Client, clock: ManualClock
+) -> None:
+    made = await client.remember("one", "two", "three")
+    request = ListMemoriesRequest(as_of=clock.tick(), order=LIST_ORDER_UPDATED_ASC, page_size=1)
+    page = await client.memories.ListMemories(request)
+    await forget(client, made[1].id)
+
+    seen = [memory.id for memory in page.memories]
+    while page.next_page_token:
+        request.page_token = page.next_page_token
+        page = await client.memories.ListMemories(request)
+        seen.extend(memory.id for memory in page.memories)
+
+    assert seen == [receipt.id for receipt in made]
 
 
 async def test_the_future_is_out_of_range(client: Client, clock: ManualClock) -> None:

@@ -105,7 +105,7 @@ async def test_a_hundred_memories_at_once_and_no_more(client: Client) -> None:
     [
         (NewMemory(content="x" * 10_001), "memories[0].content"),
         (NewMemory(content="x", forget_after=PAST), "memories[0].forget_after"),
-        (NewMemory(content="x", forget_reason="why"), "memories[0]"),
+        (NewMemory(content="x", forget_reason="why"), "memories[0].forget_reason"),
         (NewMemory(content="x", metadata=struct({"a b": 1})), "memories[0].metadata.a b"),
         (
             NewMemory(content="x", temporal_context=TemporalContext(document_date="tomorrow")),

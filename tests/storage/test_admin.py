@@ -1,4 +1,4 @@
-"""Keys, check, backup and scrub, on files with a store at work on them."""
+"""Keys, check and backup, on files with a store at work on them."""
 
 from __future__ import annotations
 
@@ -144,29 +144,6 @@ async def test_backup_is_consistent_while_writes_go_on(
     restored = await open_store(target)
     assert (await restored.documents.get(who, "c3")).content == "text 3"
     await restored.close()
-
-
-async def test_scrub_leaves_no_deleted_byte_in_any_file(
-    store: SqliteStore, who: m.Principal
-) -> None:
-    for i in range(300):
-        await store.documents.upsert(
-            who,
-            m.DocumentWrite(f"DEADMARKER{i} " + "z" * 50 * (i % 40), f"DEADID{i}"),
-            m.RequestRef(f"{i:036}", b"f"),
-        )
-    live = await store.documents.upsert(who, m.DocumentWrite("LIVEMARKER", "LIVEID"), None)
-    for i in range(0, 300, 2):
-        await store.documents.upsert(who, m.DocumentWrite("other text", f"DEADID{i}"), None)
-    await store.documents.delete_containers(who, ["default"], None, validate_only=True, budget=None)
-    for i in range(300):
-        await store.documents.delete(who, m.DocumentDelete(f"DEADID{i}"), None)
-    await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
-    for file in store.path.parent.iterdir():
-        data = file.read_bytes()
-        assert b"DEADMARKER" not in data, file
-        assert b"DEADID" not in data, file
-    assert (await store.documents.get(who, live.id)).content == "LIVEMARKER"
 
 
 async def test_the_gated_checkpoint_empties_the_log_under_load(

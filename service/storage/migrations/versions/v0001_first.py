@@ -99,7 +99,6 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_documents")),
         sa.UniqueConstraint("tenant", "custom_id", name=op.f("uq_documents_tenant_custom_id")),
-        sqlite_with_rowid=False,
     )
     op.create_index(
         op.f("ix_documents_tenant_revision"), "documents", ["tenant", "revision"], unique=False

@@ -1,0 +1,224 @@
+"""One trial: calls cancelled at random moments, and what is left of them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from sqlalchemy import text
+
+from service.app import Service
+from service.core import model as m
+from service.storage import admin
+from service.storage.embedded import open_sync
+from tests.cancellation.attempts import METHODS, Attempt, Factory
+
+WAVE = 250
+"""Calls between two looks at the database."""
+
+AT_ONCE = 16
+LONGEST_SECONDS = 0.05
+SETTLE_SECONDS = 20.0
+
+OBJECTS_PER_CALL = 0.5
+"""How many may be left over: a call that leaves anything leaves several."""
+
+_EXPECTED = {grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+_CHANGES = text(
+    "/* verify */ SELECT request_id, count(*) AS number FROM changes"
+    " WHERE request_id IS NOT NULL GROUP BY request_id"
+)
+_RECEIPTS = text("/* verify */ SELECT request_id FROM requests WHERE complete")
+
+
+@dataclass
+class Findings:
+    """What was done, and every way in which a promise was not kept."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    effects: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    objects_left: int = 0
+    seconds: float = 0.0
+
+    def lines(self) -> list[str]:
+        total = self.calls.total()
+        return [
+            f"cancellation: {total:,} calls of {len(self.calls)} methods, in {self.seconds:.1f} s",
+            f"cancellation: they ended with {_listed(self.outcomes)}",
+            f"cancellation: effects before the repetition: {_listed(self.effects)}",
+            f"cancellation: {self.objects_left:,} objects left over, {len(self.faults)} faults",
+        ]
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
+
+
+class Trial:
+    """Calls on a running service."""
+
+    def __init__(self, service: Service, channel: grpc.aio.Channel, seed: int) -> None:
+        self.findings = Findings()
+        self._service = service
+        self._channel = channel
+        self._random = random.Random(seed)
+
+    async def run(self, calls: int) -> Findings:
+        store = self._service.store
+        who = m.Principal(await store.ensure_tenant("default"), "setup")
+        factory = Factory(store, who, self._random.getrandbits(32))
+        # Caches are filled, and lasting tasks started, before anything is counted.
+        await self._wave(factory, WAVE)
+        await self._settled()
+        tasks = len(asyncio.all_tasks())
+        self.findings = Findings()
+        started = time.monotonic()
+        objects = _objects()
+        while (left := calls - self.findings.calls.total()) > 0:
+            await self._wave(factory, min(WAVE, left))
+        self.findings.seconds = time.monotonic() - started
+        self.findings.objects_left = _objects() - objects
+        if self.findings.objects_left > OBJECTS_PER_CALL * calls:
+            self._fault("calls leave objects behind")
+        if len(asyncio.all_tasks()) > tasks:
+            self._fault(f"tasks are left over: {asyncio.all_tasks()}")
+        findings = await asyncio.to_thread(admin.check, store.path, lambda _: None)
+        self.findings.faults.extend(findings)
+        return self.findings
+
+    async def _wave(self, factory: Factory, count: int) -> None:
+        """Cancel so many calls, look at what they did, repeat them, and look again."""
+        attempts = await asyncio.gather(*(factory.attempt() for _ in range(count)))
+        await self._each(attempts, self._cancel)
+        await self._settled()
+        writes = [attempt for attempt in attempts if attempt.changes is not None]
+        self._judge_first(writes, *await self._effects())
+        await self._each(writes, self._repeat)
+        changes, receipts = await self._effects()
+        for attempt in writes:
+            found = changes.get(attempt.request_id, 0)
+            if found != attempt.changes or attempt.request_id not in receipts:
+                self._fault(f"{attempt.method}: repeated, it made {found} changes")
+
+    async def _each(self, attempts: Sequence[Attempt], work: Callable[[Attempt], Any]) -> None:
+        waiting = list(attempts)
+
+        async def worker() -> None:
+            while waiting:
+                await work(waiting.pop())
+
+        await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+
+    async def _cancel(self, attempt: Attempt) -> None:
+        """Call, and give up at a random moment; now and then call again at once."""
+        self.findings.calls[attempt.method] += 1
+        for _ in range(self._random.choice((1, 1, 1, 2, 3))):
+            seconds = self._random.random() ** 2 * LONGEST_SECONDS
+            way = self._random.choice(("turns", "time", "deadline"))
+            call = self._call(attempt, seconds if way == "deadline" else None)
+            if way == "turns":
+                for _ in range(self._random.randrange(400)):
+                    await asyncio.sleep(0)
+                call.cancel()
+            elif way == "time":
+                await asyncio.sleep(seconds)
+                call.cancel()
+            try:
+                if METHODS[attempt.method].server_streaming:
+                    async for _ in call:
+                        pass
+                else:
+                    attempt.answer = await call
+                self.findings.outcomes["OK"] += 1
+            except asyncio.CancelledError:
+                self.findings.outcomes["CANCELLED"] += 1
+            except grpc.aio.AioRpcError as error:
+                self.findings.outcomes[error.code().name] += 1
+                if error.code() not in _EXPECTED and not _in_progress(error):
+                    self._fault(f"{attempt.method}: {error.code().name} {error.details()}")
+
+    async def _repeat(self, attempt: Attempt) -> None:
+        try:
+            answer: Message = await self._call(attempt, SETTLE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            self._fault(f"{attempt.method}, repeated: {error.code().name} {error.details()}")
+            return
+        if attempt.answer is not None and answer != attempt.answer:
+            self._fault(f"{attempt.method}: the repetition got another answer")
+
+    def _call(self, attempt: Attempt, timeout: float | None) -> Any:
+        method = METHODS[attempt.method]
+        kind = "unary_stream" if method.server_streaming else "unary_unary"
+        make = getattr(self._channel, kind)(
+            f"/{method.containing_service.full_name}/{method.name}",
+            request_serializer=type(attempt.request).SerializeToString,
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
+        key = self._service.first_key
+        return make(
+            attempt.request, timeout=timeout, metadata=(("authorization", f"Bearer {key}"),)
+        )
+
+    async def _settled(self) -> None:
+        """Returns when the service is at nothing; a fault if that does not come."""
+        service = self._service
+        stop = time.monotonic() + SETTLE_SECONDS
+        while service.server.calls_in_progress or not service.store.idle:
+            if time.monotonic() > stop:
+                self._fault(
+                    f"{service.server.calls_in_progress} calls are still in progress, "
+                    f"or hold what they had (store idle: {service.store.idle})"
+                )
+                return
+            await asyncio.sleep(0.005)
+
+    async def _effects(self) -> tuple[dict[str, int], set[str]]:
+        """Changes by request_id, and the request_ids that have a final receipt."""
+
+        def read() -> tuple[dict[str, int], set[str]]:
+            with open_sync(self._service.store.path) as conn:
+                changes = {row.request_id: row.number for row in conn.execute(_CHANGES)}
+                return changes, set(conn.execute(_RECEIPTS).scalars())
+
+        return await asyncio.to_thread(read)
+
+    def _judge_first(
+        self, writes: Sequence[Attempt], changes: dict[str, int], receipts: set[str]
+    ) -> None:
+        for attempt in writes:
+            found = changes.get(attempt.request_id, 0)
+            whole = found == attempt.changes
+            part = "whole" if whole else "part" if found else "none"
+            self.findings.effects[part] += 1
+            if part == "part" and not attempt.steps:
+                self._fault(f"{attempt.method}: {found} of {attempt.changes} changes")
+            if (attempt.request_id in receipts) is not whole and not attempt.steps:
+                self._fault(f"{attempt.method}: receipt and effect differ ({part})")
+            if attempt.answer is not None and not whole:
+                self._fault(f"{attempt.method}: OK, but the effect is {part}")
+
+    def _fault(self, text: str) -> None:
+        self.findings.faults.append(text)
+
+
+def _in_progress(error: grpc.aio.AioRpcError) -> bool:
+    """A duplicate that did not outlast its own deadline."""
+    return error.code() is grpc.StatusCode.ABORTED and "still running" in (error.details() or "")
+
+
+def _objects() -> int:
+    """How many objects that can hold others there are."""
+    gc.collect()
+    return len(gc.get_objects())

@@ -1,0 +1,162 @@
+"""Servers whose disk has no room, or whose database somebody else holds."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from service.settings import database_path
+from tests.harness import Server, first_key, launch, running_server
+
+MIB = 1024 * 1024
+DISK = 24 * MIB
+
+
+class Disk(Protocol):
+    """The disk of a running server."""
+
+    server: Server
+
+    def fill(self) -> None:
+        """From now on there is no room for more."""
+        ...
+
+    def free(self) -> None:
+        """There is room again."""
+        ...
+
+    def copy(self, target: Path) -> Path:
+        """The data directory as it now lies on the disk, copied if it must be."""
+        ...
+
+
+class LimitedFiles:
+    """A limit on the size of each file, which the system lets any process have."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def fill(self) -> None:
+        sizes = [file.stat().st_size for file in self.server.data_dir.iterdir()]
+        self._limit(max(sizes))
+
+    def free(self) -> None:
+        self._limit(resource.RLIM_INFINITY)
+
+    def copy(self, target: Path) -> Path:
+        return self.server.data_dir
+
+    def _limit(self, size: int) -> None:
+        limits = (size, resource.RLIM_INFINITY)
+        resource.prlimit(self.server.process.pid, resource.RLIMIT_FSIZE, limits)
+
+
+class TinyDisk:
+    """A file system of 24 MiB in memory, which only the server sees."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._ballast = server.data_dir.parent / "ballast"
+
+    def fill(self) -> None:
+        with self._ballast.open("wb", buffering=0) as file:
+            for size in (MIB, 4096):
+                try:
+                    while file.write(bytes(size)) == size:
+                        pass
+                except OSError:
+                    continue
+
+    def free(self) -> None:
+        self._ballast.unlink()
+
+    def copy(self, target: Path) -> Path:
+        shutil.copytree(self.server.data_dir, target)
+        return target
+
+
+@contextmanager
+def limited_files(folder: Path) -> Iterator[Disk]:
+    with running_server(folder / "data") as server:
+        yield LimitedFiles(server)
+
+
+@contextmanager
+def tiny_disk(folder: Path) -> Iterator[Disk]:
+    mount = folder / "disk"
+    mount.mkdir()
+    script = f'mount -t tmpfs -o size={DISK} tmpfs "$0" && exec "$@"'
+    command = [*_NAMESPACE, "sh", "-c", script, str(mount)]
+    serve = [sys.executable, "-m", "service", "serve", "--data-dir", str(mount / "data")]
+    log = folder / "disk.log"
+    process, address = launch([*command, *serve], log)
+    seen = Path(f"/proc/{process.pid}/root{mount}") / "data"
+    server = Server(process, address, seen, log, first_key(seen))
+    try:
+        yield TinyDisk(server)
+    finally:
+        if process.poll() is None:
+            server.stop()
+
+
+_NAMESPACE = ("unshare", "--map-root-user", "--mount")
+
+
+def can_mount() -> bool:
+    """Whether this machine lets its users mount file systems of their own."""
+    if shutil.which("unshare") is None:
+        return False
+    command = [*_NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", os.devnull.rpartition("/")[0]]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+DISKS = {"limited files": limited_files} | ({"tiny disk": tiny_disk} if can_mount() else {})
+"""Every way to run out of room that this machine has."""
+
+
+BUSY_SECONDS = 0.5
+
+
+@contextmanager
+def impatient_server(data_dir: Path) -> Iterator[Server]:
+    """A server that waits for half a second, not for fifteen, when the database is locked."""
+    code = (
+        "from service.storage import embedded\n"
+        f"embedded.BUSY_SECONDS = {BUSY_SECONDS}\n"
+        "from service.cli import main\n"
+        "main()"
+    )
+    log = data_dir.with_suffix(".log")
+    process, address = launch(
+        [sys.executable, "-c", code, "serve", "--data-dir", str(data_dir)], log
+    )
+    server = Server(process, address, data_dir, log, first_key(data_dir))
+    try:
+        yield server
+    finally:
+        if process.poll() is None:
+            server.stop()
+
+
+class Lock:
+    """This process's hold on a database, which lets nobody else write."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._connection = sqlite3.connect(
+            database_path(data_dir), isolation_level=None, timeout=30
+        )
+
+    def take(self) -> None:
+        self._connection.execute("BEGIN EXCLUSIVE")
+
+    def release(self) -> None:
+        self._connection.execute("ROLLBACK")
+        self._connection.close()

@@ -1,0 +1,44 @@
+"""Running the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.property.lab import Lab
+from tests.property.machine import Machine
+from tests.property.referee import Tally
+
+QUICK_STEPS = 40
+
+
+def explore(
+    lab: Lab, tally: Tally, *, examples: int, steps: int, seed: int, shrink: bool = True
+) -> None:
+    """So many sequences of so many calls at most; counts into `tally`.
+
+    Raises:
+        FindingError: The service did something else than the model; the notes of the
+            error say how to come there, in few steps if `shrink`.
+    """
+
+    def machine() -> Machine:
+        return Machine(lab, tally)
+
+    seeded: Callable[[], Machine] = hypothesis.seed(seed)(machine)
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        seeded,
+        settings=hypothesis.settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            verbosity=Verbosity.normal,
+        ),
+    )

@@ -1,0 +1,146 @@
+"""Faults to seed into the service: each breaks one promise of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from service.core import documents as document_rules
+from service.core import filters as filter_rules
+from service.core import memories as memory_rules
+from service.core import metadata as metadata_rules
+from service.rpc import pages
+from service.storage import (
+    document_writes,
+    documents,
+    memory_rows,
+    memory_writes,
+    transactions,
+)
+
+Seed = Callable[[pytest.MonkeyPatch], None]
+
+
+def _nothing(*_: object) -> None:
+    """In place of a check."""
+
+
+def spans_begin_late(patch: pytest.MonkeyPatch) -> None:
+    """A version is not yet there at the instant it was made."""
+    open_span = memory_rules._open_span
+    patch.setattr(
+        memory_rules,
+        "_open_span",
+        lambda now, *rest: replace(open_span(now, *rest), shown_from=now + 1),
+    )
+
+
+def expiry_comes_late(patch: pytest.MonkeyPatch) -> None:
+    """At the very instant of forget_after a memory still counts as remembered."""
+    view = memory_rules.view
+    patch.setattr(
+        memory_rules,
+        "view",
+        lambda digester, version, span, at: view(
+            digester, version, span, at - (at == span.forget_after)
+        ),
+    )
+
+
+def restoring_rewrites_the_past(patch: pytest.MonkeyPatch) -> None:
+    """A restored memory shows as never forgotten: the span that ended goes on until now."""
+    close = memory_writes.Writes.close
+
+    def closed(self: Any, memory_id: str, span: Any, *args: Any, **options: Any) -> None:
+        if until := options.get("state_until"):
+            span = replace(span, shown_until=until)
+        close(self, memory_id, span, *args, **options)
+
+    patch.setattr(memory_writes.Writes, "close", closed)
+
+
+def lists_trust_the_sweeper(patch: pytest.MonkeyPatch) -> None:
+    """An expired memory is listed until its expiry is recorded."""
+    patch.setattr(memory_rows, "_shown", lambda query, end, at: [])
+
+
+def document_etags_are_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(document_rules, "check_etag", _nothing)
+
+
+def memory_etags_are_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(memory_rules, "check_etag", _nothing)
+
+
+def loose_filters_know_no_numbers(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(filter_rules, "loose_number", lambda text: None)
+
+
+def nulls_stay_in_metadata(patch: pytest.MonkeyPatch) -> None:
+    """A null does not remove its key when metadata is merged."""
+    merge = metadata_rules.merge
+    patch.setattr(
+        metadata_rules,
+        "merge",
+        lambda current, change: merge(
+            current, {key: value for key, value in change.items() if value is not None}
+        ),
+    )
+
+
+def requests_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A repeated request_id takes effect again."""
+    patch.setattr(transactions, "_recall", lambda tx, calls, waiting, outcomes: (waiting, []))
+
+
+def pages_skip_a_row(patch: pytest.MonkeyPatch) -> None:
+    """Every page after the first begins one row too late, or one key."""
+    encode = pages.encode_token
+    patch.setattr(
+        pages,
+        "encode_token",
+        lambda digester, fingerprint, position, revision: encode(
+            digester, fingerprint, tuple(_past(part) for part in position), revision
+        ),
+    )
+
+
+def _past(part: str | int) -> str | int:
+    return part + "0" if isinstance(part, str) else part - 1
+
+
+def sources_outlive_their_documents(patch: pytest.MonkeyPatch) -> None:
+    """A deleted document leaves its memories pointing at nothing."""
+    patch.setattr(document_writes, "_REMOVE", document_writes._REMOVE[:-1])
+
+
+def batches_go_in_request_order(patch: pytest.MonkeyPatch) -> None:
+    """The items of a batch are not applied oldest first."""
+    patch.setattr(documents, "_oldest_first", lambda writes: list(enumerate(writes)))
+
+
+def limited_keys_write_everything(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(document_rules, "check_writable", document_rules.check_visible)
+
+
+FAULTS: Mapping[str, Seed] = {
+    seed.__name__.replace("_", " "): seed
+    for seed in (
+        spans_begin_late,
+        expiry_comes_late,
+        restoring_rewrites_the_past,
+        lists_trust_the_sweeper,
+        document_etags_are_ignored,
+        memory_etags_are_ignored,
+        loose_filters_know_no_numbers,
+        nulls_stay_in_metadata,
+        requests_are_forgotten,
+        pages_skip_a_row,
+        sources_outlive_their_documents,
+        batches_go_in_request_order,
+        limited_keys_write_everything,
+    )
+}

@@ -1,0 +1,338 @@
+"""The model of documents."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterator
+from dataclasses import dataclass, field
+
+from google.protobuf.struct_pb2 import Struct
+
+from palimpsest.v1 import common_pb2 as common
+from palimpsest.v1 import documents_pb2 as pb
+from palimpsest.v1.errors_pb2 import ItemError
+from palimpsest.v1.filter_pb2 import FilterField
+from tests.property.filters import Subject, Value, holds
+from tests.property.tenant import (
+    LEARN,
+    Caller,
+    RefusedError,
+    Row,
+    Tenant,
+    frozen,
+    plain,
+    refuse,
+    stamp,
+    struct,
+    without_nulls,
+)
+
+BY_UPDATE = (common.LIST_ORDER_UPDATED_DESC, common.LIST_ORDER_UPDATED_ASC)
+DESCENDING = (
+    common.LIST_ORDER_UNSPECIFIED,
+    common.LIST_ORDER_CREATED_DESC,
+    common.LIST_ORDER_UPDATED_DESC,
+)
+
+
+@dataclass
+class Document:
+    id: str
+    custom_id: str
+    create_time: int
+    content: str = ""
+    metadata: dict[str, Value] = field(default_factory=dict)
+    containers: frozenset[str] = frozenset()
+    title: str = ""
+    date: int | None = None
+    status: pb.DocumentStatus.ValueType = pb.DOCUMENT_STATUS_QUEUED
+    revision: int = 0
+    update_time: int = 0
+
+    def written(self) -> Hashable:
+        """What callers wrote: the etag is over this."""
+        metadata = frozen(self.metadata)
+        return (self.content, metadata, self.containers, self.title, self.date)
+
+    def subject(self) -> Subject:
+        return Subject(
+            self.metadata,
+            {
+                FilterField.FILTER_FIELD_CREATED: [self.create_time],
+                FilterField.FILTER_FIELD_UPDATED: [self.update_time],
+                FilterField.FILTER_FIELD_DOCUMENT_DATE: [] if self.date is None else [self.date],
+            },
+            status=pb.DocumentStatus.Name(self.status).removeprefix("DOCUMENT_STATUS_"),
+        )
+
+
+Write = pb.UpsertDocumentRequest | pb.UpdateDocumentRequest
+
+
+class Documents:
+    def __init__(self, tenant: Tenant) -> None:
+        self.tenant = tenant
+        self.documents: dict[str, Document] = {}
+
+    def of_custom_id(self, custom_id: str) -> Document | None:
+        found = (d for d in self.documents.values() if d.custom_id == custom_id != "")
+        return next(found, None)
+
+    def find(self, who: Caller, name: str) -> Document | None:
+        """By id or custom id; None too for a document in none of the key's containers."""
+        document = self.documents.get(name) or self.of_custom_id(name)
+        return document if document and who.sees(document.containers) else None
+
+    def etag(self, document: Document) -> str:
+        return self.tenant.etag(document.id, document.written())
+
+    def inside(self, tags: Collection[str]) -> Iterator[Document]:
+        """Documents in any of the containers."""
+        for document in list(self.documents.values()):
+            if not document.containers.isdisjoint(tags):
+                yield document
+
+    # --- reads ---------------------------------------------------------------
+
+    def get_document(self, who: Caller, request: pb.GetDocumentRequest) -> pb.GetDocumentResponse:
+        document = self._existing(who, request.id)
+        return pb.GetDocumentResponse(document=self._shown(who, document, content=True))
+
+    def watch_document(
+        self, who: Caller, request: pb.WatchDocumentRequest
+    ) -> pb.WatchDocumentResponse:
+        """The first state of the stream."""
+        document = self._existing(who, request.id)
+        return pb.WatchDocumentResponse(document=self._shown(who, document, content=False))
+
+    def list_documents(self, who: Caller, request: pb.ListDocumentsRequest) -> list[Row]:
+        tags, rows = set(request.container_tags), []
+        for document in self.documents.values():
+            named = tags & document.containers
+            if (
+                (named == tags if request.match_all_containers or not tags else named)
+                and who.sees(document.containers)
+                and (not request.statuses or document.status in request.statuses)
+                and document.custom_id.startswith(request.custom_id_prefix)
+                and (not request.HasField("filter") or holds(request.filter, document.subject()))
+            ):
+                by_update = request.order in BY_UPDATE
+                key = document.update_time if by_update else document.create_time
+                shown = self._shown(who, document, content=request.include_content)
+                rows.append(
+                    Row((-key if request.order in DESCENDING else key,), document.id, shown)
+                )
+        return rows
+
+    def _existing(self, who: Caller, name: str) -> Document:
+        refuse(*(["INVALID_REQUEST"] if name.startswith("mem_") else []))
+        document = self.find(who, name)
+        if document is None:
+            raise RefusedError(["DOCUMENT_NOT_FOUND"], {})
+        return document
+
+    def _shown(self, who: Caller, document: Document, *, content: bool) -> pb.Document:
+        visible = document.containers
+        if who.containers is not None:
+            visible &= who.containers
+        return pb.Document(
+            id=document.id,
+            custom_id=document.custom_id,
+            content=document.content if content else "",
+            metadata=struct(document.metadata),
+            container_tags=sorted(visible),
+            status=document.status,
+            title=document.title,
+            document_date=stamp(document.date),
+            etag=self.etag(document),
+            revision=document.revision,
+            create_time=stamp(document.create_time),
+            update_time=stamp(document.update_time),
+        )
+
+    # --- writes --------------------------------------------------------------
+
+    def upsert_document(
+        self, who: Caller, request: pb.UpsertDocumentRequest
+    ) -> pb.UpsertDocumentResponse:
+        return pb.UpsertDocumentResponse(receipt=self._upsert(who, request))
+
+    def batch_upsert_documents(
+        self, who: Caller, request: pb.BatchUpsertDocumentsRequest
+    ) -> pb.BatchUpsertDocumentsResponse:
+        def age(index: int) -> tuple[bool, int]:
+            item = request.items[index]
+            dated = item.HasField("document_date")
+            return not dated, item.document_date.ToMicroseconds() if dated else 0
+
+        outcomes = [pb.BatchUpsertOutcome() for _ in request.items]
+        for index in sorted(range(len(outcomes)), key=age):
+            try:
+                receipt = self._upsert(who, request.items[index])
+            except RefusedError as refusal:
+                outcomes[index].error.CopyFrom(item_error(refusal))
+            else:
+                outcomes[index].receipt.CopyFrom(receipt)
+        return pb.BatchUpsertDocumentsResponse(outcomes=outcomes, revision=self.tenant.revision)
+
+    def update_document(
+        self, who: Caller, request: pb.UpdateDocumentRequest
+    ) -> pb.UpdateDocumentResponse:
+        document = self._writable(who, request.id, request.etag)
+        before = document.written()
+        if request.container_tags:
+            document.containers = frozenset(request.container_tags)
+        named = request.id if request.id == document.custom_id else ""
+        return pb.UpdateDocumentResponse(receipt=self._change(document, request, before, named))
+
+    def delete_document(
+        self, who: Caller, request: pb.DeleteDocumentRequest
+    ) -> pb.DeleteDocumentResponse:
+        if (
+            request.allow_missing
+            and not request.id.startswith("mem_")
+            and self.find(who, request.id) is None
+        ):
+            return pb.DeleteDocumentResponse(revision=self.tenant.revision)
+        document = self._writable(who, request.id, request.etag)
+        del self.documents[document.id]
+        return pb.DeleteDocumentResponse(id=document.id, revision=self.tenant.change())
+
+    def bulk_delete_documents(
+        self, who: Caller, request: pb.BulkDeleteDocumentsRequest
+    ) -> pb.BulkDeleteDocumentsResponse:
+        answer = pb.BulkDeleteDocumentsResponse(
+            success=True,
+            container_tags=request.container_tags,
+            completion=common.COMPLETION_COMPLETE,
+        )
+        if request.container_tags:
+            gone, left = self.split(request.container_tags)
+            answer.detached_count = len(left)
+        else:
+            gone, left = self._named(who, request, answer), []
+        answer.deleted_count = len(gone)
+        if request.validate_only:
+            answer.sample_ids.extend(document.id for document in gone)
+        elif request.container_tags:
+            self.purge(gone, left, request.container_tags)
+        else:
+            for document in gone:
+                del self.documents[document.id]
+                self.tenant.change()
+        answer.revision = LEARN if self.tenant.unsettled else self.tenant.revision
+        return answer
+
+    def split(self, tags: Collection[str]) -> tuple[list[Document], list[Document]]:
+        """Of the documents in the containers: those in no other, and the rest."""
+        gone, left = [], []
+        for document in self.inside(tags):
+            (gone if document.containers <= set(tags) else left).append(document)
+        return gone, left
+
+    def purge(self, gone: list[Document], left: list[Document], tags: Collection[str]) -> None:
+        """Delete the first; take the second out of the containers."""
+        self.tenant.unsettled = bool(gone or left)
+        for document in gone:
+            del self.documents[document.id]
+        for document in left:
+            document.containers -= set(tags)
+            document.revision = document.update_time = LEARN
+
+    def _named(
+        self,
+        who: Caller,
+        request: pb.BulkDeleteDocumentsRequest,
+        answer: pb.BulkDeleteDocumentsResponse,
+    ) -> list[Document]:
+        refuse(*(["INVALID_REQUEST"] if any(i.startswith("mem_") for i in request.ids) else []))
+        gone: list[Document] = []
+        for index, name in enumerate(request.ids):
+            document = self.find(who, name)
+            if document is not None and document not in gone and who.owns(document.containers):
+                gone.append(document)
+                continue
+            missing = document is None or document in gone
+            refusal = RefusedError(
+                ["DOCUMENT_NOT_FOUND" if missing else "CONTAINER_NOT_ALLOWED"], {}
+            )
+            answer.errors.add(index=index, id=name, error=item_error(refusal))
+        return gone
+
+    def _writable(self, who: Caller, name: str, etag: str) -> Document:
+        document = self._existing(who, name)
+        refuse(*([] if who.owns(document.containers) else ["CONTAINER_NOT_ALLOWED"]))
+        refuse(*(["ETAG_MISMATCH"] if etag and etag != self.etag(document) else []))
+        return document
+
+    def _upsert(self, who: Caller, request: pb.UpsertDocumentRequest) -> pb.DocumentReceipt:
+        current = self.of_custom_id(request.custom_id)
+        if current is None:
+            return self._create(who, request)
+        tags, problems = set(request.container_tags), []
+        if not who.sees(current.containers):
+            refuse("CUSTOM_ID_IN_OTHER_CONTAINER")
+        if not tags <= current.containers:
+            problems.append("CUSTOM_ID_IN_OTHER_CONTAINER")
+        if not who.owns(current.containers):
+            problems.append("CONTAINER_NOT_ALLOWED")
+        if request.mode == pb.UPSERT_MODE_CREATE_ONLY:
+            problems.append("CUSTOM_ID_EXISTS")
+        if request.etag and request.etag != self.etag(current):
+            problems.append("ETAG_MISMATCH")
+        refuse(*problems)
+        return self._change(current, request, current.written(), request.custom_id)
+
+    def _create(self, who: Caller, request: pb.UpsertDocumentRequest) -> pb.DocumentReceipt:
+        tags, problems = frozenset(request.container_tags) or frozenset(["default"]), []
+        if request.mode == pb.UPSERT_MODE_UPDATE_ONLY:
+            problems.append("DOCUMENT_NOT_FOUND")
+        if request.etag:
+            problems.append("ETAG_MISMATCH")
+        if not who.owns(tags):
+            problems.append("CONTAINER_NOT_ALLOWED")
+        refuse(*problems)
+        now = self.tenant.now
+        document = Document(self.tenant.name("doc_"), request.custom_id, now, containers=tags)
+        self.documents[document.id] = document
+        receipt = self._change(document, request, None, request.custom_id)
+        receipt.created = True
+        return receipt
+
+    def _change(
+        self, document: Document, request: Write, before: Hashable | None, custom_id: str
+    ) -> pb.DocumentReceipt:
+        """Write what the request gives; `before`: what was written until now."""
+        if not isinstance(request, pb.UpdateDocumentRequest) or request.HasField("content"):
+            document.content = request.content
+        document.metadata = merged(document.metadata, request.metadata)
+        if request.HasField("title"):
+            document.title = request.title
+        if request.HasField("document_date"):
+            document.date = request.document_date.ToMicroseconds()
+        elif request.clear_document_date:
+            document.date = None
+        changed = document.written() != before
+        if changed:
+            document.revision = self.tenant.change()
+            document.update_time = self.tenant.now
+            self.tenant.fill(document.containers)
+        return pb.DocumentReceipt(
+            id=document.id,
+            custom_id=custom_id,
+            changed=changed,
+            status=document.status,
+            etag=self.etag(document),
+            revision=document.revision,
+            create_time=stamp(document.create_time),
+            update_time=stamp(document.update_time),
+        )
+
+
+def merged(current: dict[str, Value], change: Struct) -> dict[str, Value]:
+    """By key; null removes one."""
+    return without_nulls({**current, **plain(change)})
+
+
+def item_error(refusal: RefusedError) -> ItemError:
+    """A refusal as an outcome, with every reason that would do."""
+    return ItemError(reason="|".join(refusal.reasons), message="why")

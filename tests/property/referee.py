@@ -1,0 +1,267 @@
+"""Asks the model and the service the same, and holds their answers together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf import text_format
+from google.protobuf.message import Message
+
+from palimpsest.v1.documents_pb2 import GetDocumentRequest
+from tests.property.compare import FindingError, Names, check_same, spoken
+from tests.property.lab import FailedCallError, Kind, Lab
+from tests.property.model import Model
+from tests.property.tenant import CODES, LEARN, Caller, RefusedError, Row
+
+DEFAULT_PAGE = 50
+
+
+@dataclass
+class Tally:
+    """What was done."""
+
+    examples: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        made, refused = self.calls.total(), self.refusals.total()
+        return (
+            f"{self.examples} examples, {made} calls of {len(self.calls)} methods, "
+            f"{refused} of them refused for {len(self.refusals)} reasons"
+        )
+
+
+@dataclass
+class Asked:
+    """A call with a request_id that was answered."""
+
+    method: str
+    who: Caller
+    request: Any
+    answer: Message
+    at: int
+
+
+@dataclass
+class Listing:
+    """A list that is read page by page while others write.
+
+    `steady`: what matched whenever a page was read.
+    """
+
+    method: str
+    who: Caller
+    request: Any
+    by_update: bool
+    revision: int
+    token: str = ""
+    seen: list[str] = field(default_factory=list)
+    steady: dict[str, Row] = field(default_factory=dict)
+
+
+class Referee:
+    """One tenant of the lab beside its model."""
+
+    def __init__(self, lab: Lab, tally: Tally, limited: frozenset[str]) -> None:
+        self.lab = lab
+        self.tally = tally
+        self.model = Model()
+        self.names = Names(self.model.tenant.seen_etags)
+        self._tenant, self._limited = lab.tenant(), limited
+        self._callers: dict[Kind, Caller] = {}
+        self.asked: list[Asked] = []
+        self.moments: list[int] = []
+        self.pass_time(1)
+
+    def caller(self, kind: Kind) -> Caller:
+        if kind not in self._callers:
+            self._callers[kind] = self.lab.caller(self._tenant, kind, self._limited)
+        return self._callers[kind]
+
+    def pass_time(self, microseconds: int) -> None:
+        self.model.tenant.now = self.lab.clock.pass_microseconds(microseconds)
+
+    def call(self, method: str, request: Any, who: Caller | None = None) -> Any:
+        """The service's answer, once it was found right; None for a right refusal."""
+        who = who or self.caller("full")
+        before = self._begin()
+        try:
+            ours = self.model.answer(method, who, request)
+        except RefusedError as refusal:
+            self._check_refused(method, who, request, refusal)
+            return None
+        assert isinstance(ours, Message)
+        answer = self._ask(method, who, request)
+        try:
+            check_same(ours, answer, self.names)
+            if self.model.tenant.unsettled:
+                self._settle(before, answer.revision)
+        except FindingError as finding:
+            raise FindingError(f"{method} {{{_line(request)}}}: {finding}") from None
+        if getattr(request, "request_id", "") and not getattr(request, "validate_only", False):
+            self.asked.append(Asked(method, who, request, answer, self.model.tenant.now))
+        return answer
+
+    def repeat(self, asked: Asked) -> None:
+        """The same request_id with the same request answers the first receipt."""
+        answer = self.call(asked.method, asked.request, asked.who)
+        self.asked.pop()
+        if hasattr(answer, "memory"):
+            answer.memory = asked.answer.memory  # The model has judged it.
+        if answer != asked.answer:
+            raise FindingError(
+                f"{asked.method} repeated: first {_line(asked.answer)}, then {_line(answer)}"
+            )
+
+    def pages(self, method: str, request: Any, who: Caller | None = None) -> None:
+        """A whole list, page after page."""
+        listing = self.open(method, request, who)
+        while listing and listing.token:
+            self.turn(listing, quick=True)
+
+    def open(self, method: str, request: Any, who: Caller | None = None) -> Listing | None:
+        """The first page of a list; None when it is rightly refused."""
+        who = who or self.caller("full")
+        self._begin()
+        try:
+            rows = self._rows(method, who, request)
+        except RefusedError as refusal:
+            self._check_refused(method, who, request, refusal)
+            return None
+        by_update = getattr(request, "order", 0) in (3, 4)
+        listing = Listing(method, who, request, by_update, self.model.tenant.revision)
+        listing.steady = dict(rows)
+        self._read(listing, rows)
+        return listing
+
+    def turn(self, listing: Listing, *, quick: bool = False) -> None:
+        """The next page; `quick`: nothing was written, no time went by."""
+        if not quick:
+            self._begin()
+        self._read(listing, self._rows(listing.method, listing.who, listing.request))
+
+    def sweep(self) -> None:
+        """Record expiries; other tenants of the lab may have some too."""
+        self._begin()
+        ours, theirs = self.model.memories.sweep(), self.lab.sweep()
+        if theirs < ours:
+            raise FindingError(f"of {ours} expiries due, the sweep recorded {theirs}")
+
+    def _begin(self) -> int:
+        self.pass_time(1)
+        self.moments.append(self.model.tenant.now)
+        return self.model.tenant.revision
+
+    def _ask(self, method: str, who: Caller, request: Any) -> Any:
+        self.tally.calls[method] += 1
+        try:
+            return self.lab.call(method, who, spoken(request, self.names))
+        except FailedCallError as failure:
+            raise FindingError(
+                f"{method} {{{_line(request)}}} is to be answered, and was: {failure}"
+            ) from None
+
+    def _check_refused(self, method: str, who: Caller, request: Any, ours: RefusedError) -> None:
+        self.tally.calls[method] += 1
+        try:
+            answer = self.lab.call(method, who, spoken(request, self.names))
+        except FailedCallError as failure:
+            got = failure
+        else:
+            raise FindingError(
+                f"{method} {{{_line(request)}}} is to fail with {ours}, answered {{{_line(answer)}}}"
+            )
+        reason = got.refusal.info.reason
+        self.tally.refusals[reason] += 1
+        if reason not in ours.reasons or got.code != CODES[reason]:
+            raise FindingError(
+                f"{method} {{{_line(request)}}} is to fail with {ours}, failed with {got}"
+            )
+        said = got.refusal.info.metadata
+        for name, ids in ours.details.items():
+            known = {self.names.theirs(one) for one in ids}
+            if name in said and set(said[name].split(",")) != known:
+                raise FindingError(f"{method}: {name} is to be {known}, not {said[name]}")
+
+    def _rows(self, method: str, who: Caller, request: Any) -> dict[str, Row]:
+        rows = self.model.answer(method, who, request)
+        assert isinstance(rows, list)
+        return {self.names.theirs(row.name): row for row in rows}
+
+    def _read(self, listing: Listing, rows: Mapping[str, Row]) -> None:
+        """One page: every row right and in order, none twice, and at last none left out."""
+        request = type(listing.request)()
+        request.CopyFrom(listing.request)
+        request.page_token = listing.token
+        answer = self._ask(listing.method, listing.who, request)
+        where = f"{listing.method} {{{_line(listing.request)}}}"
+        if answer.revision != listing.revision:
+            raise FindingError(f"{where}: revision {answer.revision}, not {listing.revision}")
+        page = (
+            next(value for field, value in answer.ListFields() if field.is_repeated)
+            if answer.ListFields() and self._has_rows(answer)
+            else []
+        )
+        size = request.page_size or DEFAULT_PAGE
+        if len(page) > size or (answer.next_page_token and len(page) < size):
+            raise FindingError(f"{where}: a page of {len(page)}, asked for {size}")
+        for item in page:
+            name = getattr(item, "id", "") or item.container_tag
+            if name not in rows or name in listing.seen:
+                raise FindingError(f"{where}: lists {{{_line(item)}}} twice or wrongly")
+            try:
+                check_same(rows[name].message, item, self.names)
+            except FindingError as finding:
+                raise FindingError(f"{where}: {finding}") from None
+            listing.seen.append(name)
+        listing.token = answer.next_page_token
+        listing.steady = {
+            name: row
+            for name, row in listing.steady.items()
+            if name in rows and (not listing.by_update or rows[name].message == row.message)
+        }
+        if not listing.token:
+            self._check_whole(where, listing)
+
+    @staticmethod
+    def _has_rows(answer: Any) -> bool:
+        return any(field.is_repeated for field, _ in answer.ListFields())
+
+    @staticmethod
+    def _check_whole(where: str, listing: Listing) -> None:
+        if missing := [
+            _line(row.message) for n, row in listing.steady.items() if n not in listing.seen
+        ]:
+            raise FindingError(f"{where}: leaves out {missing}")
+        keys = [listing.steady[name].key for name in listing.seen if name in listing.steady]
+        if keys != sorted(keys):
+            raise FindingError(f"{where}: not in order: {listing.seen}")
+
+    def _settle(self, before: int, after: int) -> None:
+        """Learn what a purge made of revisions and of the documents it left."""
+        tenant = self.model.tenant
+        tenant.unsettled = False
+        if after <= before:
+            raise FindingError(
+                f"the revision was {before} and is {after}, though something changed"
+            )
+        tenant.revision = after
+        self.pass_time(1000)  # Each step of a purge takes an instant of its own.
+        for document in self.model.documents.documents.values():
+            if document.revision != LEARN:
+                continue
+            got = self._ask("GetDocument", self.caller("full"), GetDocumentRequest(id=document.id))
+            document.revision = got.document.revision
+            document.update_time = got.document.update_time.ToMicroseconds()
+            if not before < document.revision <= after:
+                raise FindingError(f"a document left a container at revision {document.revision}")
+            if not tenant.now - 1000 <= document.update_time <= tenant.now:
+                raise FindingError(f"a document left a container at {document.update_time}")
+
+
+def _line(message: Message) -> str:
+    return text_format.MessageToString(message, as_one_line=True, as_utf8=True)

@@ -1,0 +1,71 @@
+"""All races by name, and rounds of them on one server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from service.settings import database_path
+from service.storage import admin
+from tests.harness import Server, running_server
+from tests.races import deletions, retries, single
+from tests.races.arena import Arena, arena
+from tests.races.callers import Callers, client_processes
+from tests.tally import Tally
+
+RACES: Final[dict[str, Callable[[Arena], None]]] = {
+    race.__name__: race
+    for race in (
+        single.first_upserts,
+        single.insert_only,
+        single.updates,
+        single.updates_by_content,
+        single.document_etags,
+        single.memory_etags,
+        single.restore_against_update,
+        single.forget_against_expiry,
+        single.batch_restore_against_single,
+        deletions.bulk_delete,
+        deletions.delete_container,
+    )
+} | {
+    f"one_request_id{prepare.__name__}": partial(retries.one_request_id, prepare=prepare)
+    for prepare in retries.PREPARATIONS
+}
+
+
+@dataclass(frozen=True)
+class Course:
+    """A server, and the client processes that race on it."""
+
+    server: Server
+    callers: Callers
+
+    def run(self, names: Sequence[str], rounds: int, tally: Tally) -> None:
+        """Each race so many times, every time in a tenant of its own."""
+        for number in range(1, rounds + 1):
+            for name in names:
+                before = self.callers.sent
+                with (
+                    tally.collecting(f"{name}, round {number}"),
+                    arena(self.server, self.callers) as fresh,
+                ):
+                    RACES[name](fresh)
+                tally.operations += self.callers.sent - before
+                tally.round_done()
+
+    def check(self, tally: Tally) -> None:
+        """What `palimpsest check` finds in the database is a finding."""
+        found = admin.check(database_path(self.server.data_dir), lambda _: None)
+        tally.findings.extend(f"check: {finding}" for finding in found)
+
+
+@contextmanager
+def course(data_dir: Path) -> Iterator[Course]:
+    """A new server with its client processes."""
+    with running_server(data_dir) as server, client_processes(server.address) as callers:
+        yield Course(server, callers)

@@ -1,0 +1,43 @@
+"""Races between client processes on a real server, each for a few rounds.
+
+`python -m tests.races` runs many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import Report
+from tests.races.rounds import RACES, Course, course
+from tests.tally import Tally
+
+ROUNDS = 3
+
+
+@pytest.fixture(scope="module")
+def shared_course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
+    with course(tmp_path_factory.mktemp("races") / "data") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def tally(shared_course: Course, report: Report) -> Iterator[Tally]:
+    """Of all races; the database is checked after the last."""
+    counted = Tally("races")
+    yield counted
+    report(counted)
+
+
+@pytest.mark.parametrize("name", RACES)
+def test_a_race_has_one_outcome(shared_course: Course, tally: Tally, name: str) -> None:
+    before = len(tally.findings)
+    shared_course.run([name], ROUNDS, tally)
+    assert tally.findings[before:] == []
+
+
+def test_the_database_of_all_races_is_sound(shared_course: Course, tally: Tally) -> None:
+    before = len(tally.findings)
+    shared_course.check(tally)
+    assert tally.findings[before:] == []

@@ -1,0 +1,122 @@
+"""The machine's clock is set back an hour: order, expiry and the past stay what they were."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc import StatusCode
+
+from palimpsest.v1.common_pb2 import LIST_ORDER_CREATED_ASC
+from palimpsest.v1.documents_pb2 import ListDocumentsRequest
+from palimpsest.v1.memories_pb2 import (
+    ForgetMemoryRequest,
+    ListMemoryVersionsRequest,
+    NewMemory,
+    RestoreMemoryRequest,
+    UpdateMemoryRequest,
+)
+from tests.client import Client, connected, refused
+from tests.inprocess import ManualClock, running_service
+
+HOUR = 3600
+
+
+async def test_what_is_written_after_comes_after(client: Client, clock: ManualClock) -> None:
+    before = await client.put("before", custom_id="before")
+    clock.advance(-HOUR)
+    after = await client.put("after", custom_id="after")
+    again = await client.put("before, again", custom_id="before")
+
+    assert before.update_time.ToMicroseconds() < after.update_time.ToMicroseconds()
+    assert after.update_time.ToMicroseconds() < again.update_time.ToMicroseconds()
+    assert (before.revision, after.revision, again.revision) == (1, 2, 3)
+    assert await client.ids(order=LIST_ORDER_CREATED_ASC) == [before.id, after.id]
+
+
+async def test_a_page_goes_on_where_it_stopped(client: Client, clock: ManualClock) -> None:
+    made = [await client.put(f"text {n}") for n in range(3)]
+    request = ListDocumentsRequest(order=LIST_ORDER_CREATED_ASC, page_size=2)
+    first = await client.documents.ListDocuments(request)
+    clock.advance(-HOUR)
+    made.append(await client.put("text 3"))
+
+    request.page_token = first.next_page_token
+    second = await client.documents.ListDocuments(request)
+    listed = [document.id for page in (first, second) for document in page.documents]
+    assert listed == [receipt.id for receipt in made]
+
+
+async def test_what_has_expired_stays_expired(client: Client, clock: ManualClock) -> None:
+    (brief,) = await client.remember(NewMemory(content="brief", forget_after=clock.stamp(60)))
+    (later,) = await client.remember(NewMemory(content="later", forget_after=clock.stamp(2 * HOUR)))
+    clock.advance(61)
+    assert [memory.id for memory in await client.remembered()] == [later.id]
+
+    clock.advance(-HOUR)
+    assert [memory.id for memory in await client.remembered()] == [later.id]
+    with refused(StatusCode.FAILED_PRECONDITION, "MEMORY_FORGOTTEN"):
+        await client.memories.ForgetMemory(ForgetMemoryRequest(id=brief.id))
+    restored = await client.memories.RestoreMemory(RestoreMemoryRequest(id=brief.id))
+    assert not restored.receipt.HasField("forget_after")
+    assert len(await client.remembered()) == 2
+
+    # Time stood still meanwhile, and what is due is due when it goes on.
+    clock.advance(HOUR + 2 * HOUR)
+    assert [memory.id for memory in await client.remembered()] == [brief.id]
+
+
+async def test_the_past_answers_as_it_did(client: Client, clock: ManualClock) -> None:
+    moments: list[tuple[Timestamp, list[str]]] = []
+
+    async def note() -> None:
+        moments.append((clock.tick(), [memory.content for memory in await client.remembered()]))
+
+    (first,) = await client.remember("v1")
+    await note()
+    update = UpdateMemoryRequest(id=first.id, new_content="v2")
+    second = (await client.memories.UpdateMemory(update)).receipt
+    await note()
+    clock.advance(-HOUR)
+    await client.memories.ForgetMemory(ForgetMemoryRequest(id=second.id))
+    assert await client.remembered() == []
+    await client.memories.RestoreMemory(RestoreMemoryRequest(id=second.id))
+    third = UpdateMemoryRequest(id=second.id, new_content="v3")
+    await client.memories.UpdateMemory(third)
+
+    assert [shown for _, shown in moments] == [["v1"], ["v2"]]
+    for moment, shown in moments:
+        assert [memory.content for memory in await client.remembered(as_of=moment)] == shown
+    chain = await client.memories.ListMemoryVersions(ListMemoryVersionsRequest(id=first.id))
+    assert [memory.content for memory in chain.memories] == ["v3", "v2", "v1"]
+    made = [memory.create_time.ToMicroseconds() for memory in chain.memories]
+    assert made == sorted(made, reverse=True)
+    assert len(set(made)) == 3
+
+
+async def test_a_service_that_starts_an_hour_earlier_goes_on_where_it_was(
+    directory: Path, clock: ManualClock
+) -> None:
+    request_id = str(uuid.uuid4())
+    async with running_service(directory, clock) as service:
+        key = service.create_key()
+        async with connected(service.address, key) as client:
+            new = NewMemory(content="brief", forget_after=clock.stamp(60))
+            (brief,) = await client.remember(new)
+            clock.advance(61)
+            put = await client.put("text", custom_id="one", request_id=request_id)
+            past = clock.tick()
+            await client.put("newer", custom_id="one")
+
+    clock.advance(-HOUR)
+    async with (
+        running_service(directory, clock) as service,
+        connected(service.address, key) as client,
+    ):
+        assert await client.remembered() == []
+        assert [m.id for m in await client.remembered(include_forgotten=True)] == [brief.id]
+        assert await client.put("text", custom_id="one", request_id=request_id) == put
+        newest = await client.put("newest", custom_id="one")
+        assert newest.update_time.ToMicroseconds() > past.ToMicroseconds()
+        assert (await client.memory(brief.id, as_of=past)).forgotten

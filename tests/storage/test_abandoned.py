@@ -1,0 +1,145 @@
+"""What a call that nobody waits for any more leaves behind in the storage: nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import Connection, text
+
+from service.core import model as m
+from service.storage.coalescer import Coalescer
+from service.storage.sqlite import SqliteStore
+
+PROMPT_SECONDS = 5.0
+"""Far below what an abandoned read, or a writer that waits for one, would take."""
+
+_ANYTHING = text("SELECT name FROM secrets")
+_ENDLESS = text(
+    "/* meant */ WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+    " SELECT max(i) FROM n"
+)
+
+
+async def _abandoned_read(store: SqliteStore) -> None:
+    """Begin a list that would take READ_SECONDS, and cancel it once it runs."""
+    began = threading.Event()
+
+    def endless(conn: Connection) -> None:
+        # What was read first is the snapshot that a checkpoint has to wait for.
+        conn.execute(_ANYTHING).all()
+        began.set()
+        conn.execute(_ENDLESS)
+
+    task = asyncio.create_task(store.engine.database.read(endless))
+    assert await asyncio.to_thread(began.wait, PROMPT_SECONDS)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancelled_read_ends_in_its_thread_too(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    await _abandoned_read(store)
+    started = time.monotonic()
+    await store.documents.list(who, m.DocumentQuery(), m.PageRequest(10))
+    assert time.monotonic() - started < PROMPT_SECONDS
+
+
+async def test_a_cancelled_read_does_not_hold_up_the_checkpoint_and_the_writers_behind_it(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    await store.documents.upsert(who, m.DocumentWrite("before", "a"), None)
+    await _abandoned_read(store)
+    started = time.monotonic()
+    emptied, _ = await asyncio.gather(
+        store.engine.database.checkpoint(),
+        store.documents.upsert(who, m.DocumentWrite("after", "b"), None),
+    )
+    assert emptied
+    assert time.monotonic() - started < PROMPT_SECONDS
+
+
+async def test_single_reads_go_on_while_the_checkpoint_waits_for_a_long_list(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    document = await store.documents.upsert(who, m.DocumentWrite("text"), None)
+    began, release = threading.Event(), threading.Event()
+
+    def long(conn: Connection) -> None:
+        conn.execute(_ANYTHING).all()
+        began.set()
+        assert release.wait(PROMPT_SECONDS)
+
+    listing = asyncio.create_task(store.engine.database.read(long))
+    assert await asyncio.to_thread(began.wait, PROMPT_SECONDS)
+    checkpoint = asyncio.create_task(store.engine.database.checkpoint())
+    # The passive part is over when a write that came after it has been done.
+    await asyncio.sleep(0)
+    await store.documents.upsert(who, m.DocumentWrite("other"), None)
+    async with asyncio.timeout(PROMPT_SECONDS / 2):
+        assert (await store.documents.get(who, document.id)).content == "text"
+    assert not checkpoint.done()
+    release.set()
+    await listing
+    assert await checkpoint
+
+
+async def test_a_cancelled_checkpoint_gives_every_reader_back(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    await store.documents.upsert(who, m.DocumentWrite("text", "a"), None)
+    for step in range(60):
+        task = asyncio.create_task(store.engine.database.checkpoint())
+        await asyncio.sleep(step * 0.0001)
+        task.cancel()
+        await asyncio.wait((task,))
+        async with asyncio.timeout(PROMPT_SECONDS):
+            await store.documents.get(who, "a")
+            await store.documents.list(who, m.DocumentQuery(), m.PageRequest(10))
+
+
+async def test_cancelled_calls_leave_their_places_to_others() -> None:
+    release = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        await release.wait()
+        return items
+
+    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=8)
+    running = asyncio.create_task(coalescer.submit(0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    given_up = [asyncio.create_task(coalescer.submit(i)) for i in range(1, 9)]
+    await asyncio.sleep(0)
+    for task in given_up:
+        task.cancel()
+    await asyncio.wait(given_up)
+    heavy = asyncio.create_task(coalescer.submit(9, weight=7))
+    light = asyncio.create_task(coalescer.submit(10))
+    await asyncio.sleep(0)
+    release.set()
+    assert await asyncio.gather(running, heavy, light) == [0, 9, 10]
+
+
+async def test_closing_that_is_cancelled_finishes_the_calls_that_were_taken() -> None:
+    release = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        await release.wait()
+        return items
+
+    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=8)
+    taken = asyncio.create_task(coalescer.submit(1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(coalescer.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait((closing,))
+    release.set()
+    assert await taken == 1

@@ -1,0 +1,290 @@
+"""Deleted texts leave the files by themselves: the log soon, page slack when it is time."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from service.core import model as m
+from service.core.times import MonotonicClock
+from service.core.windows import DailyWindow
+from service.storage import admin, scrubbing
+from service.storage.embedded import open_sync
+from service.storage.scrubbing import LIMIT_BYTES, Schedule
+from service.storage.sqlite import SqliteStore, StoreOptions, open_store
+from tests.deletion.markers import Markers, found_in
+from tests.storage.conftest import START, Clock
+
+WAIT_SECONDS = 30.0
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+NEVER = 3600.0
+
+WINDOW = DailyWindow.parse("09:00-10:00")
+"""START is at 08:00."""
+
+
+@asynccontextmanager
+async def opened(
+    path: Path, clock: Clock, options: StoreOptions
+) -> AsyncIterator[tuple[SqliteStore, m.Principal]]:
+    store = await open_store(path, options, MonotonicClock(clock))
+    try:
+        yield store, m.Principal(await store.ensure_tenant("test"), "key")
+    finally:
+        await store.close()
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not await condition():  # noqa: ASYNC110  (nothing else tells)
+            await asyncio.sleep(0.01)
+
+
+async def _delete_much(store: SqliteStore, who: m.Principal) -> None:
+    """Leaves free pages behind, which a rewrite of the file removes."""
+    writes = [m.DocumentWrite("x" * 9000, f"c{i}") for i in range(20)]
+    await store.documents.batch_upsert(who, writes, None)
+    await store.documents.delete_ids(
+        who, [w.custom_id or "" for w in writes], None, validate_only=False
+    )
+
+
+def _free_pages(path: Path) -> int:
+    with open_sync(path) as conn:
+        return int(conn.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+
+
+async def test_a_deleted_text_leaves_every_file_without_being_asked(
+    tmp_path: Path, clock: Clock
+) -> None:
+    options = StoreOptions(checkpoint_interval=0.02, scrub_interval=NEVER)
+    async with opened(tmp_path / "a.db", clock, options) as (store, who):
+        markers = Markers()
+        gone = [markers.new("document") for _ in range(4)]
+        await store.documents.upsert(who, m.DocumentWrite(gone[0], gone[1]), None)
+        await store.documents.upsert(who, m.DocumentWrite(gone[2], "other"), None)
+        made = await store.memories.create(who, m.MemoryCreate("a", (m.NewMemory(gone[3]),)), None)
+        assert set(gone) <= found_in(tmp_path)
+        kept = markers.new("document")
+        await store.documents.delete(who, m.DocumentDelete(gone[1]), None)
+        await store.documents.upsert(who, m.DocumentWrite(kept, "other"), None)
+        await store.memories.delete(who, m.MemoryDelete("a", made.receipts[0].id), None)
+
+        async def only_what_is_kept() -> bool:
+            return await asyncio.to_thread(found_in, tmp_path) == {kept}
+
+        await until(only_what_is_kept)
+
+
+async def test_a_small_database_is_scrubbed_by_itself(tmp_path: Path, clock: Clock) -> None:
+    options = StoreOptions(scrub_interval=0.02)
+    async with opened(tmp_path / "a.db", clock, options) as (store, who):
+        await _delete_much(store, who)
+        assert _free_pages(store.path) > 0
+        clock.advance(3600)
+
+        async def rewritten() -> bool:
+            return _free_pages(store.path) == 0
+
+        await until(rewritten)
+
+
+async def test_a_large_database_is_scrubbed_in_its_window_once(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrubbing, "LIMIT_BYTES", 1)
+    options = StoreOptions(checkpoint_interval=NEVER, scrub_interval=60, scrub_window=WINDOW)
+    async with opened(tmp_path / "a.db", clock, options) as (store, who):
+        await _delete_much(store, who)
+        clock.advance(1800)
+        assert not await store.scrub_if_due()
+        clock.advance(1800)
+        assert await store.scrub_if_due()
+        assert _free_pages(store.path) == 0
+        await _delete_much(store, who)
+        clock.advance(600)
+        assert not await store.scrub_if_due()
+        clock.advance(24 * 3600)
+        assert await store.scrub_if_due()
+
+
+async def test_a_restart_forgets_no_scrub_that_is_due(tmp_path: Path, clock: Clock) -> None:
+    options = StoreOptions(scrub_interval=60)
+    path = tmp_path / "a.db"
+    async with opened(path, clock, options) as (store, who):
+        await store.documents.upsert(who, m.DocumentWrite("x", "c"), None)
+        await store.documents.delete(who, m.DocumentDelete("c"), None)
+    async with opened(path, clock, options) as (store, _):
+        clock.advance(61)
+        assert await store.scrub_if_due()
+    async with opened(path, clock, options) as (store, _):
+        clock.advance(61)
+        assert not await store.scrub_if_due()
+
+
+async def test_writes_that_delete_nothing_ask_for_no_scrub(
+    store: SqliteStore, who: m.Principal, clock: Clock
+) -> None:
+    await store.documents.upsert(who, m.DocumentWrite("text"), None)
+    made = await store.memories.create(who, m.MemoryCreate("a", (m.NewMemory("v1"),)), None)
+    target = m.MemoryTarget("a", made.receipts[0].id)
+    updated = await store.memories.update(who, m.MemoryUpdate(target, "v2"), None)
+    target = m.MemoryTarget("a", updated.receipt.id)
+    await store.memories.forget(who, m.MemoryForget(target), None)
+    clock.advance(3600)
+    assert not store.engine.scrubs.pending
+    await store.documents.update(
+        who,
+        m.DocumentPatch(
+            (await store.documents.upsert(who, m.DocumentWrite("a", "c"), None)).id, "b"
+        ),
+        None,
+    )
+    assert store.engine.scrubs.pending
+
+
+@pytest.mark.parametrize("by", ["server", "command"])
+async def test_callers_go_on_while_the_database_is_scrubbed(
+    store: SqliteStore, who: m.Principal, by: str
+) -> None:
+    markers = Markers()
+    dead = [markers.new("document") for _ in range(200)]
+    for name in dead:
+        await store.documents.upsert(who, m.DocumentWrite("y" * 5000 + name, name), None)
+    await store.documents.upsert(who, m.DocumentWrite("text", "kept"), None)
+    for start in (0, 100):
+        names = dead[start : start + 100]
+        await store.documents.delete_ids(who, names, None, validate_only=False)
+    stop = asyncio.Event()
+    counts = [0, 0, 0]
+
+    async def write() -> None:
+        while not stop.is_set():
+            await store.documents.upsert(who, m.DocumentWrite(f"v{counts[0]}", "busy"), None)
+            counts[0] += 1
+
+    async def get() -> None:
+        while not stop.is_set():
+            assert (await store.documents.get(who, "kept")).content == "text"
+            counts[1] += 1
+
+    async def list_all() -> None:
+        while not stop.is_set():
+            page = await store.documents.list(who, m.DocumentQuery(), m.PageRequest(50))
+            assert len(page.items) in (1, 2)
+            counts[2] += 1
+
+    callers = [asyncio.create_task(work()) for work in (write, write, get, get, list_all, list_all)]
+    try:
+        if by == "server":
+            assert await store.file.scrub()
+        else:
+            await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
+    finally:
+        stop.set()
+        await asyncio.gather(*callers)
+    assert all(counts)
+    assert not found_in(store.path.parent)
+    assert admin.check(store.path, lambda _: None) == []
+
+
+async def test_the_command_gets_by_a_server_that_checkpoints(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    stop = asyncio.Event()
+
+    async def checkpoint() -> None:
+        while not stop.is_set():
+            await store.documents.upsert(who, m.DocumentWrite("x" * 5000), None)
+            await store.file.checkpoint()
+
+    server = asyncio.create_task(checkpoint())
+    try:
+        for _ in range(10):
+            await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
+    finally:
+        stop.set()
+        await server
+
+
+async def test_a_scrub_that_is_cancelled_leaves_the_database_sound_and_the_scrub_due(
+    store: SqliteStore, who: m.Principal, clock: Clock
+) -> None:
+    await _delete_much(store, who)
+    clock.advance(3600)
+    for step in range(20):
+        task = asyncio.create_task(store.scrub_if_due())
+        await asyncio.sleep(step * 0.0002)
+        task.cancel()
+        await asyncio.wait((task,))
+        await store.documents.upsert(who, m.DocumentWrite("text", "kept"), None)
+        clock.advance(3600)
+        if task.cancelled():
+            assert store.engine.scrubs.pending
+        else:
+            await _delete_much(store, who)
+            clock.advance(3600)
+    assert (await store.documents.get(who, "kept")).content == "text"
+    assert admin.check(store.path, lambda _: None) == []
+    assert await store.scrub_if_due()
+
+
+def test_a_small_database_waits_for_the_interval_and_a_moment_without_writes() -> None:
+    schedule = Schedule(60, None)
+    schedule.wrote(START, erased=False)
+    assert not schedule.due(START + HOUR, 1)
+    schedule.wrote(START, erased=True)
+    assert not schedule.due(START + 59 * SECOND, 1)
+    assert schedule.due(START + 60 * SECOND, 1)
+    schedule.wrote(START + 60 * SECOND, erased=False)
+    assert not schedule.due(START + 60 * SECOND + 1, 1)
+    assert schedule.due(START + 61 * SECOND, 1)
+    schedule.wrote(START + 119 * SECOND, erased=True)
+    assert schedule.due(START + 120 * SECOND, 1), "there may never be such a moment"
+
+
+def test_a_long_scrub_is_followed_by_a_longer_pause() -> None:
+    schedule = Schedule(60, None)
+    schedule.wrote(START, erased=True)
+    schedule.begin()
+    schedule.end(START, seconds=3)
+    schedule.wrote(START, erased=True)
+    assert not schedule.due(START + 299 * SECOND, 1)
+    assert schedule.due(START + 300 * SECOND, 1)
+
+
+def test_a_scrub_that_failed_is_tried_again_after_the_interval() -> None:
+    schedule = Schedule(60, None)
+    schedule.wrote(START, erased=True)
+    schedule.begin()
+    schedule.failed(START + HOUR)
+    assert not schedule.due(START + HOUR + 59 * SECOND, 1)
+    assert schedule.due(START + HOUR + 60 * SECOND, 1)
+
+
+def test_a_large_database_without_a_window_is_not_scrubbed_by_itself() -> None:
+    schedule = Schedule(60, None)
+    schedule.wrote(START, erased=True)
+    assert not schedule.due(START + 1000 * HOUR, LIMIT_BYTES)
+    assert schedule.unscheduled(LIMIT_BYTES)
+    assert schedule.due(START + 1000 * HOUR, LIMIT_BYTES - 1)
+    assert not schedule.unscheduled(LIMIT_BYTES - 1)
+
+
+def test_the_copy_that_a_scrub_makes_lies_beside_the_database(tmp_path: Path) -> None:
+    script = (
+        "import os, sys\n"
+        "from service import cli\n"
+        "assert 'sqlite3' not in sys.modules, 'too late to tell it'\n"
+        "cli.main(['scrub', '--data-dir', sys.argv[1]], standalone_mode=False)\n"
+        "assert os.environ['SQLITE_TMPDIR'] == os.path.abspath(sys.argv[1])\n"
+    )
+    admin.migrate(tmp_path / "palimpsest.db")
+    subprocess.run([sys.executable, "-c", script, tmp_path], check=True, timeout=60)
