@@ -33,11 +33,11 @@ bench: $(STAMP) ## Measure throughput and latency against a bare gRPC server
 bench-retrieval: $(STAMP) ## Measure what search finds: make bench-retrieval DATA=<folder of LoCoMo files>
 	$(BIN)/python -m tests.bench.retrieval $(if $(DATA),--locomo "$(DATA)") $(ARGS)
 
-soak: $(STAMP) ## Run the long forms of the tests (some: make soak ARGS="races kills=200")
-	$(BIN)/python -m tests.soak $(ARGS)
 bench-search: $(STAMP) ## Measure how fast documents are processed and found
 	$(BIN)/python -m tests.bench.search $(ARGS)
 
+soak: $(STAMP) ## Run the long forms of the tests (some: make soak ARGS="races kills=200")
+	$(BIN)/python -m tests.soak $(ARGS)
 
 generate: $(STAMP) ## Make generated/ from protos/
 	$(BIN)/python protos/generate.py generated
