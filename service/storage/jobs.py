@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, select, tuple_, update
 
 from service.core.model import ContentKind, Status
 from service.core.processing import Job, Work
-from service.storage.chunks import load_chunks
+from service.storage.chunks import load_chunks, still_held
 from service.storage.tables import document_contents, documents, jobs
 from service.storage.transactions import padded
 
@@ -54,7 +54,10 @@ _DUE = (
 )
 _TAKE = (
     update(jobs)
-    .where(jobs.c.tenant == bindparam("t"), jobs.c.document_id == bindparam("document"))
+    .where(
+        jobs.c.tenant == bindparam("t"),
+        jobs.c.document_id.in_(bindparam("names", expanding=True)),
+    )
     .values(
         due_time=bindparam("to_due"), holder=bindparam("to_holder"), attempts=jobs.c.attempts + 1
     )
@@ -71,15 +74,11 @@ _RELEASE = (
     .where(*_HELD)
     .values(due_time=bindparam("to_due"), holder=None, attempts=jobs.c.attempts - 1)
 )
-# A newer write has another revision, so that its QUEUED is never written over.
 _ENTER = (
     update(documents)
     .where(
         documents.c.tenant == bindparam("t"),
-        documents.c.id == bindparam("document"),
-        documents.c.revision == bindparam("of_revision"),
-        documents.c.status != int(Status.DONE),
-        documents.c.status != int(Status.FAILED),
+        documents.c.id.in_(bindparam("names", expanding=True)),
     )
     .values(status=bindparam("to_status"))
 )
@@ -131,15 +130,10 @@ def claim(
         for lane, rows in share.items()
         for row in rows
     ]
-    if taken:
-        conn.execute(
-            _TAKE,
-            [
-                {"t": j.tenant, "document": j.document_id, "to_due": until, "to_holder": holder}
-                for j in taken
-            ],
-        )
-        enter(conn, taken, Status.EXTRACTING)
+    for tenant, mine in _by_tenant(taken).items():
+        where = {"t": tenant, "names": padded(mine), "to_due": until, "to_holder": holder}
+        conn.execute(_TAKE, where)
+    enter(conn, taken, Status.EXTRACTING)
     return taken, last
 
 
@@ -165,7 +159,21 @@ def _lanes(conn: Connection, after: Lane) -> Iterable[Lane]:
 
 
 def enter(conn: Connection, held: Sequence[Job], status: Status) -> None:
-    conn.execute(_ENTER, [{**_named(job), "to_status": int(status)} for job in held])
+    """Say what stage the documents of jobs have come to, as far as they are still held."""
+    for tenant, mine in _by_tenant(held).items():
+        held_still = still_held(conn, tenant, list(mine.values()))
+        names = [name for name, still in zip(mine, held_still, strict=True) if still]
+        if names:
+            where = {"t": tenant, "names": padded(names), "to_status": int(status)}
+            conn.execute(_ENTER, where)
+
+
+def _by_tenant(held: Sequence[Job]) -> dict[int, dict[str, Job]]:
+    """The jobs by tenant and document id."""
+    found: dict[int, dict[str, Job]] = {}
+    for job in held:
+        found.setdefault(job.tenant, {})[job.document_id] = job
+    return found
 
 
 def renew(conn: Connection, held: Sequence[Job], until: int) -> None:
@@ -173,8 +181,8 @@ def renew(conn: Connection, held: Sequence[Job], until: int) -> None:
 
 
 def release(conn: Connection, held: Sequence[Job], now: int) -> None:
-    conn.execute(_RELEASE, [{**_named(job), "held_by": job.holder, "to_due": now} for job in held])
     enter(conn, held, Status.QUEUED)
+    conn.execute(_RELEASE, [{**_named(job), "held_by": job.holder, "to_due": now} for job in held])
 
 
 def _named(job: Job) -> dict[str, object]:
@@ -184,8 +192,7 @@ def _named(job: Job) -> dict[str, object]:
 def load_work(conn: Connection, held: Sequence[Job]) -> list[Work]:
     """What there is to do for each job that no newer write has replaced since."""
     found: list[Work] = []
-    for tenant in {job.tenant for job in held}:
-        mine = {job.document_id: job for job in held if job.tenant == tenant}
+    for tenant, mine in _by_tenant(held).items():
         chunks = load_chunks(conn, tenant, mine)
         for row in conn.execute(_WORK, {"t": tenant, "names": padded(mine)}):
             job = mine[row.id]
