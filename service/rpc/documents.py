@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Sequence
+from typing import Final
 
 from palimpsest.v1 import documents_pb2 as pb
 from service.core import model as m
@@ -16,6 +17,10 @@ from service.rpc.convert.common import completion
 from service.rpc.pages import open_listing
 from service.rpc.requests import Requests
 from service.rpc.validation import check, require
+
+
+_WAIT_SECONDS: Final = 60.0
+"""How long `wait` waits for a caller who has no deadline."""
 
 
 class Documents:
@@ -143,7 +148,7 @@ class Documents:
         try:
             await asyncio.wait(
                 (settling, stopping),
-                timeout=call.budget(),
+                timeout=_WAIT_SECONDS if call.budget() is None else call.budget(),
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:

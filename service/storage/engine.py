@@ -75,7 +75,8 @@ class Engine:
         self.database = database
         self.context = context
         self.watchers = Watchers()
-        self.deleted = False
+        # What a crash left in the log may hold deletions, too.
+        self.deleted = True
         self.scrubs = Schedule(options.scrub_interval, options.scrub_window)
         self.queued = asyncio.Event()
         """Set when a document may have come into the queue."""

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import structlog
 
 from service import logs
-from tests.rpc.conftest import client, clock, connect, directory, service
+from tests.inprocess import ManualClock, Service, running_service
+from tests.rpc.conftest import client, clock, connect, directory
 
-__all__ = ["client", "clock", "connect", "directory", "service"]
+__all__ = ["client", "clock", "connect", "directory"]
+
+
+@pytest_asyncio.fixture
+async def service(directory: Path, clock: ManualClock) -> AsyncIterator[Service]:
+    """With workers: some of the calls wait for them."""
+    async with running_service(directory, clock, workers=2) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -70,6 +70,8 @@ def _same(written: Any, read: Any) -> bool:
         case str() | bool() | int():
             return bool(written == read)
         case _:
+            if written and isinstance(written[0], Message):
+                return len(written) == len(read) and all(map(_same, written, read))
             return sorted(written) == sorted(read)
 
 

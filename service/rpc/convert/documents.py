@@ -86,8 +86,6 @@ def _encoded(conversation: pb.Conversation, path: str, broken: list[Violation]) 
 
 def append(request: pb.AppendMessagesRequest, broken: list[Violation]) -> m.MessagesAppend:
     ids.check_document(request.id, "id", "Memories.UpdateMemory", broken)
-    if request.container_tags and not request.create_if_missing:
-        broken.append(Violation("container_tags", "are for create_if_missing"))
     if request.create_if_missing and not is_document_id(request.id) and not _CUSTOM_ID(request.id):
         broken.append(Violation("id", "must not contain control characters"))
     return m.MessagesAppend(
