@@ -116,7 +116,10 @@ class Pipeline:
         except Exception:
             log.exception("documents could not be processed; they will be tried again")
             reason = "processing met a fault of the service; its log says more"
-            await asyncio.gather(*(self._fail(job, reason, retry=True) for job in jobs))
+            try:
+                await asyncio.gather(*(self._fail(job, reason, retry=True) for job in jobs))
+            except PalimpsestError as error:
+                log.warning("they keep their leases until these end: %s", error)
         # Not when cancelled: `close` gives back what is held then.
         for name in names:
             self._held.pop(name, None)

@@ -17,7 +17,7 @@ from service.core.model import ContentKind, Status
 from service.core.processing import Job, Work
 from service.storage.chunks import load_chunks, still_held
 from service.storage.tables import document_contents, documents, jobs
-from service.storage.transactions import padded
+from service.storage.transactions import Call, Outcome, TenantTx, padded
 
 SHARE = 16
 """Documents one lane gives before the next has its turn."""
@@ -130,7 +130,7 @@ def claim(
         for lane, rows in share.items()
         for row in rows
     ]
-    for tenant, mine in _by_tenant(taken).items():
+    for tenant, mine in by_tenant(taken).items():
         where = {"t": tenant, "names": padded(mine), "to_due": until, "to_holder": holder}
         conn.execute(_TAKE, where)
     enter(conn, taken, Status.EXTRACTING)
@@ -160,7 +160,7 @@ def _lanes(conn: Connection, after: Lane) -> Iterable[Lane]:
 
 def enter(conn: Connection, held: Sequence[Job], status: Status) -> None:
     """Say what stage the documents of jobs have come to, as far as they are still held."""
-    for tenant, mine in _by_tenant(held).items():
+    for tenant, mine in by_tenant(held).items():
         held_still = still_held(conn, tenant, list(mine.values()))
         names = [name for name, still in zip(mine, held_still, strict=True) if still]
         if names:
@@ -168,7 +168,15 @@ def enter(conn: Connection, held: Sequence[Job], status: Status) -> None:
             conn.execute(_ENTER, where)
 
 
-def _by_tenant(held: Sequence[Job]) -> dict[int, dict[str, Job]]:
+def enter_stage(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: jobs of the tenant, and the stage they have come to. Answers None."""
+    for call in calls:
+        held, status = call.payload
+        enter(tx.conn, held, status)
+    return [None] * len(calls)
+
+
+def by_tenant(held: Sequence[Job]) -> dict[int, dict[str, Job]]:
     """The jobs by tenant and document id."""
     found: dict[int, dict[str, Job]] = {}
     for job in held:
@@ -192,7 +200,7 @@ def _named(job: Job) -> dict[str, object]:
 def load_work(conn: Connection, held: Sequence[Job]) -> list[Work]:
     """What there is to do for each job that no newer write has replaced since."""
     found: list[Work] = []
-    for tenant, mine in _by_tenant(held).items():
+    for tenant, mine in by_tenant(held).items():
         chunks = load_chunks(conn, tenant, mine)
         for row in conn.execute(_WORK, {"t": tenant, "names": padded(mine)}):
             job = mine[row.id]
