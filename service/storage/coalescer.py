@@ -148,13 +148,14 @@ class Mutation:
 class Batch:
     """What a batch came to.
 
-    One outcome per mutation, the (tenant, id)s changed, and whether anything that
-    was stored before was deleted or replaced.
+    One outcome per mutation, the (tenant, id)s changed, whether anything that was
+    stored before was deleted or replaced, and whether documents were queued.
     """
 
     outcomes: list[Outcome]
     changed: set[tuple[int, str]]
     erased: bool = False
+    queued: bool = False
 
 
 def run_mutations(conn: Connection, context: Context, mutations: Sequence[Mutation]) -> Batch:
@@ -203,4 +204,5 @@ def _attempt(
         batch.outcomes[index] = outcome
     batch.changed.update((tenant, entity) for entity in done.changed)
     batch.erased = batch.erased or done.erased
+    batch.queued = batch.queued or done.queued
     return None

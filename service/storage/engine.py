@@ -91,8 +91,9 @@ class Engine:
         batch = await self.database.write(lambda conn: self._run_batch(conn, mutations))
         if batch.changed:
             self.deleted = True
-            self.queued.set()
             self.scrubs.wrote(self.now(), erased=batch.erased)
+        if batch.queued:
+            self.queued.set()
         self.watchers.notify(batch.changed)
         return [
             self.database.translated(outcome) if isinstance(outcome, Exception) else outcome

@@ -48,7 +48,12 @@ class QueueStore:
         return await engine.database.read(lambda conn: jobs.load_work(conn, held))
 
     async def enter(self, held: Sequence[Job], status: Status) -> None:
-        await self._engine.database.write(lambda conn: jobs.enter(conn, held, status))
+        engine = self._engine
+        calls = [
+            Call(Principal(tenant, ACTOR), (list(mine.values()), status))
+            for tenant, mine in jobs.by_tenant(held).items()
+        ]
+        await asyncio.gather(*(engine.mutate(jobs.enter_stage, call) for call in calls))
         self._notify(held)
 
     async def renew(self, held: Sequence[Job], lease: float) -> None:

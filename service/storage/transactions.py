@@ -135,6 +135,8 @@ class TenantTx:
         self._unnamed = False
         self.erased = False
         """To be set by an operation that deleted or replaced more than its changes tell."""
+        self.queued = False
+        """To be set by an operation that put documents into the queue."""
         self._changes: list[dict[str, object]] = []
         self._requests: list[dict[str, object]] = []
         self._counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -254,11 +256,16 @@ class TenantTx:
 
 @dataclass(slots=True)
 class Done:
-    """What calls came to: outcomes in their order, ids changed, whether anything was deleted."""
+    """What calls came to.
+
+    Outcomes in their order, ids changed, whether anything was deleted, and whether
+    documents were queued.
+    """
 
     outcomes: list[Outcome]
     changed: set[str]
     erased: bool = False
+    queued: bool = False
 
 
 def run_operation(
@@ -283,6 +290,7 @@ def run_operation(
         tx.flush()
         done.changed.update(tx.changed_ids())
         done.erased = done.erased or tx.erases
+        done.queued = done.queued or tx.queued
         waiting = sorted(later)
     return done
 
