@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, TextClause, bindparam, select, text, update
+from sqlalchemy import Connection, TextClause, bindparam, func, select, text, update
 
 from service.core.model import ContentKind, Status
 from service.core.processing import Job, Work
@@ -111,6 +111,12 @@ _ENTER = (
         documents.c.id.in_(bindparam("names", expanding=True)),
     )
     .values(status=bindparam("to_status"))
+)
+_SIZES = select(
+    document_contents.c.document_id, func.length(document_contents.c.content).label("size")
+).where(
+    document_contents.c.tenant == bindparam("t"),
+    document_contents.c.document_id.in_(bindparam("names", expanding=True)),
 )
 _WORK = (
     select(
@@ -233,6 +239,20 @@ def _named(job: Job) -> dict[str, object]:
         "of_revision": job.revision,
         "held_by": job.holder,
     }
+
+
+def within(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Job], list[Job]]:
+    """The jobs whose contents have `most` bytes together, one at least; and the others."""
+    sizes: dict[tuple[int, str], int] = {}
+    for tenant, mine in by_tenant(held).items():
+        for row in conn.execute(_SIZES, {"t": tenant, "names": padded(mine)}):
+            sizes[tenant, row.document_id] = row.size
+    kept: list[Job] = []
+    rest: list[Job] = []
+    for job in held:
+        most -= sizes.get((job.tenant, job.document_id), 0)
+        (kept if most >= 0 or not kept else rest).append(job)
+    return kept, rest
 
 
 def load_work(conn: Connection, held: Sequence[Job]) -> list[Work]:

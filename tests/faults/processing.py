@@ -61,7 +61,7 @@ def sections(number: int, version: int) -> list[str]:
 
 async def fill(data_dir: Path, version: int) -> None:
     """Write every document anew, so that all of them wait."""
-    data_dir.mkdir(mode=0o700, exist_ok=True)
+    data_dir.mkdir(mode=0o700, exist_ok=True)  # noqa: ASYNC240
     store = await open_store(database_path(data_dir))
     try:
         who = Principal(await store.ensure_tenant(DEFAULT_TENANT), "test")
@@ -96,7 +96,7 @@ def judge(rows: Sequence[Any], chunks: Sequence[Any], version: int) -> list[str]
             findings.append(f"chunk {row.position} of {row.custom_id} has no vector")
     for number in range(DOCUMENTS):
         if found.get(f"n{number:04}") != sections(number, version):
-            findings.append(f"n{number:04} has the chunks {found.get(f'n{number:04}')}")
+            findings.append(f"n{number:04} has the chunks {found.get(f'n{number:04}')}")  # noqa: PERF401
     return findings
 
 
