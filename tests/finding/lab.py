@@ -151,8 +151,7 @@ class Lab:
     def changes(self, document_id: str) -> list[str]:
         """The kinds of a document's changes, in order."""
         rows = self.rows(
-            "SELECT DISTINCT revision, kind FROM changes WHERE entity_id = :name"
-            " ORDER BY revision",
+            "SELECT DISTINCT revision, kind FROM changes WHERE entity_id = :name ORDER BY revision",
             name=document_id,
         )
         return [row.kind for row in rows]

@@ -156,9 +156,7 @@ async def test_other_changes_at_work_are_seen_at_once(lab: Lab, stage: Status) -
     lab.stages.let_go()
     await lab.settled("a")
     await lab.idle()
-    await lab.client.documents.UpdateDocument(
-        d.UpdateDocumentRequest(id="a", container_tags=["y"])
-    )
+    await lab.client.documents.UpdateDocument(d.UpdateDocumentRequest(id="a", container_tags=["y"]))
     assert await lab.texts("words", container_tags=["x"]) == []
     assert await lab.texts("words", container_tags=["y"]) == ["some words, and more"]
     await lab.settled("a")
