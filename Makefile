@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench bench-retrieval soak generate lint client check-client clean
+.PHONY: help install run test bench bench-retrieval bench-search soak generate lint client check-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ bench: $(STAMP) ## Measure throughput and latency against a bare gRPC server
 
 bench-retrieval: $(STAMP) ## Measure what search finds: make bench-retrieval DATA=<folder of LoCoMo files>
 	$(BIN)/python -m tests.bench.retrieval $(if $(DATA),--locomo "$(DATA)") $(ARGS)
+
+bench-search: $(STAMP) ## Measure how fast documents are processed and found
+	$(BIN)/python -m tests.bench.search $(ARGS)
 
 soak: $(STAMP) ## Run the long forms of the tests (some: make soak ARGS="races kills=200")
 	$(BIN)/python -m tests.soak $(ARGS)

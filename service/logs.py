@@ -55,6 +55,7 @@ def configure(level: str, form: Literal["console", "json"], stream: TextIO = sys
         )
     )
     handler = logging.StreamHandler(stream)
+    handler.addFilter(lambda record: not is_client_gone(record.exc_info))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -109,8 +110,20 @@ def _title(error: BaseException) -> str:
     return f"{name}: {code}" if code else name
 
 
+def is_client_gone(given: object) -> bool:
+    """Whether all that failed was sending an answer to a client that has left.
+
+    gRPC reports each of these as an error of its own, and again as one of the event
+    loop; to the service they are what cancelled calls are.
+    """
+    info = _exc_info(given) if given else None
+    return info is not None and info[0].__name__ == "ExecuteBatchError"
+
+
 def loop_failure(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """An exception handler for event loops: the default one prints exceptions' texts."""
+    if is_client_gone(context.get("exception")):
+        return
     structlog.get_logger("palimpsest.loop").error(
         str(context.get("message", "failure in the event loop")),
         exc_info=context.get("exception"),

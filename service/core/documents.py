@@ -139,10 +139,10 @@ def draft_update(
 def _draft_new(digester: Digester, who: Principal, write: DocumentWrite) -> Draft:
     if write.mode is UpsertMode.UPDATE_ONLY:
         raise document_not_found()
-    check_etag(write.etag, None)
     containers = tuple(sorted(write.containers)) or (DEFAULT_CONTAINER,)
     if not all(who.allows(container) for container in containers):
         raise container_not_allowed()
+    check_etag(write.etag, None)
     metadata = md.canonical(md.without_nulls(write.metadata or {}))
     content_hash = digester.content(write.content)
     title = write.title or ""

@@ -7,7 +7,7 @@ order of (instant, counter): creation order is id order.
 
 from __future__ import annotations
 
-import secrets
+import random
 
 DOCUMENT = "doc_"
 MEMORY = "mem_"
@@ -19,6 +19,10 @@ _DIGITS = 22
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _COUNTER_BITS = 16
 MAX_COUNTER = (1 << _COUNTER_BITS) - 1
+
+# Ids must be unlike each other, not secret. Each question to the operating system
+# would give up the interpreter lock, and wait in line for it behind busy threads.
+_random = random.Random()  # noqa: S311
 
 
 def base62(number: int, digits: int) -> str:
@@ -33,7 +37,7 @@ def base62(number: int, digits: int) -> str:
 def new_id(prefix: str, instant: int, counter: int) -> str:
     """A fresh id that sorts by `instant` (microseconds), then `counter` (16 bits)."""
     millis, micros = divmod(instant, 1000)
-    entropy = secrets.randbits(62 - _COUNTER_BITS)
+    entropy = _random.getrandbits(62 - _COUNTER_BITS)
     value = (
         (millis & ((1 << 48) - 1)) << 80
         | 0x7 << 76

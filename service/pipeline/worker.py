@@ -17,7 +17,7 @@ from service.core.errors import PalimpsestError
 from service.core.indexing import IndexEntry
 from service.core.model import Status
 from service.core.processing import Failed, Job, Queue, Work
-from service.embedding.base import EmbedderRefusedError, EmbedderUnavailableError
+from service.embedding.base import EmbedderError, EmbedderRefusedError
 from service.pipeline import chunking
 from service.pipeline.indexing import Indexing
 
@@ -161,48 +161,57 @@ class Pipeline:
         if not readable:
             return
         jobs = [work.job for work, _ in readable]
-        await self._queue.enter(jobs, Status.CHUNKING)
         now = self._queue.now()
-        drafts = await self._in_thread(
-            lambda: [
-                chunking.draft(work, text, self._indexing, self._digester, now)
-                for work, text in readable
-            ]
+        # What stage a document is in is written while the work goes on.
+        _, drafts = await asyncio.gather(
+            self._queue.enter(jobs, Status.CHUNKING),
+            self._in_thread(
+                lambda: [
+                    chunking.draft(work, text, self._indexing, self._digester, now)
+                    for work, text in readable
+                ]
+            ),
         )
-        await self._queue.enter(jobs, Status.EMBEDDING)
         embedded = await self._embed(drafts)
         if embedded:
-            await self._queue.enter([draft.work.job for draft in embedded], Status.INDEXING)
-            await asyncio.gather(*(self._queue.finish(draft.processed()) for draft in embedded))
+            await asyncio.gather(
+                self._queue.enter([draft.work.job for draft in embedded], Status.INDEXING),
+                *(self._queue.finish(draft.processed()) for draft in embedded),
+            )
 
     async def _embed(self, drafts: Sequence[chunking.Draft]) -> list[chunking.Draft]:
         """Fill in what vectors are missing; those that get none have failed."""
-        try:
-            await self._fill(drafts)
-        except EmbedderUnavailableError as error:
-            for draft in drafts:
-                if draft.missing:
-                    await self._fail(draft.work.job, str(error), retry=True)
-            return [draft for draft in drafts if not draft.missing]
-        except EmbedderRefusedError as error:
-            if len(drafts) == 1:
-                await self._fail(drafts[0].work.job, str(error), retry=True)
-                return []
-            # One text may have spoilt it for all.
-            done = []
-            for draft in drafts:
-                done.extend(await self._embed([draft]))
-            return done
-        return list(drafts)
+        jobs = [draft.work.job for draft in drafts]
+        # Both are done before a document may fail: the stage is not to be written after.
+        error, _ = await asyncio.gather(
+            self._fill(drafts), self._queue.enter(jobs, Status.EMBEDDING)
+        )
+        if error is None:
+            return list(drafts)
+        # One text may have spoilt it for all.
+        apart = isinstance(error, EmbedderRefusedError) and len(drafts) > 1
+        embedded = []
+        for draft in drafts:
+            failure = await self._fill([draft]) if apart else error
+            if draft.missing and failure is not None:
+                await self._fail(draft.work.job, str(failure), retry=True)
+            else:
+                embedded.append(draft)
+        return embedded
 
-    async def _fill(self, drafts: Sequence[chunking.Draft]) -> None:
+    async def _fill(self, drafts: Sequence[chunking.Draft]) -> EmbedderError | None:
+        """Give every chunk its vector, or none and say why."""
         wanted = [passage for draft in drafts for _, passage in draft.missing]
-        vectors = iter(await self._indexing.vectors(wanted) if wanted else ())
+        try:
+            vectors = iter(await self._indexing.vectors(wanted) if wanted else ())
+        except EmbedderError as error:
+            return error
         for draft in drafts:
             for place, _ in draft.missing:
                 index = draft.rows[place].index
                 vector = next(vectors)
                 draft.rows[place].index = IndexEntry(index.entry, vector, self._indexing.space)
+        return None
 
     async def _fail(self, job: Job, error: str, *, retry: bool) -> None:
         retry_at = None

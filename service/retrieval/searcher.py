@@ -23,10 +23,11 @@ from service.core.search import (
 )
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
 from service.retrieval.segments import Segments, Shelf
+from service.search.columns import Mask
 from service.search.entry import TermHasher
-from service.search.masks import Mask
 from service.search.query import Query, make_query, text_to_embed
-from service.search.ranking import Hit, Scope, rank, speaker_names
+from service.search.ranking import Hit, rank
+from service.search.scope import Scope
 from service.search.segment import Kind
 from service.search.weights import Calibration
 
@@ -125,16 +126,20 @@ class SegmentSearcher:
         if isinstance(self._embedder, InlineEmbedder):
             return None
         async with self._segments.current(who.tenant, search.containers) as shelves:
-            names = speaker_names(await scopes(shelves))
-        return await self._embedded(search.query, names)
+            said = text_to_embed(search.query, self._hasher, await scopes(shelves))
+        return await self._embedded(search.query, said)
 
     async def _query(self, text: str, scopes: Sequence[Scope]) -> Query:
-        return await self._embedded(text, speaker_names(scopes))
+        return await self._embedded(text, text_to_embed(text, self._hasher, scopes))
 
-    async def _embedded(self, text: str, names: frozenset[int]) -> Query:
-        """Without a vector while the embedder is away: words still find."""
+    async def _embedded(self, text: str, said: str) -> Query:
+        """Without a vector while the embedder is away: words still find.
+
+        Args:
+            text: The question.
+            said: What of it is embedded.
+        """
         embedder = self._embedder
-        said = text_to_embed(text, self._hasher, names)
         try:
             if isinstance(embedder, InlineEmbedder) and len(said) <= INLINE_CHARACTERS:
                 vectors = embedder.embed_now([said], Purpose.QUERY)
@@ -162,7 +167,7 @@ class SegmentSearcher:
                 forgotten=search.include_forgotten,
                 history=search.include_history,
             )
-            eligible = segment.present(Kind.MEMORY, segment.rows_of_owners(names))
+            eligible = segment.present(Kind.MEMORY, segment.rows_of(names))
             if mask is not None:
                 eligible &= mask
         else:

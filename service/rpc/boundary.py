@@ -8,6 +8,7 @@ built: an interceptor would be asked about every call anew.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -21,13 +22,29 @@ from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
 from service.core.store import Keys
 from service.rpc.access import Access, authorize_containers, authorize_method
-from service.rpc.calls import CALL_ID, Call, Context, Handler, InFlight, bearer, new_call_id
+from service.rpc.calls import (
+    CALL_ID,
+    Call,
+    Context,
+    Handler,
+    InFlight,
+    bearer,
+    new_call_id,
+    this_task,
+)
 from service.rpc.errors import abort
 from service.rpc.failures import failure_of, is_callers_mistake, malformed
+from service.rpc.holdings import SMALL, Holdings
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 MAX_CALLS: Final = 10_000
 """Calls at once, streams included; further ones are answered OVERLOADED."""
+
+RECEIVE_SECONDS: Final = 60.0
+"""How long the message of a call may take to arrive."""
+
+STRANGER_SECONDS: Final = 5.0
+"""The same on methods for everyone, which take messages of a few bytes."""
 
 Guarded: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 
@@ -48,11 +65,18 @@ class Boundary:
         self._log = structlog.get_logger("palimpsest.rpc")
         self._log_all = bool(self._log.is_enabled_for(logging.DEBUG))
         self._stop = asyncio.Event()
+        self._holdings = Holdings()
+        self._arriving: set[Callable[[PalimpsestError], None]] = set()
+        self._aborting: set[asyncio.Task[None]] = set()
         self.calls = InFlight()
+        self.arrived = 0
+        """How many calls there have been."""
 
     def drain(self) -> None:
-        """From now on calls are refused, and streams end."""
+        """From now on calls are refused, also half-sent ones, and streams end."""
         self._stop.set()
+        for refuse in tuple(self._arriving):
+            refuse(_shutting_down())
 
     def unary(
         self,
@@ -61,11 +85,22 @@ class Boundary:
         handler: Handler,
         access: Access | None,
     ) -> Guarded:
-        """Takes and answers bytes. `access` None: for everyone, also while draining."""
+        """Answers bytes. `access` None: for everyone, also while draining."""
+        holdings = self._holdings
 
         async def work(call: Call, request: Any) -> bytes:
             answer: Message = await handler(call, request)
-            return answer.SerializeToString()
+            raw = answer.SerializeToString()
+            if len(raw) > SMALL:
+                key_id = call.who.key_id
+                size = holdings.take(key_id, len(raw))
+
+                def sent(_: object) -> None:
+                    holdings.give(key_id, size)
+
+                # The stub wants an instance of a class of its own.
+                call.context.add_done_callback(sent)  # type: ignore[arg-type]
+            return raw
 
         return self._guard(method, parse, work, access)
 
@@ -97,17 +132,25 @@ class Boundary:
 
         async def handle(source: Any, context: Context) -> Any:
             calls.count += 1
+            self.arrived += 1
             started = perf_counter()
             call_id = new_call_id()
             CALL_ID.set(call_id)
             who = _NOBODY
             failure: PalimpsestError | None = None
             outcome = "CANCELLED"
+            held = 0
+            task = this_task()
             try:
                 try:
                     if access is not None:
                         who = await self._admit(access, context)
-                    request = source if parse is None else _parse(parse, source)
+                    request = source
+                    if parse is not None:
+                        raw = await self._receive(who, context)
+                        held = self._holdings.take(who.key_id, len(raw))
+                        request = _parse(parse, raw)
+                    calls.work(task)
                     if access is not None:
                         authorize_containers(who, access, request)
                     answer = await work(Call(method, who, context, self._stop), request)
@@ -118,11 +161,14 @@ class Boundary:
                     raise
                 except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
                     # Whatever it was, the caller must get an answer without its text.
-                    failure = failure_of(error, call_id)
+                    failure = (
+                        _shutting_down() if calls.was_cut(task) else failure_of(error, call_id)
+                    )
                 outcome = failure.code.name
                 await abort(context, failure, call_id)
             finally:
-                calls.leave()
+                calls.leave(task)
+                self._holdings.give(who.key_id, held)
                 if self._log_all or failure is not None:
                     self._report(method, who, call_id, started, outcome, failure)
 
@@ -140,6 +186,37 @@ class Boundary:
             who = await self._keys.authenticate(bearer(context.invocation_metadata()))
         authorize_method(who, access)
         return who
+
+    async def _receive(self, who: Principal, context: Context) -> bytes:
+        """The call's message, which gRPC takes in only once it is asked for.
+
+        So nobody can make the server hold messages before being let in.
+        """
+        if who is _NOBODY:
+            return await self._read(context, STRANGER_SECONDS)
+        async with self._holdings.arriving(who.key_id):
+            if self._stop.is_set():
+                raise _shutting_down()
+            return await self._read(context, RECEIVE_SECONDS)
+
+    async def _read(self, context: Context, limit: float) -> bytes:
+        def refuse(failure: PalimpsestError) -> None:
+            # Ends the read with the AbortError of this answer: gRPC's read must
+            # not be cancelled while the call goes on.
+            task = asyncio.ensure_future(_abort_quietly(context, failure))
+            self._aborting.add(task)
+            task.add_done_callback(self._aborting.discard)
+
+        overdue = asyncio.get_running_loop().call_later(limit, lambda: refuse(_late(limit)))
+        self._arriving.add(refuse)
+        try:
+            raw = await context.read()
+        finally:
+            overdue.cancel()
+            self._arriving.discard(refuse)
+        if not isinstance(raw, bytes):
+            raise malformed()
+        return raw
 
     async def _until_drained(self, answering: Awaitable[Any]) -> None:
         work = asyncio.ensure_future(answering)
@@ -187,6 +264,17 @@ def _shutting_down() -> PalimpsestError:
     return PalimpsestError(
         Reason.SHUTTING_DOWN, "The server is stopping; try another, or again", retry_after=1
     )
+
+
+def _late(limit: float) -> PalimpsestError:
+    return PalimpsestError(
+        Reason.DEADLINE_EXCEEDED, f"The message did not arrive within {limit:.0f} seconds"
+    )
+
+
+async def _abort_quietly(context: Context, error: PalimpsestError) -> None:
+    with contextlib.suppress(AbortError):
+        await abort(context, error)
 
 
 def _parse(parse: Callable[[bytes], Message], raw: bytes) -> Message:

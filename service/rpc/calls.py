@@ -70,18 +70,40 @@ def bearer(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
 
 
 class InFlight:
-    """Counts the calls that are being served."""
+    """The calls that are being served."""
 
-    __slots__ = ("_empty", "count")
+    __slots__ = ("_cut", "_empty", "_working", "count")
 
     def __init__(self) -> None:
         self.count = 0
         self._empty: asyncio.Event | None = None
+        self._working: set[asyncio.Task[Any]] = set()
+        self._cut: set[asyncio.Task[Any]] = set()
 
-    def leave(self) -> None:
+    def work(self, task: asyncio.Task[Any]) -> None:
+        """The call of this task has its request, and may be cut off."""
+        self._working.add(task)
+
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        self._working.discard(task)
+        self._cut.discard(task)
         self.count -= 1
         if not self.count and self._empty is not None:
             self._empty.set()
+
+    def cut_off(self) -> None:
+        """Cancels the calls that are being worked on."""
+        self._cut = set(self._working)
+        for task in self._cut:
+            task.cancel()
+
+    def was_cut(self, task: asyncio.Task[Any]) -> bool:
+        """Whether the task was cancelled here; it then goes on, to say so to its caller."""
+        if task not in self._cut:
+            return False
+        self._cut.discard(task)
+        task.uncancel()
+        return True
 
     async def idle(self) -> None:
         """Returns when no call is being served."""
@@ -89,3 +111,10 @@ class InFlight:
             if self._empty is None or self._empty.is_set():
                 self._empty = asyncio.Event()
             await self._empty.wait()
+
+
+def this_task() -> asyncio.Task[Any]:
+    """The task that runs this; every handler has one."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  (for the type checker)
+    return task

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Sequence
+from typing import Final
 
 from palimpsest.v1 import documents_pb2 as pb
 from service.core import model as m
@@ -18,6 +19,9 @@ from service.rpc.convert.common import completion
 from service.rpc.pages import open_listing
 from service.rpc.requests import Requests
 from service.rpc.validation import check, require
+
+_WAIT_SECONDS: Final = 60.0
+"""How long `wait` waits for a caller who has no deadline."""
 
 
 class Documents:
@@ -145,7 +149,7 @@ class Documents:
         try:
             await asyncio.wait(
                 (settling, stopping),
-                timeout=call.budget(),
+                timeout=_WAIT_SECONDS if call.budget() is None else call.budget(),
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:

@@ -66,6 +66,8 @@ def register(
 
 
 def _handlers(service: ServiceDescriptor, servicer: object, boundary: Boundary) -> Handlers:
+    # To gRPC requests are streams: then the boundary reads the message, after it
+    # has looked at the caller. On the wire there is no difference.
     handlers: Handlers = {}
     for method in service.methods:
         path = f"/{service.full_name}/{method.name}"
@@ -73,12 +75,12 @@ def _handlers(service: ServiceDescriptor, servicer: object, boundary: Boundary) 
         handler = getattr(servicer, python_name(method.name))
         access = ACCESS[method.full_name]
         if method.server_streaming:
-            handlers[method.name] = grpc.unary_stream_rpc_method_handler(
+            handlers[method.name] = grpc.stream_stream_rpc_method_handler(
                 boundary.stream(path, parse, handler, access),
                 response_serializer=GetMessageClass(method.output_type).SerializeToString,
             )
         else:
-            handlers[method.name] = grpc.unary_unary_rpc_method_handler(
+            handlers[method.name] = grpc.stream_unary_rpc_method_handler(
                 boundary.unary(path, parse, handler, access)
             )
     return handlers
@@ -86,8 +88,11 @@ def _handlers(service: ServiceDescriptor, servicer: object, boundary: Boundary) 
 
 def _health(boundary: Boundary, healths: health.aio.HealthServicer) -> Handlers:
     parse = health_pb2.HealthCheckRequest.FromString
+    known = {"", *(service.full_name for service in SERVICES)}
 
     async def check(call: Call, request: health_pb2.HealthCheckRequest) -> Any:
+        if request.service not in known:
+            raise PalimpsestError(Reason.SERVICE_NOT_FOUND, "There is no such service")
         return await healths.Check(request, call.context)
 
     async def watch(call: Call, request: health_pb2.HealthCheckRequest) -> None:
@@ -95,10 +100,10 @@ def _health(boundary: Boundary, healths: health.aio.HealthServicer) -> Handlers:
 
     path = f"/{_HEALTH}/"
     return {
-        "Check": grpc.unary_unary_rpc_method_handler(
+        "Check": grpc.stream_unary_rpc_method_handler(
             boundary.unary(f"{path}Check", parse, check, None)
         ),
-        "Watch": grpc.unary_stream_rpc_method_handler(
+        "Watch": grpc.stream_stream_rpc_method_handler(
             boundary.stream(f"{path}Watch", parse, watch, None),
             response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
         ),

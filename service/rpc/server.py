@@ -27,6 +27,11 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES + 1024 * 1024),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_concurrent_streams", 1024),
+    ("grpc.max_allowed_incoming_connections", 4096),
+    # Measuring the network lets gRPC take in megabytes of messages nobody asked for yet.
+    ("grpc.http2.bdp_probe", 0),
+    # Connections that do not begin to speak HTTP/2, or TLS, are closed after it.
+    ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_metadata_size", 16 * 1024),
     # Ordinary clients ping every 30 s while idle; gRPC's own limit is 5 minutes.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
@@ -37,6 +42,19 @@ _OPTIONS: Final = (
 
 _HEALTH_SECONDS: Final = 1.0
 """How long telling watchers of health may hold up the end of the server."""
+
+_ANSWER_SECONDS: Final = 1.0
+"""How long telling callers that their calls were cut off may take."""
+
+_LULL_TURNS: Final = 5
+_LULL_SECONDS: Final = 0.02
+"""After so many turns of so long without a new call, none waits in the transport.
+
+Turns, because each is one of the event loop at least, however long it takes.
+"""
+
+_REFUSE_SECONDS: Final = 2.0
+"""How long a stopping server waits for that lull."""
 
 _SETTLE_SECONDS: Final = 5.0
 """How long handlers may take to clean up after the grace is over."""
@@ -143,12 +161,35 @@ class Server:
         except TimeoutError:
             _log.warning("a watcher of health does not read")
         self._boundary.drain()
-        await self._server.stop(grace)
+        await self._refuse_arrivals()
+        calls = self._boundary.calls
+        # gRPC's own grace is longer, so that calls it runs out on get an answer in form.
+        stopped = asyncio.ensure_future(self._server.stop(grace + _ANSWER_SECONDS))
+        try:
+            async with asyncio.timeout(grace):
+                await calls.idle()
+        except TimeoutError:
+            calls.cut_off()
+        await stopped
         try:
             async with asyncio.timeout(_SETTLE_SECONDS):
-                await self._boundary.calls.idle()
+                await calls.idle()
         except TimeoutError:
-            _log.warning("calls are still running", count=self._boundary.calls.count)
+            _log.warning("calls are still running", count=calls.count)
+
+    async def _refuse_arrivals(self) -> None:
+        """Lets calls that have arrived be refused in words.
+
+        The transport cuts off those that it has not handed on when it stops, and
+        their callers would hear CANCELLED, as if it had been they.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _REFUSE_SECONDS
+        quiet = 0
+        while quiet < _LULL_TURNS and loop.time() < end:
+            seen = self._boundary.arrived
+            await asyncio.sleep(_LULL_SECONDS)
+            quiet = quiet + 1 if seen == self._boundary.arrived else 0
 
 
 def _answers(path: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -44,29 +44,32 @@ _AROUND = (
     )
     .order_by(chunks.c.position)
 )
-_HELD = select(jobs.c.document_id, jobs.c.revision, jobs.c.holder, jobs.c.attempts).where(
+_HOLDERS = select(jobs.c.document_id, jobs.c.revision, jobs.c.holder).where(
     jobs.c.tenant == bindparam("t"),
     jobs.c.document_id.in_(bindparam("names", expanding=True)),
+)
+_PLACES = select(chunks.c.document_id, chunks.c.position).where(
+    chunks.c.tenant == bindparam("t"),
+    chunks.c.document_id.in_(bindparam("names", expanding=True)),
 )
 _DELETE = delete(chunks).where(
     chunks.c.tenant == bindparam("t"),
     chunks.c.document_id == bindparam("document"),
     chunks.c.position == bindparam("at"),
 )
-_CUT = delete(chunks).where(
-    chunks.c.tenant == bindparam("t"),
-    chunks.c.document_id == bindparam("document"),
-    chunks.c.position >= bindparam("count"),
-)
 _SETTLE = (
     update(documents)
-    .where(documents.c.tenant == bindparam("t"), documents.c.id == bindparam("document"))
+    .where(
+        documents.c.tenant == bindparam("t"),
+        documents.c.id.in_(bindparam("names", expanding=True)),
+    )
     .values(
         status=bindparam("to_status"), error=bindparam("to_error"), attempts=bindparam("to_tries")
     )
 )
 _DONE_WITH = delete(jobs).where(
-    jobs.c.tenant == bindparam("t"), jobs.c.document_id == bindparam("document")
+    jobs.c.tenant == bindparam("t"),
+    jobs.c.document_id.in_(bindparam("names", expanding=True)),
 )
 _AGAIN = (
     update(jobs)
@@ -113,11 +116,10 @@ def around(
     return [chunk_of(row) for row in conn.execute(_AROUND, where)]
 
 
-def _held(tx: TenantTx, held: Sequence[Job]) -> list[bool]:
-    """Whether each job is still its holder's."""
-    rows = tx.conn.execute(
-        _HELD, {"t": tx.tenant, "names": padded({job.document_id for job in held})}
-    )
+def still_held(conn: Connection, tenant: int, held: Sequence[Job]) -> list[bool]:
+    """Of each of a tenant's jobs: no newer write and no other worker has taken it."""
+    names = padded({job.document_id for job in held})
+    rows = conn.execute(_HOLDERS, {"t": tenant, "names": names})
     now = {row.document_id: (row.revision, row.holder) for row in rows}
     return [now.get(job.document_id) == (job.revision, job.holder) for job in held]
 
@@ -125,39 +127,44 @@ def _held(tx: TenantTx, held: Sequence[Job]) -> list[bool]:
 def finish(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     """Payload: Processed. Answers whether the job was still held, and is done."""
     results: list[Processed] = [call.payload for call in calls]
-    held = _held(tx, [result.job for result in results])
-    done = [r for r, mine in zip(results, held, strict=True) if mine]
-    states = load(tx.conn, tx.tenant, {r.job.document_id for r in done}) if done else {}
-    rows: list[dict[str, object]] = []
-    replaced: list[dict[str, object]] = []
-    where: list[dict[str, object]] = []
-    for call, result, mine in zip(calls, results, held, strict=True):
-        if not mine:
-            continue
-        document_id = result.job.document_id
-        tx.change(call, "document.processed", document_id, states[document_id].containers)
-        rows.extend(_row(tx.tenant, document_id, chunk) for chunk in result.changed)
-        replaced.extend(
-            {"t": tx.tenant, "document": document_id, "at": chunk.position}
-            for chunk in result.changed
-        )
-        where.append(
-            {
-                "t": tx.tenant,
-                "document": document_id,
-                "count": result.count,
-                "to_status": int(Status.DONE),
-                "to_error": "",
-                "to_tries": 0,
-            }
-        )
-    if where:
-        if replaced:
-            tx.conn.execute(_DELETE, replaced)
-        for statement in (_CUT, _SETTLE, _DONE_WITH):
-            tx.conn.execute(statement, where)
+    held = still_held(tx.conn, tx.tenant, [result.job for result in results])
+    done = {
+        result.job.document_id: (call, result)
+        for call, result, mine in zip(calls, results, held, strict=True)
+        if mine
+    }
+    if done:
+        states = load(tx.conn, tx.tenant, done)
+        rows: list[dict[str, object]] = []
+        for document_id, (call, result) in done.items():
+            tx.change(call, "document.processed", document_id, states[document_id].containers)
+            rows.extend(_row(tx.tenant, document_id, chunk) for chunk in result.changed)
+        _make_way(tx, {document_id: result for document_id, (_, result) in done.items()})
         insert_rows(tx.conn, chunks, rows)
+        _settle(tx, done, Status.DONE)
+        tx.conn.execute(_DONE_WITH, {"t": tx.tenant, "names": padded(done)})
     return held
+
+
+def _make_way(tx: TenantTx, results: Mapping[str, Processed]) -> None:
+    """Delete the chunks that others take the place of, or that are too many."""
+    written = {name: {chunk.position for chunk in r.changed} for name, r in results.items()}
+    gone = [
+        {"t": tx.tenant, "document": row.document_id, "at": row.position}
+        for row in tx.conn.execute(_PLACES, {"t": tx.tenant, "names": padded(results)})
+        if row.position >= results[row.document_id].count
+        or row.position in written[row.document_id]
+    ]
+    if gone:
+        tx.conn.execute(_DELETE, gone)
+        tx.erased = True
+
+
+def _settle(
+    tx: TenantTx, names: Iterable[str], status: Status, error: str = "", attempts: int = 0
+) -> None:
+    where = {"t": tx.tenant, "names": padded(names), "to_status": int(status)}
+    tx.conn.execute(_SETTLE, {**where, "to_error": error, "to_tries": attempts})
 
 
 def _row(tenant: int, document_id: str, chunk: ChunkRow) -> dict[str, object]:
@@ -182,23 +189,19 @@ def _row(tenant: int, document_id: str, chunk: ChunkRow) -> dict[str, object]:
 def fail(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     """Payload: Failed. Answers whether the job was still held."""
     results: list[Failed] = [call.payload for call in calls]
-    held = _held(tx, [result.job for result in results])
+    held = still_held(tx.conn, tx.tenant, [result.job for result in results])
     given_up = [r for r, mine in zip(results, held, strict=True) if mine and r.retry_at is None]
     states = load(tx.conn, tx.tenant, {r.job.document_id for r in given_up}) if given_up else {}
     for call, result, mine in zip(calls, results, held, strict=True):
         if not mine:
             continue
         document_id = result.job.document_id
-        where: dict[str, object] = {"t": tx.tenant, "document": document_id}
         if result.retry_at is None:
             tx.change(call, "document.failed", document_id, states[document_id].containers)
-            settled = (Status.FAILED, result.error, result.job.attempts)
-            tx.conn.execute(_DONE_WITH, where)
+            _settle(tx, [document_id], Status.FAILED, result.error, result.job.attempts)
+            tx.conn.execute(_DONE_WITH, {"t": tx.tenant, "names": [document_id]})
         else:
-            settled = (Status.QUEUED, "", 0)
-            tx.conn.execute(_AGAIN, {**where, "to_due": result.retry_at})
-        status, error, tries = settled
-        tx.conn.execute(
-            _SETTLE, {**where, "to_status": int(status), "to_error": error, "to_tries": tries}
-        )
+            again = {"t": tx.tenant, "document": document_id, "to_due": result.retry_at}
+            tx.conn.execute(_AGAIN, again)
+            _settle(tx, [document_id], Status.QUEUED)
     return held

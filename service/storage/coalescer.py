@@ -46,15 +46,18 @@ class Coalescer(Generic[In, Out]):
     Args:
         run: Takes a batch; answers one result or exception for each item.
         max_waiting: Weight that may wait; more is refused with OVERLOADED.
+        max_batch: Weight of one batch; a heavier call goes alone.
     """
 
     def __init__(
         self,
         run: Callable[[Sequence[In]], Awaitable[Sequence[Out | BaseException]]],
         max_waiting: int,
+        max_batch: int = MAX_BATCH,
     ) -> None:
         self._run = run
         self._max_waiting = max_waiting
+        self._max_batch = max_batch
         self._queue: OrderedDict[asyncio.Future[Out], _Waiting[In]] = OrderedDict()
         self._weight = 0
         self._task: asyncio.Task[None] | None = None
@@ -122,7 +125,7 @@ class Coalescer(Generic[In, Out]):
         taken = 0
         while self._queue:
             future, waiting = next(iter(self._queue.items()))
-            if futures and taken + waiting.weight > MAX_BATCH:
+            if futures and taken + waiting.weight > self._max_batch:
                 break
             del self._queue[future]
             self._weight -= waiting.weight
@@ -145,13 +148,14 @@ class Mutation:
 class Batch:
     """What a batch came to.
 
-    One outcome per mutation, the (tenant, id)s changed, and whether anything that
-    was stored before was deleted or replaced.
+    One outcome per mutation, the (tenant, id)s changed, whether anything that was
+    stored before was deleted or replaced, and whether documents were queued.
     """
 
     outcomes: list[Outcome]
     changed: set[tuple[int, str]]
     erased: bool = False
+    queued: bool = False
 
 
 def run_mutations(conn: Connection, context: Context, mutations: Sequence[Mutation]) -> Batch:
@@ -200,4 +204,5 @@ def _attempt(
         batch.outcomes[index] = outcome
     batch.changed.update((tenant, entity) for entity in done.changed)
     batch.erased = batch.erased or done.erased
+    batch.queued = batch.queued or done.queued
     return None

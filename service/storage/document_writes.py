@@ -241,6 +241,7 @@ class Writes:
             if self.rows[name]:
                 conn.execute(statement, self.rows[name])
         insert_rows(conn, document_containers, self.rows["joins"])
+        self.tx.queued = bool(self.new_jobs or self.jobs)
         insert_rows(conn, jobs, self.new_jobs)
         if self.jobs:
             put = dialects.upsert(conn, jobs)

@@ -75,7 +75,8 @@ class Engine:
         self.database = database
         self.context = context
         self.watchers = Watchers()
-        self.deleted = False
+        # What a crash left in the log may hold deletions, too.
+        self.deleted = True
         self.scrubs = Schedule(options.scrub_interval, options.scrub_window)
         self.queued = asyncio.Event()
         """Set when a document may have come into the queue."""
@@ -90,8 +91,9 @@ class Engine:
         batch = await self.database.write(lambda conn: self._run_batch(conn, mutations))
         if batch.changed:
             self.deleted = True
-            self.queued.set()
             self.scrubs.wrote(self.now(), erased=batch.erased)
+        if batch.queued:
+            self.queued.set()
         self.watchers.notify(batch.changed)
         return [
             self.database.translated(outcome) if isinstance(outcome, Exception) else outcome

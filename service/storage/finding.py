@@ -20,6 +20,9 @@ from service.storage.transactions import Call
 
 MICROSECONDS = 1_000_000
 
+MOST_CONTENT = 4 * 1024 * 1024
+"""Bytes of content that a worker takes at once: each is in memory several times over."""
+
 
 class QueueStore:
     """The queue of documents; see `core.processing.Queue`."""
@@ -45,10 +48,18 @@ class QueueStore:
         if not held:
             return ()
         self._notify(held)
-        return await engine.database.read(lambda conn: jobs.load_work(conn, held))
+        kept, rest = await engine.database.read(lambda conn: jobs.within(conn, held, MOST_CONTENT))
+        if rest:
+            await self.release(rest)
+        return await engine.database.read(lambda conn: jobs.load_work(conn, kept))
 
     async def enter(self, held: Sequence[Job], status: Status) -> None:
-        await self._engine.database.write(lambda conn: jobs.enter(conn, held, status))
+        engine = self._engine
+        calls = [
+            Call(Principal(tenant, ACTOR), (list(mine.values()), status))
+            for tenant, mine in jobs.by_tenant(held).items()
+        ]
+        await asyncio.gather(*(engine.mutate(jobs.enter_stage, call) for call in calls))
         self._notify(held)
 
     async def renew(self, held: Sequence[Job], lease: float) -> None:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, TextClause, bindparam, exists, select, text, update
+from sqlalchemy import Connection, TextClause, bindparam, func, select, text, update
 
 from service.core.model import ContentKind, Status
 from service.core.processing import Job, Work
-from service.storage.chunks import load_chunks
+from service.storage.chunks import load_chunks, still_held
 from service.storage.tables import document_contents, documents, jobs
-from service.storage.transactions import padded
+from service.storage.transactions import Call, Outcome, TenantTx, padded
 
 T = TypeVar("T")
 
@@ -84,7 +84,10 @@ _DUE = (
 )
 _TAKE = (
     update(jobs)
-    .where(jobs.c.tenant == bindparam("t"), jobs.c.document_id == bindparam("document"))
+    .where(
+        jobs.c.tenant == bindparam("t"),
+        jobs.c.document_id.in_(bindparam("names", expanding=True)),
+    )
     .values(
         due_time=bindparam("to_due"), holder=bindparam("to_holder"), attempts=jobs.c.attempts + 1
     )
@@ -105,10 +108,15 @@ _ENTER = (
     update(documents)
     .where(
         documents.c.tenant == bindparam("t"),
-        documents.c.id == bindparam("document"),
-        exists().where(*_HELD),
+        documents.c.id.in_(bindparam("names", expanding=True)),
     )
     .values(status=bindparam("to_status"))
+)
+_SIZES = select(
+    document_contents.c.document_id, func.length(document_contents.c.content).label("size")
+).where(
+    document_contents.c.tenant == bindparam("t"),
+    document_contents.c.document_id.in_(bindparam("names", expanding=True)),
 )
 _WORK = (
     select(
@@ -177,15 +185,10 @@ def take(
         for lane, rows in share.items()
         for row in rows
     ]
-    if taken:
-        conn.execute(
-            _TAKE,
-            [
-                {"t": j.tenant, "document": j.document_id, "to_due": until, "to_holder": holder}
-                for j in taken
-            ],
-        )
-        enter(conn, taken, Status.EXTRACTING)
+    for tenant, mine in by_tenant(taken).items():
+        where = {"t": tenant, "names": padded(mine), "to_due": until, "to_holder": holder}
+        conn.execute(_TAKE, where)
+    enter(conn, taken, Status.EXTRACTING)
     return taken
 
 
@@ -195,8 +198,29 @@ def _due(conn: Connection, lane: Lane, now: int, most: int) -> Sequence[Any]:
 
 
 def enter(conn: Connection, held: Sequence[Job], status: Status) -> None:
-    """Write the stage, unless the job has been lost to a newer write or another worker."""
-    conn.execute(_ENTER, [{**_named(job), "to_status": int(status)} for job in held])
+    """Say what stage the documents of jobs have come to, as far as they are still held."""
+    for tenant, mine in by_tenant(held).items():
+        held_still = still_held(conn, tenant, list(mine.values()))
+        names = [name for name, still in zip(mine, held_still, strict=True) if still]
+        if names:
+            where = {"t": tenant, "names": padded(names), "to_status": int(status)}
+            conn.execute(_ENTER, where)
+
+
+def enter_stage(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: jobs of the tenant, and the stage they have come to. Answers None."""
+    for call in calls:
+        held, status = call.payload
+        enter(tx.conn, held, status)
+    return [None] * len(calls)
+
+
+def by_tenant(held: Sequence[Job]) -> dict[int, dict[str, Job]]:
+    """The jobs by tenant and document id."""
+    found: dict[int, dict[str, Job]] = {}
+    for job in held:
+        found.setdefault(job.tenant, {})[job.document_id] = job
+    return found
 
 
 def renew(conn: Connection, held: Sequence[Job], until: int) -> None:
@@ -217,11 +241,24 @@ def _named(job: Job) -> dict[str, object]:
     }
 
 
+def within(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Job], list[Job]]:
+    """The jobs whose contents have `most` bytes together, one at least; and the others."""
+    sizes: dict[tuple[int, str], int] = {}
+    for tenant, mine in by_tenant(held).items():
+        for row in conn.execute(_SIZES, {"t": tenant, "names": padded(mine)}):
+            sizes[tenant, row.document_id] = row.size
+    kept: list[Job] = []
+    rest: list[Job] = []
+    for job in held:
+        most -= sizes.get((job.tenant, job.document_id), 0)
+        (kept if most >= 0 or not kept else rest).append(job)
+    return kept, rest
+
+
 def load_work(conn: Connection, held: Sequence[Job]) -> list[Work]:
     """What there is to do for each job that no newer write has replaced since."""
     found: list[Work] = []
-    for tenant in {job.tenant for job in held}:
-        mine = {job.document_id: job for job in held if job.tenant == tenant}
+    for tenant, mine in by_tenant(held).items():
         chunks = load_chunks(conn, tenant, mine)
         for row in conn.execute(_WORK, {"t": tenant, "names": padded(mine)}):
             job = mine[row.id]

@@ -116,6 +116,7 @@ class SqliteStore(SqlStore):
             emptied = await self.file.scrub()
         except BaseException:
             schedule.failed(now)
+            self.engine.deleted = True
             raise
         schedule.end(self.engine.now(), time.monotonic() - started)
         self.engine.deleted = self.engine.deleted or not emptied

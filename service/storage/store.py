@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Final, cast
 
 from service.core import model as m
 from service.core.digests import Digester
@@ -31,12 +31,15 @@ from service.storage.keyring import Keyring
 from service.storage.reindexing import ReindexStore
 from service.storage.transactions import Call, Context
 
+DOCUMENTS_AT_ONCE: Final = 64
+"""Single documents read in one statement: each may be a mebibyte, several times over."""
+
 
 class DocumentStore:
     def __init__(self, engine: Engine, options: StoreOptions) -> None:
         self._engine = engine
         self._gets: Coalescer[tuple[m.Principal, str], m.Document] = Coalescer(
-            self._read, options.max_waiting
+            self._read, options.max_waiting, DOCUMENTS_AT_ONCE
         )
 
     @property

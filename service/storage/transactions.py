@@ -62,9 +62,16 @@ KEEPING: Final = frozenset(
         "memory.forgotten",
         "memory.restored",
         "memory.expired",
+        "memory.indexed",
+        "document.indexed",
+        "document.processed",
+        "document.failed",
     }
 )
-"""Kinds of changes after which all that was stored before is stored still."""
+"""Kinds of changes after which all that was stored before is stored still.
+
+Processing says by itself whether it replaced chunks.
+"""
 
 Operation: TypeAlias = Callable[["TenantTx", Sequence[Call]], Sequence[Outcome]]
 
@@ -126,6 +133,10 @@ class TenantTx:
         context.clock.observe(self.now)
         self._next_id = 0
         self._unnamed = False
+        self.erased = False
+        """To be set by an operation that deleted or replaced more than its changes tell."""
+        self.queued = False
+        """To be set by an operation that put documents into the queue."""
         self._changes: list[dict[str, object]] = []
         self._requests: list[dict[str, object]] = []
         self._counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -194,7 +205,11 @@ class TenantTx:
     @property
     def erases(self) -> bool:
         """Whether something was deleted or replaced."""
-        return self._unnamed or any(change["kind"] not in KEEPING for change in self._changes)
+        return (
+            self.erased
+            or self._unnamed
+            or any(change["kind"] not in KEEPING for change in self._changes)
+        )
 
     def flush(self) -> None:
         """Write the changes, counts and receipts, and at last the tenant's row."""
@@ -241,11 +256,16 @@ class TenantTx:
 
 @dataclass(slots=True)
 class Done:
-    """What calls came to: outcomes in their order, ids changed, whether anything was deleted."""
+    """What calls came to.
+
+    Outcomes in their order, ids changed, whether anything was deleted, and whether
+    documents were queued.
+    """
 
     outcomes: list[Outcome]
     changed: set[str]
     erased: bool = False
+    queued: bool = False
 
 
 def run_operation(
@@ -270,6 +290,7 @@ def run_operation(
         tx.flush()
         done.changed.update(tx.changed_ids())
         done.erased = done.erased or tx.erases
+        done.queued = done.queued or tx.queued
         waiting = sorted(later)
     return done
 

@@ -20,13 +20,13 @@ class Row:
 
     Args:
         name: What was measured.
-        target: What is promised of the median.
+        target: What is promised of the median; None: nothing, it is told for comparison.
         at_most: The promise is an upper bound instead of a lower one.
         unit: What the values are; "" for a ratio.
     """
 
     name: str
-    target: float
+    target: float | None = None
     at_most: bool = False
     unit: str = ""
     values: list[float] = field(default_factory=list)
@@ -38,6 +38,8 @@ class Row:
 
     @property
     def kept(self) -> bool:
+        if self.target is None:
+            return True
         return self.median <= self.target if self.at_most else self.median >= self.target
 
     def add(self, value: float, note: str) -> None:
@@ -46,17 +48,21 @@ class Row:
         progress(f"  {self.name}: {self.shown(value)}  ({note})")
 
     def shown(self, value: float) -> str:
-        return f"{value:,.0f} {self.unit}" if self.unit else f"{value:.2f}"
+        if not self.unit:
+            return f"{value:.2f}"
+        return f"{value:,.0f} {self.unit}" if value >= 100 else f"{value:.1f} {self.unit}"
 
     def cells(self) -> tuple[str, ...]:
         middle = self.notes[self.values.index(statistics.median_low(self.values))]
-        bound = "≤" if self.at_most else "≥"
+        promise = verdict = ""
+        if self.target is not None:
+            promise = f"{'≤' if self.at_most else '≥'} {self.shown(self.target)}"
+            verdict = "kept" if self.kept else "MISSED"
         spread = f"{self.shown(min(self.values))} to {self.shown(max(self.values))}"
-        verdict = "kept" if self.kept else "MISSED"
         return (
             self.name,
             self.shown(self.median),
-            f"{bound} {self.shown(self.target)}",
+            promise,
             verdict,
             spread,
             middle,

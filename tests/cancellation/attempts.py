@@ -195,6 +195,30 @@ async def _delete_memory(factory: Factory, box: str) -> Attempt:
     return Attempt("DeleteMemory", request, changes=1)
 
 
+async def _append_messages(_: Factory, box: str) -> Attempt:
+    request = d.AppendMessagesRequest(
+        id=box,
+        create_if_missing=True,
+        container_tags=[box],
+        messages=[d.ConversationMessage(text="hello")],
+    )
+    return Attempt("AppendMessages", request, changes=1)
+
+
+async def _search_documents(_: Factory, box: str) -> Attempt:
+    return Attempt("SearchDocuments", d.SearchDocumentsRequest(query="text"))
+
+
+async def _search_memories(factory: Factory, box: str) -> Attempt:
+    await factory.memories(box)
+    return Attempt("SearchMemories", mem.SearchMemoriesRequest(query="memory"))
+
+
+async def _get_profile(factory: Factory, box: str) -> Attempt:
+    await factory.memories(box)
+    return Attempt("GetProfile", mem.GetProfileRequest(container_tag=box, query="memory"))
+
+
 async def _list_containers(_: Factory, box: str) -> Attempt:
     return Attempt("ListContainers", c.ListContainersRequest(page_size=200))
 
@@ -216,6 +240,10 @@ BUILDS: dict[str, Build] = {
     "BulkDeleteDocuments": _bulk_delete_ids,
     "BulkDeleteDocuments of containers": _bulk_delete_containers,
     "WatchDocument": _watch_document,
+    "AppendMessages": _append_messages,
+    "SearchDocuments": _search_documents,
+    "SearchMemories": _search_memories,
+    "GetProfile": _get_profile,
     "CreateMemories": _create_memories,
     "GetMemory": _get_memory,
     "ListMemories": _list_memories,

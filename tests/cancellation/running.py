@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from service import app
+from service.logs import is_client_gone
 from service.settings import Settings
 from tests.cancellation.trial import Findings, Trial
 
@@ -21,7 +22,8 @@ async def trial(directory: Path, calls: int, seed: int) -> Findings:
     unhandled: list[str] = []
 
     def note(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        unhandled.append(f"{context.get('message')}: {context.get('exception')!r}")
+        if not is_client_gone(context.get("exception")):
+            unhandled.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     asyncio.get_running_loop().set_exception_handler(note)
     settings = Settings(

@@ -53,6 +53,9 @@ async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
         query = m.DocumentQuery(containers, all_of, FILTER, (m.Status.QUEUED,), "c", order, content)
         page = await store.documents.list(who, query, m.PageRequest(1))
         await store.documents.list(who, query, m.PageRequest(1, page.next, page.revision))
+    for order, tags in itertools.product(m.Order, ((), ("a",))):
+        query = m.DocumentQuery(tags, filter=LONG, order=order)
+        await store.documents.list(who, query, m.PageRequest(1))
     limited = m.Principal(who.tenant, "limited", frozenset({"a", "b"}))
     await store.documents.list(limited, m.DocumentQuery(), m.PageRequest(2))
     for preview in (True, False):
@@ -61,6 +64,10 @@ async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
             who, ["b", "c"], request if preview else None, validate_only=preview, budget=None
         )
     await store.documents.delete(who, m.DocumentDelete("c0"), None)
+
+
+LONG = f.AllOf(tuple(f.Condition(f"k{i}", f.Exists()) for i in range(200)))
+"""So many conditions that a planner could expect next to no rows."""
 
 
 async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock) -> None:
@@ -106,6 +113,8 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
         query = m.MemoryQuery(tags, FILTER, extra, extra, order, past)
         page = await store.memories.list(who, query, m.PageRequest(1))
         await store.memories.list(who, query, m.PageRequest(1, page.next, page.revision))
+    for order in m.Order:
+        await store.memories.list(who, m.MemoryQuery(("a",), LONG, order=order), m.PageRequest(1))
     page = await store.memories.versions(who, "a", first.id, m.PageRequest(1))
     await store.memories.versions(who, "a", first.id, m.PageRequest(1, page.next, page.revision))
     await store.documents.delete(who, m.DocumentDelete("src"), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -61,6 +62,13 @@ def _free_pages(path: Path) -> int:
         return int(conn.exec_driver_sql("PRAGMA freelist_count").scalar_one())
 
 
+def _copy(database: Path, folder: Path) -> None:
+    """The files as a crash at this moment would leave them."""
+    folder.mkdir()
+    for file in database.parent.glob(database.name + "*"):
+        shutil.copy(file, folder)
+
+
 async def test_a_deleted_text_leaves_every_file_without_being_asked(
     tmp_path: Path, clock: Clock
 ) -> None:
@@ -79,6 +87,28 @@ async def test_a_deleted_text_leaves_every_file_without_being_asked(
 
         async def only_what_is_kept() -> bool:
             return await asyncio.to_thread(found_in, tmp_path) == {kept}
+
+        await until(only_what_is_kept)
+
+
+async def test_what_a_crash_left_in_the_log_leaves_it_without_another_write(
+    store: SqliteStore, who: m.Principal, clock: Clock, tmp_path: Path
+) -> None:
+    markers = Markers()
+    gone, kept = markers.new("document"), markers.new("document")
+    await store.documents.upsert(who, m.DocumentWrite(kept, "kept"), None)
+    await store.documents.upsert(who, m.DocumentWrite(gone, "gone"), None)
+    await store.file.checkpoint()
+    await store.documents.delete(who, m.DocumentDelete("gone"), None)
+    left = tmp_path / "left"
+    _copy(store.path, left)
+    assert gone in found_in(left)
+    options = StoreOptions(checkpoint_interval=0.02, scrub_interval=NEVER)
+    async with opened(left / "palimpsest.db", clock, options) as (again, _):
+        assert again.path.parent == left
+
+        async def only_what_is_kept() -> bool:
+            return await asyncio.to_thread(found_in, left) == {kept}
 
         await until(only_what_is_kept)
 

@@ -78,3 +78,15 @@ async def test_failures_of_the_loop_are_logged_without_their_text() -> None:
     line = json.loads(stream.getvalue())
     assert line["event"] == "never awaited"
     assert line["exception"] == "builtins.ValueError"
+
+
+async def test_answers_that_find_no_client_any_more_are_not_errors_of_the_service() -> None:
+    stream = io.StringIO()
+    logs.configure("info", "json", stream)
+    gone = type("ExecuteBatchError", (Exception,), {})()
+    logger = logging.getLogger("grpc._cython.cygrpc")
+    logger.error("raised in core", exc_info=gone)
+    logs.loop_failure(asyncio.get_running_loop(), {"message": "never retrieved", "exception": gone})
+    assert stream.getvalue() == ""
+    logger.error("raised in core", exc_info=ValueError())
+    assert json.loads(stream.getvalue())["exception"] == "builtins.ValueError"

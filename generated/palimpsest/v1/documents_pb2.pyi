@@ -387,8 +387,8 @@ class UpsertDocumentRequest(_message.Message):
     of text, as it is.
     """
     wait: _builtins.bool
-    """Answer when the document is DONE or FAILED, or at the deadline with the
-    status so far. In an item of a batch: refused, the batch has its own.
+    """Answer when the document is DONE or FAILED, or at the deadline (without one,
+    after a minute) with the status so far. In an item of a batch: refused, the batch has its own.
     """
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

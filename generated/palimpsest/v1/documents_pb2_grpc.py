@@ -36,8 +36,10 @@ class DocumentsStub:
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings. No
-    string in it holds NUL (U+0000).
+    finite number of magnitude below 2^53, a boolean, or a list of strings.
+
+    NUL (U+0000) is refused in every string of a request, metadata included, but
+    for the content: that is kept byte for byte.
     """
 
     def __init__(self, channel):
@@ -109,8 +111,10 @@ class DocumentsServicer:
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings. No
-    string in it holds NUL (U+0000).
+    finite number of magnitude below 2^53, a boolean, or a list of strings.
+
+    NUL (U+0000) is refused in every string of a request, metadata included, but
+    for the content: that is kept byte for byte.
     """
 
     def UpsertDocument(self, request, context):
@@ -294,8 +298,10 @@ class Documents:
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
-    finite number of magnitude below 2^53, a boolean, or a list of strings. No
-    string in it holds NUL (U+0000).
+    finite number of magnitude below 2^53, a boolean, or a list of strings.
+
+    NUL (U+0000) is refused in every string of a request, metadata included, but
+    for the content: that is kept byte for byte.
     """
 
     @staticmethod

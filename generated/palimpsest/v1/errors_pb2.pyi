@@ -105,6 +105,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """OUT_OF_RANGE: `as_of` lies in the future."""
     ERROR_REASON_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 90
     """UNIMPLEMENTED: there is no such method."""
+    ERROR_REASON_SERVICE_NOT_FOUND: _ErrorReason.ValueType  # 92
+    """NOT_FOUND: health was asked about a service that there is not."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 91
     """DEADLINE_EXCEEDED: the deadline passed before there was an answer."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 99
@@ -198,6 +200,8 @@ ERROR_REASON_TIME_IN_FUTURE: ErrorReason.ValueType  # 80
 """OUT_OF_RANGE: `as_of` lies in the future."""
 ERROR_REASON_METHOD_NOT_FOUND: ErrorReason.ValueType  # 90
 """UNIMPLEMENTED: there is no such method."""
+ERROR_REASON_SERVICE_NOT_FOUND: ErrorReason.ValueType  # 92
+"""NOT_FOUND: health was asked about a service that there is not."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 91
 """DEADLINE_EXCEEDED: the deadline passed before there was an answer."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 99

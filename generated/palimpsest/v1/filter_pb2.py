@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apalimpsest/v1/filter.proto\x12\rpalimpsest.v1\x1a\x1b\x62uf/validate/validate.proto\"\x80\x02\n\x06\x46ilter\x12+\n\x06\x61ll_of\x18\x01 \x01(\x0b\x32\x19.palimpsest.v1.FilterListH\x00\x12+\n\x06\x61ny_of\x18\x02 \x01(\x0b\x32\x19.palimpsest.v1.FilterListH\x00\x12(\n\x07negated\x18\x03 \x01(\x0b\x32\x15.palimpsest.v1.FilterH\x00\x12-\n\tcondition\x18\x04 \x01(\x0b\x32\x18.palimpsest.v1.ConditionH\x00\x12.\n\x05match\x18\x05 \x01(\x0b\x32\x1d.palimpsest.v1.MatchConditionH\x00\x42\x13\n\nexpression\x12\x05\xbaH\x02\x08\x01\"A\n\nFilterList\x12\x33\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x15.palimpsest.v1.FilterB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xc8\x01\"\xe1\x04\n\tCondition\x12,\n\x03key\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9_.-]{1,64}$H\x00\x12\x37\n\x05\x66ield\x18\x02 \x01(\x0e\x32\x1a.palimpsest.v1.FilterFieldB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x12\"\n\requals_string\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01H\x01\x12 \n\requals_number\x18\x04 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x12\x15\n\x0b\x65quals_bool\x18\x05 \x01(\x08H\x01\x12\x1f\n\x0cgreater_than\x18\x06 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x12#\n\x10greater_or_equal\x18\x07 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x12\x1c\n\tless_than\x18\x08 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x12 \n\rless_or_equal\x18\t \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x12\x18\n\x05\x61\x66ter\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18@H\x01\x12\x1e\n\x0b\x61t_or_after\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18@H\x01\x12\x19\n\x06\x62\x65\x66ore\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18@H\x01\x12\x1f\n\x0c\x61t_or_before\x18\r \x01(\tB\x07\xbaH\x04r\x02\x18@H\x01\x12\x1f\n\x08\x63ontains\x18\x0e \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x01H\x01\x12\"\n\rlist_contains\x18\x0f \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01H\x01\x12\x19\n\x06\x65xists\x18\x10 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x01\x12\x13\n\x0bignore_case\x18\x11 \x01(\x08\x42\x10\n\x07subject\x12\x05\xbaH\x02\x08\x01\x42\r\n\x04test\x12\x05\xbaH\x02\x08\x01\"f\n\x0eMatchCondition\x12*\n\x03key\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9_.-]{1,64}$\x12\x18\n\x05value\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01\x12\x0e\n\x06negate\x18\x03 \x01(\x08*\xcf\x01\n\x0b\x46ilterField\x12\x1c\n\x18\x46ILTER_FIELD_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46ILTER_FIELD_CREATED\x10\x01\x12\x18\n\x14\x46ILTER_FIELD_UPDATED\x10\x02\x12\x1e\n\x1a\x46ILTER_FIELD_DOCUMENT_DATE\x10\x03\x12\x1c\n\x18\x46ILTER_FIELD_EVENT_DATES\x10\x04\x12\x17\n\x13\x46ILTER_FIELD_STATUS\x10\x05\x12\x17\n\x13\x46ILTER_FIELD_STATIC\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apalimpsest/v1/filter.proto\x12\rpalimpsest.v1\x1a\x1b\x62uf/validate/validate.proto\"\x80\x02\n\x06\x46ilter\x12+\n\x06\x61ll_of\x18\x01 \x01(\x0b\x32\x19.palimpsest.v1.FilterListH\x00\x12+\n\x06\x61ny_of\x18\x02 \x01(\x0b\x32\x19.palimpsest.v1.FilterListH\x00\x12(\n\x07negated\x18\x03 \x01(\x0b\x32\x15.palimpsest.v1.FilterH\x00\x12-\n\tcondition\x18\x04 \x01(\x0b\x32\x18.palimpsest.v1.ConditionH\x00\x12.\n\x05match\x18\x05 \x01(\x0b\x32\x1d.palimpsest.v1.MatchConditionH\x00\x42\x13\n\nexpression\x12\x05\xbaH\x02\x08\x01\"A\n\nFilterList\x12\x33\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x15.palimpsest.v1.FilterB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xc8\x01\"\x85\x05\n\tCondition\x12,\n\x03key\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9_.-]{1,64}$H\x00\x12\x37\n\x05\x66ield\x18\x02 \x01(\x0e\x32\x1a.palimpsest.v1.FilterFieldB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00H\x00\x12.\n\requals_string\x18\x03 \x01(\tB\x15\xbaH\x12r\x10(\x80\x80\x01\x32\n^[^\\x00]*$H\x01\x12 \n\requals_number\x18\x04 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x12\x15\n\x0b\x65quals_bool\x18\x05 \x01(\x08H\x01\x12\x1f\n\x0cgreater_than\x18\x06 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x12#\n\x10greater_or_equal\x18\x07 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x12\x1c\n\tless_than\x18\x08 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x12 \n\rless_or_equal\x18\t \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01\x12\x18\n\x05\x61\x66ter\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18@H\x01\x12\x1e\n\x0b\x61t_or_after\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18@H\x01\x12\x19\n\x06\x62\x65\x66ore\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18@H\x01\x12\x1f\n\x0c\x61t_or_before\x18\r \x01(\tB\x07\xbaH\x04r\x02\x18@H\x01\x12+\n\x08\x63ontains\x18\x0e \x01(\tB\x17\xbaH\x14r\x12\x10\x01(\x80\x80\x01\x32\n^[^\\x00]*$H\x01\x12.\n\rlist_contains\x18\x0f \x01(\tB\x15\xbaH\x12r\x10(\x80\x80\x01\x32\n^[^\\x00]*$H\x01\x12\x19\n\x06\x65xists\x18\x10 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x01\x12\x13\n\x0bignore_case\x18\x11 \x01(\x08\x42\x10\n\x07subject\x12\x05\xbaH\x02\x08\x01\x42\r\n\x04test\x12\x05\xbaH\x02\x08\x01\"r\n\x0eMatchCondition\x12*\n\x03key\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9_.-]{1,64}$\x12$\n\x05value\x18\x02 \x01(\tB\x15\xbaH\x12r\x10(\x80\x80\x01\x32\n^[^\\x00]*$\x12\x0e\n\x06negate\x18\x03 \x01(\x08*\xcf\x01\n\x0b\x46ilterField\x12\x1c\n\x18\x46ILTER_FIELD_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46ILTER_FIELD_CREATED\x10\x01\x12\x18\n\x14\x46ILTER_FIELD_UPDATED\x10\x02\x12\x1e\n\x1a\x46ILTER_FIELD_DOCUMENT_DATE\x10\x03\x12\x1c\n\x18\x46ILTER_FIELD_EVENT_DATES\x10\x04\x12\x17\n\x13\x46ILTER_FIELD_STATUS\x10\x05\x12\x17\n\x13\x46ILTER_FIELD_STATIC\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,7 +45,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONDITION'].fields_by_name['field']._loaded_options = None
   _globals['_CONDITION'].fields_by_name['field']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_CONDITION'].fields_by_name['equals_string']._loaded_options = None
-  _globals['_CONDITION'].fields_by_name['equals_string']._serialized_options = b'\272H\006r\004(\200\200\001'
+  _globals['_CONDITION'].fields_by_name['equals_string']._serialized_options = b'\272H\022r\020(\200\200\0012\n^[^\\x00]*$'
   _globals['_CONDITION'].fields_by_name['equals_number']._loaded_options = None
   _globals['_CONDITION'].fields_by_name['equals_number']._serialized_options = b'\272H\004\022\002@\001'
   _globals['_CONDITION'].fields_by_name['greater_than']._loaded_options = None
@@ -65,23 +65,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONDITION'].fields_by_name['at_or_before']._loaded_options = None
   _globals['_CONDITION'].fields_by_name['at_or_before']._serialized_options = b'\272H\004r\002\030@'
   _globals['_CONDITION'].fields_by_name['contains']._loaded_options = None
-  _globals['_CONDITION'].fields_by_name['contains']._serialized_options = b'\272H\010r\006\020\001(\200\200\001'
+  _globals['_CONDITION'].fields_by_name['contains']._serialized_options = b'\272H\024r\022\020\001(\200\200\0012\n^[^\\x00]*$'
   _globals['_CONDITION'].fields_by_name['list_contains']._loaded_options = None
-  _globals['_CONDITION'].fields_by_name['list_contains']._serialized_options = b'\272H\006r\004(\200\200\001'
+  _globals['_CONDITION'].fields_by_name['list_contains']._serialized_options = b'\272H\022r\020(\200\200\0012\n^[^\\x00]*$'
   _globals['_CONDITION'].fields_by_name['exists']._loaded_options = None
   _globals['_CONDITION'].fields_by_name['exists']._serialized_options = b'\272H\004j\002\010\001'
   _globals['_MATCHCONDITION'].fields_by_name['key']._loaded_options = None
   _globals['_MATCHCONDITION'].fields_by_name['key']._serialized_options = b'\272H\032r\0302\026^[A-Za-z0-9_.-]{1,64}$'
   _globals['_MATCHCONDITION'].fields_by_name['value']._loaded_options = None
-  _globals['_MATCHCONDITION'].fields_by_name['value']._serialized_options = b'\272H\006r\004(\200\200\001'
-  _globals['_FILTERFIELD']._serialized_start=1117
-  _globals['_FILTERFIELD']._serialized_end=1324
+  _globals['_MATCHCONDITION'].fields_by_name['value']._serialized_options = b'\272H\022r\020(\200\200\0012\n^[^\\x00]*$'
+  _globals['_FILTERFIELD']._serialized_start=1165
+  _globals['_FILTERFIELD']._serialized_end=1372
   _globals['_FILTER']._serialized_start=75
   _globals['_FILTER']._serialized_end=331
   _globals['_FILTERLIST']._serialized_start=333
   _globals['_FILTERLIST']._serialized_end=398
   _globals['_CONDITION']._serialized_start=401
-  _globals['_CONDITION']._serialized_end=1010
-  _globals['_MATCHCONDITION']._serialized_start=1012
-  _globals['_MATCHCONDITION']._serialized_end=1114
+  _globals['_CONDITION']._serialized_end=1046
+  _globals['_MATCHCONDITION']._serialized_start=1048
+  _globals['_MATCHCONDITION']._serialized_end=1162
 # @@protoc_insertion_point(module_scope)

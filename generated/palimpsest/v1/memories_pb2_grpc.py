@@ -33,8 +33,8 @@ class MemoriesStub:
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
     RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata follows the rules
-    stated at Documents. A memory of another container is NOT_FOUND.
+    is sent after its commit has reached the disk. Metadata and NUL follow the
+    rules stated at Documents. A memory of another container is NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -113,8 +113,8 @@ class MemoriesServicer:
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
     RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata follows the rules
-    stated at Documents. A memory of another container is NOT_FOUND.
+    is sent after its commit has reached the disk. Metadata and NUL follow the
+    rules stated at Documents. A memory of another container is NOT_FOUND.
     """
 
     def CreateMemories(self, request, context):
@@ -320,8 +320,8 @@ class Memories:
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
     RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata follows the rules
-    stated at Documents. A memory of another container is NOT_FOUND.
+    is sent after its commit has reached the disk. Metadata and NUL follow the
+    rules stated at Documents. A memory of another container is NOT_FOUND.
     """
 
     @staticmethod

@@ -34,8 +34,8 @@ class MemoriesStub:
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
     RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata follows the rules
-    stated at Documents. A memory of another container is NOT_FOUND.
+    is sent after its commit has reached the disk. Metadata and NUL follow the
+    rules stated at Documents. A memory of another container is NOT_FOUND.
     """
 
     @_typing.overload
@@ -128,8 +128,8 @@ class MemoriesAsyncStub(MemoriesStub):
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
     RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata follows the rules
-    stated at Documents. A memory of another container is NOT_FOUND.
+    is sent after its commit has reached the disk. Metadata and NUL follow the
+    rules stated at Documents. A memory of another container is NOT_FOUND.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -218,8 +218,8 @@ class MemoriesServicer(metaclass=_abc_1.ABCMeta):
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
     RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata follows the rules
-    stated at Documents. A memory of another container is NOT_FOUND.
+    is sent after its commit has reached the disk. Metadata and NUL follow the
+    rules stated at Documents. A memory of another container is NOT_FOUND.
     """
 
     @_abc_1.abstractmethod

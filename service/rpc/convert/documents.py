@@ -90,8 +90,6 @@ def _check_size(encoded: str, path: str, broken: list[Violation]) -> None:
 
 def append(request: pb.AppendMessagesRequest, broken: list[Violation]) -> m.MessagesAppend:
     ids.check_document(request.id, "id", "Memories.UpdateMemory", broken)
-    if request.container_tags and not request.create_if_missing:
-        broken.append(Violation("container_tags", "are for create_if_missing"))
     if request.create_if_missing and not is_document_id(request.id) and not _CUSTOM_ID(request.id):
         broken.append(Violation("id", "must not contain control characters"))
     added = messages(request.messages, "messages", broken)
