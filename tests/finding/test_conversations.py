@@ -103,7 +103,6 @@ async def test_appending_is_refused_with_the_reason(lab: Lab) -> None:
         d.AppendMessagesRequest(id="talk", messages=[d.ConversationMessage(speaker="Ann")]),
         d.AppendMessagesRequest(id="mem_1", messages=[message("hello")]),
         d.AppendMessagesRequest(id="a\x00b", messages=[message("hello")], create_if_missing=True),
-        d.AppendMessagesRequest(id="talk", messages=[message("hello")], container_tags=["x"]),
     ):
         with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
             await lab.client.documents.AppendMessages(bad)
