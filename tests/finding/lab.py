@@ -58,9 +58,11 @@ class Stages:
 
         async def held_enter(jobs: Sequence[Job], status: Status) -> None:
             await enter(jobs, status)
-            await self._at(status, jobs)
+            if status is not Status.INDEXING:  # Written beside the end of processing.
+                await self._at(status, jobs)
 
         async def noted_finish(processed: Processed) -> bool:
+            await self._at(Status.INDEXING, [processed.job])
             held = await finish(processed)
             self.finished.append((processed.job.document_id, held))
             return held

@@ -49,7 +49,11 @@ async def test_getting_shows_each_stage_and_watchers_see_the_one_that_lasts(lab:
         lab.stages.hold(stage)
         await lab.client.put(f"words of {stage.name}", custom_id="a")
         await lab.stages.reached()
-        assert await lab.status("a") == int(stage)
+
+        async def entered(stage: Status = stage) -> bool:
+            return await lab.status("a") == stage
+
+        await until(entered)
         call = lab.client.documents.WatchDocument(d.WatchDocumentRequest(id="a"))
         assert (await call.read()).document.status == int(stage)
         lab.stages.let_go()
@@ -218,7 +222,7 @@ async def test_a_server_stopped_while_it_takes_documents_gives_them_back(
 
         async def slow(work: object) -> object:
             result = await write(work)  # type: ignore[arg-type]
-            if isinstance(result, tuple) and result[0]:
+            if isinstance(result, list) and result:
                 taken.set()
                 await go_on.wait()
             return result

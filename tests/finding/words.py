@@ -12,7 +12,7 @@ import numpy as np
 
 from service.embedding.base import InlineEmbedder, Purpose, Vectors
 
-DIMENSION = 16
+DIMENSION = 64
 
 
 class WordsEmbedder(InlineEmbedder):
@@ -42,8 +42,7 @@ class WordsEmbedder(InlineEmbedder):
     def vector(self, text: str) -> Sequence[float]:
         row = [0.0] * DIMENSION
         for word in text.lower().split():
-            number = crc32(f"{self._name} {word}".encode())
-            row[number % DIMENSION] += 1 if number & 0x10000 else -1
+            row[crc32(f"{self._name} {word}".encode()) % DIMENSION] += 1
         return row
 
 
