@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -107,29 +107,29 @@ class Leg:
 
     def _with_near(self, scores: Floats, weights: Weights) -> Floats:
         """Each row's score, and a share of its neighbours' by their distance in words."""
+        place = self.segment.place
         total = scores.copy()
-        shared, place = padded(scores, 0), padded(self.segment.place, 0)
-        for _, neighbours in self._neighbours(weights.near_items):
-            distance = np.abs(place[neighbours] - self.segment.place)
-            share = weights.near * np.maximum(0, 1 - distance / weights.near_words)
-            total += share.astype(np.float32) * shared[neighbours]
+        for onward in (self.segment.before, self.segment.after):
+            givers = np.flatnonzero(scores)
+            takers = onward[givers]
+            for _ in range(weights.near_items):
+                there = takers >= 0
+                givers, takers = givers[there], takers[there]
+                distance = np.abs(place[takers] - place[givers])
+                share = weights.near * np.maximum(0, 1 - distance / weights.near_words)
+                total[takers] += share.astype(np.float32) * scores[givers]
+                takers = onward[takers]
         return total
 
     def _with_beside(self, scores: Floats) -> Floats:
         """Each row's score, and its neighbours' as the segment's neighbourhood has it."""
         total = scores.copy()
-        shared = padded(scores, 0)
-        for distance, neighbours in self._neighbours(len(self.segment.neighbourhood)):
-            total += np.float32(self.segment.neighbourhood[distance]) * shared[neighbours]
+        if self.segment.has_groups:
+            given = padded(scores, 0)
+            for pointers in (self.segment.before, self.segment.after):
+                onward = padded(pointers, -1)
+                rows = pointers
+                for share in self.segment.neighbourhood:
+                    total += np.float32(share) * given[rows]
+                    rows = onward[rows]
         return total
-
-    def _neighbours(self, count: int) -> Iterator[tuple[int, Rows]]:
-        """From 0 up to a count, the rows at that distance more than one; -1 where none is."""
-        if not self.segment.has_groups:
-            return
-        for pointers in (self.segment.before, self.segment.after):
-            onward = padded(pointers, -1)
-            rows = pointers
-            for distance in range(count):
-                yield distance, rows
-                rows = onward[rows]
