@@ -49,6 +49,10 @@ class Turns:
                 for _ in range(min(self._limit, len(pieces))):
                     group.create_task(take_turns())
         except ExceptionGroup as failures:
+            # Before Python 3.13 a failure makes the group forget that it was cancelled.
+            caller = asyncio.current_task()
+            if caller is not None and caller.cancelling():
+                raise asyncio.CancelledError from None
             raise failures.exceptions[0] from None
         return [results[number] for number in range(len(pieces))]
 
