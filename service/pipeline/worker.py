@@ -150,10 +150,9 @@ class Pipeline:
         )
         embedded = await self._embed(drafts)
         if embedded:
-            await asyncio.gather(
-                self._queue.enter([draft.work.job for draft in embedded], Status.INDEXING),
-                *(self._queue.finish(draft.processed()) for draft in embedded),
-            )
+            # Asked for at once, the two would be one transaction and the stage never seen.
+            await self._queue.enter([draft.work.job for draft in embedded], Status.INDEXING)
+            await asyncio.gather(*(self._queue.finish(draft.processed()) for draft in embedded))
 
     async def _embed(self, drafts: Sequence[chunking.Draft]) -> list[chunking.Draft]:
         """Fill in what vectors are missing; those that get none have failed."""
