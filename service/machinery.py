@@ -23,14 +23,17 @@ class Machinery:
         self, store: SqliteStore, embedder: Embedder, space: int, settings: Settings
     ) -> None:
         self._embedder = embedder
-        self._threads = ThreadPoolExecutor(2, "palimpsest-index")
+        # Callers wait for these threads, and must not wait for documents. Those share one:
+        # extracting and cutting is Python, of which only one thread runs at a time anyway.
+        self._threads = ThreadPoolExecutor(2, "palimpsest-search")
+        self._working = ThreadPoolExecutor(1, "palimpsest-work")
         hasher = term_hasher(store.digester)
         self.indexing = Indexing(embedder, space, hasher, self._threads)
         self.pipeline = Pipeline(
             store.queue,
             self.indexing,
             store.digester,
-            self._threads,
+            self._working,
             PipelineOptions(
                 lease=settings.lease, attempts=settings.attempts, workers=settings.workers
             ),
@@ -69,4 +72,5 @@ class Machinery:
             await asyncio.gather(self._reindexing, return_exceptions=True)
         await self.pipeline.close()
         await self._embedder.close()
-        self._threads.shutdown(wait=True)
+        for threads in (self._threads, self._working):
+            threads.shutdown(wait=True)

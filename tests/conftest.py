@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Iterator
 
 import grpc
 import pytest
@@ -13,11 +12,9 @@ from service.settings import database_path
 from service.storage import admin
 from tests import statements
 from tests.harness import Server, running_server
-from tests.tally import Tally
+from tests.tally import Report, Tally
 
 statements.install()
-
-Report: TypeAlias = Callable[[Tally], None]
 
 _tallies = pytest.StashKey[list[Tally]]()
 
@@ -39,8 +36,8 @@ def pytest_terminal_summary(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Query plans are judged last: of every statement that the tests before issued."""
-    items.sort(key=lambda item: item.path.name == "test_plans.py")
+    """Statements are judged last: all that the tests before issued."""
+    items.sort(key=lambda item: item.path.name in ("test_plans.py", "test_tenants.py"))
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 
 @dataclass
@@ -49,6 +50,10 @@ class Tally:
             self.findings.append(
                 f"{where}: {type(error).__name__} at {trace.filename}:{trace.lineno}: {error}"
             )
+
+
+Report: TypeAlias = Callable[[Tally], None]
+"""Takes the tally that a run of the tests is to print at its end."""
 
 
 def conclude(*tallies: Tally) -> int:

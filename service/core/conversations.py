@@ -9,6 +9,9 @@ from dataclasses import dataclass
 MAX_BYTES = 1_048_576
 """Of a conversation as it is stored, as of any content."""
 
+MAX_MESSAGES = 10_000
+"""Of a conversation, however it grew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

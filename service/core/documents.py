@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.core import metadata as md
-from service.core.conversations import MAX_BYTES, decode, encode
+from service.core.conversations import MAX_BYTES, MAX_MESSAGES, decode, encode
 from service.core.digests import Digester
 from service.core.errors import (
     PalimpsestError,
@@ -83,9 +83,14 @@ def etag_of(
     return digester.etag(content_hash, metadata, tags, title, document_date, *kinds)
 
 
+def is_visible(who: Principal, containers: tuple[str, ...]) -> bool:
+    """Whether a document is in any of the key's containers."""
+    return who.containers is None or not who.containers.isdisjoint(containers)
+
+
 def check_visible(who: Principal, containers: tuple[str, ...]) -> None:
     """Raises DOCUMENT_NOT_FOUND for a document outside all the key's containers."""
-    if who.containers is not None and who.containers.isdisjoint(containers):
+    if not is_visible(who, containers):
         raise document_not_found()
 
 
@@ -139,10 +144,10 @@ def draft_update(
 def _draft_new(digester: Digester, who: Principal, write: DocumentWrite) -> Draft:
     if write.mode is UpsertMode.UPDATE_ONLY:
         raise document_not_found()
-    check_etag(write.etag, None)
     containers = tuple(sorted(write.containers)) or (DEFAULT_CONTAINER,)
     if not all(who.allows(container) for container in containers):
         raise container_not_allowed()
+    check_etag(write.etag, None)
     metadata = md.canonical(md.without_nulls(write.metadata or {}))
     content_hash = digester.content(write.content)
     title = write.title or ""
@@ -212,10 +217,11 @@ def appended(
         )
     messages = (*decode(content), *append.messages)
     encoded = encode(messages)
-    if len(encoded.encode()) > MAX_BYTES:
+    if len(encoded.encode()) > MAX_BYTES or len(messages) > MAX_MESSAGES:
         raise PalimpsestError(
             Reason.CONTENT_TOO_LARGE,
-            f"The conversation would be larger than {MAX_BYTES:,} bytes; begin another one",
+            f"The conversation would have more than {MAX_BYTES:,} bytes or {MAX_MESSAGES:,} "
+            "messages; begin another one",
             resource=("palimpsest.v1.Document", current.id),
         )
     return DocumentPatch(current.id, content=encoded, etag=append.etag, kind=current.kind), len(

@@ -51,7 +51,7 @@ async def read_profile(
     recent, _ = await newest(f.Not(_STATIC))
     hits: Sequence[MemoryHit | ChunkHit] = ()
     if wanted.query:
-        shown = {memory.id for memory in (*static, *recent)}
+        shown = {memory.content for memory in (*static, *recent)}
         search = MemorySearch(
             wanted.query,
             (wanted.container,),
@@ -61,7 +61,9 @@ async def read_profile(
         )
         found = await searcher.memories(who, search)
         hits = [
-            hit for hit in found.hits if isinstance(hit, MemoryHit) and hit.memory.id not in shown
+            hit
+            for hit in found.hits
+            if isinstance(hit, MemoryHit) and hit.memory.content not in shown
         ][: wanted.limit]
     profile = Profile(static, recent, hits, "", revision)
     return replace(profile, text=_text(profile))

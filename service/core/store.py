@@ -55,10 +55,6 @@ class Documents(Protocol):
         self, who: m.Principal, append: m.MessagesAppend, request: m.RequestRef | None
     ) -> m.AppendReceipt: ...
 
-    async def settled(self, who: m.Principal, document_id: str) -> m.Status | None:
-        """Wait until a document is DONE or FAILED: its status; None when it is gone."""
-        ...
-
     async def delete(
         self, who: m.Principal, delete: m.DocumentDelete, request: m.RequestRef | None
     ) -> m.DeleteReceipt: ...
@@ -93,7 +89,8 @@ class Documents(Protocol):
     ) -> Page[m.Document]: ...
 
     def watch(self, who: m.Principal, name: str) -> AsyncIterator[m.Document | str]:
-        """The document now, then each time it changes; last, its id when deleted."""
+        """The document now, then each time it changes, until it is DONE or FAILED or,
+        as its id says then, deleted."""
         ...
 
 

@@ -6,6 +6,7 @@ model gave, and brings every row to unit length. An embedder supplies `_embed`.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import Enum
@@ -16,6 +17,10 @@ from numpy.typing import NDArray
 
 Vectors: TypeAlias = NDArray[np.float32]
 """Shape (texts, dimension)."""
+
+
+PATIENCE_SECONDS = 5.0
+"""How long a memory or a question waits for its vector before it goes on without one."""
 
 
 class Purpose(Enum):
@@ -77,6 +82,21 @@ class Embedder(ABC):
             return np.zeros((len(texts), self.dimension), np.float32)
         found = await self._embed([texts[i] for i in worded], purpose)
         return self._rows(len(texts), worded, found)
+
+    async def embed_soon(self, texts: Sequence[str], purpose: Purpose) -> Vectors:
+        """As `embed`, for what a caller waits for: in `PATIENCE_SECONDS` or not at all.
+
+        Raises:
+            EmbedderUnavailableError: It is down, slow or busy.
+            EmbedderRefusedError: It cannot embed these texts, now or later.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self.embed(texts, purpose)
+        except TimeoutError as error:
+            raise EmbedderUnavailableError(
+                f"{self.name} took longer than {PATIENCE_SECONDS:g} seconds"
+            ) from error
 
     @abstractmethod
     async def load(self) -> None:

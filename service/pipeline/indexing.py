@@ -75,7 +75,8 @@ class Indexing:
                     for entry, vector in zip(self.entries(passages), vectors, strict=True)
                 ]
             entries = await self.in_thread(passages)
-            vectors = await self.vectors(passages)
+            texts = [passage.embedded for passage in passages]
+            vectors = self._encoded(await self.embedder.embed_soon(texts, Purpose.DOCUMENT))
         except EmbedderError as error:
             log.warning("memories are stored without vectors for now: %s", error)
             return [

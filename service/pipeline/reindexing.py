@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from service.core.errors import PalimpsestError
 from service.core.reindexing import Reindex, Stale
-from service.embedding.base import EmbedderError
+from service.embedding.base import EmbedderError, EmbedderRefusedError
 from service.pipeline.indexing import Indexing, Passage
 
 log = logging.getLogger(__name__)
@@ -36,18 +36,59 @@ async def reindex(
         progress: Told how many texts each step has done.
 
     Raises:
-        EmbedderError: There are no vectors to be had.
+        EmbedderError: There are no vectors to be had; for some texts, if it is refused:
+            all others are done then.
     """
     done = 0
-    while stale := await source.stale(indexing.space, STEP):
-        passages = [_passage(one) for one in stale]
-        entries = await indexing.in_thread(passages)
-        vectors = await indexing.vectors(passages)
-        await source.refresh(stale, entries, vectors, indexing.space)
-        done += len(stale)
-        if progress is not None:
-            progress(len(stale))
+    refused: dict[Stale, EmbedderRefusedError] = {}
+    while True:
+        found = await source.stale(indexing.space, STEP + len(refused))
+        stale = [one for one in found if one not in refused]
+        if not stale:
+            break
+        vectors = await _vectors(stale, indexing)
+        refused.update(
+            (one, vector)
+            for one, vector in zip(stale, vectors, strict=True)
+            if isinstance(vector, EmbedderRefusedError)
+        )
+        made = [
+            (one, vector)
+            for one, vector in zip(stale, vectors, strict=True)
+            if isinstance(vector, bytes)
+        ]
+        if made:
+            renewed = [one for one, _ in made]
+            entries = await indexing.in_thread([_passage(one) for one in renewed])
+            await source.refresh(renewed, entries, [v for _, v in made], indexing.space)
+            done += len(made)
+            if progress is not None:
+                progress(len(made))
+    if refused:
+        raise next(iter(refused.values()))
     return done
+
+
+async def _vectors(
+    stale: Sequence[Stale], indexing: Indexing
+) -> Sequence[bytes | EmbedderRefusedError]:
+    """The vector of each text, or why the embedder refuses it; raises if it refuses all."""
+    passages = [_passage(one) for one in stale]
+    try:
+        return await indexing.vectors(passages)
+    except EmbedderRefusedError:
+        if len(passages) == 1:
+            raise
+    # One text may have spoilt it for all.
+    vectors: list[bytes | EmbedderRefusedError] = []
+    for passage in passages:
+        try:
+            vectors.extend(await indexing.vectors([passage]))
+        except EmbedderRefusedError as error:
+            vectors.append(error)
+    if all(isinstance(vector, EmbedderRefusedError) for vector in vectors):
+        raise next(vector for vector in vectors if isinstance(vector, EmbedderRefusedError))
+    return vectors
 
 
 async def reindex_forever(source: Reindex, indexing: Indexing) -> None:

@@ -87,9 +87,7 @@ class Pipeline:
     async def _work_forever(self) -> None:
         while True:
             try:
-                works = await self._queue.claim(
-                    self._holder, self._options.batch, self._options.lease
-                )
+                works = await self._claim()
                 if works:
                     await self._take(works)
                 else:
@@ -97,6 +95,24 @@ class Pipeline:
             except Exception:
                 log.exception("processing failed; it goes on with the next documents")
                 await asyncio.sleep(POLL_SECONDS)
+
+    async def _claim(self) -> Sequence[Work]:
+        """Take documents; those that come while the pipeline closes are given back by it."""
+        options = self._options
+        claiming = asyncio.ensure_future(
+            self._queue.claim(self._holder, options.batch, options.lease)
+        )
+        try:
+            works = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with contextlib.suppress(PalimpsestError):
+                self._hold(await claiming)
+            raise
+        self._hold(works)
+        return works
+
+    def _hold(self, works: Sequence[Work]) -> None:
+        self._held.update({(work.job.tenant, work.job.document_id): work.job for work in works})
 
     async def _renew_forever(self) -> None:
         while True:
@@ -109,20 +125,28 @@ class Pipeline:
 
     async def _take(self, works: Sequence[Work]) -> None:
         jobs = [work.job for work in works]
-        names = [(job.tenant, job.document_id) for job in jobs]
-        self._held.update(zip(names, jobs, strict=True))
         try:
-            await self._process(works)
-        except Exception:
-            log.exception("documents could not be processed; they will be tried again")
-            reason = "processing met a fault of the service; its log says more"
             try:
+                await self._process(works)
+            except PalimpsestError:
+                # The database is away or busy, which is no fault of the documents.
+                await self._queue.release(jobs)
+                raise
+            except Exception:
+                log.exception("documents could not be processed; they will be tried again")
+                reason = "processing met a fault of the service; its log says more"
                 await asyncio.gather(*(self._fail(job, reason, retry=True) for job in jobs))
-            except PalimpsestError as error:
-                log.warning("they keep their leases until these end: %s", error)
-        # Not when cancelled: `close` gives back what is held then.
-        for name in names:
-            self._held.pop(name, None)
+        except PalimpsestError as error:
+            # What could not be given back is lost with its lease: nobody renews it now.
+            log.warning("documents wait for the database: %s", error)
+            self._drop(jobs)
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            self._drop(jobs)
+
+    def _drop(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._held.pop((job.tenant, job.document_id), None)
 
     async def _process(self, works: Sequence[Work]) -> None:
         texts = await self._in_thread(_extracted, works)
@@ -150,6 +174,7 @@ class Pipeline:
         )
         embedded = await self._embed(drafts)
         if embedded:
+            # Asked for at once, the two would be one transaction and the stage never seen.
             # Asked for at once, the two would be one transaction and the stage never seen.
             await self._queue.enter([draft.work.job for draft in embedded], Status.INDEXING)
             await asyncio.gather(*(self._queue.finish(draft.processed()) for draft in embedded))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
 
@@ -23,10 +23,11 @@ from service.core.search import (
 )
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
 from service.retrieval.segments import Segments, Shelf
+from service.search.columns import Mask
 from service.search.entry import TermHasher
-from service.search.masks import Mask
 from service.search.query import Query, make_query, text_to_embed
-from service.search.ranking import Hit, Scope, rank, speaker_names
+from service.search.ranking import Hit, rank
+from service.search.scope import Scope
 from service.search.segment import Kind
 from service.search.weights import Calibration
 
@@ -70,10 +71,15 @@ class SegmentSearcher:
         self._threads = threads
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
+        async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
+            return [await self._chunks(who.tenant, shelf, search.filter) for shelf in shelves]
+
+        query = await self._remote_query(who, search, scopes)
         for left in reversed(range(TRIES)):
             async with self._segments.current(who.tenant, search.containers) as shelves:
-                scopes = [await self._chunks(who.tenant, shelf, search.filter) for shelf in shelves]
-                found = await self._rank(scopes, search.query, search.limit, search.min_score)
+                eligible = await scopes(shelves)
+                asked = query or await self._query(search.query, eligible)
+                found = await self._rank(eligible, asked, search.limit, search.min_score)
                 revision = _revision(shelves)
             hits = await self._chunk_hits(
                 who, found, search.neighbors, content=search.include_content
@@ -87,13 +93,18 @@ class SegmentSearcher:
         return DocumentHits(list(by_document.values()), revision)
 
     async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
+        async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
+            return [await self._scope(who.tenant, shelf, search, at) for shelf in shelves]
+
+        at = self._source.now() if search.as_of is None else search.as_of
+        query = await self._remote_query(who, search, scopes)
         for left in reversed(range(TRIES)):
             at = self._source.now() if search.as_of is None else search.as_of
             async with self._segments.current(who.tenant, search.containers) as shelves:
-                scopes = [await self._scope(who.tenant, shelf, search, at) for shelf in shelves]
+                eligible = await scopes(shelves)
                 found = await self._rank(
-                    scopes,
-                    search.query,
+                    eligible,
+                    query or await self._query(search.query, eligible),
                     search.limit,
                     search.min_score,
                     distinct=not search.every_text,
@@ -105,15 +116,35 @@ class SegmentSearcher:
                 break
         return MemoryHits(hits, revision)
 
+    async def _remote_query(
+        self,
+        who: Principal,
+        search: DocumentSearch | MemorySearch,
+        scopes: Callable[[Sequence[Shelf]], Awaitable[Sequence[Scope]]],
+    ) -> Query | None:
+        """The query, if its vector takes a while: other searches need not wait for that."""
+        if isinstance(self._embedder, InlineEmbedder):
+            return None
+        async with self._segments.current(who.tenant, search.containers) as shelves:
+            said = text_to_embed(search.query, self._hasher, await scopes(shelves))
+        return await self._embedded(search.query, said)
+
     async def _query(self, text: str, scopes: Sequence[Scope]) -> Query:
-        """Without a vector while the embedder is away: words still find."""
+        return await self._embedded(text, text_to_embed(text, self._hasher, scopes))
+
+    async def _embedded(self, text: str, said: str) -> Query:
+        """Without a vector while the embedder is away: words still find.
+
+        Args:
+            text: The question.
+            said: What of it is embedded.
+        """
         embedder = self._embedder
-        said = text_to_embed(text, self._hasher, speaker_names(scopes))
         try:
             if isinstance(embedder, InlineEmbedder) and len(said) <= INLINE_CHARACTERS:
                 vectors = embedder.embed_now([said], Purpose.QUERY)
             else:
-                vectors = await embedder.embed([said], Purpose.QUERY)
+                vectors = await embedder.embed_soon([said], Purpose.QUERY)
         except EmbedderError as error:
             log.warning("searching by words alone: %s", error)
             return make_query(text, self._hasher)
@@ -136,7 +167,7 @@ class SegmentSearcher:
                 forgotten=search.include_forgotten,
                 history=search.include_history,
             )
-            eligible = segment.present(Kind.MEMORY, segment.rows_of_owners(names))
+            eligible = segment.present(Kind.MEMORY, segment.rows_of(names))
             if mask is not None:
                 eligible &= mask
         else:
@@ -148,13 +179,12 @@ class SegmentSearcher:
     async def _rank(
         self,
         scopes: Sequence[Scope],
-        text: str,
+        query: Query,
         limit: int,
         min_score: float,
         *,
         distinct: bool = True,
     ) -> list[Hit]:
-        query = await self._query(text, scopes)
         found = await self._in_thread(
             lambda: rank(scopes, query, self._calibration, limit, distinct=distinct)
         )

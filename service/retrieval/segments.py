@@ -19,7 +19,7 @@ from typing import cast
 from service.core import filters as f
 from service.core.indexing import IndexDelta, IndexRow
 from service.core.search import IndexSource
-from service.search.masks import Mask
+from service.search.columns import Mask
 from service.search.segment import Item, Kind, Segment
 from service.search.weights import Calibration
 
@@ -143,7 +143,7 @@ class Segments:
             return mask
         owners = await self._source.matching(tenant, shelf.container, tree)
         if f.is_volatile(tree):
-            return segment.rows_of_owners(owners)
+            return segment.rows_of(owners)
         return segment.keep_mask(tree, owners)
 
     def _empty(self) -> Segment:

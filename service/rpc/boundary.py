@@ -69,6 +69,8 @@ class Boundary:
         self._arriving: set[Callable[[PalimpsestError], None]] = set()
         self._aborting: set[asyncio.Task[None]] = set()
         self.calls = InFlight()
+        self.arrived = 0
+        """How many calls there have been."""
 
     def drain(self) -> None:
         """From now on calls are refused, also half-sent ones, and streams end."""
@@ -130,6 +132,7 @@ class Boundary:
 
         async def handle(source: Any, context: Context) -> Any:
             calls.count += 1
+            self.arrived += 1
             started = perf_counter()
             call_id = new_call_id()
             CALL_ID.set(call_id)
@@ -192,6 +195,8 @@ class Boundary:
         if who is _NOBODY:
             return await self._read(context, STRANGER_SECONDS)
         async with self._holdings.arriving(who.key_id):
+            if self._stop.is_set():
+                raise _shutting_down()
             return await self._read(context, RECEIVE_SECONDS)
 
     async def _read(self, context: Context, limit: float) -> bytes:
@@ -202,10 +207,7 @@ class Boundary:
             self._aborting.add(task)
             task.add_done_callback(self._aborting.discard)
 
-        late = PalimpsestError(
-            Reason.DEADLINE_EXCEEDED, f"The message did not arrive within {limit:.0f} seconds"
-        )
-        overdue = asyncio.get_running_loop().call_later(limit, refuse, late)
+        overdue = asyncio.get_running_loop().call_later(limit, lambda: refuse(_late(limit)))
         self._arriving.add(refuse)
         try:
             raw = await context.read()
@@ -261,6 +263,12 @@ class Boundary:
 def _shutting_down() -> PalimpsestError:
     return PalimpsestError(
         Reason.SHUTTING_DOWN, "The server is stopping; try another, or again", retry_after=1
+    )
+
+
+def _late(limit: float) -> PalimpsestError:
+    return PalimpsestError(
+        Reason.DEADLINE_EXCEEDED, f"The message did not arrive within {limit:.0f} seconds"
     )
 
 

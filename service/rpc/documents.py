@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Final
 
 from palimpsest.v1 import documents_pb2 as pb
 from service.core import model as m
+from service.core.errors import PalimpsestError
 from service.core.search import Searcher
 from service.core.store import Store
 from service.rpc.calls import Call
@@ -17,7 +19,6 @@ from service.rpc.convert.common import completion
 from service.rpc.pages import open_listing
 from service.rpc.requests import Requests
 from service.rpc.validation import check, require
-
 
 _WAIT_SECONDS: Final = 60.0
 """How long `wait` waits for a caller who has no deadline."""
@@ -136,14 +137,14 @@ class Documents:
 
     async def _settle(self, call: Call, receipts: Sequence[pb.DocumentReceipt]) -> None:
         """Wait for DONE or FAILED, as far as the deadline lets, and say how it stands."""
-        documents = self._store.documents
 
-        async def one(receipt: pb.DocumentReceipt) -> None:
-            status = await documents.settled(call.who, receipt.id)
-            if status is not None:
-                receipt.status = convert.status_number(status)
+        async def follow(receipt: pb.DocumentReceipt) -> None:
+            with contextlib.suppress(PalimpsestError):  # The write is done all the same.
+                async for state in self._store.documents.watch(call.who, receipt.id):
+                    if isinstance(state, m.Document):
+                        receipt.status = convert.status_number(state.status)
 
-        settling = asyncio.gather(*(one(receipt) for receipt in receipts))
+        settling = asyncio.gather(*(follow(receipt) for receipt in receipts))
         stopping = asyncio.ensure_future(call.stopping.wait())
         try:
             await asyncio.wait(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from service.search.words import split_words, term_of
+from service.search.words import paired_characters, split_words, term_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTHS = (
@@ -93,6 +93,7 @@ def analyse(
     if not leads(speaker, text):
         counts.update(split_words(speaker))
     counts.update(split_words(heading))
+    counts.update(paired_characters(f"{heading} {text}"))
     if instant is not None:
         day = _EPOCH + timedelta(microseconds=instant)
         counts.update((str(day.day), _MONTHS[day.month - 1], str(day.year)))
@@ -117,15 +118,16 @@ def embedding_text(text: str, heading: str = "", speaker: str = "") -> str:
     is the one who speaks is ranked by itself, and `text_to_embed` takes the speakers'
     names from a query before that is embedded.
     """
-    name = speaker or leading_name(text)
-    said = text.lstrip()[len(name) + 1 :].lstrip() if leads(name, text) else text
+    said = text.lstrip()[len(speaker) + 1 :].lstrip() if leads(speaker, text) else text
     return f"{heading}\n{said}" if heading else said
 
 
 def leading_name(text: str) -> str:
     """The short name that begins a text such as "Ann: …"; "" if none does."""
     match = _LEADING_NAME.match(text)
-    return match.group(1) if match else ""
+    if match is None or any(word[0].islower() for word in match.group(1).split()):
+        return ""
+    return match.group(1)
 
 
 def leads(name: str, text: str) -> bool:

@@ -9,12 +9,17 @@ import numpy.typing as npt
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
+Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int32]
+Counts = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
 
 class Column(Generic[Scalar]):
     """A growing array; rows may have a further dimension.
 
-    Appending costs what is appended, taken over many appends: room is made in
-    steps of a quarter, so that at most a fifth of the memory is idle.
+    Room doubles when it is short, so that appending costs what is appended, taken
+    over many appends. Room that was never written takes up no memory of the machine.
     """
 
     __slots__ = ("_data", "_size")
@@ -28,19 +33,19 @@ class Column(Generic[Scalar]):
 
     @property
     def values(self) -> npt.NDArray[Scalar]:
-        """The rows, not copied; valid until the next append or take."""
+        """The rows, not copied; valid until the next change."""
         return self._data[: self._size]
 
     @property
     def nbytes(self) -> int:
-        return self._data.nbytes
+        return self.values.nbytes
 
     def extend(self, rows: npt.ArrayLike) -> None:
         """Append rows."""
         added = np.asarray(rows, dtype=self._data.dtype)
         needed = self._size + len(added)
         if needed > len(self._data):
-            room = max(needed, len(self._data) + len(self._data) // 4)
+            room = max(needed, 2 * len(self._data))
             grown: npt.NDArray[Any] = np.empty((room, *self._data.shape[1:]), self._data.dtype)
             grown[: self._size] = self.values
             self._data = grown
@@ -55,3 +60,8 @@ class Column(Generic[Scalar]):
     def clear(self) -> None:
         self._data = self._data[:0].copy()
         self._size = 0
+
+
+def padded(values: npt.NDArray[Scalar], last: Any) -> npt.NDArray[Scalar]:
+    """The values and one more, which is where the index -1 points."""
+    return np.append(values, np.asarray(last, values.dtype))

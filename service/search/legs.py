@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from service.search.masks import Mask
-from service.search.postings import Counts, Rows
+from service.search.columns import Counts, Floats, Mask, Rows, padded
 from service.search.segment import Segment
 from service.search.weights import Weights
-
-Scores = npt.NDArray[np.float32]
 
 _SPARSE = 8  # below one eligible row in so many, their vectors alone are multiplied
 
@@ -34,7 +30,7 @@ class Leg:
 
     def has(self, group: str) -> bool:
         """Whether a group is here, and eligible."""
-        return bool(np.any(self.eligible & self.segment.rows_of_owners([group])))
+        return bool(np.any(self.eligible & self.segment.rows_of([group])))
 
     def find(self, term: int) -> tuple[Rows, Counts]:
         """The eligible rows that hold a term, and how often each does."""
@@ -67,11 +63,11 @@ class Leg:
             coverage[near] += np.float32(idf / sum(idfs))
         self.bm25, self.coverage = bm25, coverage
         if self.segment.has_groups:
-            asked = np.append(bm25 * self.segment.asks, np.float32(0))
+            asked = padded(bm25 * self.segment.asks, 0)
             self.reply = asked[self.segment.before]
-        self.lexical = self._spread(bm25, weights.lexical_reach)
+        self.lexical = self._with_near(bm25, weights)
 
-    def score_vectors(self, vector: Scores) -> None:
+    def score_vectors(self, vector: Floats) -> None:
         """Fill in the cosines: raw, and with the neighbours' vectors added to each item's."""
         segment = self.segment
         if self.count * _SPARSE < segment.rows:
@@ -81,10 +77,10 @@ class Leg:
         else:
             self.cosine = segment.vectors @ vector
             self.cosine[~self.eligible] = 0
-        self.nearness = self._spread(self.cosine, segment.neighbourhood) / segment.spread
+        self.nearness = self._with_beside(self.cosine) / segment.spread
         self.embedded = self.eligible & segment.embedded
 
-    def highest_of_group(self, scores: Scores) -> Scores:
+    def highest_of_group(self, scores: Floats) -> Floats:
         """For each row the highest score in its group; its own if it has none."""
         if not self.segment.has_groups:
             return scores
@@ -96,7 +92,7 @@ class Leg:
     def _none(self) -> Mask:
         return np.zeros(self.segment.rows, np.bool_)
 
-    def _zeros(self) -> Scores:
+    def _zeros(self) -> Floats:
         return np.zeros(self.segment.rows, np.float32)
 
     def _with_neighbours(self, rows: Rows, seen: Mask) -> Rows:
@@ -109,17 +105,31 @@ class Leg:
         seen[near] = False
         return near
 
-    def _spread(self, scores: Scores, reach: Sequence[float]) -> Scores:
-        """Each row's score and, by distance, the shares of its neighbours' scores."""
-        if not self.segment.has_groups or not reach:
-            return scores
-        padded = np.append(scores, np.float32(0))  # where -1, no neighbour, points
-        before_of = np.append(self.segment.before, np.int32(-1))
-        after_of = np.append(self.segment.after, np.int32(-1))
+    def _with_near(self, scores: Floats, weights: Weights) -> Floats:
+        """Each row's score, and a share of its neighbours' by their distance in words."""
+        place = self.segment.place
         total = scores.copy()
-        before, after = self.segment.before, self.segment.after
-        for distance, share in enumerate(reach):
-            if distance:
-                before, after = before_of[before], after_of[after]
-            total += np.float32(share) * (padded[before] + padded[after])
+        for onward in (self.segment.before, self.segment.after):
+            givers = np.flatnonzero(scores)
+            takers = onward[givers]
+            for _ in range(weights.near_items):
+                there = takers >= 0
+                givers, takers = givers[there], takers[there]
+                distance = np.abs(place[takers] - place[givers])
+                share = weights.near * np.maximum(0, 1 - distance / weights.near_words)
+                total[takers] += share.astype(np.float32) * scores[givers]
+                takers = onward[takers]
+        return total
+
+    def _with_beside(self, scores: Floats) -> Floats:
+        """Each row's score, and its neighbours' as the segment's neighbourhood has it."""
+        total = scores.copy()
+        if self.segment.has_groups:
+            given = padded(scores, 0)
+            for pointers in (self.segment.before, self.segment.after):
+                onward = padded(pointers, -1)
+                rows = pointers
+                for share in self.segment.neighbourhood:
+                    total += np.float32(share) * given[rows]
+                    rows = onward[rows]
         return total

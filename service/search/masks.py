@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from service.search.columns import Column
-
-Mask = npt.NDArray[np.bool_]
+from service.search.columns import Column, Mask
 
 
 class Masks:
@@ -46,8 +44,13 @@ class Masks:
         self._masks.move_to_end(key)
         return column.values
 
-    def set_rows(self, key: Hashable, rows: list[int], matches: bool) -> None:
-        self._masks[key].values[rows] = matches
+    def set_rows(self, key: Hashable, rows: Sequence[int], matches: bool) -> None:
+        """Say of some rows whether they match.
+
+        Raises:
+            KeyError: no mask is kept under this key.
+        """
+        self._masks[key].values[list(rows)] = matches
 
     def grow(self, rows: int) -> None:
         """Extend every mask by rows that do not match."""

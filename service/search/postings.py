@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from service.search.columns import Column
-
-Rows = npt.NDArray[np.int32]
-Counts = npt.NDArray[np.uint8]
+from service.search.columns import Column, Counts, Rows
 
 _LEAST_TAIL = 32_768
 _TAIL_SHARE = 4

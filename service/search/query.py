@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from service.search.analysis import analyse_query
 from service.search.entry import TermHasher
+from service.search.scope import Scope, named_speakers
 from service.search.words import split_words, without_words
 
 
@@ -47,20 +48,17 @@ def make_query(text: str, hasher: TermHasher, vector: npt.ArrayLike | None = Non
     )
 
 
-def text_to_embed(text: str, hasher: TermHasher, speakers: AbstractSet[int]) -> str:
+def text_to_embed(text: str, hasher: TermHasher, scopes: Sequence[Scope]) -> str:
     """The query less the names of those who speak in what is searched.
 
-    Items are embedded without their speaker's name (`embedding_text`); that
-    a query names one is ranked by itself.
-
-    Args:
-        text: the query.
-        hasher: what made the entries searched.
-        speakers: from `speaker_names`.
+    Items are embedded without their speaker's name (`embedding_text`), and whether the one
+    a query names is the one who speaks is ranked by itself.
 
     Returns:
-        The text to embed: the query itself if nothing else is left of it.
+        The text to embed: the query as it is if nothing would be left of it.
     """
-    names = (word for word in analyse_query(text).names if hasher.name(word) in speakers)
-    rest = without_words(text, frozenset(names))
+    hashed = {hasher.name(word): word for word in analyse_query(text).names}
+    speaking = {word for name in named_speakers(scopes, hashed) for word in name}
+    names = frozenset(word for number, word in hashed.items() if number in speaking)
+    rest = without_words(text, names) if names else text
     return rest if split_words(rest) else text

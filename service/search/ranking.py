@@ -14,17 +14,19 @@ best share of its terms found in one place, and the best raw cosine.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 
-from service.search.legs import Leg, Scores
-from service.search.masks import Mask
+from service.search.columns import Floats
+from service.search.legs import Leg
 from service.search.query import Query
-from service.search.segment import Kind, Segment
+from service.search.scope import Scope, named_speakers
+from service.search.segment import Kind
+from service.search.speakers import Name
 from service.search.weights import DECISIVENESS, ENOUGH_WORDS, WEIGHTS, Calibration, Weights
 
 
@@ -73,14 +75,6 @@ class Hit:
 _NEXT_TO_NOTHING = 1e-9
 
 
-class Scope(NamedTuple):
-    """What of a segment a search may find."""
-
-    segment: Segment
-    eligible: Mask
-    """(rows,) from `Segment.eligible`; the same for all items of one group."""
-
-
 class _Candidate(NamedTuple):
     minus_total: float
     id: str
@@ -105,9 +99,12 @@ def rank(
     descending score, then by ascending id.
     """
     legs = _legs(scopes)
+    if limit < 1 or not any(leg.count for leg in legs):
+        return []
     _score_words(legs, query, weights)
     _score_vectors(legs, query, calibration)
-    speaker = _named_speaker(legs, query)
+    named = named_speakers([Scope(leg.segment, leg.eligible) for leg in legs], query.names)
+    speaker = named.pop() if len(named) == 1 else None
     parts = [_parts(leg, query, speaker, weights) for leg in legs]
     totals = [reduce(np.add, part.values()) for part in parts]
     best = _best(legs, totals, limit, distinct=distinct)
@@ -134,17 +131,6 @@ def rank(
     ]
 
 
-def speaker_names(scopes: Iterable[Scope]) -> frozenset[int]:
-    """The hashed words of the names of all who speak in the eligible items."""
-    return frozenset(
-        word
-        for segment, eligible in scopes
-        for speaker, number in segment.speakers.items()
-        if speaker and np.any(eligible & (segment.speaker == number))
-        for word in speaker
-    )
-
-
 def _legs(scopes: Sequence[Scope]) -> list[Leg]:
     """The segments; a document that is in several is eligible in the first of them."""
     legs: list[Leg] = []
@@ -153,7 +139,7 @@ def _legs(scopes: Sequence[Scope]) -> list[Leg]:
         for earlier in legs:
             shared = [g for g in segment.groups() & earlier.segment.groups() if earlier.has(g)]
             if shared:
-                eligible = eligible & ~segment.rows_of_owners(shared)
+                eligible = eligible & ~segment.rows_of(shared)
         legs.append(Leg(segment, eligible))
     return legs
 
@@ -201,42 +187,28 @@ def _confidence(legs: Sequence[Leg], calibration: Calibration) -> float:
     return 1 / (1 + math.exp(-DECISIVENESS * (evidence - ENOUGH_WORDS)))
 
 
-def _named_speaker(legs: Sequence[Leg], query: Query) -> tuple[int, ...] | None:
-    """The one speaker of the eligible items of whose name the query has a word; else None."""
-    named = {
-        speaker
-        for leg in legs
-        for speaker, number in leg.segment.speakers.items()
-        if not query.names.isdisjoint(speaker)
-        and bool(np.any(leg.eligible & (leg.segment.speaker == number)))
-    }
-    return named.pop() if len(named) == 1 else None
-
-
-def _parts(
-    leg: Leg, query: Query, speaker: tuple[int, ...] | None, weights: Weights
-) -> dict[str, Scores]:
+def _parts(leg: Leg, query: Query, speaker: Name | None, weights: Weights) -> dict[str, Floats]:
     """The weighted parts of the rank scores, (rows,) each."""
     segment = leg.segment
-    number = -1 if speaker is None else segment.speakers.get(speaker, -1)
+    spoken = segment.said_by(speaker) if speaker is not None else np.zeros(segment.rows, np.bool_)
     substance = np.minimum(segment.words, weights.full_length) / np.float32(weights.full_length)
     parts = {
         "lexical": leg.lexical,
         "semantic": np.float32(weights.semantic) * leg.semantic,
         "coverage": np.float32(weights.coverage) * leg.coverage,
         "reply": np.float32(weights.reply) * leg.reply,
-        "speaker": np.float32(weights.speaker) * (segment.speaker == number),
+        "speaker": np.float32(weights.speaker) * spoken,
         "substance": np.float32(weights.substance) * substance,
         "question": np.float32(weights.question) * segment.asks,
         "time": np.float32(weights.time if query.asks_when else 0) * segment.tells_time,
     }
-    alone: Scores = reduce(np.add, parts.values())
+    alone: Floats = reduce(np.add, parts.values())
     parts["document"] = np.float32(weights.document) * leg.highest_of_group(alone)
     return parts
 
 
 def _best(
-    legs: Sequence[Leg], totals: Sequence[Scores], limit: int, *, distinct: bool
+    legs: Sequence[Leg], totals: Sequence[Floats], limit: int, *, distinct: bool
 ) -> list[_Candidate]:
     """The best candidates in order; `distinct`: one of each text."""
     scores = [
@@ -256,14 +228,14 @@ def _best(
             return found[:limit]
         texts: dict[int, _Candidate] = {}
         for candidate in found:
-            digest = int(legs[candidate.leg].segment.digest[candidate.row])
+            digest = legs[candidate.leg].segment.digest_at(candidate.row)
             texts.setdefault(digest, candidate)
         if len(texts) >= limit or len(found) < wanted:
             return list(texts.values())[:limit]
         wanted *= 4
 
 
-def _nth_highest(values: Scores, n: int) -> float:
+def _nth_highest(values: Floats, n: int) -> float:
     """The n-th highest of the finite values, or the lowest of them if there are fewer."""
     finite = values[values > -np.inf]
     if n >= len(finite):

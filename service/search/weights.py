@@ -15,9 +15,16 @@ class Weights:
     b: float = 0.75
     """How much less a long item's terms count (Okapi BM25, its usual value)."""
 
-    lexical_reach: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
-    """The share of the words' score an item gets from its neighbours at distance 1, 2, …:
+    near: float = 0.4
+    """The share of the words' score an item gets from a neighbour, less the farther it is:
     what a conversation or a passage is about is not named again in every sentence."""
+
+    near_words: int = 125
+    """At this distance in words nothing of that share is left: four turns of a
+    conversation, or less than one long paragraph."""
+
+    near_items: int = 6
+    """Nor beyond so many items, however short."""
 
     semantic: float = 1.3
     """The cosine, brought to 0..1 over the eligible items."""
@@ -70,10 +77,10 @@ class Calibration:
 STATIC = Calibration(neighbourhood=(0.5, 0.25), chance=0.4, sure=0.6)
 """Averaged vectors of tokens (WordLlama): a short text's is noisy, and gains from a wide view."""
 
-TRANSFORMER = Calibration(neighbourhood=(0.3,), chance=0.4, sure=0.6)
+TRANSFORMER = Calibration(neighbourhood=(0.3,), chance=0.43, sure=0.6)
 """Sentence transformers (all-MiniLM-L6-v2), and embedders that are not known."""
 
-ENOUGH_WORDS = 0.44
+ENOUGH_WORDS = 0.46
 """The share of a query's terms, by idf, that shows by itself that the query has to do with
 what is searched: half of all queries with just this share do."""
 
@@ -82,5 +89,5 @@ DECISIVENESS = 11.0
 
 
 def calibration(embedder: str) -> Calibration:
-    """The calibration for an embedder's name."""
+    """The calibration for an embedder's name; `probes.measure` finds a better one for others."""
     return STATIC if "wordllama" in embedder.lower() else TRANSFORMER

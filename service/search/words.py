@@ -38,6 +38,7 @@ _LETTERS = rf"[^\W_{_UNSPACED}]+(?:[{_MARKS}]+[^\W_{_UNSPACED}]*)*"
 _WORD = re.compile(rf"[{_UNSPACED}]+|{_LETTERS}(?:'{_LETTERS})*")
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+_PAIRED = re.compile(f"[{_UNSPACED}]{{2,}}")
 _SUFFIX = re.compile(r"(?:n't|'(?:s|m|d|re|ve|ll))$")
 _TYPOGRAPHY = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u00a0", "''\"\"--. ")
 _ACCENTS = re.compile("[\u0300-\u036f]")
@@ -61,6 +62,14 @@ def split_words(text: str) -> list[str]:
     return words
 
 
+def paired_characters(text: str) -> list[str]:
+    """The characters that `split_words` gives in pairs only, one by one.
+
+    Indexed beside the pairs, they let a word of one character be found.
+    """
+    return [] if text.isascii() else list("".join(_PAIRED.findall(_fold(text))))
+
+
 @lru_cache(maxsize=65_536)
 def term_of(word: str) -> str:
     """The term a folded word counts as; "" for a stop word."""
@@ -79,7 +88,7 @@ def without_words(text: str, unwanted: frozenset[str]) -> str:
     def kept(match: re.Match[str]) -> str:
         return "" if unwanted.intersection(split_words(match.group())) else match.group()
 
-    return " ".join(_WORD.sub(kept, text).split())
+    return " ".join(_WORD.sub(kept, text.translate(_TYPOGRAPHY)).split())
 
 
 def _fold(text: str) -> str:

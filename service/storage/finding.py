@@ -20,13 +20,16 @@ from service.storage.transactions import Call
 
 MICROSECONDS = 1_000_000
 
+MOST_CONTENT = 4 * 1024 * 1024
+"""Bytes of content that a worker takes at once: each is in memory several times over."""
+
 
 class QueueStore:
     """The queue of documents; see `core.processing.Queue`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._after = jobs.FIRST
+        self._turns = jobs.Turns()
 
     def now(self) -> int:
         return self._engine.now()
@@ -34,13 +37,21 @@ class QueueStore:
     async def claim(self, holder: str, limit: int, lease: float) -> Sequence[Work]:
         engine, now = self._engine, self._engine.now()
         until = now + round(lease * MICROSECONDS)
-        held, self._after = await engine.database.write(
-            lambda conn: jobs.claim(conn, holder, limit, self._after, now, until)
+        lanes = await engine.database.read(lambda conn: jobs.due(conn, limit, self._turns, now))
+        if not lanes:
+            return ()
+        for lane in lanes:
+            self._turns.served(lane)
+        held = await engine.database.write(
+            lambda conn: jobs.take(conn, lanes, holder, limit, now, until)
         )
         if not held:
             return ()
         self._notify(held)
-        return await engine.database.read(lambda conn: jobs.load_work(conn, held))
+        kept, rest = await engine.database.read(lambda conn: jobs.within(conn, held, MOST_CONTENT))
+        if rest:
+            await self.release(rest)
+        return await engine.database.read(lambda conn: jobs.load_work(conn, kept))
 
     async def enter(self, held: Sequence[Job], status: Status) -> None:
         engine = self._engine

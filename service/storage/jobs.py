@@ -8,10 +8,12 @@ finds neither its revision nor its name when it comes to finish.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, bindparam, select, tuple_, update
+from sqlalchemy import Connection, TextClause, bindparam, func, select, text, update
 
 from service.core.model import ContentKind, Status
 from service.core.processing import Job, Work
@@ -19,11 +21,13 @@ from service.storage.chunks import load_chunks
 from service.storage.tables import document_contents, documents, jobs
 from service.storage.transactions import Call, Outcome, TenantTx, padded
 
+T = TypeVar("T")
+
 SHARE = 16
 """Documents one lane gives before the next has its turn."""
 
-MAX_LANES = 64
-"""Lanes looked at for one claim."""
+MOST_TENANTS = 1024
+"""Tenants looked at for one claim."""
 
 
 class Lane(NamedTuple):
@@ -33,14 +37,40 @@ class Lane(NamedTuple):
     name: str
 
 
-FIRST = Lane(0, "")
+@dataclass(slots=True)
+class Turns:
+    """Who was served last: tenants take turns, and the containers of each."""
 
-_LANE = tuple_(jobs.c.tenant, jobs.c.lane)
-_NEXT_LANE = (
-    select(jobs.c.tenant, jobs.c.lane)
-    .where(tuple_(bindparam("t"), bindparam("in_lane")) < _LANE)
-    .order_by(jobs.c.tenant, jobs.c.lane)
-    .limit(1)
+    tenant: int = 0
+    lanes: dict[int, str] = field(default_factory=dict)
+    """By tenant: the name of its lane that was served last."""
+
+    def served(self, lane: Lane) -> None:
+        self.tenant = lane.tenant
+        self.lanes[lane.tenant] = lane.name
+
+
+# Both jump from one value of the index to the next, however many rows are between.
+_TENANTS = text(
+    """
+    WITH RECURSIVE found (tenant) AS (
+      SELECT min(tenant) FROM jobs WHERE tenant > :after
+      UNION ALL
+      SELECT (SELECT min(tenant) FROM jobs WHERE tenant > found.tenant)
+      FROM found WHERE found.tenant IS NOT NULL)
+    SELECT tenant FROM found WHERE tenant IS NOT NULL LIMIT :most"""
+)
+_LANES = text(
+    """
+    WITH RECURSIVE found (lane) AS (
+      SELECT min(lane) FROM jobs WHERE tenant = :t AND lane > :after
+      UNION ALL
+      SELECT (SELECT min(lane) FROM jobs WHERE tenant = :t AND lane > found.lane)
+      FROM found WHERE found.lane IS NOT NULL)
+    SELECT lane FROM found
+    WHERE lane IS NOT NULL AND EXISTS (
+      SELECT 1 FROM jobs WHERE tenant = :t AND jobs.lane = found.lane AND due_time <= :now)
+    LIMIT :most"""
 )
 _DUE = (
     select(jobs.c.document_id, jobs.c.revision, jobs.c.attempts)
@@ -89,6 +119,12 @@ _ENTER = (
     )
     .values(status=bindparam("to_status"))
 )
+_SIZES = select(
+    document_contents.c.document_id, func.length(document_contents.c.content).label("size")
+).where(
+    document_contents.c.tenant == bindparam("t"),
+    document_contents.c.document_id.in_(bindparam("names", expanding=True)),
+)
 _WORK = (
     select(
         documents.c.id,
@@ -112,22 +148,41 @@ _WORK = (
 )
 
 
-def claim(
-    conn: Connection, holder: str, limit: int, after: Lane, now: int, until: int
-) -> tuple[list[Job], Lane]:
-    """Take jobs for a lease until `until`; lanes after `after` come first.
+def due(conn: Connection, limit: int, turns: Turns, now: int) -> list[Lane]:
+    """The lanes whose turn it is, in turn: enough of them for `limit` documents."""
+    most = -(-limit // SHARE)
+    lanes: list[list[Lane]] = []
+    tenants = _from(conn, _TENANTS, turns.tenant, -1, {"most": MOST_TENANTS})
+    for tenant in tenants:
+        where = {"t": tenant, "now": now, "most": most}
+        found = _from(conn, _LANES, turns.lanes.get(tenant, ""), "", where)
+        if found:
+            lanes.append([Lane(tenant, name) for name in found[:most]])
+        if len(lanes) == most:
+            break
+    turns.lanes = {tenant: turns.lanes[tenant] for tenant in tenants if tenant in turns.lanes}
+    in_turn = [lane for one_of_each in zip_longest(*lanes) for lane in one_of_each if lane]
+    return in_turn[:most]
 
-    Returns:
-        The jobs, and the lane to go on behind the next time.
-    """
+
+def _from(
+    conn: Connection, statement: TextClause, after: T, first: T, where: Mapping[str, object]
+) -> list[T]:
+    """The values behind `after`, and then those from the first one up to it."""
+    behind = conn.execute(statement, {**where, "after": after}).scalars().all()
+    before = conn.execute(statement, {**where, "after": first}).scalars().all()
+    return list(dict.fromkeys((*behind, *before)))
+
+
+def take(
+    conn: Connection, lanes: Sequence[Lane], holder: str, limit: int, now: int, until: int
+) -> list[Job]:
+    """Take jobs of these lanes for a lease until `until`."""
     share: dict[Lane, Sequence[Any]] = {}
-    left, last = limit, after
-    for lane in _lanes(conn, after):
+    left = limit
+    for lane in lanes:
         share[lane] = _due(conn, lane, now, min(SHARE, left))
         left -= len(share[lane])
-        last = lane
-        if not left:
-            break
     for lane, rows in share.items():
         if left and len(rows) == SHARE:
             share[lane] = _due(conn, lane, now, SHARE + left)
@@ -141,28 +196,12 @@ def claim(
         where = {"t": tenant, "names": padded(mine), "to_due": until, "to_holder": holder}
         conn.execute(_TAKE, where)
     enter(conn, taken, Status.EXTRACTING)
-    return taken, last
+    return taken
 
 
 def _due(conn: Connection, lane: Lane, now: int, most: int) -> Sequence[Any]:
     where = {"t": lane.tenant, "in_lane": lane.name, "now": now, "most": most}
     return conn.execute(_DUE, where).all()
-
-
-def _lanes(conn: Connection, after: Lane) -> Iterable[Lane]:
-    """The lanes in turn, each once, beginning behind `after`."""
-    lane, wrapped = after, False
-    for _ in range(MAX_LANES):
-        row = conn.execute(_NEXT_LANE, {"t": lane.tenant, "in_lane": lane.name}).first()
-        if row is None:
-            if wrapped:
-                return
-            lane, wrapped = FIRST, True
-            continue
-        lane = Lane(row.tenant, row.lane)
-        if wrapped and lane > after:
-            return
-        yield lane
 
 
 def enter(conn: Connection, held: Sequence[Job], status: Status) -> None:
@@ -192,16 +231,35 @@ def by_tenant(held: Sequence[Job]) -> dict[int, dict[str, Job]]:
 
 
 def renew(conn: Connection, held: Sequence[Job], until: int) -> None:
-    conn.execute(_RENEW, [{**_named(job), "held_by": job.holder, "to_due": until} for job in held])
+    conn.execute(_RENEW, [{**_named(job), "to_due": until} for job in held])
 
 
 def release(conn: Connection, held: Sequence[Job], now: int) -> None:
     enter(conn, held, Status.QUEUED)
-    conn.execute(_RELEASE, [{**_named(job), "held_by": job.holder, "to_due": now} for job in held])
+    conn.execute(_RELEASE, [{**_named(job), "to_due": now} for job in held])
 
 
 def _named(job: Job) -> dict[str, object]:
-    return {"t": job.tenant, "document": job.document_id, "of_revision": job.revision}
+    return {
+        "t": job.tenant,
+        "document": job.document_id,
+        "of_revision": job.revision,
+        "held_by": job.holder,
+    }
+
+
+def within(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Job], list[Job]]:
+    """The jobs whose contents have `most` bytes together, one at least; and the others."""
+    sizes: dict[tuple[int, str], int] = {}
+    for tenant, mine in by_tenant(held).items():
+        for row in conn.execute(_SIZES, {"t": tenant, "names": padded(mine)}):
+            sizes[tenant, row.document_id] = row.size
+    kept: list[Job] = []
+    rest: list[Job] = []
+    for job in held:
+        most -= sizes.get((job.tenant, job.document_id), 0)
+        (kept if most >= 0 or not kept else rest).append(job)
+    return kept, rest
 
 
 def load_work(conn: Connection, held: Sequence[Job]) -> list[Work]:

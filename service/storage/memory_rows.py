@@ -31,8 +31,13 @@ from service.storage.lists import after, cut, merged, one_page, tenant_revision
 from service.storage.tables import memories, memory_spans
 from service.storage.transactions import TenantTx, padded
 
+_root = memories.alias("root")
 FIELDS: dict[f.Field, Any] = {
-    f.Field.CREATED: memories.c.create_time,
+    # A memory's creation is that of its first version, in filters as in the order of lists.
+    f.Field.CREATED: select(_root.c.create_time)
+    .where(_root.c.tenant == memories.c.tenant, _root.c.id == memories.c.root_id)
+    .correlate(memories)
+    .scalar_subquery(),
     f.Field.UPDATED: memories.c.create_time,
     f.Field.DOCUMENT_DATE: memories.c.document_instant,
     f.Field.EVENT_DATES: memories.c.event_instants,

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Connection,
     String,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -34,6 +35,7 @@ from service.core.model import (
     BulkDeleteReceipt,
     ContainerDeleteReceipt,
     Principal,
+    Status,
 )
 from service.core.times import FOREVER
 from service.storage.document_rows import load, members
@@ -253,11 +255,17 @@ def _delete_documents(tx: TenantTx, call: Call, purge: Purge, container: str) ->
     return taken - len(kept), len(kept)
 
 
-# A job that waits is about the document as it now is.
+# A job is about the document as it now is; whoever holds it has lost it, as with any write.
 _RENEW = (
     update(jobs)
     .where(jobs.c.tenant == bindparam("t"), jobs.c.document_id == bindparam("document"))
-    .values(revision=bindparam("to_revision"))
+    .values(
+        revision=bindparam("to_revision"),
+        due_time=bindparam("to_time"),
+        lane=bindparam("to_lane"),
+        holder=None,
+        attempts=0,
+    )
 )
 
 
@@ -269,6 +277,9 @@ _SHRINK = (
         etag=bindparam("to_etag"),
         revision=bindparam("to_revision"),
         update_time=bindparam("to_time"),
+        status=case(
+            (documents.c.status < int(Status.DONE), int(Status.QUEUED)), else_=documents.c.status
+        ),
     )
 )
 
@@ -304,6 +315,7 @@ def detach(
                 "to_etag": etag,
                 "to_revision": revision,
                 "to_time": tx.now,
+                "to_lane": left[0],
             }
         )
     tx.conn.execute(LEAVE, leaves)

@@ -141,9 +141,9 @@ def _stale(conn: Connection, space: int, limit: int) -> list[Stale]:
         found.extend(
             Stale(tenant, row.id, None, spaces[row.id], str(row.content, "utf-8")) for row in texts
         )
-    if found:
+    if len(found) >= limit:
         return found
-    rows = conn.execute(_CHUNKS, where).all()
+    rows = conn.execute(_CHUNKS, {**where, "most": limit - len(found)}).all()
     for tenant in {row.tenant for row in rows}:
         places = {
             (row.document_id, row.position): row.embedder for row in rows if row.tenant == tenant

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, cast
 
@@ -86,23 +86,6 @@ class DocumentStore:
         )
         return receipt
 
-    async def settled(self, who: m.Principal, document_id: str) -> m.Status | None:
-        """Wait until a document is DONE or FAILED.
-
-        The answer is the status; None when the document is gone.
-        """
-        with self._engine.watchers.watching(who.tenant, document_id) as watcher:
-            while True:
-                try:
-                    document = await self.get(who, document_id)
-                except PalimpsestError as error:
-                    if error.reason is not document_not_found().reason:
-                        raise
-                    return None
-                if document.status in (m.Status.DONE, m.Status.FAILED):
-                    return document.status
-                await watcher.changed()
-
     async def delete(
         self, who: m.Principal, delete: m.DocumentDelete, request: m.RequestRef | None
     ) -> m.DeleteReceipt:
@@ -164,11 +147,22 @@ class DocumentStore:
                     yield document.id
                     return
                 if document != seen:
+                    for passed in _passed(seen, document):
+                        yield passed
                     yield document
                     if document.status in (m.Status.DONE, m.Status.FAILED):
                         return
                 seen = document
                 await watcher.changed()
+
+
+def _passed(seen: m.Document | None, now: m.Document) -> Iterator[m.Document]:
+    """The stages a document went through between two looks: many last less than a look."""
+    if seen is None or now.status is m.Status.FAILED:
+        return
+    first = seen.status + 1 if seen.revision == now.revision else m.Status.QUEUED
+    for status in range(first, now.status):
+        yield replace(now, status=m.Status(status))
 
 
 class MemoryStore:

@@ -12,7 +12,8 @@ from service.embedding.base import Embedder, Purpose
 from service.search.analysis import analyse, embedding_text
 from service.search.entry import TermHasher, encode_entry, encode_vectors
 from service.search.query import make_query, text_to_embed
-from service.search.ranking import Scope, rank, speaker_names
+from service.search.ranking import rank
+from service.search.scope import Scope
 from service.search.segment import Item, Kind, Segment
 from service.search.weights import Calibration, calibration
 from service.search.words import split_words, term_of
@@ -92,7 +93,7 @@ class Modules:
         scope = Scope(segment, segment.eligible(Kind.CHUNK | Kind.MEMORY, at=0))
         vector = None
         if self._embedder:
-            text = text_to_embed(question, _HASHER, speaker_names([scope]))
+            text = text_to_embed(question, _HASHER, [scope])
             (vector,) = await self._embedder.embed([text], Purpose.QUERY)
         query = make_query(question, _HASHER, vector)
         return [Found(hit.id, hit.score) for hit in rank([scope], query, self.calibration, limit)]

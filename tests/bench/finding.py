@@ -36,7 +36,7 @@ def waiting(server: Server) -> int:
 
 async def processed(server: Server) -> None:
     """Return when every document is DONE or FAILED."""
-    while waiting(server):
+    while waiting(server):  # noqa: ASYNC110  (another process does it)
         await asyncio.sleep(POLL_SECONDS)
 
 

@@ -98,7 +98,7 @@ class Trial:
             self._fault("calls leave objects behind")
         stop = time.monotonic() + SETTLE_SECONDS
         # The service's own work, such as processing, has tasks that come and go.
-        while len(asyncio.all_tasks()) > tasks and time.monotonic() < stop:
+        while len(asyncio.all_tasks()) > tasks and time.monotonic() < stop:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         if len(asyncio.all_tasks()) > tasks:
             self._fault(f"tasks are left over: {asyncio.all_tasks()}")

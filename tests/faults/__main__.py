@@ -7,17 +7,18 @@ import asyncio
 import random
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tests.faults.disks import DISKS
 from tests.faults.kills import kill_rounds
 from tests.faults.outages import full_disk, locked_database
+from tests.faults.processing import processing_rounds
 from tests.faults.stops import stop_rounds
 from tests.tally import Tally, conclude
 
-Inflict: TypeAlias = Callable[[Path, int, int, Tally], Awaitable[None]]
+Inflict: TypeAlias = Callable[[Path, int, int, Tally], Coroutine[Any, Any, None]]
 """Takes an empty folder, rounds, a seed, and the tally to count in."""
 
 
@@ -33,6 +34,7 @@ FAULTS: Final[dict[str, Inflict]] = {
     "kills": lambda folder, *rest: kill_rounds(folder / "data", *rest),
     "disks": full_disks,
     "locks": locked_database,
+    "processing": lambda folder, *rest: processing_rounds(folder / "data", *rest),
     "stops": lambda folder, *rest: stop_rounds(folder / "data", *rest),
 }
 

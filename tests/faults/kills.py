@@ -28,9 +28,7 @@ async def kill_rounds(data_dir: Path, rounds: int, seed: int, tally: Tally) -> N
             await _run_and_kill(server, load, chance)
         finally:
             server.kill()
-        tally.faults += 1
-        tally.operations += load.take_acknowledged()
-        tally.round_done()
+        load.suffered(tally)
         found = admin.check(database_path(data_dir), lambda _: None)
         tally.findings.extend(f"seed {seed}, kill {number}, check: {fault}" for fault in found)
 

@@ -17,6 +17,7 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from tests.faults.plot import Chain, Plot, State
 from tests.harness import Server
+from tests.tally import Tally
 from tests.wire import Answer, ask, read
 
 PLOTS = 15
@@ -61,7 +62,7 @@ class Load:
         large = random.Random(chance.random())
         self.plots.append(Plot("field", large, batch=LARGE_BATCH))
         self.acknowledged = 0
-        self._taken = 0
+        self._counted = 0
         self.refusals: Counter[str] = Counter()
 
     async def run(
@@ -91,11 +92,12 @@ class Load:
         async with line(server) as connection:
             await asyncio.gather(*(caller(plot) for plot in self.plots))
 
-    def take_acknowledged(self) -> int:
-        """Mutations acknowledged since this was asked last."""
-        taken = self.acknowledged - self._taken
-        self._taken = self.acknowledged
-        return taken
+    def suffered(self, tally: Tally) -> None:
+        """Counts one more fault, and the mutations acknowledged since the one before."""
+        tally.faults += 1
+        tally.operations += self.acknowledged - self._counted
+        self._counted = self.acknowledged
+        tally.round_done()
 
     def take_refusals(self) -> Counter[str]:
         """Codes and reasons of the refusals since this was asked last."""

@@ -38,11 +38,13 @@ class State:
 
     def seen(self) -> dict[str, object]:
         """What can be read of it, thing by thing."""
-        memories = {
-            f"memory {first}": (tuple(chain.contents), bool(chain.forgotten_by))
-            for first, chain in self.chains.items()
+        return {
+            **{f"document {name}": text for name, text in self.documents.items()},
+            **{
+                f"memory {first}": (tuple(chain.contents), bool(chain.forgotten_by))
+                for first, chain in self.chains.items()
+            },
         }
-        return {f"document {name}": text for name, text in self.documents.items()} | memories
 
 
 @dataclass

@@ -11,12 +11,11 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from service.settings import database_path
-from tests.conftest import Report
 from tests.faults.disks import DISKS
 from tests.faults.load import line
 from tests.faults.outages import full_disk, locked_database
 from tests.harness import running_server
-from tests.tally import Tally
+from tests.tally import Report, Tally
 
 
 @pytest.mark.parametrize("name", DISKS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -49,7 +50,9 @@ WINDOW = 256 * 1024
 STRANGERS_MIB = 160
 """What a thousand connections without a key may cost, their state in gRPC included."""
 
-ONE_KEY_MIB = 900
+ONE_KEY_MIB = 1200
+"""What one key's unread answers may cost: HELD_BYTES, in Python and again in gRPC, those being
+made beside them, and what they all leave unused in the heap."""
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +65,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         assert "Traceback" not in log
 
 
+@pytest.fixture(scope="module", autouse=True)
+def silent(server: Server) -> Iterator[socket.socket]:
+    """A connection that never says a word, opened before all others."""
+    with dial(server.address) as opened:
+        opened.settimeout(30)
+        yield opened
+
+
 @pytest.fixture
-def memory(server: Server) -> Memory:
+def memory(server: Server, request: pytest.FixtureRequest, report: Report) -> Iterator[Memory]:
+    """The server's memory, its peak counted from here on, and told at the end of the run."""
     made = Memory(server.process.pid)
     made.start()
-    return made
+    before = made.peak()
+    yield made
+    name = request.node.name.removeprefix("test_").replace("_", " ")
+    report(Tally(f"Server from {before:.0f} to {made.peak():.0f} MiB: {name}", rounds=1))
 
 
 async def serves(client: Client) -> None:
@@ -175,8 +190,8 @@ GARBAGE = {
 
 @pytest.mark.parametrize("name", GARBAGE)
 async def test_connections_that_speak_something_else_end_alone(server: Server, name: str) -> None:
-    with dial(server.address) as socket:
-        socket.sendall(GARBAGE[name])
+    with dial(server.address) as opened:
+        opened.sendall(GARBAGE[name])
         async with connected(server.address, server.key) as client:
             await serves(client)
 
@@ -221,14 +236,6 @@ async def honest_calls(address: str, key: str, count: int) -> list[float]:
     return took
 
 
-async def test_a_connection_that_never_speaks_is_closed(server: Server) -> None:
-    with dial(server.address) as socket:
-        socket.settimeout(30)
-        # The server's own settings come first, then the end.
-        while await asyncio.to_thread(socket.recv, 4096):
-            pass
-
-
 async def test_messages_are_taken_in_only_from_callers_who_are_let_in(
     server: Server, memory: Memory
 ) -> None:
@@ -243,7 +250,7 @@ async def test_messages_are_taken_in_only_from_callers_who_are_let_in(
 
 
 async def test_messages_that_arrive_slowly_are_few_at_once(server: Server, memory: Memory) -> None:
-    size, extra = MIB, 20
+    size, extra = MIB, 5
     taken = []
     with Peer(server.address) as peer:
         for _ in range(RECEIVED_AT_ONCE + extra):
@@ -332,3 +339,9 @@ async def test_a_watcher_that_never_reads_costs_no_more_than_one_that_does(
             await asyncio.to_thread(peer.pump, 1)
             await serves(client)
         assert memory.peak() < before + STRANGERS_MIB
+
+
+async def test_a_connection_that_never_speaks_is_closed(silent: socket.socket) -> None:
+    # The server's own settings come first, then the end.
+    while await asyncio.to_thread(silent.recv, 4096):
+        pass

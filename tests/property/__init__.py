@@ -1,9 +1,12 @@
 """A model of everything: random sequences of calls, judged by a model of the contract.
 
-`model*.py` says what the contract promises, in plain Python and without a look at
-the service; `machine.py` draws sequences of calls and asks the model and a real
-service the same; `compare.py` holds the answers against each other.
+`model*.py` and `filters.py` say what the contract promises, in plain Python and without
+a look at the service; `strategies.py` draws requests, `places.py` puts names of what is
+there into them, `machine.py` strings them together; `lab.py` runs a real service whose
+clock stands still, and `referee.py` asks both and holds their answers together.
+`faults.py` breaks promises, to see that they are kept an eye on.
 
-To add a noun: give `Model` the methods of its RPCs, write strategies for their
-requests, and add rules that hand these to `Machine.call`.
+To add a noun: give `Model` the methods of its RPCs, a strategy to each of their
+requests, and the methods to `machine.WRITES`, `READS` or `LISTS`. What is not answered
+alike twice (a score, a status that a worker moves) needs a rule of its own.
 """

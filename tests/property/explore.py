@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import hypothesis
@@ -11,8 +12,6 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.property.lab import Lab
 from tests.property.machine import Machine
 from tests.property.referee import Tally
-
-QUICK_STEPS = 40
 
 
 def explore(
@@ -29,16 +28,19 @@ def explore(
         return Machine(lab, tally)
 
     seeded: Callable[[], Machine] = hypothesis.seed(seed)(machine)
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        seeded,
-        settings=hypothesis.settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            database=None,
-            phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-            verbosity=Verbosity.normal,
-        ),
-    )
+    with warnings.catch_warnings():
+        # Strategies of this size have representations that hypothesis warns of.
+        warnings.filterwarnings("ignore", "Generating overly large repr")
+        run_state_machine_as_test(
+            seeded,
+            settings=hypothesis.settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                database=None,
+                phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
+                verbosity=Verbosity.normal,
+            ),
+        )

@@ -122,10 +122,6 @@ def batches_go_in_request_order(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(documents, "_oldest_first", lambda writes: list(enumerate(writes)))
 
 
-def limited_keys_write_everything(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(document_rules, "check_writable", document_rules.check_visible)
-
-
 FAULTS: Mapping[str, Seed] = {
     seed.__name__.replace("_", " "): seed
     for seed in (
@@ -141,6 +137,5 @@ FAULTS: Mapping[str, Seed] = {
         pages_skip_a_row,
         sources_outlive_their_documents,
         batches_go_in_request_order,
-        limited_keys_write_everything,
     )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import grpc
+import structlog
 from google.protobuf.message import Message
 
 from palimpsest.v1.containers_pb2_grpc import ContainersStub
@@ -131,8 +133,12 @@ class Lab:
 
 @contextmanager
 def open_lab() -> Iterator[Lab]:
+    """A lab whose service logs nothing: thousands of calls are not to be read."""
+    logging_before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     lab = Lab()
     try:
         yield lab
     finally:
         lab.close()
+        structlog.configure(**logging_before)

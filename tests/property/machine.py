@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,55 +15,68 @@ from palimpsest.v1.containers_pb2 import ListContainersRequest
 from tests.property import strategies as some
 from tests.property.compare import FindingError
 from tests.property.lab import Kind, Lab
+from tests.property.places import settle
 from tests.property.referee import Listing, Referee, Tally
 
-LOOKS_BACK = 4
+LOOKS_BACK = 3
 """How often the end of an example looks into the past, about."""
 
 KEPT = 23 * 3600 * 1_000_000
 """How long a receipt is surely kept, in microseconds."""
 
-Draw = Callable[[Referee], Any]
-"""A strategy of requests that refer to what is there."""
-
-WRITES: Mapping[str, Mapping[str, tuple[int, Draw]]] = {
+WRITES: Mapping[str, Mapping[str, tuple[int, some.Strategy]]] = {
     "documents": {
-        "UpsertDocument": (6, lambda r: some.upserts(r.model, request_id=some.request_ids())),
-        "BatchUpsertDocuments": (2, lambda r: some.batches(r.model)),
-        "UpdateDocument": (5, lambda r: some.updates(r.model)),
-        "DeleteDocument": (2, lambda r: some.document_deletes(r.model)),
-        "BulkDeleteDocuments": (1, lambda r: some.bulk_deletes(r.model)),
+        "UpsertDocument": (6, some.upserts),
+        "BatchUpsertDocuments": (2, some.batches),
+        "UpdateDocument": (5, some.updates),
+        "DeleteDocument": (2, some.document_deletes),
+        "BulkDeleteDocuments": (1, some.bulk_deletes),
+        "DeleteContainer": (1, some.container_deletes),
     },
     "memories": {
-        "CreateMemories": (3, lambda r: some.creates(r.model)),
-        "UpdateMemory": (6, lambda r: some.memory_updates(r.model)),
-        "ForgetMemory": (3, lambda r: some.forgets(r.model)),
-        "RestoreMemory": (4, lambda r: some.restores(r.model)),
-        "ForgetMemories": (3, lambda r: some.forget_manys(r.model, r.moments)),
-        "RestoreMemories": (3, lambda r: some.restore_manys(r.model)),
-        "DeleteMemory": (1, lambda r: some.memory_deletes(r.model)),
+        "CreateMemories": (3, some.creates),
+        "UpdateMemory": (6, some.memory_updates),
+        "ForgetMemory": (3, some.forgets),
+        "RestoreMemory": (4, some.restores),
+        "ForgetMemories": (3, some.forget_manys),
+        "RestoreMemories": (3, some.restore_manys),
+        "DeleteMemory": (1, some.memory_deletes),
     },
 }
 """By part: how often a method is called, and with what."""
 
-READS: Mapping[str, Draw] = {
-    "GetDocument": lambda r: some.document_reads(r.model, documents.GetDocumentRequest),
-    "WatchDocument": lambda r: some.document_reads(r.model, documents.WatchDocumentRequest),
-    "GetMemory": lambda r: some.memory_reads(r.model, r.moments),
+READS: Mapping[str, some.Strategy] = {
+    "GetDocument": some.document_gets,
+    "WatchDocument": some.document_watches,
+    "GetMemory": some.memory_gets,
 }
-LISTS: Mapping[str, Draw] = {
-    "ListDocuments": lambda r: some.document_lists(r.moments),
-    "ListMemories": lambda r: some.memory_lists(r.model, r.moments),
-    "ListMemoryVersions": lambda r: some.version_lists(r.model),
-    "ListContainers": lambda r: some.container_lists,
+LISTS: Mapping[str, some.Strategy] = {
+    "ListDocuments": some.document_lists,
+    "ListMemories": some.memory_lists | some.memory_lists,
+    "ListMemoryVersions": some.version_lists,
+    "ListContainers": some.container_lists,
 }
 
-callers: st.SearchStrategy[Kind] = st.sampled_from(["full"] * 7 + ["limited"] * 2 + ["read-only"])
+Asking = tuple[str, Any]
+"""A method and a request."""
 
 
-def writes(part: str) -> st.SearchStrategy[str]:
-    """Methods of the part, the frequent ones more often."""
-    return st.sampled_from([m for m, (weight, _) in WRITES[part].items() for _ in range(weight)])
+def asking(requests: Mapping[str, some.Strategy]) -> st.SearchStrategy[Asking]:
+    return st.one_of([st.tuples(st.just(method), drawn) for method, drawn in requests.items()])
+
+
+def writing(part: str) -> st.SearchStrategy[Asking]:
+    """Calls of the part, the frequent ones more often."""
+    return st.one_of(
+        [
+            st.tuples(st.just(method), drawn)
+            for method, (weight, drawn) in WRITES[part].items()
+            for _ in range(weight)
+        ]
+    )
+
+
+callers: st.SearchStrategy[Kind] = st.sampled_from(["full"] * 11 + ["limited"] * 2 + ["read-only"])
 
 
 class Machine(RuleBasedStateMachine):
@@ -87,81 +100,89 @@ class Machine(RuleBasedStateMachine):
         yield self.referee
         self.sound = True
 
+    def settled(self, request: Any) -> Any:
+        return settle(request, self.model, self.referee.moments)
+
     def call(self, method: str, request: Any, caller: Kind = "full") -> None:
         with self.judged() as referee:
-            referee.call(method, request, referee.caller(caller))
+            referee.call(method, self.settled(request), referee.caller(caller))
 
-    @initialize(data=st.data())
-    def begin(self, data: st.DataObject) -> None:
-        self.call("BatchUpsertDocuments", data.draw(some.batches(self.model, least=3)))
-        self.call("CreateMemories", data.draw(some.creates(self.model, least=3)))
+    @initialize(batch=some.first_batches, create=some.first_creates)
+    def begin(self, batch: Any, create: Any) -> None:
+        self.call("BatchUpsertDocuments", batch)
+        self.call("CreateMemories", create)
 
-    @rule(data=st.data(), method=writes("documents"), caller=callers)
-    def write_documents(self, data: st.DataObject, method: str, caller: Kind) -> None:
-        self.call(method, data.draw(WRITES["documents"][method][1](self.referee)), caller)
+    @rule(askings=some.some(writing("documents"), 4), caller=callers)
+    def write_documents(self, askings: list[Asking], caller: Kind) -> None:
+        for method, request in askings:
+            self.call(method, request, caller)
 
-    @rule(data=st.data(), method=writes("memories"), caller=callers)
-    def write_memories(self, data: st.DataObject, method: str, caller: Kind) -> None:
-        self.call(method, data.draw(WRITES["memories"][method][1](self.referee)), caller)
+    @rule(askings=some.some(writing("memories"), 6), caller=callers)
+    def write_memories(self, askings: list[Asking], caller: Kind) -> None:
+        for method, request in askings:
+            self.call(method, request, caller)
 
-    @rule(request=some.container_deletes(), caller=callers)
-    def delete_container(self, request: Any, caller: Kind) -> None:
-        self.call("DeleteContainer", request, caller)
+    @rule(askings=some.some(asking(READS)), caller=callers)
+    def read(self, askings: list[Asking], caller: Kind) -> None:
+        for method, request in askings:
+            self.call(method, request, caller)
 
-    @rule(data=st.data(), method=st.sampled_from(sorted(READS)), caller=callers)
-    def read(self, data: st.DataObject, method: str, caller: Kind) -> None:
-        self.call(method, data.draw(READS[method](self.referee)), caller)
+    @rule(askings=some.some(asking(LISTS)), caller=callers)
+    def read_lists(self, askings: list[Asking], caller: Kind) -> None:
+        for method, request in askings:
+            with self.judged() as referee:
+                referee.pages(method, self.settled(request), referee.caller(caller))
 
-    @rule(data=st.data(), method=st.sampled_from(sorted(LISTS)), caller=callers)
-    def read_list(self, data: st.DataObject, method: str, caller: Kind) -> None:
-        request = data.draw(LISTS[method](self.referee))
-        with self.judged() as referee:
-            referee.pages(method, request, referee.caller(caller))
-
-    @rule(data=st.data(), method=st.sampled_from(sorted(LISTS)))
-    def leave_a_list_open(self, data: st.DataObject, method: str) -> None:
+    @rule(asking=asking(LISTS))
+    def leave_a_list_open(self, asking: Asking) -> None:
         """To read on while others write."""
-        request = data.draw(LISTS[method](self.referee))
+        method, request = asking
         request.page_size = 1
         with self.judged() as referee:
-            listing = referee.open(method, request)
+            listing = referee.open(method, self.settled(request))
         if listing is not None and listing.token:
             self.listings.append(listing)
 
     @precondition(lambda self: self.listings)
-    @rule(data=st.data())
-    def turn_a_page(self, data: st.DataObject) -> None:
-        listing = data.draw(st.sampled_from(self.listings))
+    @rule(place=st.integers(0, 9))
+    def turn_a_page(self, place: int) -> None:
+        listing = self.listings[place % len(self.listings)]
         with self.judged() as referee:
             referee.turn(listing)
         if not listing.token:
             self.listings.remove(listing)
 
     @precondition(lambda self: self.referee.asked)
-    @rule(data=st.data(), again=st.booleans())
-    def repeat_a_request_id(self, data: st.DataObject, again: bool) -> None:
+    @rule(place=st.integers(0, 30), other=some.optional(some.upserts, 3))
+    def repeat_a_request_id(self, place: int, other: Any) -> None:
         """With the same request or with another."""
-        asked = data.draw(st.sampled_from(self.referee.asked))
+        asked = self.referee.asked[-1 - place % len(self.referee.asked)]
         if self.model.tenant.now - asked.at > KEPT:
             return
-        if again:
+        if other is None:
             with self.judged() as referee:
                 referee.repeat(asked)
-            return
-        request_id = st.just(asked.request.request_id)
-        self.call("UpsertDocument", data.draw(some.upserts(self.model, request_id=request_id)))
+        else:
+            other.request_id = asked.request.request_id
+            self.call("UpsertDocument", other)
 
     @rule(microseconds=st.sampled_from([2, 1000, some.DAY // 24, some.DAY, 500 * some.DAY]))
     def pass_time(self, microseconds: int) -> None:
         self.referee.pass_time(microseconds)
 
     @precondition(lambda self: self._schedules())
-    @rule(data=st.data(), short_of=st.integers(0, 2))
-    def come_close_to_an_expiry(self, data: st.DataObject, short_of: int) -> None:
-        """So that the next call is made right before, at, or right after it."""
-        now = self.model.tenant.now
-        target = data.draw(st.sampled_from(self._schedules())) - short_of
-        self.referee.pass_time(max(0, target - now))
+    @rule(place=st.integers(0, 9), short_of=st.integers(0, 2))
+    def come_close_to_an_expiry(self, place: int, short_of: int) -> None:
+        """And look, right before, at, or right after it."""
+        schedules = self._schedules()
+        target = schedules[place % len(schedules)] - short_of
+        self.referee.pass_time(max(0, target - self.model.tenant.now))
+        for forgotten in (True, False):
+            request = memories.ListMemoriesRequest(
+                container_tags=some.TAGS, include_forgotten=forgotten
+            )
+            with self.judged() as referee:
+                referee.pages("ListMemories", request)
 
     @rule()
     def sweep(self) -> None:
@@ -186,6 +207,10 @@ class Machine(RuleBasedStateMachine):
         for moment in known[len(known) % LOOKS_BACK :: max(1, len(known) // LOOKS_BACK)]:
             everything.as_of.FromMicroseconds(moment)
             referee.pages("ListMemories", everything)
+        everything.ClearField("as_of")
+        everything.filter.CopyFrom(some.loosely)
+        referee.pages("ListMemories", everything)
+        referee.pages("ListDocuments", documents.ListDocumentsRequest(filter=some.loosely))
         referee.pages("ListDocuments", documents.ListDocumentsRequest(include_content=True))
         referee.pages("ListContainers", ListContainersRequest())
         if findings := referee.lab.check():

@@ -13,7 +13,7 @@ from palimpsest.v1 import containers_pb2 as pb
 from palimpsest.v1.containers_pb2 import Container
 from palimpsest.v1.memories_pb2 import UpdateMemoryResponse
 from tests.property.model_documents import Documents
-from tests.property.model_memories import Memories
+from tests.property.model_memory_writes import Memories
 from tests.property.tenant import LEARN, Caller, RefusedError, Row, Tenant, refuse, stamp
 
 Answer = Message | list[Row]

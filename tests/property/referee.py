@@ -172,9 +172,8 @@ class Referee:
         except FailedCallError as failure:
             got = failure
         else:
-            raise FindingError(
-                f"{method} {{{_line(request)}}} is to fail with {ours}, answered {{{_line(answer)}}}"
-            )
+            said = f"{method} {{{_line(request)}}} is to fail with {ours}"
+            raise FindingError(f"{said}, answered {{{_line(answer)}}}")
         reason = got.refusal.info.reason
         self.tally.refusals[reason] += 1
         if reason not in ours.reasons or got.code != CODES[reason]:
@@ -201,11 +200,7 @@ class Referee:
         where = f"{listing.method} {{{_line(listing.request)}}}"
         if answer.revision != listing.revision:
             raise FindingError(f"{where}: revision {answer.revision}, not {listing.revision}")
-        page = (
-            next(value for field, value in answer.ListFields() if field.is_repeated)
-            if answer.ListFields() and self._has_rows(answer)
-            else []
-        )
+        page = next((items for kind, items in answer.ListFields() if kind.is_repeated), ())
         size = request.page_size or DEFAULT_PAGE
         if len(page) > size or (answer.next_page_token and len(page) < size):
             raise FindingError(f"{where}: a page of {len(page)}, asked for {size}")
@@ -226,10 +221,6 @@ class Referee:
         }
         if not listing.token:
             self._check_whole(where, listing)
-
-    @staticmethod
-    def _has_rows(answer: Any) -> bool:
-        return any(field.is_repeated for field, _ in answer.ListFields())
 
     @staticmethod
     def _check_whole(where: str, listing: Listing) -> None:

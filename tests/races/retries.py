@@ -131,3 +131,18 @@ def one_request_id(arena: Arena, prepare: Callable[[Arena], Prepared]) -> None:
     assert outcomes(answers) == {OK: CALLERS}
     assert len({answer.body for answer in answers}) == 1, "receipts differ"
     assert arena.revision() == before + revisions
+
+
+def one_request_id_for_all(arena: Arena) -> None:
+    """64 different requests of two kinds with one request_id: one is done, the others refused."""
+    request_id = str(uuid4())
+    requests: list[Message] = []
+    for n in range(CALLERS // 2):
+        memories = [m.NewMemory(content=f"memory {n}")]
+        requests += [
+            d.UpsertDocumentRequest(content=f"text {n}", request_id=request_id),
+            m.CreateMemoriesRequest(memories=memories, request_id=request_id),
+        ]
+    answers = arena.race(requests)
+    assert outcomes(answers) == {OK: 1, "REQUEST_ID_REUSED": CALLERS - 1}
+    assert arena.revision() == 1

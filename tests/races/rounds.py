@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from tests.races.arena import Arena, arena
 from tests.races.callers import Callers, client_processes
 from tests.tally import Tally
 
-RACES: Final[dict[str, Callable[[Arena], None]]] = {
+RACES: Final[Mapping[str, Callable[[Arena], None]]] = {
     race.__name__: race
     for race in (
         single.first_upserts,
@@ -31,6 +31,7 @@ RACES: Final[dict[str, Callable[[Arena], None]]] = {
         single.batch_restore_against_single,
         deletions.bulk_delete,
         deletions.delete_container,
+        retries.one_request_id_for_all,
     )
 } | {
     f"one_request_id{prepare.__name__}": partial(retries.one_request_id, prepare=prepare)

@@ -91,7 +91,7 @@ def document_etags(arena: Arena) -> None:
         ),
         lambda n: d.DeleteDocumentRequest(id=made.id, etag=made.etag),
     ]
-    # A round in four has deletions; else one of these would win a third of all rounds.
+    # Deletions in some rounds only: they would win too many of the others.
     kinds = 3 if random.random() < 0.25 else 2
     answers = arena.race([makers[n % kinds](n) for n in range(CALLERS)])
     won = [n for n, answer in enumerate(answers) if answer.ok]

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Report
 from tests.races.rounds import RACES, Course, course
-from tests.tally import Tally
+from tests.tally import Report, Tally
 
 ROUNDS = 3
 

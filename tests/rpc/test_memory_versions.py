@@ -11,6 +11,13 @@ from grpc import StatusCode
 
 from palimpsest.v1.common_pb2 import LIST_ORDER_CREATED_ASC
 from palimpsest.v1.documents_pb2 import DeleteDocumentRequest
+from palimpsest.v1.filter_pb2 import (
+    FILTER_FIELD_CREATED,
+    FILTER_FIELD_UPDATED,
+    Condition,
+    Filter,
+    FilterField,
+)
 from palimpsest.v1.memories_pb2 import (
     DeleteMemoryRequest,
     ForgetMemoryRequest,
@@ -23,6 +30,7 @@ from palimpsest.v1.memories_pb2 import (
     UpdateMemoryRequest,
 )
 from tests.client import Client, Refusal, read_refusal, refused, struct
+from tests.inprocess import ManualClock
 
 FAR = Timestamp(seconds=7_000_000_000)
 PAST = Timestamp(seconds=1_000_000_000)
@@ -182,6 +190,21 @@ async def test_every_update_adds_a_version_to_the_chain(client: Client) -> None:
     assert [memory.id for memory in await client.remembered()] == [third.id]
     history = await client.remembered(include_history=True)
     assert {memory.id for memory in history} == {first.id, second.id, third.id}
+
+
+async def test_a_filter_takes_a_memorys_creation_from_its_first_version(
+    client: Client, clock: ManualClock
+) -> None:
+    (first,) = await client.remember("one")
+    between = clock.tick().ToJsonString()
+    second = await update(client, "two", id=first.id)
+
+    async def found(field: FilterField.ValueType) -> list[str]:
+        condition = Condition(field=field, after=between)
+        return [memory.id for memory in await client.remembered(filter=Filter(condition=condition))]
+
+    assert await found(FILTER_FIELD_UPDATED) == [second.id]
+    assert await found(FILTER_FIELD_CREATED) == []
 
 
 async def test_an_update_touches_nothing_of_the_old_version_but_latest(client: Client) -> None:

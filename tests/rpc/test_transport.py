@@ -81,6 +81,12 @@ async def test_health_needs_no_key(client: Client, connect: Connect) -> None:
         watch.cancel()
 
 
+async def test_health_of_an_unknown_service_is_not_found(client: Client) -> None:
+    health = health_pb2_grpc.HealthStub(client.channel)
+    with refused(StatusCode.NOT_FOUND, "SERVICE_NOT_FOUND"):
+        await health.Check(health_pb2.HealthCheckRequest(service="palimpsest.v1.Nothing"))
+
+
 async def test_reflection_needs_no_key_and_tells_the_contract(
     client: Client, connect: Connect
 ) -> None:

@@ -35,6 +35,7 @@ PARTS: Final = {
         Part("kills", ("tests.faults", "kills"), "--rounds", 50),
         Part("disks", ("tests.faults", "disks"), "--rounds", 20),
         Part("locks", ("tests.faults", "locks"), "--rounds", 20),
+        Part("processing", ("tests.faults", "processing"), "--rounds", 25),
         Part("stops", ("tests.faults", "stops"), "--rounds", 20),
     )
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
@@ -78,3 +79,25 @@ async def test_a_signal_drains_and_a_second_ends_the_grace(tmp_path: Path) -> No
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(20):
         await serving
+
+
+async def test_calls_that_arrive_as_the_service_stops_are_told_so(tmp_path: Path) -> None:
+    running = AsyncExitStack()
+    service = await running.enter_async_context(app.running(settings(tmp_path, no_auth=True)))
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        stub = documents_pb2_grpc.DocumentsStub(channel)
+        request = documents_pb2.UpsertDocumentRequest(content="text", custom_id="one")
+        await stub.UpsertDocument(request)
+
+        async def call() -> str:
+            try:
+                await stub.UpsertDocument(request)
+            except grpc.aio.AioRpcError as error:
+                return error.code().name
+            return "OK"
+
+        calls = [asyncio.create_task(call()) for _ in range(500)]
+        await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        stopping = asyncio.create_task(running.aclose())
+        assert set(await asyncio.gather(*calls)) <= {"OK", "UNAVAILABLE"}
+        await stopping

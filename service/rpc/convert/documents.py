@@ -79,18 +79,24 @@ def messages(
 
 def _encoded(conversation: pb.Conversation, path: str, broken: list[Violation]) -> str:
     encoded = encode(messages(conversation.messages, f"{path}.messages", broken))
+    _check_size(encoded, path, broken)
+    return encoded
+
+
+def _check_size(encoded: str, path: str, broken: list[Violation]) -> None:
     if len(encoded.encode()) > MAX_BYTES:
         broken.append(Violation(path, f"must be at most {MAX_BYTES} bytes as compact JSON"))
-    return encoded
 
 
 def append(request: pb.AppendMessagesRequest, broken: list[Violation]) -> m.MessagesAppend:
     ids.check_document(request.id, "id", "Memories.UpdateMemory", broken)
     if request.create_if_missing and not is_document_id(request.id) and not _CUSTOM_ID(request.id):
         broken.append(Violation("id", "must not contain control characters"))
+    added = messages(request.messages, "messages", broken)
+    _check_size(encode(added), "messages", broken)
     return m.MessagesAppend(
         request.id,
-        messages(request.messages, "messages", broken),
+        added,
         request.create_if_missing,
         tuple(request.container_tags),
         request.etag or None,

@@ -1,0 +1,24 @@
+"""What a search may find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from service.search.columns import Mask
+from service.search.segment import Segment
+from service.search.speakers import Name
+
+
+class Scope(NamedTuple):
+    """The part of a segment that a search may find."""
+
+    segment: Segment
+    eligible: Mask
+    """(rows,) from `Segment.eligible`; the same for all items of one group."""
+
+
+def named_speakers(scopes: Sequence[Scope], words: Iterable[int]) -> set[Name]:
+    """The speakers of eligible items whose name has one of the (hashed) words."""
+    asked = tuple(words)
+    return {name for segment, eligible in scopes for name in segment.named(asked, eligible)}

@@ -1,0 +1,81 @@
+"""When each row may be found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from service.search.columns import Column, Mask, Rows
+
+Spans: TypeAlias = Sequence[tuple[int, int]]
+"""[from, until) in microseconds, in order of time; none: never."""
+
+_NEVER = (0, 0)
+
+
+class Shown:
+    """The spans of rows: the last of each in arrays; earlier ones, which few have, aside."""
+
+    __slots__ = ("_earlier", "_earlier_arrays", "_from", "_until")
+
+    def __init__(self) -> None:
+        self._from = Column(np.int64)
+        self._until = Column(np.int64)
+        self._earlier: dict[int, Spans] = {}
+        self._earlier_arrays: npt.NDArray[np.int64] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        earlier = sum(len(spans) for spans in self._earlier.values())
+        return self._from.nbytes + self._until.nbytes + 250 * earlier
+
+    def extend(self, spans: Sequence[Spans]) -> None:
+        """Append rows."""
+        first = len(self._from)
+        last = [of_row[-1] if of_row else _NEVER for of_row in spans]
+        self._from.extend([span[0] for span in last])
+        self._until.extend([span[1] for span in last])
+        for row, of_row in enumerate(spans, first):
+            if len(of_row) > 1:
+                self._set_earlier(row, of_row[:-1])
+
+    def set(self, row: int, spans: Spans) -> None:
+        """Say anew when a row may be found."""
+        last = spans[-1] if spans else _NEVER
+        self._from.values[row], self._until.values[row] = last
+        self._set_earlier(row, spans[:-1])
+
+    def forget(self, rows: Iterable[int]) -> None:
+        """Rows are dead; what they showed does not matter any more."""
+        for row in rows:
+            self._set_earlier(row, ())
+
+    def at(self, instant: int) -> Mask:
+        """(rows,) which may be found at an instant."""
+        mask = (self._from.values <= instant) & (instant < self._until.values)
+        if self._earlier:
+            if self._earlier_arrays is None:
+                self._earlier_arrays = np.array(
+                    [(row, *span) for row, spans in self._earlier.items() for span in spans],
+                    dtype=np.int64,
+                )
+            rows, start, until = self._earlier_arrays.T
+            mask[rows[(start <= instant) & (instant < until)]] = True
+        return mask
+
+    def renumber(self, kept: npt.NDArray[np.int64], numbers: Rows) -> None:
+        """Keep these rows only, under their new numbers."""
+        self._from.take(kept)
+        self._until.take(kept)
+        self._earlier = {int(numbers[row]): spans for row, spans in self._earlier.items()}
+        self._earlier_arrays = None
+
+    def _set_earlier(self, row: int, spans: Spans) -> None:
+        if spans:
+            self._earlier[row] = tuple(spans)
+        elif self._earlier.pop(row, None) is None:
+            return
+        self._earlier_arrays = None

@@ -1,0 +1,69 @@
+"""A clock that the test moves, an embedding server that answers as the test wants."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from service.embedding import openai, registry
+from tests.embedding_server import Server
+from tests.finding.lab import Lab, laboratory
+from tests.inprocess import ManualClock
+
+IMPATIENT = openai.Patience(timeout=0.3, attempts=1)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """Short enough a path for a socket, wherever pytest keeps its own."""
+    with tempfile.TemporaryDirectory(prefix="palimpsest-") as path:
+        yield Path(path)
+
+
+@pytest.fixture(autouse=True)
+def _words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`words:NAME` is an embedder; see its module."""
+    monkeypatch.setitem(registry._MODULES, "words", "tests.finding.words")
+
+
+@pytest_asyncio.fixture
+async def lab(directory: Path, clock: ManualClock) -> AsyncIterator[Lab]:
+    """With an embedder that computes in the process."""
+    async with laboratory(directory, clock, embedder="words:a") as made:
+        yield made
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """An embedding server; what asks it waits for long."""
+    made = Server()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What asks an embedding server asks once, and soon gives up."""
+    monkeypatch.setattr(openai, "Patience", lambda: IMPATIENT)
+
+
+@pytest.fixture
+def embedder(server: Server) -> str:
+    """The setting that names the embedding server."""
+    return f"openai:{server.url}?model=m&dimension=3"
+
+
+@pytest_asyncio.fixture
+async def remote(directory: Path, clock: ManualClock, embedder: str) -> AsyncIterator[Lab]:
+    """With the embedding server."""
+    async with laboratory(directory, clock, embedder=embedder) as made:
+        yield made

@@ -1,0 +1,154 @@
+"""Conversations: appending at once, and being refused."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import grpc
+import pytest
+
+from palimpsest.v1 import documents_pb2 as d
+from tests.client import refused
+from tests.finding.lab import Lab
+
+CALLERS = 64
+EACH = 10
+
+
+def message(text: str, speaker: str = "") -> d.ConversationMessage:
+    return d.ConversationMessage(speaker=speaker, text=text)
+
+
+async def append(lab: Lab, name: str, *messages: d.ConversationMessage, **fields: object) -> object:
+    return await lab.client.documents.AppendMessages(
+        d.AppendMessagesRequest(id=name, messages=messages, **fields)  # type: ignore[arg-type]
+    )
+
+
+async def test_concurrent_appends_lose_nothing_and_keep_each_callers_order(lab: Lab) -> None:
+    async def caller(number: int) -> None:
+        for count in range(EACH):
+            half = f"caller{number} says {count}"
+            await append(lab, "talk", message(half, f"c{number}"), create_if_missing=True)
+
+    await asyncio.gather(*(caller(number) for number in range(CALLERS)))
+    document = await lab.settled("talk")
+    assert document.status == d.DOCUMENT_STATUS_DONE
+    messages = document.conversation.messages
+    assert len(messages) == CALLERS * EACH
+    for number in range(CALLERS):
+        said = [m.text for m in messages if m.speaker == f"c{number}"]
+        assert said == [f"caller{number} says {count}" for count in range(EACH)]
+    chunks = lab.chunks(document.id)
+    assert [row.text.decode() for row in chunks] == [m.text for m in messages]
+    assert len({row.chunk_id for row in chunks}) == len(messages)
+    (hit,) = await lab.search("caller17 says 3", limit=1, neighbors=1)
+    (found,) = hit.chunks
+    assert found.chunk.text == "caller17 says 3"
+    place = found.chunk.position
+    around = [m.text for m in messages[max(0, place - 1) : place + 2]]
+    assert [*(c.text for c in found.before), "caller17 says 3", *(c.text for c in found.after)] == (
+        around
+    )
+    assert lab.check() == []
+
+
+async def test_messages_come_back_as_they_were(lab: Lab) -> None:
+    given = [
+        message("Hello \N{GRINNING FACE}", "Ann"),
+        d.ConversationMessage(speaker="Ben", image_caption="a lake at dawn"),
+        message(" spaces \n stay "),
+    ]
+    given[0].time.FromJsonString("2023-05-08T13:56:00.000001Z")
+    await lab.client.documents.UpsertDocument(
+        d.UpsertDocumentRequest(
+            custom_id="talk", conversation=d.Conversation(messages=given), wait=True
+        )
+    )
+    document = await lab.client.get("talk")
+    assert list(document.conversation.messages) == given
+    assert document.content == ""
+    (hit,) = await lab.search("lake", limit=1)
+    (found,) = hit.chunks
+    assert (found.chunk.speaker, found.chunk.text) == ("Ben", "[image: a lake at dawn]")
+    (hit,) = await lab.search("Hello", limit=1)
+    assert hit.chunks[0].chunk.time == given[0].time
+    listed = [item async for page in lab.client.pages() for item in page]
+    assert not listed[0].HasField("conversation")
+    listed = [item async for page in lab.client.pages(include_content=True) for item in page]
+    assert list(listed[0].conversation.messages) == given
+
+
+async def test_appending_is_refused_with_the_reason(lab: Lab) -> None:
+    await lab.client.put("a text", custom_id="text", container_tags=["x"])
+    await append(lab, "talk", message("hello"), create_if_missing=True, container_tags=["x"])
+    precondition = grpc.StatusCode.FAILED_PRECONDITION
+    with refused(precondition, "NOT_A_CONVERSATION"):
+        await append(lab, "text", message("hello"))
+    with refused(precondition, "NOT_A_CONVERSATION"):
+        await append(lab, "text", message("hello"), create_if_missing=True)
+    with refused(grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
+        await append(lab, "none", message("hello"))
+    with refused(grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
+        await append(lab, "doc_0000000000000000000000", message("hello"), create_if_missing=True)
+    with refused(precondition, "CUSTOM_ID_IN_OTHER_CONTAINER"):
+        await append(lab, "talk", message("hello"), create_if_missing=True, container_tags=["y"])
+    with refused(grpc.StatusCode.ABORTED, "ETAG_MISMATCH"):
+        await append(lab, "talk", message("hello"), etag="other")
+    with refused(grpc.StatusCode.ABORTED, "ETAG_MISMATCH"):
+        await append(lab, "new", message("hello"), etag="other", create_if_missing=True)
+    for bad in (
+        d.AppendMessagesRequest(id="talk"),
+        d.AppendMessagesRequest(id="talk", messages=[d.ConversationMessage(speaker="Ann")]),
+        d.AppendMessagesRequest(id="mem_1", messages=[message("hello")]),
+        d.AppendMessagesRequest(id="a\x00b", messages=[message("hello")], create_if_missing=True),
+    ):
+        with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
+            await lab.client.documents.AppendMessages(bad)
+    assert len((await lab.client.get("talk")).conversation.messages) == 1
+
+
+async def test_a_conversation_has_a_largest_size(lab: Lab) -> None:
+    large = message("x" * 60_000)
+    await append(lab, "talk", *[large] * 17, create_if_missing=True)
+    before = await lab.client.get("talk")
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "CONTENT_TOO_LARGE"):
+        await append(lab, "talk", large)
+    assert (await lab.client.get("talk")).etag == before.etag
+    await append(lab, "talk", message("a little more"))
+    for _ in range(10):
+        await append(lab, "many", *[message("x")] * 1000, create_if_missing=True)
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "CONTENT_TOO_LARGE"):
+        await append(lab, "many", message("x"))
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
+        await append(lab, "other", *[large] * 18, create_if_missing=True)
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
+        await lab.client.documents.UpsertDocument(
+            d.UpsertDocumentRequest(conversation=d.Conversation(messages=[large] * 18))
+        )
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_repeated_append_appends_once(lab: Lab, at_once: bool) -> None:
+    request_id = str(uuid.uuid4())
+    calls = [
+        append(lab, "talk", message("hello"), create_if_missing=True, request_id=request_id)
+        for _ in range(4)
+    ]
+    answers = await asyncio.gather(*calls) if at_once else [await call for call in calls]
+    assert all(answer == answers[0] for answer in answers)
+    assert len((await lab.client.get("talk")).conversation.messages) == 1
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"):
+        await append(lab, "talk", message("bye"), create_if_missing=True, request_id=request_id)
+
+
+async def test_appends_by_either_id_meet(lab: Lab) -> None:
+    first = await append(lab, "talk", message("0"), create_if_missing=True)
+    name = first.receipt.id  # type: ignore[attr-defined]
+    await asyncio.gather(
+        *(append(lab, ("talk", name)[i % 2], message(f"{i}")) for i in range(1, 20))
+    )
+    texts = [m.text for m in (await lab.client.get("talk")).conversation.messages]
+    assert texts[0] == "0"
+    assert sorted(texts, key=int) == [f"{i}" for i in range(20)]

@@ -1,0 +1,212 @@
+"""Embedders that are down, slow or wrong: tried again, then given up with a reason."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from palimpsest.v1 import documents_pb2 as d
+from palimpsest.v1 import memories_pb2 as m
+from service.embedding import base, openai
+from service.pipeline import reindexing, worker
+from tests.embedding_server import Answer, Server
+from tests.finding.lab import Lab, laboratory, until
+from tests.inprocess import ManualClock
+
+pytestmark = pytest.mark.usefixtures("impatient")
+
+PATIENT = openai.Patience
+DOWN = Answer(500, {"error": {"message": "out of order"}})
+WRONG = Answer(200, {"data": [{"index": 0, "embedding": [1.0, 2.0]}]})
+SLOW = 1.0
+"""Seconds, longer than an impatient embedder waits."""
+
+
+def slow(texts: list[str]) -> Answer:
+    time.sleep(SLOW)
+    return Answer()
+
+
+@pytest_asyncio.fixture
+async def remote(
+    directory: Path, clock: ManualClock, embedder: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Lab]:
+    """Looks for paused documents, and for what has no vector, all the time."""
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(reindexing, "RETRY_SECONDS", 0.05)
+    async with laboratory(directory, clock, embedder=embedder, attempts=3) as made:
+        yield made
+
+
+async def tried(lab: Lab, times: int) -> None:
+    """Wait until the only job has been tried so often and waits again."""
+
+    async def waits() -> bool:
+        (job,) = lab.rows("SELECT attempts, holder FROM jobs") or [None]
+        return job is not None and job.holder is None and job.attempts == times
+
+    await until(waits)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [(DOWN, "500"), (WRONG, "dimension"), (slow, "did not answer")],
+    ids=["down", "wrong", "slow"],
+)
+async def test_a_fault_is_tried_again_ever_later_and_then_told(
+    remote: Lab, server: Server, clock: ManualClock, fault: Answer, reason: str
+) -> None:
+    server.script = [fault] * 100
+    receipt = await remote.client.put("some words", custom_id="a")
+    pauses = []
+    for attempt in (1, 2):
+        await tried(remote, attempt)
+        (job,) = remote.rows("SELECT due_time FROM jobs")
+        pause = (job.due_time - clock()) / 1_000_000
+        pauses.append(pause)
+        document = await remote.client.get("a")
+        assert (document.status, document.error) == (d.DOCUMENT_STATUS_QUEUED, "")
+        # Not before its time.
+        asked = len(server.asked)
+        await asyncio.sleep(0.1)
+        assert len(server.asked) == asked
+        clock.advance(pause + 0.1)
+    document = await remote.settled("a")
+    assert 0.5 < pauses[0] <= 1 < 3 < pauses[1] <= 4
+    assert (document.status, document.attempt_count) == (d.DOCUMENT_STATUS_FAILED, 3)
+    assert reason in document.error
+    assert remote.changes(receipt.id) == ["document.created", "document.failed"]
+    assert remote.rows("SELECT 1 FROM jobs") == []
+    assert await remote.texts("words") == []
+
+    server.script = []
+    done = await remote.client.put("some words", custom_id="a", wait=True)
+    assert (done.changed, done.status) == (False, d.DOCUMENT_STATUS_DONE)
+    assert await remote.texts("words") == ["some words"]
+    document = await remote.client.get("a")
+    assert (document.error, document.attempt_count) == ("", 0)
+    assert remote.check() == []
+
+
+async def test_what_failed_may_fail_again_and_counts_anew(
+    remote: Lab, server: Server, clock: ManualClock
+) -> None:
+    server.script = [DOWN] * 100
+    for _ in range(2):
+        await remote.client.put("some words", custom_id="a")
+        for attempt in (1, 2):
+            await tried(remote, attempt)
+            clock.advance(10)
+        document = await remote.settled("a")
+        assert (document.status, document.attempt_count) == (d.DOCUMENT_STATUS_FAILED, 3)
+    assert remote.changes(document.id).count("document.failed") == 2
+
+
+async def test_a_newer_write_ends_the_pause(
+    remote: Lab, server: Server, clock: ManualClock
+) -> None:
+    server.script = [DOWN]
+    await remote.client.put("some words", custom_id="a")
+    await tried(remote, 1)
+    done = await remote.client.put("other words", custom_id="a", wait=True)
+    assert done.status == d.DOCUMENT_STATUS_DONE
+    assert await remote.texts("words") == ["other words"]
+
+
+async def test_what_needs_no_vector_does_not_wait_for_the_embedder(
+    remote: Lab, server: Server
+) -> None:
+    await remote.client.put("some words", custom_id="a", wait=True)
+    server.script = [DOWN] * 100
+    done = await remote.client.documents.UpdateDocument(
+        d.UpdateDocumentRequest(id="a", container_tags=["x"], wait=True)
+    )
+    assert done.receipt.status == d.DOCUMENT_STATUS_DONE
+    assert await remote.texts("words", container_tags=["x"]) == ["some words"]
+
+
+@pytest.mark.parametrize("fault", [DOWN, WRONG, slow], ids=["down", "wrong", "slow"])
+async def test_memories_are_found_by_words_while_the_embedder_is_away(
+    remote: Lab, server: Server, fault: Answer
+) -> None:
+    server.script = [fault] * 1000
+    (made,) = await remote.client.remember("Ann likes quinces")
+    updated = await remote.client.memories.UpdateMemory(
+        m.UpdateMemoryRequest(id=made.id, new_content="Ann likes medlars")
+    )
+    assert await remote.contents("quinces") == []
+    assert await remote.contents("medlars") == ["Ann likes medlars"]
+    vectors = "SELECT id FROM memories WHERE vector IS NULL"
+    assert len(remote.rows(vectors)) == 2
+    server.script = []
+
+    async def all_have() -> bool:
+        return not remote.rows(vectors)
+
+    await until(all_have)
+    (hit,) = await remote.memories("medlars", include_score_parts=True)
+    assert (hit.memory.id, hit.score_parts.semantic > 0) == (updated.receipt.id, True)
+    assert remote.check() == []
+
+
+async def test_an_embedder_that_hangs_holds_up_no_memory_and_no_search(
+    directory: Path,
+    clock: ManualClock,
+    server: Server,
+    embedder: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openai, "Patience", PATIENT)
+    monkeypatch.setattr(base, "PATIENCE_SECONDS", 0.2)
+    server.go_on.clear()
+    began = time.monotonic()
+    try:
+        async with laboratory(directory, clock, embedder=embedder) as patient:
+            await patient.client.remember("Ann likes quinces")
+            assert await patient.contents("quinces") == ["Ann likes quinces"]
+            assert time.monotonic() - began < 3
+    finally:
+        server.go_on.set()
+
+
+async def test_searches_of_one_container_wait_for_the_embedder_side_by_side(
+    remote: Lab, server: Server
+) -> None:
+    await remote.client.remember("Ann likes quinces")
+    server.go_on.clear()
+    searches = [asyncio.create_task(remote.contents(f"quinces {i}")) for i in range(3)]
+
+    async def all_ask() -> bool:
+        return server.busy == len(searches)
+
+    try:
+        async with asyncio.timeout(0.25):
+            await until(all_ask)
+    finally:
+        server.go_on.set()
+        await asyncio.gather(*searches)
+
+
+async def test_a_text_the_embedder_refuses_keeps_no_other_without_a_vector(
+    remote: Lab, server: Server
+) -> None:
+    refusal = Answer(400, {"error": {"message": "too long"}})
+
+    def picky(texts: list[str]) -> Answer:
+        return refusal if any("poison" in text for text in texts) else Answer()
+
+    server.script = [picky] * 1000  # type: ignore[list-item]
+    await remote.client.remember("some poison", "Ann likes quinces", "Ben likes medlars")
+    lacking = "SELECT content FROM memories WHERE vector IS NULL"
+    assert remote.rows(lacking)
+
+    async def others_have() -> bool:
+        return [row.content for row in remote.rows(lacking)] == [b"some poison"]
+
+    await until(others_have)
+    assert await remote.contents("poison", min_score=0.1) == ["some poison"]

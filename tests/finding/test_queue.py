@@ -1,0 +1,236 @@
+"""The queue: turns, leases, and workers that die or lose what they hold."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from palimpsest.v1 import documents_pb2 as d
+from service.core.errors import PalimpsestError, Reason
+from service.core.model import DocumentWrite, Principal, Status
+from service.core.processing import Failed, Job, Processed
+from service.pipeline import worker
+from service.storage.sqlite import SqliteStore
+from tests.client import connected
+from tests.finding.lab import Lab, laboratory, until
+from tests.inprocess import ManualClock
+
+LEASE = 20.0
+
+
+async def queued(store: SqliteStore, tenant: str, containers: Sequence[str], count: int) -> int:
+    """Queue so many documents in each container; the tenant's number."""
+    number = await store.ensure_tenant(tenant)
+    writes = [
+        DocumentWrite(f"text {i}", f"{container} {i}", (container,))
+        for container in containers
+        for i in range(count)
+    ]
+    await store.documents.batch_upsert(Principal(number, "key"), writes, None)
+    return number
+
+
+@pytest.fixture
+async def waiting(directory: Path, clock: ManualClock) -> object:
+    """A service whose documents only the test takes."""
+    async with laboratory(directory, clock, embedder="words:a", workers=0) as lab:
+        yield lab
+
+
+async def test_a_tenant_with_many_containers_holds_up_nobody(waiting: Lab) -> None:
+    store = waiting.service.store
+    await queued(store, "large", [f"c{i:03}" for i in range(120)], 20)
+    small = await queued(store, "small", ["only"], 1)
+    taken = await store.queue.claim("w", 64, LEASE)
+    later = await store.queue.claim("w", 64, LEASE)
+    assert small in {work.job.tenant for work in (*taken, *later)}
+    assert len({(w.job.tenant, w.job.document_id) for w in (*taken, *later)}) > 100
+
+
+async def test_a_container_with_many_documents_holds_up_no_other(waiting: Lab) -> None:
+    store = waiting.service.store
+    await queued(store, "large", ["aa"], 2000)
+    await queued(store, "large", ["m", "zz"], 1)
+    (row,) = waiting.rows("SELECT id FROM documents WHERE custom_id = 'zz 0'")
+    taken = await store.queue.claim("w", 64, LEASE)
+    assert row.id in {work.job.document_id for work in taken}
+    assert len(taken) == 64
+
+
+async def test_containers_whose_documents_pause_hold_up_no_other(waiting: Lab) -> None:
+    store = waiting.service.store
+    await queued(store, "large", [f"c{i:03}" for i in range(300)], 1)
+    while await store.queue.claim("other", 64, LEASE):
+        pass
+    await queued(store, "large", ["c150"], 2)
+    (only,) = await store.queue.claim("w", 64, LEASE)
+    assert only.content == "text 1"
+
+
+async def test_everything_is_taken_once_whatever_the_turns(waiting: Lab) -> None:
+    store = waiting.service.store
+    for tenant in range(7):
+        await queued(store, f"t{tenant}", [f"c{i}" for i in range(tenant + 1)], 3 * tenant + 1)
+    expected = sum((t + 1) * (3 * t + 1) for t in range(7))
+    taken: list[str] = []
+    while works := await store.queue.claim("w", 10, LEASE):
+        assert len(works) <= 10
+        taken.extend(work.job.document_id for work in works)
+    assert len(taken) == len(set(taken)) == expected
+
+
+async def test_a_dead_workers_document_is_finished_by_another_once(
+    waiting: Lab, clock: ManualClock
+) -> None:
+    store = waiting.service.store
+    receipt = await waiting.client.put("words", custom_id="a")
+    (dead,) = await store.queue.claim("dead", 64, LEASE)
+    assert await store.queue.claim("heir", 64, LEASE) == ()
+    clock.advance(LEASE - 1)
+    assert await store.queue.claim("heir", 64, LEASE) == ()
+    # It lives after all, and holds on.
+    await store.queue.renew([dead.job], LEASE)
+    clock.advance(LEASE - 1)
+    assert await store.queue.claim("heir", 64, LEASE) == ()
+    clock.advance(2)
+    (heir,) = await store.queue.claim("heir", 64, LEASE)
+    assert (heir.job.document_id, heir.job.attempts) == (receipt.id, 2)
+
+    # What the dead one still says does not matter.
+    await store.queue.renew([dead.job], 100 * LEASE)
+    await store.queue.enter([dead.job], Status.INDEXING)
+    assert await waiting.status("a") == d.DOCUMENT_STATUS_EXTRACTING
+    assert not await store.queue.finish(Processed(dead.job, [], 0))
+    assert not await store.queue.fail(Failed(dead.job, "no", None))
+    await store.queue.release([dead.job])
+    assert await waiting.status("a") == d.DOCUMENT_STATUS_EXTRACTING
+    assert await store.queue.finish(Processed(heir.job, [], 0))
+    assert not await store.queue.finish(Processed(heir.job, [], 0))
+    await store.queue.enter([heir.job], Status.INDEXING)
+    assert await waiting.status("a") == d.DOCUMENT_STATUS_DONE
+    assert waiting.changes(receipt.id) == ["document.created", "document.processed"]
+    assert waiting.check() == []
+
+
+async def test_after_a_pause_nobody_at_work_is_left_behind(waiting: Lab) -> None:
+    store = waiting.service.store
+    await waiting.client.put("words", custom_id="a")
+    (work,) = await store.queue.claim("w", 64, LEASE)
+    assert await store.queue.fail(Failed(work.job, "later", store.queue.now() + 1_000_000))
+    await store.queue.enter([work.job], Status.EMBEDDING)
+    assert await waiting.status("a") == d.DOCUMENT_STATUS_QUEUED
+    assert waiting.check() == []
+
+
+async def test_another_server_takes_over_what_a_stuck_one_holds(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
+    async with laboratory(directory, clock, embedder="words:a", workers=1) as first:
+        first.stages.hold(Status.EMBEDDING)
+        items = [d.UpsertDocumentRequest(content=f"words {i}", custom_id=f"{i}") for i in range(5)]
+        await first.client.documents.BatchUpsertDocuments(
+            d.BatchUpsertDocumentsRequest(items=items)
+        )
+        await first.stages.reached()
+        async with laboratory(
+            directory, clock, embedder="words:a", listen=f"unix:{directory / 'two'}"
+        ) as second:
+            await second.client.put("words of its own", wait=True)
+            assert len(second.stages.finished) == 1
+            clock.advance(LEASE + 1)
+            for i in range(5):
+                document = await second.settled(f"{i}")
+                assert document.status == d.DOCUMENT_STATUS_DONE
+                assert second.changes(document.id) == ["document.created", "document.processed"]
+            first.stages.let_go()
+
+            async def all_tried() -> bool:
+                return len(first.stages.finished) == 5
+
+            await until(all_tried)
+            await second.idle()
+        assert first.check() == []
+        assert {held for _, held in first.stages.finished} == {False}
+    async with laboratory(directory, clock, embedder="words:a") as again:
+        for i in range(5):
+            document = await again.client.get(f"{i}")
+            assert again.changes(document.id).count("document.processed") == 1
+
+
+async def test_a_database_that_is_away_costs_no_attempt(
+    directory: Path,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
+    async with laboratory(directory, clock, embedder="words:a", attempts=2) as lab:
+        queue = lab.service.store.queue
+        enter, release, away = queue.enter, queue.release, 6
+
+        async def flaky_enter(jobs: Sequence[Job], status: Status) -> None:
+            nonlocal away
+            if away:
+                away -= 1
+                raise PalimpsestError(Reason.STORAGE_UNAVAILABLE, "away")
+            await enter(jobs, status)
+
+        async def flaky_release(jobs: Sequence[Job]) -> None:
+            if away % 2:
+                clock.advance(LEASE)  # Not given back: lost with its lease.
+                raise PalimpsestError(Reason.STORAGE_UNAVAILABLE, "away")
+            await release(jobs)
+
+        queue.enter = flaky_enter  # type: ignore[method-assign]
+        queue.release = flaky_release  # type: ignore[method-assign]
+        with caplog.at_level(logging.CRITICAL):
+            receipt = await lab.client.put("words", custom_id="a", wait=True)
+        document = await lab.client.get("a")
+        assert away == 0
+        assert (receipt.status, document.error) == (d.DOCUMENT_STATUS_DONE, "")
+
+
+async def test_a_fault_of_the_service_costs_one_document_no_more_than_its_tries(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
+    async with laboratory(directory, clock, embedder="words:a", attempts=1) as lab:
+
+        async def broken(jobs: Sequence[Job], status: Status) -> None:
+            raise RuntimeError("a bug")
+
+        enter = lab.service.store.queue.enter
+        lab.service.store.queue.enter = broken  # type: ignore[method-assign]
+        await lab.client.put("words", custom_id="a", wait=True)
+        document = await lab.client.get("a")
+        assert (document.status, document.attempt_count) == (d.DOCUMENT_STATUS_FAILED, 1)
+        assert "bug" not in document.error
+        assert document.error
+        lab.service.store.queue.enter = enter  # type: ignore[method-assign]
+        repaired = await lab.client.put("words", custom_id="a", wait=True)
+        assert repaired.status == d.DOCUMENT_STATUS_DONE
+
+
+async def test_one_tenants_load_does_not_hold_up_another(
+    directory: Path, clock: ManualClock
+) -> None:
+    async with laboratory(directory, clock, embedder="words:a") as lab:
+        lab.stages.hold(Status.EXTRACTING)
+        items = [d.UpsertDocumentRequest(content=f"words {i}" * 20) for i in range(600)]
+        for _ in range(4):
+            await lab.client.documents.BatchUpsertDocuments(
+                d.BatchUpsertDocumentsRequest(items=items)
+            )
+        key = lab.service.create_key(tenant="other")
+        async with connected(lab.service.address, key) as other:
+            put = asyncio.create_task(other.put("words", wait=True))
+            lab.stages.let_go()
+            assert (await asyncio.wait_for(put, 15)).status == d.DOCUMENT_STATUS_DONE
+            # Of the thousands before it only a few had their turn first.
+            done = [name for name, held in lab.stages.finished if held]
+            assert len(done) < 1000

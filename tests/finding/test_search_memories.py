@@ -1,0 +1,302 @@
+"""SearchMemories and GetProfile: what is shown when, of whom, and from where."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from palimpsest.v1 import documents_pb2 as d
+from palimpsest.v1 import filter_pb2 as f
+from palimpsest.v1 import memories_pb2 as m
+from tests.client import connected, refused, struct
+from tests.finding.lab import Lab, where
+from tests.inprocess import ManualClock
+
+
+async def update(lab: Lab, memory_id: str, content: str, **fields: object) -> str:
+    answer = await lab.client.memories.UpdateMemory(
+        m.UpdateMemoryRequest(id=memory_id, new_content=content, **fields)  # type: ignore[arg-type]
+    )
+    return answer.receipt.id
+
+
+async def test_every_change_is_seen_by_the_next_search(lab: Lab) -> None:
+    memories = lab.client.memories
+    (made,) = await lab.client.remember("Ann likes quinces")
+    assert await lab.contents("quinces medlars") == ["Ann likes quinces"]
+    latest = await update(lab, made.id, "Ann likes medlars")
+    assert await lab.contents("quinces medlars") == ["Ann likes medlars"]
+    await memories.ForgetMemory(m.ForgetMemoryRequest(id=latest))
+    assert await lab.contents("quinces medlars") == []
+    await memories.RestoreMemory(m.RestoreMemoryRequest(id=latest))
+    assert await lab.contents("quinces medlars") == ["Ann likes medlars"]
+    await memories.DeleteMemory(m.DeleteMemoryRequest(id=made.id))
+    assert await lab.contents("quinces medlars", include_forgotten=True) == []
+    assert await lab.contents("quinces medlars", include_history=True) == []
+
+
+async def test_expiry_needs_no_sweep(lab: Lab, clock: ManualClock) -> None:
+    memory = m.NewMemory(content="Ann is in Paris", forget_after=clock.stamp(60))
+    await lab.client.remember(memory)
+    assert await lab.contents("Paris") == ["Ann is in Paris"]
+    clock.advance(61)
+    assert await lab.contents("Paris") == []
+    assert await lab.contents("Paris", include_forgotten=True) == ["Ann is in Paris"]
+    await lab.service.store.sweep()
+    assert await lab.contents("Paris") == []
+    assert await lab.contents("Paris", include_forgotten=True) == ["Ann is in Paris"]
+
+
+async def test_the_past_is_searched_as_it_was(lab: Lab, clock: ManualClock) -> None:
+    memories = lab.client.memories
+    before = clock.tick()
+    (made,) = await lab.client.remember("Ann likes quinces")
+    first = clock.tick()
+    latest = await update(lab, made.id, "Ann likes medlars", metadata=struct({"k": "v"}))
+    second = clock.tick()
+    await memories.ForgetMemory(m.ForgetMemoryRequest(id=latest, reason="moved"))
+    third = clock.tick()
+    await memories.RestoreMemory(m.RestoreMemoryRequest(id=latest, forget_after=clock.stamp(60)))
+    fourth = clock.tick()
+    clock.advance(100)
+    fifth = clock.tick()
+
+    async def at(stamp: Timestamp, **fields: object) -> list[str]:
+        return await lab.contents("Ann quinces medlars", as_of=stamp, **fields)
+
+    expected = [[], ["Ann likes quinces"], ["Ann likes medlars"], [], ["Ann likes medlars"], []]
+    times = (before, first, second, third, fourth, fifth)
+    assert [await at(stamp) for stamp in times] == expected
+    forgotten = [await at(stamp, include_forgotten=True) for stamp in times]
+    assert forgotten[3] == forgotten[5] == ["Ann likes medlars"]
+    history = await at(third, include_forgotten=True, include_history=True)
+    assert sorted(history) == ["Ann likes medlars", "Ann likes quinces"]
+    assert await at(third, include_history=True) == ["Ann likes quinces"]
+    assert await at(first, filter=where("k", "v")) == []
+    assert await at(second, filter=where("k", "v")) == ["Ann likes medlars"]
+    (hit,) = await lab.memories("medlars", as_of=second)
+    assert (hit.memory.version, hit.memory.is_latest, hit.memory.forgotten) == (2, True, False)
+    (hit,) = await lab.memories("quinces", as_of=first)
+    assert (hit.memory.version, hit.memory.is_latest) == (1, True)
+    with refused(grpc.StatusCode.OUT_OF_RANGE, "TIME_IN_FUTURE"):
+        await at(clock.stamp(60))
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
+        await at(first, include_chunks=True)
+    # Deleted things are gone from the past too.
+    await memories.DeleteMemory(m.DeleteMemoryRequest(id=latest))
+    assert [await at(stamp) for stamp in times] == [[]] * 6
+
+
+async def test_forgotten_and_superseded_ones_are_found_when_asked_for_by_name(lab: Lab) -> None:
+    kept, changed, forgotten = await lab.client.remember(
+        "Ann likes quinces", "Ben likes quinces", "Eve likes quinces"
+    )
+    latest = await update(lab, changed.id, "Ben likes walnuts")
+    await lab.client.memories.ForgetMemory(m.ForgetMemoryRequest(id=forgotten.id))
+    shown = {"Ann likes quinces", "Ben likes walnuts"}
+    for fields, more in (
+        ({}, set()),
+        ({"include_forgotten": True}, {"Eve likes quinces"}),
+        ({"include_history": True}, {"Ben likes quinces"}),
+        (
+            {"include_forgotten": True, "include_history": True},
+            {"Eve likes quinces", "Ben likes quinces"},
+        ),
+    ):
+        assert set(await lab.contents("likes", **fields)) == shown | more
+    hits = await lab.memories("likes", include_forgotten=True, include_history=True)
+    state = {h.memory.id: (h.memory.is_latest, h.memory.forgotten) for h in hits}
+    assert state == {
+        kept.id: (True, False),
+        changed.id: (False, False),
+        latest: (True, False),
+        forgotten.id: (True, True),
+    }
+
+
+async def test_chunks_and_memories_together(lab: Lab) -> None:
+    receipt = await lab.client.put("Ann likes quinces", container_tags=["default"], wait=True)
+    await lab.client.put("Ann likes medlars", wait=True)
+    (made,) = await lab.client.remember(
+        m.NewMemory(content="Ben likes quinces", source_document_id=receipt.id)
+    )
+    await lab.client.remember("Ann likes quinces")
+    hits = await lab.memories("likes quinces", include_chunks=True)
+    texts = [hit.memory.content or hit.chunk.text for hit in hits]
+    assert sorted(texts) == ["Ann likes medlars", "Ann likes quinces", "Ben likes quinces"]
+    assert {hit.memory.source_document_id for hit in hits if hit.memory.id == made.id} == {
+        receipt.id
+    }
+    chunks = [hit.chunk for hit in hits if hit.HasField("chunk")]
+    assert all(chunk.document_id for chunk in chunks)
+    assert {hit.WhichOneof("found") for hit in hits} == {"memory", "chunk"}
+    alone = await lab.memories("likes quinces")
+    assert {hit.WhichOneof("found") for hit in alone} == {"memory"}
+
+
+async def test_the_same_text_is_found_once_the_best_and_oldest_of_it(lab: Lab) -> None:
+    twins = await lab.client.remember(*["Ann likes quinces"] * 3)
+    await lab.client.remember("Ann likes quinces", container="other")
+    (hit,) = await lab.memories("quinces", container_tags=["other", "default"])
+    assert hit.memory.content == "Ann likes quinces"
+    (hit,) = await lab.memories("quinces")
+    assert hit.memory.id == min(twin.id for twin in twins)
+    await lab.client.memories.ForgetMemory(m.ForgetMemoryRequest(id=hit.memory.id))
+    (hit,) = await lab.memories("quinces")
+    assert hit.memory.id in {twin.id for twin in twins}
+
+
+async def test_several_containers_are_one_corpus(lab: Lab) -> None:
+    texts = ["Ann likes quinces", "Ben likes medlars", "Eve likes quinces and medlars", "walnuts"]
+    await lab.client.remember(*texts, container="all")
+    for number, text in enumerate(texts):
+        await lab.client.remember(text, container=f"c{number}")
+    together = await lab.memories("quinces medlars", container_tags=["all"])
+    apart = await lab.memories(
+        "quinces medlars", container_tags=["c3", "c1", "c0", "c2", "nothing.here"]
+    )
+
+    def told(hits: list[m.SearchHit]) -> list[tuple[str, float]]:
+        return [(hit.memory.content, pytest.approx(hit.score, abs=1e-5)) for hit in hits]
+
+    assert told(together) == told(apart)
+    assert {hit.memory.container_tag for hit in apart} <= {"c0", "c1", "c2", "c3"}
+
+
+async def test_nothing_elsewhere_moves_a_rank_or_a_score(lab: Lab) -> None:
+    await lab.client.remember("Ann likes quinces", "Ben likes medlars", "walnuts", container="x")
+
+    async def answer() -> list[m.SearchHit]:
+        return await lab.memories("Ann quinces", container_tags=["x"], include_score_parts=True)
+
+    before = await answer()
+    key = lab.service.create_key(tenant="other")
+    async with connected(lab.service.address, key) as other:
+        for number in range(20):
+            text = f"Ann quinces {number}"
+            await other.remember(text, container="x")
+            await lab.client.remember(text, container="y")
+            await lab.client.put(text, container_tags=["x"], wait=number == 19)
+        await lab.idle()
+        assert await answer() == before
+    # What is forgotten, superseded or expired counts as little.
+    made = await lab.client.remember("Ann quinces quinces", container="x")
+    latest = await lab.client.memories.UpdateMemory(
+        m.UpdateMemoryRequest(container_tag="x", id=made[0].id, new_content="Ann Ann quinces")
+    )
+    await lab.client.memories.ForgetMemory(
+        m.ForgetMemoryRequest(container_tag="x", id=latest.receipt.id)
+    )
+    assert await answer() == before
+
+
+async def test_filters_are_on_the_version_that_is_found(lab: Lab) -> None:
+    (made,) = await lab.client.remember(
+        m.NewMemory(content="Ann likes quinces", metadata=struct({"k": "v"}), is_static=True)
+    )
+    await lab.client.remember("Ben likes quinces")
+    static = f.Filter(condition=f.Condition(field=f.FILTER_FIELD_STATIC, equals_bool=True))
+    for tree in (where("k", "v"), static):
+        assert await lab.contents("likes", filter=tree) == ["Ann likes quinces"]
+        assert await lab.contents("likes", filter=f.Filter(negated=tree)) == ["Ben likes quinces"]
+    await update(lab, made.id, "Ann likes medlars", metadata=struct({"k": "w"}), is_static=False)
+    for tree in (where("k", "v"), static):
+        assert await lab.contents("likes", filter=tree) == []
+        old = await lab.contents("likes", filter=tree, include_history=True)
+        assert old == ["Ann likes quinces"]
+
+
+async def test_a_profile_has_what_lasts_what_is_recent_and_what_fits(
+    lab: Lab, clock: ManualClock
+) -> None:
+    traits = [m.NewMemory(content=f"trait {i}", is_static=True) for i in range(3)]
+    await lab.client.remember(*traits)
+    recent = await lab.client.remember(*(f"memory {i}" for i in range(5)))
+    await lab.client.remember(m.NewMemory(content="in Paris", forget_after=clock.stamp(60)))
+    await lab.client.remember("elsewhere", container="other")
+    profiles = lab.client.memories.GetProfile
+
+    answer = await profiles(m.GetProfileRequest())
+    assert [one.content for one in answer.static_memories] == ["trait 2", "trait 1", "trait 0"]
+    expected = ["in Paris", *(f"memory {i}" for i in range(4, -1, -1))]
+    assert [one.content for one in answer.recent_memories] == expected
+    assert not answer.hits
+    assert answer.text == (
+        "Lasting traits:\n- trait 2\n- trait 1\n- trait 0\n\n"
+        "Recent memories:\n" + "\n".join(f"- {text}" for text in expected)
+    )
+    clock.advance(61)
+    await lab.client.memories.ForgetMemory(m.ForgetMemoryRequest(id=recent[4].id))
+    latest = await update(lab, recent[0].id, "memory 0\n- and more")
+    answer = await profiles(m.GetProfileRequest(limit=2))
+    assert [one.content for one in answer.static_memories] == ["trait 2", "trait 1"]
+    assert [one.id for one in answer.recent_memories] == [latest, recent[3].id]
+    assert "- memory 0 - and more\n" in answer.text
+    answer = await profiles(m.GetProfileRequest(limit=2, query="memory 1 trait 0"))
+    assert {hit.memory.content for hit in answer.hits} == {"memory 1", "trait 0"}
+    assert answer.text.endswith(
+        "Relevant memories:\n" + "\n".join(f"- {hit.memory.content}" for hit in answer.hits)
+    )
+    answer = await profiles(m.GetProfileRequest(limit=2, query="memory 1", min_score=1.0))
+    assert not answer.hits
+    answer = await profiles(m.GetProfileRequest(container_tag="none", query="memory"))
+    assert answer.text == ""
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
+        await profiles(m.GetProfileRequest(limit=101))
+
+
+async def test_a_profile_says_nothing_twice(lab: Lab) -> None:
+    await lab.client.remember("Ann likes quinces")
+    await lab.client.remember(*(f"note {i}" for i in range(3)), "Ann likes quinces")
+    answer = await lab.client.memories.GetProfile(m.GetProfileRequest(limit=2, query="quinces"))
+    assert [one.content for one in answer.recent_memories] == ["Ann likes quinces", "note 2"]
+    assert "Ann likes quinces" not in [hit.memory.content for hit in answer.hits]
+
+
+async def test_profiles_are_filtered(lab: Lab) -> None:
+    marked = m.NewMemory(content="marked", metadata=struct({"k": "v"}), is_static=True)
+    await lab.client.remember(marked, m.NewMemory(content="bare", is_static=True), "other")
+    answer = await lab.client.memories.GetProfile(
+        m.GetProfileRequest(filter=where("k", "v"), query="bare other")
+    )
+    assert [one.content for one in answer.static_memories] == ["marked"]
+    assert not answer.recent_memories
+    assert not answer.hits
+
+
+async def test_keys_limited_to_containers_are_held_to_them(lab: Lab) -> None:
+    await lab.client.remember("Ann likes quinces", container="x")
+    key = lab.service.create_key(containers=["x"], read_only=True)
+    denied = grpc.StatusCode.PERMISSION_DENIED
+    async with connected(lab.service.address, key) as limited:
+        answer = await limited.memories.SearchMemories(
+            m.SearchMemoriesRequest(query="quinces", container_tags=["x"])
+        )
+        assert len(answer.hits) == 1
+        with refused(denied, "CONTAINER_NOT_ALLOWED"):
+            await limited.memories.SearchMemories(
+                m.SearchMemoriesRequest(query="quinces", container_tags=["x", "y"])
+            )
+        with refused(denied, "CONTAINER_NOT_ALLOWED"):
+            await limited.memories.GetProfile(m.GetProfileRequest(container_tag="y"))
+        with refused(denied, "KEY_READ_ONLY"):
+            await limited.memories.ForgetMemories(
+                m.ForgetMemoriesRequest(container_tag="x", query="quinces", min_score=0.1)
+            )
+        with refused(denied, "KEY_READ_ONLY"):
+            await limited.documents.AppendMessages(
+                d.AppendMessagesRequest(id="a", messages=[d.ConversationMessage(text="x")])
+            )
+
+
+async def test_what_moves_between_containers_is_found_where_it_is(lab: Lab) -> None:
+    await lab.client.put("quinces keep", custom_id="a", container_tags=["x", "y"], wait=True)
+    assert len(await lab.texts("quinces", container_tags=["x"])) == 1
+    bulk = d.BulkDeleteDocumentsRequest(container_tags=["x"])
+    answer = await lab.client.documents.BulkDeleteDocuments(bulk)
+    assert (answer.deleted_count, answer.detached_count) == (0, 1)
+    assert await lab.texts("quinces", container_tags=["x"]) == []
+    assert len(await lab.texts("quinces", container_tags=["y"])) == 1
+    await lab.client.documents.BulkDeleteDocuments(d.BulkDeleteDocumentsRequest(ids=["a"]))
+    assert await lab.texts("quinces", container_tags=["y"]) == []

@@ -1,0 +1,257 @@
+"""The way of a document from QUEUED to DONE, as callers see it, and waiting for its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+
+from palimpsest.v1 import documents_pb2 as d
+from service.core.model import Status
+from tests.client import connected, refused
+from tests.embedding_server import Answer, Server
+from tests.finding.lab import STAGES, Lab, laboratory, until
+from tests.inprocess import ManualClock, running_service
+
+WAY = [
+    d.DOCUMENT_STATUS_QUEUED,
+    d.DOCUMENT_STATUS_EXTRACTING,
+    d.DOCUMENT_STATUS_CHUNKING,
+    d.DOCUMENT_STATUS_EMBEDDING,
+    d.DOCUMENT_STATUS_INDEXING,
+    d.DOCUMENT_STATUS_DONE,
+]
+
+
+def conversation(*texts: str) -> d.Conversation:
+    return d.Conversation(messages=[d.ConversationMessage(speaker="Ann", text=t) for t in texts])
+
+
+async def test_watching_shows_every_stage_in_order(lab: Lab) -> None:
+    await lab.client.put("first words", custom_id="a", wait=True)
+    lab.stages.hold(Status.EXTRACTING)
+    await lab.client.put("other words", custom_id="a")
+    await lab.stages.reached()
+    call = lab.client.documents.WatchDocument(d.WatchDocumentRequest(id="a"))
+    states = [await call.read()]
+    lab.stages.let_go()
+    states += [state async for state in call]
+    assert [state.document.status for state in states] == WAY[1:]
+    assert not any(state.document.content or state.deleted for state in states)
+
+
+async def test_getting_shows_each_stage_and_watchers_see_the_one_that_lasts(lab: Lab) -> None:
+    for stage in STAGES:
+        lab.stages.hold(stage)
+        await lab.client.put(f"words of {stage.name}", custom_id="a")
+        await lab.stages.reached()
+
+        async def entered(stage: Status = stage) -> bool:
+            return await lab.status("a") == stage
+
+        await until(entered)
+        call = lab.client.documents.WatchDocument(d.WatchDocumentRequest(id="a"))
+        assert (await call.read()).document.status == int(stage)
+        lab.stages.let_go()
+        later = [state.document.status async for state in call]
+        assert later == WAY[int(stage) :]
+
+
+async def test_a_watch_ends_when_a_document_is_deleted_at_work(lab: Lab) -> None:
+    lab.stages.hold(Status.EMBEDDING)
+    receipt = await lab.client.put("words")
+    await lab.stages.reached()
+    call = lab.client.documents.WatchDocument(d.WatchDocumentRequest(id=receipt.id))
+    assert (await call.read()).document.status == d.DOCUMENT_STATUS_EMBEDDING
+    await lab.client.documents.DeleteDocument(d.DeleteDocumentRequest(id=receipt.id))
+    assert [(state.deleted, state.document.id) async for state in call] == [(True, receipt.id)]
+
+
+async def test_every_write_call_can_wait_for_done(lab: Lab) -> None:
+    documents = lab.client.documents
+    put = await lab.client.put("some words", custom_id="a", wait=True)
+    assert put.status == d.DOCUMENT_STATUS_DONE
+    batch = await documents.BatchUpsertDocuments(
+        d.BatchUpsertDocumentsRequest(
+            items=[
+                d.UpsertDocumentRequest(content="other words", custom_id="a"),
+                d.UpsertDocumentRequest(
+                    content="new", custom_id="none", mode=d.UPSERT_MODE_UPDATE_ONLY
+                ),
+                d.UpsertDocumentRequest(content="more words"),
+            ],
+            wait=True,
+        )
+    )
+    assert [o.WhichOneof("result") for o in batch.outcomes] == ["receipt", "error", "receipt"]
+    done = [o.receipt.status for o in batch.outcomes if o.HasField("receipt")]
+    assert done == [d.DOCUMENT_STATUS_DONE] * 2
+    update = await documents.UpdateDocument(
+        d.UpdateDocumentRequest(id="a", title="A title", wait=True)
+    )
+    assert update.receipt.status == d.DOCUMENT_STATUS_DONE
+    append = await documents.AppendMessages(
+        d.AppendMessagesRequest(
+            id="talk",
+            messages=conversation("hello").messages,
+            create_if_missing=True,
+            wait=True,
+        )
+    )
+    assert (append.receipt.status, append.receipt.created) == (d.DOCUMENT_STATUS_DONE, True)
+    assert append.message_count == 1
+    for name in ("a", "talk"):
+        assert await lab.status(name) == d.DOCUMENT_STATUS_DONE
+
+
+async def test_waiting_ends_at_the_deadline_with_the_status_so_far(lab: Lab) -> None:
+    lab.stages.hold(Status.EMBEDDING)
+    began = time.monotonic()
+    answer = await lab.client.documents.UpsertDocument(
+        d.UpsertDocumentRequest(content="words", custom_id="a", wait=True), timeout=1.5
+    )
+    assert time.monotonic() - began < 1.5
+    assert answer.receipt.status == d.DOCUMENT_STATUS_EMBEDDING
+    again = await lab.client.documents.UpsertDocument(
+        d.UpsertDocumentRequest(content="words", custom_id="a", wait=True), timeout=1.5
+    )
+    assert (again.receipt.changed, again.receipt.status) == (False, d.DOCUMENT_STATUS_EMBEDDING)
+
+
+async def test_waiting_ends_when_the_document_is_deleted(lab: Lab) -> None:
+    lab.stages.hold(Status.EMBEDDING)
+    put = asyncio.create_task(lab.client.put("words", custom_id="a", wait=True))
+    await lab.stages.reached()
+    await lab.client.documents.DeleteDocument(d.DeleteDocumentRequest(id="a"))
+    receipt = await asyncio.wait_for(put, 5)
+    assert receipt.created
+
+
+async def test_waiting_tells_of_failure(lab: Lab) -> None:
+    receipt = await lab.client.put("<div>" * 5000, content_kind=d.CONTENT_KIND_HTML, wait=True)
+    assert receipt.status == d.DOCUMENT_STATUS_FAILED
+
+
+async def test_a_server_that_stops_answers_those_who_wait(
+    directory: Path, clock: ManualClock
+) -> None:
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(running_service(directory, clock))
+        async with connected(service.address, service.create_key()) as client:
+            put = asyncio.create_task(client.put("words", custom_id="a", wait=True))
+
+            async def stored() -> bool:
+                try:
+                    await client.get("a")
+                except grpc.RpcError:
+                    return False
+                return True
+
+            await until(stored)
+            drained = time.monotonic()
+            await stack.aclose()
+            assert time.monotonic() - drained < 5
+            assert (await put).status == d.DOCUMENT_STATUS_QUEUED
+
+
+async def test_a_repeated_request_waits_too(lab: Lab) -> None:
+    request_id = "11111111-1111-4111-8111-111111111111"
+    first = await lab.client.put("words", custom_id="a", request_id=request_id)
+    again = await lab.client.put("words", custom_id="a", request_id=request_id)
+    assert (again.id, again.created, again.revision) == (first.id, True, first.revision)
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"):
+        await lab.client.put("words", custom_id="a", request_id=request_id, wait=True)
+    waited = "22222222-2222-4222-8222-222222222222"
+    for _ in range(2):
+        done = await lab.client.put("more", custom_id="b", request_id=waited, wait=True)
+        assert (done.status, done.created) == (d.DOCUMENT_STATUS_DONE, True)
+
+
+async def test_unreadable_content_fails_at_once_and_says_why(lab: Lab) -> None:
+    receipt = await lab.client.put("good words", custom_id="a", wait=True)
+    deep = "<div>" * 5000 + "deep"
+    await lab.client.put(deep, custom_id="a", content_kind=d.CONTENT_KIND_HTML, wait=True)
+    failed = await lab.client.get("a")
+    assert (failed.status, failed.attempt_count) == (d.DOCUMENT_STATUS_FAILED, 1)
+    assert "1000 elements inside one another" in failed.error
+    assert lab.changes(receipt.id)[-1] == "document.failed"
+    # What was DONE before stays findable, and nothing of what failed is.
+    assert await lab.texts("good") == ["good words"]
+    assert "deep" not in " ".join(await lab.texts("deep"))
+    again = await lab.client.put(deep, custom_id="a", content_kind=d.CONTENT_KIND_HTML, wait=True)
+    assert (again.changed, again.status) == (False, d.DOCUMENT_STATUS_FAILED)
+    repaired = await lab.client.put(
+        "<p>better words", custom_id="a", content_kind=d.CONTENT_KIND_HTML, wait=True
+    )
+    assert repaired.status == d.DOCUMENT_STATUS_DONE
+    document = await lab.client.get("a")
+    assert (document.error, document.attempt_count) == ("", 0)
+    assert await lab.texts("better") == ["better words"]
+    assert lab.check() == []
+
+
+async def test_a_stopped_server_gives_its_documents_back(
+    directory: Path, clock: ManualClock, server: Server, embedder: str
+) -> None:
+    server.go_on.clear()
+    async with laboratory(directory, clock, embedder=embedder) as lab:
+        await lab.client.put("words", custom_id="a")
+        await asyncio.to_thread(server.asked_once.wait, 5)
+    server.go_on.set()
+    async with laboratory(directory, clock, embedder=embedder, workers=0) as lab:
+        (job,) = lab.rows("SELECT * FROM jobs")
+        assert (job.holder, job.attempts) == (None, 0)
+        assert await lab.status("a") == d.DOCUMENT_STATUS_QUEUED
+    async with laboratory(directory, clock, embedder=embedder) as lab:
+        document = await lab.settled("a")
+        assert document.status == d.DOCUMENT_STATUS_DONE
+        assert lab.changes(document.id) == ["document.created", "document.processed"]
+
+
+async def test_a_server_stopped_while_it_takes_documents_gives_them_back(
+    directory: Path, clock: ManualClock
+) -> None:
+    async with laboratory(directory, clock, embedder="words:a") as lab:
+        database = lab.service.store.engine.database
+        write = database.write
+        taken, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow(work: object) -> object:
+            result = await write(work)  # type: ignore[arg-type]
+            if isinstance(result, list) and result:
+                taken.set()
+                await go_on.wait()
+            return result
+
+        await lab.client.put("words", custom_id="a", wait=True)
+        database.write = slow  # type: ignore[method-assign,assignment]
+        await lab.client.put("more words", custom_id="a")
+        await asyncio.wait_for(taken.wait(), 5)
+        asyncio.get_running_loop().call_later(0.3, go_on.set)
+    async with laboratory(directory, clock, embedder="words:a", workers=0) as lab:
+        assert await lab.status("a") == d.DOCUMENT_STATUS_QUEUED
+        assert [row.holder for row in lab.rows("SELECT holder FROM jobs")] == [None]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_one_refused_text_spoils_no_other_of_its_batch(remote: Lab, server: Server) -> None:
+    def picky(texts: list[str]) -> Answer:
+        if any("poison" in text for text in texts):
+            return Answer(400, {"error": {"message": "too long"}})
+        return Answer()
+
+    server.script = [picky] * 100  # type: ignore[list-item]
+    items = [d.UpsertDocumentRequest(content=f"words {i}", custom_id=f"{i}") for i in range(6)]
+    items[3].content = "poison"
+    remote.stages.hold(Status.EXTRACTING)
+    await remote.client.put("first")
+    await remote.stages.reached()
+    await remote.client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=items))
+    remote.stages.let_go()
+    for i in (0, 1, 2, 4, 5):
+        assert (await remote.settled(f"{i}")).status == d.DOCUMENT_STATUS_DONE
+    assert await remote.status("3") != d.DOCUMENT_STATUS_DONE

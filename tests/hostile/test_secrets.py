@@ -1,0 +1,114 @@
+"""What callers write and hold secret is in no log, and no key is in the database.
+
+A server that logs all it can serves calls full of marked words, good and bad
+ones; then its log, and the raw bytes of its files, are searched for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.message import Message
+
+from tests.client import connected, refused
+from tests.conftest import Report
+from tests.harness import Server, running_server
+from tests.hostile import contract
+from tests.hostile.answers import Answer, ask
+from tests.hostile.contract import Samples
+from tests.tally import Tally
+
+MARK = "Quagmire"
+
+
+class Marked(Samples):
+    """Values in which every text holds a marked word, as well as its field allows."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    def value(self, field: FieldDescriptor) -> Any:
+        if field.message_type is not None and field.message_type.full_name == contract.STRUCT:
+            value = super().value(field)
+            value.update({MARK: f"{MARK} metadata", "list": [f"{MARK} element"]})
+            return value
+        if field.cpp_type == FieldDescriptor.CPPTYPE_STRING and field.name != "request_id":
+            return f"{MARK}.{field.name}"
+        return super().value(field)
+
+
+def requests(method: MethodDescriptor) -> Iterator[Message]:
+    """Requests with a marked word in each field: taken ones, and refused ones."""
+    marked = Marked()
+    for path in contract.paths(method.input_type):
+        value = marked.value(path[-1])
+        yield marked.request(method.input_type, path, [value] if path[-1].is_repeated else value)
+        if isinstance(value, str):
+            long = value + MARK * 2000
+            yield marked.request(method.input_type, path, [long] if path[-1].is_repeated else long)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with running_server(tmp_path / "data", "--log-level", "debug") as running:
+        yield running
+
+
+async def test_logs_hold_neither_keys_nor_what_callers_write(
+    server: Server, report: Report
+) -> None:
+    tally = Tally("Calls full of marked words, with a log of everything")
+    report(tally)
+    keys = [server.key, server.create_key("--tenant", "other", "--read-only")]
+    wrong = server.key[:-6] + "AAAAAA"
+    codes = set()
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        for method in contract.methods():
+            batch = [
+                ask(channel, method, request, key)
+                for request in requests(method)
+                for key in (*keys, wrong, f"{MARK}-no-key")
+            ]
+            answers: list[Answer] = await asyncio.gather(*batch)
+            tally.operations += len(answers)
+            codes |= {answer.code.name for answer in answers}
+        await ask(channel, contract.methods()[0], MARK.encode() * 3, server.key)
+        strange = channel.unary_unary(f"/{MARK}/{MARK}")
+        with pytest.raises(grpc.RpcError):
+            await strange(MARK.encode(), metadata=(("x-marked", MARK),))
+    assert codes >= {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED"}
+    assert server.stop() == 0
+
+    log = server.log.read_text()
+    assert log.count("/palimpsest.v1.") >= tally.operations, "not every call was logged"
+    # The one place where a key may stand: what a fresh server announces.
+    calls = [line for line in log.splitlines() if server.key not in line]
+    assert log.count(server.key) == 1
+    assert "Palimpsest is serving" in log
+    for secret in (MARK, *keys[1:], wrong, *(key.rpartition("_")[2] for key in keys)):
+        assert not [line for line in calls if secret in line], secret
+
+
+async def test_no_key_stands_in_the_database(shared_server: Server) -> None:
+    server = shared_server
+    keys = [server.key, server.create_key("--tenant", "other"), server.create_key("--read-only")]
+    for key in keys:
+        async with connected(server.address, key) as client:
+            # A call that is let in has used the key, whatever it is answered.
+            with refused(grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
+                await client.get("nothing")
+    files = [path for path in server.data_dir.iterdir() if path.name != "first-key"]
+    raw = {path.name: path.read_bytes() for path in files if path.is_file()}
+    assert {"palimpsest.db", "palimpsest.db-wal"} <= set(raw)
+    for key in keys:
+        secret = key.rpartition("_")[2].encode()
+        for form in (secret, secret[::-1], base64.b64encode(secret)[:-4], secret.hex().encode()):
+            assert not [name for name, data in raw.items() if form in data]
+    assert (server.data_dir / "first-key").stat().st_mode & 0o077 == 0

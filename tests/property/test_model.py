@@ -1,0 +1,47 @@
+"""The service beside the model of the contract, and faults that this must notice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from service.storage import document_lists
+from tests.property.compare import FindingError
+from tests.property.explore import explore
+from tests.property.faults import FAULTS, Seed
+from tests.property.lab import open_lab
+from tests.property.referee import Tally
+from tests.property.summary import LINES
+
+
+@pytest.fixture
+def fresh_statements() -> Iterator[None]:
+    """No statement that was built with a fault outlives it, and none hides one."""
+    document_lists._cached_statement.cache_clear()
+    yield
+    document_lists._cached_statement.cache_clear()
+
+
+def test_the_service_answers_as_the_contract_says() -> None:
+    tally = Tally()
+
+    with open_lab() as lab:
+        explore(lab, tally, examples=25, steps=25, seed=20260508, shrink=False)
+
+    LINES.append(f"model: {tally}, no findings")
+    assert len(tally.calls) == 20, f"some methods were never called: {sorted(tally.calls)}"
+
+
+@pytest.mark.parametrize("seed", FAULTS.values(), ids=FAULTS.keys())
+def test_a_seeded_fault_is_noticed(
+    seed: Seed, monkeypatch: pytest.MonkeyPatch, fresh_statements: None
+) -> None:
+    tally = Tally()
+
+    with open_lab() as lab:
+        seed(monkeypatch)
+        with pytest.raises(FindingError):
+            explore(lab, tally, examples=60, steps=25, seed=20260508, shrink=False)
+
+    LINES.append(f"model: {seed.__name__.replace('_', ' ')}: noticed after {tally}")

@@ -1,0 +1,48 @@
+"""Holds results of the real ranking against the reference's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from service.search.query import make_query
+from service.search.ranking import Hit, rank
+from service.search.scope import Scope
+from tests.search.reference import CALIBRATION, HASHER, Reference, Text
+
+CLOSE = 1e-3
+"""Ranks are of float32; what is nearer than this counts as equal."""
+
+
+def search(
+    scopes: Sequence[Scope], query: str, vector: Sequence[float] | None, limit: int
+) -> list[Hit]:
+    return rank(scopes, make_query(query, HASHER, vector), CALIBRATION, limit)
+
+
+def assert_same(
+    hits: Sequence[Hit],
+    eligible: Sequence[Text],
+    query: str,
+    vector: Sequence[float] | None,
+    limit: int,
+) -> None:
+    """The hits are the best of the eligible, in order, up to ties."""
+    reference = Reference(eligible, query, vector)
+    totals = reference.totals()
+    digests = {text.id: text.digest for text in eligible}
+    best: dict[bytes, float] = {}
+    for item_id in sorted(totals, key=lambda item_id: -totals[item_id]):
+        best.setdefault(digests[item_id], totals[item_id])
+    expected = list(best.values())[:limit]
+
+    found = [hit.id for hit in hits]
+    assert set(found) <= totals.keys()
+    assert len({digests[item_id] for item_id in found}) == len(found) == len(expected)
+    assert [totals[item_id] for item_id in found] == pytest.approx(expected, abs=CLOSE)
+    for hit in hits:
+        share = max(0.0, totals[hit.id] / max(expected[0], 1e-9))
+        assert hit.score == pytest.approx(reference.confidence * share, abs=CLOSE)
+        assert 0 <= hit.score <= 1
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)

@@ -1,0 +1,122 @@
+"""Every statement that the suites issue says whose rows it is about.
+
+This module runs last (see conftest.py), so that it sees all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+
+import pytest
+
+from service.core.model import Principal
+from service.storage.sqlite import SqliteStore
+from tests import statements
+from tests.storage.conftest import Clock
+from tests.storage.test_plans import _exercise_documents, _exercise_memories
+from tests.tenancy import OWNED, unscoped
+
+ACROSS_TENANTS = {
+    r"SELECT memory_spans\.tenant, .* WHERE memory_spans\.end_kind = .* LIMIT": (
+        "the sweep looks for what is due in all tenants, and works on each by its own"
+    ),
+    r"SELECT requests\.tenant, requests\.request_id .* requests\.create_time < .* LIMIT": (
+        "the sweep looks for receipts kept long enough, and removes each by its tenant"
+    ),
+    r"SELECT anon_1\.tenant, .* WHERE (memories|chunks)\.embedder [<>] \? LIMIT": (
+        "indexing anew looks for what is in another vector space, and works on each by its tenant"
+    ),
+    r"SELECT count\(\*\) AS count_1 FROM (memories|chunks) WHERE \w+\.embedder != \?$": (
+        "the operator is told how much there is to index anew"
+    ),
+    r"WITH RECURSIVE found \(tenant\) AS": "the queue lets tenants take turns",
+    r"SELECT api_keys\..* FROM api_keys WHERE api_keys\.key_hash IN": (
+        "a key is what says whose call it is"
+    ),
+    r"SELECT count\(\*\) AS count_1 FROM api_keys$": "whether a server is fresh",
+    r"SELECT api_keys\..* FROM api_keys JOIN tenants .* ORDER BY": "the operator lists all keys",
+    r"UPDATE api_keys SET revoke_time=\? WHERE api_keys\.key_id = \?": (
+        "the operator names a key by its id"
+    ),
+}
+"""Statements about all tenants by design, and why."""
+
+
+_FILTER = re.compile(r"coalesce\((?:(?!SELECT)[^()]|\((?:(?!SELECT)[^()])*\))*\)")
+_FILTERS = re.compile(r"\(TRUE\)|NOT TRUE|TRUE(?: (?:AND|OR) TRUE)+")
+
+
+def shortened(sql: str) -> str:
+    """The statement on one line, with long lists of parameters and conditions cut to one.
+
+    What goes cannot be what names a tenant, and has no query inside.
+    """
+    line = re.sub(r"\?(?:, \?)+", "?", " ".join(sql.split()))
+    line = re.sub(r"\(\?\)(?:, \(\?\))+", "(?)", line)
+    while (shorter := _FILTERS.sub("TRUE", _FILTER.sub("TRUE", line))) != line:
+        line = shorter
+    # Branches alike but for their parameters.
+    return " UNION ALL ".join(branch for branch, _ in groupby(line.split(" UNION ALL ")))
+
+
+def excepted(sql: str) -> bool:
+    return any(re.match(pattern, sql) for pattern in ACROSS_TENANTS)
+
+
+async def test_every_statement_names_the_tenant(
+    store: SqliteStore, who: Principal, clock: Clock
+) -> None:
+    await _exercise_documents(store, who)
+    await _exercise_memories(store, who, clock)
+    issued = {shortened(sql) for sql in statements.seen}
+    judged = {sql: unscoped(sql) for sql in issued if not excepted(sql)}
+    assert len(judged) > 70
+    faulty = {sql: tables for sql, tables in judged.items() if tables}
+    assert faulty == {}, "\n\n".join(f"{sql}\n  {tables}" for sql, tables in faulty.items())
+
+
+def test_the_tables_of_tenants_are_known() -> None:
+    assert {"documents", "document_contents", "memories", "memory_spans", "changes"} < OWNED
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT id FROM documents WHERE id = ?",
+        "SELECT id FROM documents",
+        "SELECT d.id FROM documents AS d WHERE d.tenant = ? OR d.id = ?",
+        "SELECT id FROM documents WHERE NOT tenant = ?",
+        "SELECT id FROM documents WHERE tenant > ?",
+        "SELECT a.id FROM documents AS a JOIN jobs AS b ON a.id = b.document_id WHERE a.tenant = ?",
+        "SELECT a.id FROM documents AS a JOIN jobs AS b ON a.tenant = b.tenant",
+        "SELECT id FROM documents WHERE tenant = ? UNION ALL SELECT id FROM memories WHERE id = ?",
+        "SELECT id FROM documents WHERE tenant = ? AND id IN (SELECT document_id FROM jobs)",
+        "UPDATE documents SET title = ? WHERE id = ?",
+        "UPDATE documents SET tenant = ? WHERE id = ?",
+        "DELETE FROM documents WHERE id = ?",
+        "DELETE FROM documents WHERE tenant = ? AND EXISTS (SELECT 1 FROM jobs WHERE revision = 1)",
+        "INSERT INTO jobs (document_id, revision) VALUES (?, ?)",
+        "WITH a AS (SELECT id FROM documents) SELECT id FROM a",
+    ],
+)
+def test_a_statement_that_does_not_is_noticed(sql: str) -> None:
+    assert unscoped(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT id FROM documents WHERE tenant = ? AND (id = ? OR title = ?)",
+        "SELECT id FROM documents WHERE (documents.tenant, documents.id) IN ((?, ?), (?, ?))",
+        "SELECT a.id FROM documents AS a JOIN jobs AS b ON b.tenant = a.tenant WHERE a.tenant = ?",
+        "SELECT 1 FROM jobs j WHERE tenant = 1 AND 1 IN (SELECT 1 FROM changes c WHERE c.tenant=?)",
+        "SELECT (SELECT 1 FROM changes c WHERE c.tenant = j.tenant) FROM jobs j WHERE j.tenant = ?",
+        "UPDATE documents SET title = ? WHERE documents.tenant = ? AND id = ?",
+        "DELETE FROM documents WHERE tenant = ?",
+        "INSERT INTO jobs (tenant, document_id) VALUES (?, ?)",
+        "SELECT value FROM secrets WHERE name = ?",
+    ],
+)
+def test_a_statement_that_does_is_let_pass(sql: str) -> None:
+    assert unscoped(sql) == []
