@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+from service.core.precedence import Precedence
 from service.embedding.base import Embedder
 from service.pipeline.indexing import Indexing, term_hasher
 from service.pipeline.reindexing import reindex_forever
@@ -28,12 +29,14 @@ class Machinery:
         self._threads = ThreadPoolExecutor(2, "palimpsest-search")
         self._working = ThreadPoolExecutor(1, "palimpsest-work")
         hasher = term_hasher(store.digester)
+        precedence = Precedence()
         self.indexing = Indexing(embedder, space, hasher, self._threads)
         self.pipeline = Pipeline(
             store.queue,
             self.indexing,
             store.digester,
             self._working,
+            precedence,
             PipelineOptions(
                 lease=settings.lease, attempts=settings.attempts, workers=settings.workers
             ),
@@ -48,7 +51,7 @@ class Machinery:
             self._threads,
         )
         self.searcher = SegmentSearcher(
-            store.index, self.segments, embedder, weights, hasher, self._threads
+            store.index, self.segments, embedder, weights, hasher, self._threads, precedence
         )
         store.memories.indexer = self.indexing
         self._reindexing: asyncio.Task[None] | None = None
