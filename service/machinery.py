@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+from service.core.precedence import Precedence
 from service.embedding.base import Embedder
 from service.pipeline.indexing import Indexing, term_hasher
 from service.pipeline.reindexing import reindex_forever
@@ -23,14 +24,19 @@ class Machinery:
         self, store: SqliteStore, embedder: Embedder, space: int, settings: Settings
     ) -> None:
         self._embedder = embedder
-        self._threads = ThreadPoolExecutor(2, "palimpsest-index")
+        # Callers wait for these threads, and must not wait for documents. Those share one:
+        # extracting and cutting is Python, of which only one thread runs at a time anyway.
+        self._threads = ThreadPoolExecutor(2, "palimpsest-search")
+        self._working = ThreadPoolExecutor(1, "palimpsest-work")
         hasher = term_hasher(store.digester)
+        precedence = Precedence()
         self.indexing = Indexing(embedder, space, hasher, self._threads)
         self.pipeline = Pipeline(
             store.queue,
             self.indexing,
             store.digester,
-            self._threads,
+            self._working,
+            precedence,
             PipelineOptions(
                 lease=settings.lease, attempts=settings.attempts, workers=settings.workers
             ),
@@ -45,7 +51,7 @@ class Machinery:
             self._threads,
         )
         self.searcher = SegmentSearcher(
-            store.index, self.segments, embedder, weights, hasher, self._threads
+            store.index, self.segments, embedder, weights, hasher, self._threads, precedence
         )
         store.memories.indexer = self.indexing
         self._reindexing: asyncio.Task[None] | None = None
@@ -69,4 +75,5 @@ class Machinery:
             await asyncio.gather(self._reindexing, return_exceptions=True)
         await self.pipeline.close()
         await self._embedder.close()
-        self._threads.shutdown(wait=True)
+        for threads in (self._threads, self._working):
+            threads.shutdown(wait=True)

@@ -44,16 +44,20 @@ class Turns:
                 async with self._free:
                     results[number] = await work(piece)
 
+        # No TaskGroup: before Python 3.13 one that is cancelled while its work fails
+        # forgets that it was.
+        tasks = [asyncio.create_task(take_turns()) for _ in range(min(self._limit, len(pieces)))]
+        done: set[asyncio.Task[None]] = set()
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._limit, len(pieces))):
-                    group.create_task(take_turns())
-        except ExceptionGroup as failures:
-            # Before Python 3.13 a failure makes the group forget that it was cancelled.
-            caller = asyncio.current_task()
-            if caller is not None and caller.cancelling():
-                raise asyncio.CancelledError from None
-            raise failures.exceptions[0] from None
+            if tasks:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            if len(done) < len(tasks):
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
         return [results[number] for number in range(len(pieces))]
 
 

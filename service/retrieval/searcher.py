@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from service.core.filters import Filter
 from service.core.model import Document, Memory, Principal
+from service.core.precedence import Precedence
 from service.core.search import (
     ChunkHit,
     DocumentHit,
@@ -52,6 +53,7 @@ class SegmentSearcher:
         calibration: Of the embedder.
         hasher: Hashes the question's words.
         threads: Where ranking is done.
+        precedence: Taken while a search runs.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class SegmentSearcher:
         calibration: Calibration,
         hasher: TermHasher,
         threads: Executor,
+        precedence: Precedence,
     ) -> None:
         self._source = source
         self._segments = segments
@@ -69,8 +72,17 @@ class SegmentSearcher:
         self._calibration = calibration
         self._hasher = hasher
         self._threads = threads
+        self._precedence = precedence
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
+        with self._precedence.taken():
+            return await self._documents(who, search)
+
+    async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
+        with self._precedence.taken():
+            return await self._memories(who, search)
+
+    async def _documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
         async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
             return [await self._chunks(who.tenant, shelf, search.filter) for shelf in shelves]
 
@@ -92,7 +104,7 @@ class SegmentSearcher:
             kept.chunks.append(hit)
         return DocumentHits(list(by_document.values()), revision)
 
-    async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
+    async def _memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
         async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
             return [await self._scope(who.tenant, shelf, search, at) for shelf in shelves]
 
