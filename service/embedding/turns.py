@@ -56,8 +56,9 @@ class Turns:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
+        failures = [failure for task in done if (failure := task.exception()) is not None]
+        if failures:
+            raise failures[0]
         return [results[number] for number in range(len(pieces))]
 
 
