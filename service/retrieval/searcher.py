@@ -69,7 +69,7 @@ class SegmentSearcher:
         self._source = source
         self._segments = segments
         self._embedder = embedder
-        self._calibration = calibration
+        self.calibration = calibration
         self._hasher = hasher
         self._threads = threads
         self._precedence = precedence
@@ -198,7 +198,7 @@ class SegmentSearcher:
         distinct: bool = True,
     ) -> list[Hit]:
         found = await self._in_thread(
-            lambda: rank(scopes, query, self._calibration, limit, distinct=distinct)
+            lambda: rank(scopes, query, self.calibration, limit, distinct=distinct)
         )
         return [hit for hit in found if hit.score >= min_score]
 

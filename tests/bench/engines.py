@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from palimpsest.v1.documents_pb2 import (
     UpsertDocumentRequest,
 )
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
-from palimpsest.v1.memories_pb2 import CreateMemoriesRequest, SearchMemoriesRequest
+from palimpsest.v1.memories_pb2 import CreateMemoriesRequest, NewMemory, SearchMemoriesRequest
 from palimpsest.v1.memories_pb2_grpc import MemoriesStub
 from service.search.words import split_words, term_of
 from tests.bench.collections import Collection, Passage
@@ -86,7 +87,7 @@ class Service:
             answer = await self._memories.CreateMemories(
                 CreateMemoriesRequest(
                     container_tag=_container(collection.name, Mode.MEMORIES),
-                    memories=[{"content": _memory(passage).text} for passage in some],
+                    memories=[_new(passage) for passage in some],
                 ),
                 metadata=self._key,
             )
@@ -115,6 +116,14 @@ class Service:
 
     async def close(self) -> None:
         await self._channel.close()
+
+
+def _new(passage: Passage) -> NewMemory:
+    memory = NewMemory(content=_memory(passage).text)
+    if passage.instant is not None:
+        moment = datetime.fromtimestamp(passage.instant / 1_000_000, UTC)
+        memory.temporal_context.document_date = moment.date().isoformat()
+    return memory
 
 
 def _container(collection: str, mode: Mode) -> str:
