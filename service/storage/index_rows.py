@@ -24,8 +24,10 @@ from service.storage.tables import (
 )
 from service.storage.transactions import padded
 
-MANY = 20_000
-"""Changes after which reading all of a container anew is no dearer."""
+MANY = 16_000
+"""Changes after which reading all of a container anew is no dearer.
+
+Also few enough for one list of parameters: SQLite allows 32,766 unless built otherwise."""
 
 _CHANGES = (
     select(changes.c.kind, changes.c.entity_id)

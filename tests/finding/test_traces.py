@@ -143,7 +143,5 @@ async def test_nothing_that_was_indexed_and_deleted_is_in_any_file(lab: Lab) -> 
     # Nor does any search show them.
     for marker in random.Random(8).sample(sorted(dead), 30):
         for tag in "xyz":
-            hits = await lab.memories(
-                marker, container_tags=[tag], limit=100, include_chunks=True
-            )
+            hits = await lab.memories(marker, container_tags=[tag], limit=100, include_chunks=True)
             assert all(marker not in f"{hit.memory}{hit.chunk}" for hit in hits)
