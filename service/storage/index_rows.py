@@ -25,8 +25,10 @@ from service.storage.tables import (
 )
 from service.storage.transactions import padded
 
-MANY = 20_000
-"""Changes after which reading all of a container anew is no dearer."""
+MANY = 16_000
+"""Changes after which reading all of a container anew is no dearer.
+
+Also few enough for one list of parameters: SQLite allows 32,766 unless built otherwise."""
 
 BLOCK = 1000
 """Rows fetched at once."""

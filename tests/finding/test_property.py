@@ -7,9 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from service.retrieval import searcher, segments
+from service.storage import index_rows
 from tests.finding.player import KEYS, Player
 
 Step = tuple[str, dict[str, Any]]
@@ -87,14 +90,28 @@ def play(chosen: list[Step]) -> int:
         return player.searches
 
 
-@settings(
-    max_examples=25,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    phases=[Phase.generate, Phase.shrink],
-    suppress_health_check=list(HealthCheck),
-)
+def quick(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@quick(14)
 @given(steps)
 def test_searches_equal_the_reference_whatever_was_done_before(chosen: list[Step]) -> None:
     play(chosen)
+
+
+@quick(5)
+@given(steps)
+def test_so_they_do_where_indexes_are_loaded_anew_and_in_threads(chosen: list[Step]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index_rows, "MANY", 2)
+        patch.setattr(segments, "SMALL", 0)
+        patch.setattr(searcher, "INLINE_CHARACTERS", 0)
+        play(chosen)

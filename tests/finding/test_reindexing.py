@@ -1,0 +1,91 @@
+"""Another embedder: everything moves to its space, and is found meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from palimpsest.v1 import documents_pb2 as d
+from service import reindexing
+from service.settings import Settings
+from tests.embedding_server import Server
+from tests.finding.lab import Lab, laboratory, until
+from tests.inprocess import ManualClock
+
+SPACES = (
+    "SELECT e.name FROM embedders e JOIN (SELECT embedder FROM memories"
+    " UNION SELECT embedder FROM chunks) ON embedder = e.id"
+)
+
+
+async def stock(lab: Lab, count: int = 5) -> None:
+    for number in range(count):
+        await lab.client.put(f"# Note {number}\n\nquinces and more", custom_id=f"{number}")
+    await lab.client.remember(*(f"Ann likes quinces {number}" for number in range(count)))
+    await lab.idle()
+
+
+async def test_words_find_until_the_new_vectors_are_there(
+    directory: Path, clock: ManualClock, server: Server, embedder: str
+) -> None:
+    async with laboratory(directory, clock, embedder="words:a") as lab:
+        await stock(lab)
+        before = {tuple(row) for row in lab.rows("SELECT document_id, chunk_id FROM chunks")}
+    server.go_on.clear()
+    async with laboratory(directory, clock, embedder=embedder) as lab:
+        await asyncio.to_thread(server.asked_once.wait, 5)
+        search = asyncio.create_task(lab.memories("quinces", include_score_parts=True))
+        await asyncio.sleep(0.05)
+        server.go_on.set()
+        hits = await search
+        assert len(hits) == 5
+
+        async def moved() -> bool:
+            return [row.name for row in lab.rows(SPACES)] == [lab_name]
+
+        lab_name = f"openai:{server.url}#m-3"
+        await until(moved)
+        hits = await lab.memories("quinces", include_score_parts=True)
+        assert all(hit.score_parts.semantic > 0 for hit in hits)
+        found = await lab.search("quinces", include_score_parts=True)
+        assert all(chunk.score_parts.semantic > 0 for hit in found for chunk in hit.chunks)
+        after = {tuple(row) for row in lab.rows("SELECT document_id, chunk_id FROM chunks")}
+        assert after == before
+        changes = lab.changes(found[0].document.id)
+        assert changes == ["document.created", "document.processed", "document.indexed"]
+        assert (await lab.client.get("1")).status == d.DOCUMENT_STATUS_DONE
+        assert lab.check() == []
+
+
+async def test_the_command_moves_everything_and_goes_on_where_it_was_stopped(
+    directory: Path, clock: ManualClock
+) -> None:
+    async with laboratory(directory, clock, embedder="words:a") as lab:
+        await stock(lab, 100)
+    path = directory / "palimpsest.db"
+    settings = Settings(data_dir=directory, embedder="words:b")
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(_: int) -> None:
+        raise StoppedError
+
+    left = await asyncio.to_thread(reindexing.remaining, path, settings)
+    assert left == 200
+    try:
+        await asyncio.to_thread(reindexing.run, path, settings, stop)
+    except StoppedError:
+        pass
+    else:
+        raise AssertionError("it was not stopped")
+    less = await asyncio.to_thread(reindexing.remaining, path, settings)
+    assert 0 < less < left
+    steps: list[int] = []
+    assert await asyncio.to_thread(reindexing.run, path, settings, steps.append) == less
+    assert sum(steps) == less
+    assert await asyncio.to_thread(reindexing.remaining, path, settings) == 0
+    async with laboratory(directory, clock, embedder="words:b") as lab:
+        hits = await lab.memories("quinces 7", include_score_parts=True)
+        assert all(hit.score_parts.semantic > 0 for hit in hits)
+        assert lab.check() == []
