@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from pathlib import Path
 from time import perf_counter
 
@@ -14,9 +12,9 @@ from service.content.cutting import cut
 from service.content.text import Text
 from service.embedding.base import Purpose
 from service.embedding.registry import open_embedder
-from service.settings import database_path
 from tests.bench import baseline, prose
 from tests.bench.load import Call, Target, connect, latencies, percentile, rate
+from tests.bench.queue import processed, waiting
 from tests.bench.report import Row, progress
 from tests.harness import Server, running_server
 
@@ -24,20 +22,6 @@ MEGABYTE = 1_000_000
 SEARCHES = 300
 COLD = 5
 WARMING = 20
-POLL_SECONDS = 0.05
-
-
-def waiting(server: Server) -> int:
-    """Documents that are not processed yet: read from the database, to cost the server nothing."""
-    address = f"file:{database_path(server.data_dir)}?mode=ro"
-    with closing(sqlite3.connect(address, uri=True)) as database:
-        return int(database.execute("SELECT count(*) FROM jobs").fetchone()[0])
-
-
-async def processed(server: Server) -> None:
-    """Return when every document is DONE or FAILED."""
-    while waiting(server):  # noqa: ASYNC110  (another process does it)
-        await asyncio.sleep(POLL_SECONDS)
 
 
 async def load(target: Target, method: str, requests: Iterable[bytes]) -> None:
@@ -221,19 +205,16 @@ class Felt:
             upsert = target.call("Documents/UpsertDocument")
             await processed(server)
             highest = await rate(upsert, self._documents(4000, "new"))
-            for name, method, requests in (
-                ("beside", "Memories/SearchMemories", prose.memory_searches(SEARCHES, "searched")),
-                (
-                    "within",
-                    "Documents/SearchDocuments",
-                    prose.document_searches(SEARCHES, "filled"),
-                ),
+            memories = prose.memory_searches(SEARCHES, "searched")
+            documents = prose.document_searches(SEARCHES, "filled")
+            for name, method, requests, into in (
+                ("beside", "Memories/SearchMemories", memories, "new"),
+                ("within", "Documents/SearchDocuments", documents, "filled"),
             ):
                 await processed(server)
                 search = other.call(method)
                 await latencies(search, requests[:WARMING])
                 quiet = percentile(await latencies(search, requests), 95)
-                into = "filled" if name == "within" else "new"
                 arriving = asyncio.ensure_future(self._arrive(upsert, into, highest / 2))
                 felt = list[float]()
                 while not arriving.done():
