@@ -1,0 +1,163 @@
+"""What a brute-force search would look at: everything that was written, and when it was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from service.core.conversations import Message
+from service.core.processing import heading_of
+from service.search.analysis import Features, analyse, analyse_query, embedding_text
+from service.search.segment import Kind
+from service.search.words import split_words, without_words
+from tests.finding.words import WordsEmbedder
+from tests.search.compare import CLOSE
+from tests.search.reference import Reference, Text
+
+
+@dataclass(frozen=True)
+class Passage(Text):
+    """A text with what stands above it and when it was said."""
+
+    heading: str = ""
+    instant: int | None = None
+
+    @property
+    def features(self) -> Features:
+        return analyse(self.text, self.heading, self.speaker, self.instant)
+
+    def embedded(self, embedder: WordsEmbedder) -> Passage:
+        text = embedding_text(self.text, self.heading, self.speaker)
+        return replace(self, vector=tuple(embedder.vector(text)))
+
+
+@dataclass
+class Document:
+    id: str
+    containers: set[str]
+    text: str = ""
+    title: str = ""
+    key: str = ""
+    messages: list[Message] = field(default_factory=list)
+
+    def passages(self) -> Iterator[Passage]:
+        if self.text:
+            yield self._passage(0, self.text, heading=heading_of(self.title, ""))
+        for place, message in enumerate(self.messages):
+            yield self._passage(
+                place, message.said, speaker=message.speaker, instant=message.instant
+            )
+
+    def _passage(self, place: int, text: str, **more: object) -> Passage:
+        name = f"{self.id} {place:05}"
+        return Passage(name, text, Kind.CHUNK, self.id, place, **more)  # type: ignore[arg-type]
+
+
+@dataclass
+class Span:
+    """Shown from an instant, until `ended` or, before that, `expires`."""
+
+    begun: int
+    expires: int | None
+    ended: int | None = None
+
+    def shows(self, at: int) -> bool:
+        ends = [end for end in (self.expires, self.ended) if end is not None]
+        return self.begun <= at < min(ends, default=at + 1)
+
+
+@dataclass
+class Version:
+    id: str
+    text: str
+    key: str
+    spans: list[Span]
+    superseded: int | None = None
+
+    def is_there(self, at: int, *, forgotten: bool, history: bool) -> bool:
+        """Whether a search as of then finds it."""
+        if at < self.spans[0].begun:
+            return False
+        if any(span.shows(at) for span in self.spans):
+            return True
+        if self.superseded is not None and self.superseded <= at:
+            return history
+        return forgotten
+
+
+@dataclass
+class Chain:
+    container: str
+    versions: list[Version]
+
+    @property
+    def latest(self) -> Version:
+        return self.versions[-1]
+
+
+@dataclass
+class World:
+    documents: dict[str, Document] = field(default_factory=dict)
+    chains: list[Chain] = field(default_factory=list)
+
+    def chunks(self, containers: Sequence[str], keys: Iterable[str]) -> list[Passage]:
+        return [
+            passage
+            for document in self.documents.values()
+            if document.containers & set(containers) and document.key in keys
+            for passage in document.passages()
+        ]
+
+    def memories(
+        self,
+        containers: Sequence[str],
+        keys: Iterable[str],
+        at: int,
+        *,
+        forgotten: bool = False,
+        history: bool = False,
+    ) -> list[Passage]:
+        return [
+            Passage(version.id, version.text)
+            for chain in self.chains
+            if chain.container in containers
+            for version in chain.versions
+            if version.key in keys and version.is_there(at, forgotten=forgotten, history=history)
+        ]
+
+
+def judge(
+    found: Sequence[tuple[str, float]],
+    eligible: Sequence[Passage],
+    embedder: WordsEmbedder,
+    query: str,
+    limit: int,
+    min_score: float,
+) -> None:
+    """The answer (names and scores) is the reference's, in order, up to ties."""
+    texts = [passage.embedded(embedder) for passage in eligible]
+    asked = set(analyse_query(query).names)
+    speaking = {word for text in texts for word in text.features.speaker} & asked
+    rest = without_words(query, speaking) if speaking else query
+    vector = embedder.vector(rest if split_words(rest) else query)
+    reference = Reference(texts, query, vector)
+    totals = reference.totals()
+    said = {text.id: text.text for text in texts}
+    best: dict[str, float] = {}
+    for name in sorted(totals, key=lambda name: -totals[name]):
+        best.setdefault(said[name], totals[name])
+    ranks = list(best.values())[:limit]
+    highest = max(ranks[0], 1e-9) if ranks else 1.0
+    scores = [reference.confidence * max(0.0, rank / highest) for rank in ranks]
+    # What lies just at the threshold may be on either side of it.
+    kept = [score for score in scores if score >= min_score + CLOSE]
+    near = [score for score in scores if abs(score - min_score) < CLOSE]
+
+    names = [name for name, _ in found]
+    assert set(names) <= totals.keys(), set(names) - totals.keys()
+    assert len({said[name] for name in names}) == len(names)
+    assert len(kept) <= len(names) <= len(kept) + len(near), (names, scores)
+    assert [totals[name] for name in names] == pytest.approx(ranks[: len(names)], abs=CLOSE)
+    assert [score for _, score in found] == pytest.approx(scores[: len(names)], abs=CLOSE)
