@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from concurrent.futures import ThreadPoolExecutor
 
-from service.embedding.base import Embedder
+from service.core.precedence import Precedence
+from service.embedding.base import Embedder, EmbedderError, Purpose
 from service.pipeline.indexing import Indexing, term_hasher
 from service.pipeline.reindexing import reindex_forever
 from service.pipeline.worker import Pipeline, PipelineOptions
 from service.retrieval.searcher import SegmentSearcher
 from service.retrieval.segments import Segments
-from service.search.weights import calibration
+from service.search import probes
+from service.search.weights import STATIC, calibration
 from service.settings import Settings
 from service.storage.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+CALIBRATION_SECONDS = 30.0
+"""Between tries to calibrate an embedder that is away."""
 
 
 class Machinery:
@@ -23,14 +31,19 @@ class Machinery:
         self, store: SqliteStore, embedder: Embedder, space: int, settings: Settings
     ) -> None:
         self._embedder = embedder
-        self._threads = ThreadPoolExecutor(2, "palimpsest-index")
+        # Callers wait for these threads, and must not wait for documents. Those share one:
+        # extracting and cutting is Python, of which only one thread runs at a time anyway.
+        self._threads = ThreadPoolExecutor(2, "palimpsest-search")
+        self._working = ThreadPoolExecutor(1, "palimpsest-work")
         hasher = term_hasher(store.digester)
+        precedence = Precedence()
         self.indexing = Indexing(embedder, space, hasher, self._threads)
         self.pipeline = Pipeline(
             store.queue,
             self.indexing,
             store.digester,
-            self._threads,
+            self._working,
+            precedence,
             PipelineOptions(
                 lease=settings.lease, attempts=settings.attempts, workers=settings.workers
             ),
@@ -45,11 +58,10 @@ class Machinery:
             self._threads,
         )
         self.searcher = SegmentSearcher(
-            store.index, self.segments, embedder, weights, hasher, self._threads
+            store.index, self.segments, embedder, weights, hasher, self._threads, precedence
         )
         store.memories.indexer = self.indexing
-        self._reindexing: asyncio.Task[None] | None = None
-        self._store = store
+        self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
     async def open(cls, store: SqliteStore, embedder: Embedder, settings: Settings) -> Machinery:
@@ -57,16 +69,31 @@ class Machinery:
         space = await store.index.embedder(embedder.name, embedder.dimension)
         machine = cls(store, embedder, space, settings)
         machine.pipeline.start()
-        machine._reindexing = asyncio.create_task(
-            reindex_forever(store.reindexing, machine.indexing)
-        )
+        machine._tasks = [
+            asyncio.create_task(reindex_forever(store.reindexing, machine.indexing)),
+            asyncio.create_task(machine._calibrate()),
+        ]
         return machine
+
+    async def _calibrate(self) -> None:
+        """Find out what the cosines of an embedder mean that has no figures of its own."""
+        while calibration(self._embedder.name) is not STATIC:
+            try:
+                questions = await self._embedder.embed(probes.QUESTIONS, Purpose.QUERY)
+                statements = await self._embedder.embed(probes.STATEMENTS, Purpose.DOCUMENT)
+            except EmbedderError as error:
+                log.warning("the scores of searches are not calibrated yet: %s", error)
+                await asyncio.sleep(CALIBRATION_SECONDS)
+            else:
+                self.searcher.calibration = probes.measure(questions, statements)
+                return
 
     async def close(self) -> None:
         """Stop; what is not finished goes back to the queue. Before the store closes."""
-        if self._reindexing is not None:
-            self._reindexing.cancel()
-            await asyncio.gather(self._reindexing, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pipeline.close()
         await self._embedder.close()
-        self._threads.shutdown(wait=True)
+        for threads in (self._threads, self._working):
+            threads.shutdown(wait=True)

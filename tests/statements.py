@@ -39,7 +39,7 @@ def install() -> None:
 def _collect(
     conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
 ) -> None:
-    if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
+    if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH")):
         seen.setdefault(statement, parameters[0] if many else parameters)
 
 

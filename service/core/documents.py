@@ -83,9 +83,14 @@ def etag_of(
     return digester.etag(content_hash, metadata, tags, title, document_date, *kinds)
 
 
+def is_visible(who: Principal, containers: tuple[str, ...]) -> bool:
+    """Whether a document is in any of the key's containers."""
+    return who.containers is None or not who.containers.isdisjoint(containers)
+
+
 def check_visible(who: Principal, containers: tuple[str, ...]) -> None:
     """Raises DOCUMENT_NOT_FOUND for a document outside all the key's containers."""
-    if who.containers is not None and who.containers.isdisjoint(containers):
+    if not is_visible(who, containers):
         raise document_not_found()
 
 

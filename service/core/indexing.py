@@ -32,12 +32,22 @@ class Indexer(Protocol):
         """One entry for each text; without vectors while the embedder is away."""
         ...
 
+    def dated(self, text: str, instant: int) -> bytes:
+        """The words and features of a text that speaks of a date, as `IndexEntry.entry`.
+
+        Which date a new version has is known in its transaction alone; vectors have none.
+        """
+        ...
+
 
 class Unindexed:
     """Leaves what is written to be indexed later."""
 
     async def index(self, texts: Sequence[str]) -> list[IndexEntry]:  # noqa: ARG002
         return []
+
+    def dated(self, text: str, instant: int) -> bytes:  # noqa: ARG002
+        return b""
 
 
 @dataclass(slots=True)

@@ -44,12 +44,21 @@ class Turns:
                 async with self._free:
                     results[number] = await work(piece)
 
+        # No TaskGroup: before Python 3.13 one that is cancelled while its work fails
+        # forgets that it was.
+        tasks = [asyncio.create_task(take_turns()) for _ in range(min(self._limit, len(pieces)))]
+        done: set[asyncio.Task[None]] = set()
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._limit, len(pieces))):
-                    group.create_task(take_turns())
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            if tasks:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            if len(done) < len(tasks):
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        failures = [failure for task in done if (failure := task.exception()) is not None]
+        if failures:
+            raise failures[0]
         return [results[number] for number in range(len(pieces))]
 
 

@@ -87,6 +87,10 @@ class Indexing:
             for entry, vector in zip(entries, vectors, strict=True)
         ]
 
+    def dated(self, text: str, instant: int) -> bytes:
+        """Words and features of a memory that speaks of a date, encoded."""
+        return self.entries([Passage(text, instant=instant)])[0]
+
     async def in_thread(self, passages: Sequence[Passage]) -> list[bytes]:
         """`entries`, without holding up the event loop."""
         loop = asyncio.get_running_loop()

@@ -16,6 +16,7 @@ from service.core.digests import Digester
 from service.core.errors import PalimpsestError
 from service.core.indexing import IndexEntry
 from service.core.model import Status
+from service.core.precedence import Precedence
 from service.core.processing import Failed, Job, Queue, Work
 from service.embedding.base import EmbedderError, EmbedderRefusedError
 from service.pipeline import chunking
@@ -60,12 +61,14 @@ class Pipeline:
         indexing: Indexing,
         digester: Digester,
         threads: Executor,
+        precedence: Precedence,
         options: PipelineOptions,
     ) -> None:
         self._queue = queue
         self._indexing = indexing
         self._digester = digester
         self._threads = threads
+        self._precedence = precedence
         self._options = options
         self._holder = secrets.token_hex(8)
         self._held: dict[tuple[int, str], Job] = {}
@@ -165,19 +168,21 @@ class Pipeline:
         # What stage a document is in is written while the work goes on.
         _, drafts = await asyncio.gather(
             self._queue.enter(jobs, Status.CHUNKING),
-            self._in_thread(
-                lambda: [
-                    chunking.draft(work, text, self._indexing, self._digester, now)
-                    for work, text in readable
-                ]
-            ),
+            self._in_thread(self._drafts, readable, now),
         )
         embedded = await self._embed(drafts)
         if embedded:
-            await asyncio.gather(
-                self._queue.enter([draft.work.job for draft in embedded], Status.INDEXING),
-                *(self._queue.finish(draft.processed()) for draft in embedded),
-            )
+            # Asked for at once, the two would be one transaction and the stage never seen.
+            # Asked for at once, the two would be one transaction and the stage never seen.
+            await self._queue.enter([draft.work.job for draft in embedded], Status.INDEXING)
+            await asyncio.gather(*(self._queue.finish(draft.processed()) for draft in embedded))
+
+    def _drafts(self, readable: Sequence[tuple[Work, Extract]], now: int) -> list[chunking.Draft]:
+        drafts = []
+        for work, text in readable:
+            self._precedence.give()
+            drafts.append(chunking.draft(work, text, self._indexing, self._digester, now))
+        return drafts
 
     async def _embed(self, drafts: Sequence[chunking.Draft]) -> list[chunking.Draft]:
         """Fill in what vectors are missing; those that get none have failed."""

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from service.core.filters import Filter
 from service.core.model import Document, Memory, Principal
+from service.core.precedence import Precedence
 from service.core.search import (
     ChunkHit,
     DocumentHit,
@@ -52,6 +53,7 @@ class SegmentSearcher:
         calibration: Of the embedder.
         hasher: Hashes the question's words.
         threads: Where ranking is done.
+        precedence: Taken while a search runs.
     """
 
     def __init__(
@@ -62,15 +64,25 @@ class SegmentSearcher:
         calibration: Calibration,
         hasher: TermHasher,
         threads: Executor,
+        precedence: Precedence,
     ) -> None:
         self._source = source
         self._segments = segments
         self._embedder = embedder
-        self._calibration = calibration
+        self.calibration = calibration
         self._hasher = hasher
         self._threads = threads
+        self._precedence = precedence
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
+        with self._precedence.taken():
+            return await self._documents(who, search)
+
+    async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
+        with self._precedence.taken():
+            return await self._memories(who, search)
+
+    async def _documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
         async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
             return [await self._chunks(who.tenant, shelf, search.filter) for shelf in shelves]
 
@@ -92,7 +104,7 @@ class SegmentSearcher:
             kept.chunks.append(hit)
         return DocumentHits(list(by_document.values()), revision)
 
-    async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
+    async def _memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
         async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
             return [await self._scope(who.tenant, shelf, search, at) for shelf in shelves]
 
@@ -186,7 +198,7 @@ class SegmentSearcher:
         distinct: bool = True,
     ) -> list[Hit]:
         found = await self._in_thread(
-            lambda: rank(scopes, query, self._calibration, limit, distinct=distinct)
+            lambda: rank(scopes, query, self.calibration, limit, distinct=distinct)
         )
         return [hit for hit in found if hit.score >= min_score]
 

@@ -21,6 +21,7 @@ class Groups:
         number: of each row's group; 0 for those without.
         before: the row of the neighbour before, or -1.
         after: the row of the neighbour after, or -1.
+        place: how many words stand before the row's middle in its group.
         spread: the length of each row's vector after its neighbours' were added to it.
     """
 
@@ -33,6 +34,7 @@ class Groups:
         self.number = Column(np.int32)
         self.before = Column(np.int32)
         self.after = Column(np.int32)
+        self.place = Column(np.float32)
         self.spread = Column(np.float32)
 
     def __bool__(self) -> bool:
@@ -40,7 +42,10 @@ class Groups:
 
     @property
     def nbytes(self) -> int:
-        columns = (self._position, self.number, self.before, self.after, self.spread)
+        columns = (
+            *(self._position, self.number, self.before, self.after),
+            *(self.place, self.spread),
+        )
         return sum(c.nbytes for c in columns) + _BYTES_PER_GROUP * len(self._numbers)
 
     def keys(self) -> KeysView[str]:
@@ -65,6 +70,7 @@ class Groups:
         nobody = np.full(len(groups), -1, np.int32)
         self.before.extend(nobody)
         self.after.extend(nobody)
+        self.place.extend(np.zeros(len(groups), np.float32))
         self.spread.extend(_lengths(vectors))
         self.number.extend(
             [self._numbers.setdefault(group, len(self._numbers)) for group in groups]
@@ -84,8 +90,14 @@ class Groups:
                 del self._members[group]
         return left
 
-    def link(self, groups: Iterable[str], vectors: Floats) -> None:
-        """Bring groups into order, and let each of their rows know its neighbours."""
+    def link(self, groups: Iterable[str], vectors: Floats, words: Floats) -> None:
+        """Bring groups into order, and let each of their rows know its neighbours.
+
+        Args:
+            groups: to be linked; those that are gone are passed over.
+            vectors: (rows, dimension) of all rows.
+            words: (rows,) of all rows.
+        """
         lists = [self._members[group] for group in groups if group in self._members]
         if not lists:
             return
@@ -97,6 +109,8 @@ class Groups:
         for members in lists:
             end = start + len(members)
             members[:] = rows[start:end].tolist()
+            own = words[members].astype(np.float64)
+            self.place.values[members] = np.cumsum(own) - own / 2
             start = end
 
         together = of_list[1:] == of_list[:-1]
@@ -110,7 +124,7 @@ class Groups:
 
     def renumber(self, kept: npt.NDArray[np.int64], numbers: Rows) -> None:
         """Keep these rows only, under their new numbers; `numbers[-1]` is -1."""
-        for column in (self._position, self.spread, self.before, self.after):
+        for column in (self._position, self.place, self.spread, self.before, self.after):
             column.take(kept)
         self.before.values[:] = numbers[self.before.values]
         self.after.values[:] = numbers[self.after.values]

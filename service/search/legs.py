@@ -65,7 +65,7 @@ class Leg:
         if self.segment.has_groups:
             asked = padded(bm25 * self.segment.asks, 0)
             self.reply = asked[self.segment.before]
-        self.lexical = self._spread(bm25, weights.lexical_reach)
+        self.lexical = self._with_near(bm25, weights)
 
     def score_vectors(self, vector: Floats) -> None:
         """Fill in the cosines: raw, and with the neighbours' vectors added to each item's."""
@@ -77,7 +77,7 @@ class Leg:
         else:
             self.cosine = segment.vectors @ vector
             self.cosine[~self.eligible] = 0
-        self.nearness = self._spread(self.cosine, segment.neighbourhood) / segment.spread
+        self.nearness = self._with_beside(self.cosine) / segment.spread
         self.embedded = self.eligible & segment.embedded
 
     def highest_of_group(self, scores: Floats) -> Floats:
@@ -105,17 +105,31 @@ class Leg:
         seen[near] = False
         return near
 
-    def _spread(self, scores: Floats, reach: Sequence[float]) -> Floats:
-        """Each row's score and, by distance, the shares of its neighbours' scores."""
-        if not self.segment.has_groups or not reach:
-            return scores
-        shared = padded(scores, 0)
-        before_of = padded(self.segment.before, -1)
-        after_of = padded(self.segment.after, -1)
+    def _with_near(self, scores: Floats, weights: Weights) -> Floats:
+        """Each row's score, and a share of its neighbours' by their distance in words."""
+        place = self.segment.place
         total = scores.copy()
-        before, after = self.segment.before, self.segment.after
-        for distance, share in enumerate(reach):
-            if distance:
-                before, after = before_of[before], after_of[after]
-            total += np.float32(share) * (shared[before] + shared[after])
+        for onward in (self.segment.before, self.segment.after):
+            givers = np.flatnonzero(scores)
+            takers = onward[givers]
+            for _ in range(weights.near_items):
+                there = takers >= 0
+                givers, takers = givers[there], takers[there]
+                distance = np.abs(place[takers] - place[givers])
+                share = weights.near * np.maximum(0, 1 - distance / weights.near_words)
+                total[takers] += share.astype(np.float32) * scores[givers]
+                takers = onward[takers]
+        return total
+
+    def _with_beside(self, scores: Floats) -> Floats:
+        """Each row's score, and its neighbours' as the segment's neighbourhood has it."""
+        total = scores.copy()
+        if self.segment.has_groups:
+            given = padded(scores, 0)
+            for pointers in (self.segment.before, self.segment.after):
+                onward = padded(pointers, -1)
+                rows = pointers
+                for share in self.segment.neighbourhood:
+                    total += np.float32(share) * given[rows]
+                    rows = onward[rows]
         return total

@@ -170,7 +170,7 @@ class Segment:
         self._tells_time.extend(entries.tells_time)
         self._vectors.extend(vectors)
         self._embedded.extend(embedded)
-        self._groups.link(touched, self.vectors)
+        self._groups.link(touched, self.vectors, self.words)
         self._sweep()
 
     def replace_group(self, group: str, items: Sequence[Item]) -> None:
@@ -182,7 +182,7 @@ class Segment:
     def remove(self, ids: Iterable[str]) -> None:
         """Remove items; ids that are not there are passed over."""
         left = self._bury(self._row_of[i] for i in ids if i in self._row_of)
-        self._groups.link(left, self.vectors)
+        self._groups.link(left, self.vectors, self.words)
         self._sweep()
 
     def remove_group(self, group: str) -> None:
@@ -295,6 +295,11 @@ class Segment:
     def after(self) -> Rows:
         """(rows,) the row of the neighbour after in the group, or -1."""
         return self._groups.after.values
+
+    @property
+    def place(self) -> Floats:
+        """(rows,) how many words stand before the row's middle in its group."""
+        return self._groups.place.values
 
     @property
     def spread(self) -> Floats:

@@ -15,9 +15,16 @@ class Weights:
     b: float = 0.75
     """How much less a long item's terms count (Okapi BM25, its usual value)."""
 
-    lexical_reach: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
-    """The share of the words' score an item gets from its neighbours at distance 1, 2, …:
+    near: float = 0.4
+    """The share of the words' score an item gets from a neighbour, less the farther it is:
     what a conversation or a passage is about is not named again in every sentence."""
+
+    near_words: int = 125
+    """At this distance in words nothing of that share is left: four turns of a
+    conversation, or less than one long paragraph."""
+
+    near_items: int = 6
+    """Nor beyond so many items, however short."""
 
     semantic: float = 1.3
     """The cosine, brought to 0..1 over the eligible items."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from service.core.indexing import IndexEntry
 from service.core.model import Status
 from service.core.processing import ChunkRow, Failed, Job, Processed
-from service.storage.document_rows import load
+from service.storage.document_rows import containers_of
 from service.storage.inserts import insert_rows
 from service.storage.tables import chunks, documents, jobs
 from service.storage.transactions import Call, Outcome, TenantTx, padded
@@ -116,10 +116,10 @@ def around(
     return [chunk_of(row) for row in conn.execute(_AROUND, where)]
 
 
-def still_held(conn: Connection, tenant: int, held: Sequence[Job]) -> list[bool]:
-    """Of each of a tenant's jobs: no newer write and no other worker has taken it."""
+def _held(tx: TenantTx, held: Sequence[Job]) -> list[bool]:
+    """Of each job: no newer write and no other worker has taken it."""
     names = padded({job.document_id for job in held})
-    rows = conn.execute(_HOLDERS, {"t": tenant, "names": names})
+    rows = tx.conn.execute(_HOLDERS, {"t": tx.tenant, "names": names}).all()
     now = {row.document_id: (row.revision, row.holder) for row in rows}
     return [now.get(job.document_id) == (job.revision, job.holder) for job in held]
 
@@ -127,17 +127,17 @@ def still_held(conn: Connection, tenant: int, held: Sequence[Job]) -> list[bool]
 def finish(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     """Payload: Processed. Answers whether the job was still held, and is done."""
     results: list[Processed] = [call.payload for call in calls]
-    held = still_held(tx.conn, tx.tenant, [result.job for result in results])
+    held = _held(tx, [result.job for result in results])
     done = {
         result.job.document_id: (call, result)
         for call, result, mine in zip(calls, results, held, strict=True)
         if mine
     }
     if done:
-        states = load(tx.conn, tx.tenant, done)
+        containers = containers_of(tx.conn, tx.tenant, done)
         rows: list[dict[str, object]] = []
         for document_id, (call, result) in done.items():
-            tx.change(call, "document.processed", document_id, states[document_id].containers)
+            tx.change(call, "document.processed", document_id, containers[document_id])
             rows.extend(_row(tx.tenant, document_id, chunk) for chunk in result.changed)
         _make_way(tx, {document_id: result for document_id, (_, result) in done.items()})
         insert_rows(tx.conn, chunks, rows)
@@ -189,15 +189,14 @@ def _row(tenant: int, document_id: str, chunk: ChunkRow) -> dict[str, object]:
 def fail(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     """Payload: Failed. Answers whether the job was still held."""
     results: list[Failed] = [call.payload for call in calls]
-    held = still_held(tx.conn, tx.tenant, [result.job for result in results])
-    given_up = [r for r, mine in zip(results, held, strict=True) if mine and r.retry_at is None]
-    states = load(tx.conn, tx.tenant, {r.job.document_id for r in given_up}) if given_up else {}
+    held = _held(tx, [result.job for result in results])
+    containers = containers_of(tx.conn, tx.tenant, {r.job.document_id for r in results})
     for call, result, mine in zip(calls, results, held, strict=True):
         if not mine:
             continue
         document_id = result.job.document_id
         if result.retry_at is None:
-            tx.change(call, "document.failed", document_id, states[document_id].containers)
+            tx.change(call, "document.failed", document_id, containers[document_id])
             _settle(tx, [document_id], Status.FAILED, result.error, result.job.attempts)
             tx.conn.execute(_DONE_WITH, {"t": tx.tenant, "names": [document_id]})
         else:

@@ -93,6 +93,12 @@ _READ_BARE = select(*READ_COLUMNS).where(
 _READ_BY_CUSTOM_ID = _READ.where(documents.c.custom_id.in_(bindparam("names", expanding=True)))
 
 
+_CONTAINERS = select(documents.c.id, documents.c.containers).where(
+    documents.c.tenant == bindparam("t"),
+    documents.c.id.in_(bindparam("names", expanding=True)),
+)
+
+
 _CONTENTS = select(document_contents.c.document_id, document_contents.c.content).where(
     document_contents.c.tenant == bindparam("t"),
     document_contents.c.document_id.in_(bindparam("names", expanding=True)),
@@ -230,6 +236,14 @@ def load(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, Docum
         for row in conn.execute(_BY_CUSTOM_ID, {"t": tenant, "names": padded(by_custom_id)}):
             states[row.custom_id] = _state_of(row)
     return states
+
+
+def containers_of(
+    conn: Connection, tenant: int, names: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """The containers of documents by id."""
+    rows = conn.execute(_CONTAINERS, {"t": tenant, "names": padded(names)})
+    return {member.id: member.containers for member in members(rows)}
 
 
 def contents(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, str]:

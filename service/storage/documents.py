@@ -190,6 +190,8 @@ def _append(
         )
         draft = rules.draft_upsert(tx.digester, call.who, write, None)
         return AppendReceipt(writes.create(call, append.id, draft), len(append.messages))
+    if append.create_if_missing and not rules.is_visible(call.who, current.containers):
+        raise rules.in_other_container(append.id)
     rules.check_writable(call.who, current.containers)
     patch, count = rules.appended(append, current, content)
     draft = rules.draft_update(tx.digester, call.who, patch, current)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, CursorResult, bindparam, select
 
 from service.core import filters as f
 from service.core.indexing import IndexDelta, IndexRow
@@ -28,6 +29,11 @@ MANY = 16_000
 """Changes after which reading all of a container anew is no dearer.
 
 Also few enough for one list of parameters: SQLite allows 32,766 unless built otherwise."""
+
+BLOCK = 1000
+"""Rows fetched at once."""
+
+Rows: TypeAlias = CursorResult[Any] | None
 
 _CHANGES = (
     select(changes.c.kind, changes.c.entity_id)
@@ -136,11 +142,11 @@ def read_delta(
     memory_ids = {row.entity_id for row in changed if row.kind.startswith("memory.")}
     gone = {row.entity_id for row in changed if row.kind == "memory.deleted"}
     roots = gone | _roots(conn, tenant, memory_ids)
-    rows = conn.execute(_CHAINS, {"t": tenant, "roots": padded(sorted(roots))}) if roots else ()
+    rows = conn.execute(_CHAINS, {"t": tenant, "roots": padded(sorted(roots))}) if roots else None
     found = (
         conn.execute(_CHUNKS_OF, {**where, "names": padded(sorted(document_ids))})
         if document_ids
-        else ()
+        else None
     )
     return IndexDelta(
         revision,
@@ -157,33 +163,28 @@ def _roots(conn: Connection, tenant: int, names: set[str]) -> set[str]:
     return {row.root_id for row in rows}
 
 
-def _memory_rows(rows: Iterable[Any], embedder: int) -> list[IndexRow]:
+def _memory_rows(rows: Rows, embedder: int) -> list[IndexRow]:
     found: dict[str, IndexRow] = {}
-    spans: dict[str, list[tuple[int, int]]] = {}
-    for row in rows:
-        spans.setdefault(row.id, []).append((row.shown_from, row.shown_until))
-        if row.id not in found:
-            vector = row.vector if row.embedder == embedder else None
-            found[row.id] = IndexRow(
-                row.id, row.root_id, row.version, row.entry, vector, row.content_hash
-            )
-    for memory_id, item in found.items():
-        item.spans = sorted(spans[memory_id])
+    for name, root, version, entry, vector, space, digest, start, end in _blocks(rows):
+        known = found.get(name)
+        if known is None:
+            kept = vector if space == embedder else None
+            found[name] = IndexRow(name, root, version, entry, kept, digest, ((start, end),))
+        else:
+            known.spans = sorted((*known.spans, (start, end)))
     return list(found.values())
 
 
-def _chunk_rows(rows: Iterable[Any], embedder: int) -> list[IndexRow]:
+def _chunk_rows(rows: Rows, embedder: int) -> list[IndexRow]:
     return [
-        IndexRow(
-            row.chunk_id,
-            row.document_id,
-            row.position,
-            row.entry,
-            row.vector if row.embedder == embedder else None,
-            row.digest,
-        )
-        for row in rows
+        IndexRow(name, document, position, entry, vector if space == embedder else None, digest)
+        for document, position, name, entry, vector, space, digest in _blocks(rows)
     ]
+
+
+def _blocks(rows: Rows) -> Iterator[Any]:
+    """The rows, fetched many at once: a container may have a hundred thousand."""
+    return chain.from_iterable(rows.partitions(BLOCK)) if rows is not None else iter(())
 
 
 def matching_documents(

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, TextClause, bindparam, func, select, text, up
 
 from service.core.model import ContentKind, Status
 from service.core.processing import Job, Work
-from service.storage.chunks import load_chunks, still_held
+from service.storage.chunks import load_chunks
 from service.storage.tables import document_contents, documents, jobs
 from service.storage.transactions import Call, Outcome, TenantTx, padded
 
@@ -104,11 +104,18 @@ _RELEASE = (
     .where(*_HELD)
     .values(due_time=bindparam("to_due"), holder=None, attempts=jobs.c.attempts - 1)
 )
+# A newer write's job has no holder, so that its QUEUED is never written over.
 _ENTER = (
     update(documents)
     .where(
         documents.c.tenant == bindparam("t"),
-        documents.c.id.in_(bindparam("names", expanding=True)),
+        documents.c.id.in_(
+            select(jobs.c.document_id).where(
+                jobs.c.tenant == bindparam("t"),
+                jobs.c.document_id.in_(bindparam("names", expanding=True)),
+                jobs.c.holder == bindparam("held_by"),
+            )
+        ),
     )
     .values(status=bindparam("to_status"))
 )
@@ -199,12 +206,12 @@ def _due(conn: Connection, lane: Lane, now: int, most: int) -> Sequence[Any]:
 
 def enter(conn: Connection, held: Sequence[Job], status: Status) -> None:
     """Say what stage the documents of jobs have come to, as far as they are still held."""
-    for tenant, mine in by_tenant(held).items():
-        held_still = still_held(conn, tenant, list(mine.values()))
-        names = [name for name, still in zip(mine, held_still, strict=True) if still]
-        if names:
-            where = {"t": tenant, "names": padded(names), "to_status": int(status)}
-            conn.execute(_ENTER, where)
+    names: dict[tuple[int, str], list[str]] = {}
+    for job in held:
+        names.setdefault((job.tenant, job.holder), []).append(job.document_id)
+    for (tenant, holder), mine in names.items():
+        where = {"t": tenant, "names": padded(mine), "held_by": holder}
+        conn.execute(_ENTER, {**where, "to_status": int(status)})
 
 
 def enter_stage(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:

@@ -62,7 +62,7 @@ def create(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
                 new, tx.new_id(ids.MEMORY), request.container, source, tx.now
             )
             revision = tx.change(call, "memory.created", version.id, [request.container])
-            writes.add(version, span, revision, entry_of(call, number))
+            writes.add(version, span, revision, entry_of(call, number, version))
             receipts.append(receipt_of(tx, version, span, revision))
         tx.count(request.container, memories=len(receipts))
         receipt = MemoriesReceipt(tuple(receipts), tx.revision)
@@ -121,7 +121,7 @@ def update_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             continue
         revision = tx.change(call, "memory.updated", version.id, [version.container])
         writes.close(stored.version.id, stored.span, End.SUPERSEDED, revision)
-        writes.add(version, span, revision, entry_of(call, 0))
+        writes.add(version, span, revision, entry_of(call, 0, version))
         receipt = receipt_of(tx, version, span, revision)
         tx.remember(call, receipt)
         results.append(UpdatedMemory(receipt, version.content))

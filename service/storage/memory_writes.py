@@ -158,9 +158,15 @@ class Writes:
         insert_rows(self.tx.conn, memory_spans, self._spans)
 
 
-def entry_of(call: Call, number: int) -> IndexEntry | None:
+def entry_of(call: Call, number: int, version: Version) -> IndexEntry | None:
     """What makes the call's memory of this number findable; None: it is indexed later."""
-    return call.index[number] if call.index else None
+    if not call.index:
+        return None
+    index, date = call.index[number], version.temporal.document_date
+    instant = parse_instant(date) if date else None
+    if instant is None or call.dated is None:
+        return index
+    return IndexEntry(call.dated(version.content, instant), index.vector, index.embedder)
 
 
 def receipt_of(tx: TenantTx, version: Version, span: Span, revision: int) -> MemoryReceipt:

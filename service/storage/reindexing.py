@@ -32,7 +32,7 @@ def _outside(table: Table) -> Any:
 
 _MEMORIES = _outside(memories)
 _CHUNKS = _outside(chunks)
-_TEXTS = select(memories.c.id, memories.c.content).where(
+_TEXTS = select(memories.c.id, memories.c.content, memories.c.document_instant).where(
     memories.c.tenant == bindparam("t"), memories.c.id.in_(bindparam("names", expanding=True))
 )
 _CHUNK_TEXTS = (
@@ -139,7 +139,15 @@ def _stale(conn: Connection, space: int, limit: int) -> list[Stale]:
         spaces = {row.id: row.embedder for row in rows if row.tenant == tenant}
         texts = conn.execute(_TEXTS, {"t": tenant, "names": padded(spaces)})
         found.extend(
-            Stale(tenant, row.id, None, spaces[row.id], str(row.content, "utf-8")) for row in texts
+            Stale(
+                tenant,
+                row.id,
+                None,
+                spaces[row.id],
+                str(row.content, "utf-8"),
+                instant=row.document_instant,
+            )
+            for row in texts
         )
     if len(found) >= limit:
         return found

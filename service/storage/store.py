@@ -193,7 +193,9 @@ class MemoryStore:
     ) -> m.MemoriesReceipt:
         index = await self.indexer.index([new.content for new in create.memories])
         receipt: m.MemoriesReceipt = await self._engine.mutate(
-            memories.create, Call(who, create, request, index=index), len(create.memories)
+            memories.create,
+            Call(who, create, request, index=index, dated=self.indexer.dated),
+            len(create.memories),
         )
         return receipt
 
@@ -202,7 +204,8 @@ class MemoryStore:
     ) -> m.UpdatedMemory:
         index = await self.indexer.index([update.content])
         outcome = await self._engine.mutate(
-            memories.update_memories, Call(who, update, request, index=index)
+            memories.update_memories,
+            Call(who, update, request, index=index, dated=self.indexer.dated),
         )
         if isinstance(outcome, m.UpdatedMemory):
             return outcome

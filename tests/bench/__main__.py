@@ -52,7 +52,7 @@ async def measure(
     else:
         groups.append(measures.Depth(target))
     groups += [
-        measures.Throughput(target, bare, ids),
+        measures.Throughput(service, target, bare, ids),
         measures.Alone(target, bare, ids),
         measures.Bulk(target, other, ids),
     ]

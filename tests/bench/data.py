@@ -59,6 +59,16 @@ def made_ids(answer: bytes) -> list[str]:
     return [outcome.receipt.id for outcome in outcomes]
 
 
+def new_memories(count: int) -> list[bytes]:
+    """A CreateMemories of one memory each."""
+    return [
+        CreateMemoriesRequest(
+            container_tag="bench", memories=[NewMemory(content=f"Fact {n}: {text()[:80]}")]
+        ).SerializeToString()
+        for n in range(count)
+    ]
+
+
 async def memories(target: Target, count: int) -> list[str]:
     """Ids of so many new memories."""
     call, ids = target.call("Memories/CreateMemories"), list[str]()

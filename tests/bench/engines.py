@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import Enum
-from hashlib import blake2b
 from typing import Protocol
 
-from service.embedding.base import Embedder, Purpose
-from service.search.analysis import analyse, embedding_text
-from service.search.entry import TermHasher, encode_entry, encode_vectors
-from service.search.query import make_query, text_to_embed
-from service.search.ranking import rank
-from service.search.scope import Scope
-from service.search.segment import Item, Kind, Segment
-from service.search.weights import Calibration, calibration
+import grpc
+
+from palimpsest.v1.documents_pb2 import (
+    DOCUMENT_STATUS_DONE,
+    SearchDocumentsRequest,
+    UpsertDocumentRequest,
+)
+from palimpsest.v1.documents_pb2_grpc import DocumentsStub
+from palimpsest.v1.memories_pb2 import CreateMemoriesRequest, NewMemory, SearchMemoriesRequest
+from palimpsest.v1.memories_pb2_grpc import MemoriesStub
 from service.search.words import split_words, term_of
 from tests.bench.collections import Collection, Passage
-
-_HASHER = TermHasher(b"a secret of the benchmark")
+from tests.harness import Server
 
 
 class Mode(Enum):
@@ -43,60 +44,90 @@ class Engine(Protocol):
         """The best passages of a collection, best first."""
 
 
-class Modules:
-    """The search modules, called directly."""
+class Service:
+    """A running service, asked over gRPC by its stubs."""
 
-    def __init__(self, embedder: Embedder | None) -> None:
-        self._embedder = embedder
-        self._segments: dict[str, Segment] = {}
-
-    @property
-    def calibration(self) -> Calibration:
-        return calibration(self._embedder.name if self._embedder else "")
+    def __init__(self, server: Server) -> None:
+        self._channel = grpc.aio.insecure_channel(server.address)
+        self._documents = DocumentsStub(self._channel)
+        self._memories = MemoriesStub(self._channel)
+        self._key = (("authorization", f"Bearer {server.key}"),)
+        self._mode: dict[str, Mode] = {}
+        self._keys: dict[tuple[str, int], str] = {}
+        """Of passages: by document and position, or by memory and 0."""
 
     async def index(self, collection: Collection, mode: Mode) -> None:
-        passages = [
-            (document.name if mode is Mode.DOCUMENTS else "", position, passage)
-            for document in collection.documents
-            for position, passage in enumerate(document.passages)
-        ]
+        self._mode[collection.name] = mode
         if mode is Mode.MEMORIES:
-            passages = [(group, at, _memory(passage)) for group, at, passage in passages]
-        vectors: list[bytes | None] = [None] * len(passages)
-        if self._embedder:
-            texts = [embedding_text(p.text, speaker=p.speaker) for _, _, p in passages]
-            vectors = [*encode_vectors(await self._embedder.embed(texts, Purpose.DOCUMENT))]
-        segment = Segment(
-            self._embedder.dimension if self._embedder else 0, self.calibration.neighbourhood
-        )
-        segment.put(
-            [
-                Item(
-                    id=passage.key,
-                    kind=Kind.CHUNK if mode is Mode.DOCUMENTS else Kind.MEMORY,
-                    entry=encode_entry(
-                        analyse(passage.text, speaker=passage.speaker, instant=passage.instant),
-                        _HASHER,
-                    ),
-                    digest=blake2b(passage.key.encode()).digest(),
-                    vector=vector,
-                    group=group,
-                    position=position,
+            await self._remember(collection)
+            return
+        for number, document in enumerate(collection.documents):
+            request = UpsertDocumentRequest(
+                custom_id=f"{collection.name}:{number}",
+                container_tags=[_container(collection.name, mode)],
+                wait=True,
+            )
+            for position, passage in enumerate(document.passages):
+                self._keys[request.custom_id, position] = passage.key
+                message = request.conversation.messages.add(
+                    speaker=passage.speaker, text=passage.text
                 )
-                for (group, position, passage), vector in zip(passages, vectors, strict=True)
-            ]
-        )
-        self._segments[collection.name] = segment
+                if passage.instant is not None:
+                    message.time.FromMicroseconds(passage.instant)
+            if not document.passages:
+                continue
+            answer = await self._documents.UpsertDocument(request, metadata=self._key, timeout=600)
+            if answer.receipt.status != DOCUMENT_STATUS_DONE:
+                raise RuntimeError(f"{document.name} was not processed: {answer.receipt}")
+
+    async def _remember(self, collection: Collection) -> None:
+        passages = [p for document in collection.documents for p in document.passages]
+        for start in range(0, len(passages), 100):
+            some = passages[start : start + 100]
+            answer = await self._memories.CreateMemories(
+                CreateMemoriesRequest(
+                    container_tag=_container(collection.name, Mode.MEMORIES),
+                    memories=[_new(passage) for passage in some],
+                ),
+                metadata=self._key,
+            )
+            for passage, receipt in zip(some, answer.receipts, strict=True):
+                self._keys[receipt.id, 0] = passage.key
 
     async def search(self, collection: str, question: str, limit: int) -> list[Found]:
-        segment = self._segments[collection]
-        scope = Scope(segment, segment.eligible(Kind.CHUNK | Kind.MEMORY, at=0))
-        vector = None
-        if self._embedder:
-            text = text_to_embed(question, _HASHER, [scope])
-            (vector,) = await self._embedder.embed([text], Purpose.QUERY)
-        query = make_query(question, _HASHER, vector)
-        return [Found(hit.id, hit.score) for hit in rank([scope], query, self.calibration, limit)]
+        mode = self._mode[collection]
+        tags = [_container(collection, mode)]
+        if mode is Mode.MEMORIES:
+            memories = await self._memories.SearchMemories(
+                SearchMemoriesRequest(query=question, container_tags=tags, limit=limit),
+                metadata=self._key,
+            )
+            return [Found(self._keys[hit.memory.id, 0], hit.score) for hit in memories.hits]
+        answer = await self._documents.SearchDocuments(
+            SearchDocumentsRequest(query=question, container_tags=tags, limit=limit),
+            metadata=self._key,
+        )
+        found = [
+            Found(self._keys[hit.document.custom_id, chunk.chunk.position], chunk.score)
+            for hit in answer.hits
+            for chunk in hit.chunks
+        ]
+        return sorted(found, key=lambda one: -one.score)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+def _new(passage: Passage) -> NewMemory:
+    memory = NewMemory(content=_memory(passage).text)
+    if passage.instant is not None:
+        moment = datetime.fromtimestamp(passage.instant / 1_000_000, UTC)
+        memory.temporal_context.document_date = moment.date().isoformat()
+    return memory
+
+
+def _container(collection: str, mode: Mode) -> str:
+    return f"{mode.name}:{collection}"
 
 
 class PlainBm25:

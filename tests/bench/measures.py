@@ -17,7 +17,9 @@ from palimpsest.v1.documents_pb2 import (
 from palimpsest.v1.memories_pb2 import ForgetMemoryRequest, UpdateMemoryRequest
 from tests.bench import baseline, data
 from tests.bench.load import Call, Target, latencies, latency, percentile, rate
+from tests.bench.queue import processed
 from tests.bench.report import Row, progress
+from tests.harness import Server
 
 CALLS = 4000
 ALONE = 400
@@ -63,13 +65,15 @@ async def fill(target: Target, count: int, container: str) -> list[str]:
 class Throughput:
     """Calls a second at 64 in flight, as a part of the empty call's."""
 
-    def __init__(self, service: Target, empty: Target, ids: Sequence[str]) -> None:
+    def __init__(self, server: Server, service: Target, empty: Target, ids: Sequence[str]) -> None:
+        self._server = server
         self._service = service
         self._empty = empty.call("Documents/GetDocument")
         self._ids = ids
         self.rows = {
             "get": Row("GetDocument, 64 in flight", 0.6),
             "upsert": Row("UpsertDocument of new 1 KB documents, 64 in flight", 0.4),
+            "create": Row("CreateMemories of one memory, 64 in flight", 0.35),
             "update": Row("UpdateMemory, 64 in flight", 0.35),
             "forget": Row("ForgetMemory, 64 in flight", 0.4),
             "list": Row("ListDocuments of 50, filter matching half, 64 in flight", 0.15),
@@ -82,6 +86,7 @@ class Throughput:
         works = {
             "get": ("Documents/GetDocument", gets(self._ids, CALLS)),
             "upsert": ("Documents/UpsertDocument", data.new_documents(CALLS)),
+            "create": ("Memories/CreateMemories", data.new_memories(CALLS)),
             "update": (
                 "Memories/UpdateMemory",
                 [
@@ -100,9 +105,11 @@ class Throughput:
             ),
             "list": ("Documents/ListDocuments", [filtered_page()] * (CALLS // 4)),
         }
+        await processed(self._server)
         before = await self._bare()
         for name, (method, requests) in works.items():
             measured = await rate(service.call(method), requests)
+            await processed(self._server)
             after = await self._bare()
             beside = (before + after) / 2
             self.rows[name].add(measured / beside, f"{measured:,.0f}/s of {beside:,.0f}/s")

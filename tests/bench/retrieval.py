@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from service.embedding.base import Embedder
-from service.embedding.registry import open_embedder
 from tests.bench.collections import Collection, Question, read_locomo, read_manual
-from tests.bench.engines import Engine, Mode, Modules, PlainBm25
+from tests.bench.engines import Engine, Mode, PlainBm25, Service
+from tests.harness import Server, running_server
 
 MANUAL = "django==5.2.8"  # BSD licence
 DEPTH = 20
@@ -95,10 +94,9 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-async def measure_locomo(embedder: Embedder | None, folder: Path) -> None:
+async def measure_locomo(engine: Engine, folder: Path) -> None:
     conversations = read_locomo(folder)
     for mode in Mode:
-        engine = Modules(embedder)
         for conversation in conversations:
             await engine.index(conversation, mode)
         outcomes = await ask_all(engine, conversations)
@@ -119,26 +117,26 @@ def fetch_manual(folder: Path) -> Path:
     return next(folder.glob("*.tar.gz"))
 
 
-async def compare_on_manual(embedder: Embedder | None, archive: Path) -> None:
+async def compare_on_manual(service: Engine, archive: Path) -> None:
     manual = read_manual(archive)
     questions = [q for q in manual.questions if q.category == "question"]
     headings = [q for q in manual.questions if q.category == "heading"]
     step = max(1, len(headings) // MOST_HEADINGS)
     asked = Collection(manual.name, manual.documents, (*questions, *headings[::step]))
-    for title, engine in (("this search", Modules(embedder)), ("plain BM25", PlainBm25())):
+    for title, engine in (("this search", service), ("plain BM25", PlainBm25())):
         await engine.index(asked, Mode.DOCUMENTS)
         say(table(f"{MANUAL}, its manual, {title}", await ask_all(engine, [asked])) + "\n")
 
 
-async def measure(embedder: Embedder | None, locomo: Path | None, manual: Path | None) -> None:
+async def measure(server: Server, locomo: Path | None, manual: Path | None) -> None:
+    service = Service(server)
     try:
         if locomo:
-            await measure_locomo(embedder, locomo)
+            await measure_locomo(service, locomo)
         if manual:
-            await compare_on_manual(embedder, manual)
+            await compare_on_manual(service, manual)
     finally:
-        if embedder:
-            await embedder.close()
+        await service.close()
 
 
 def main() -> None:
@@ -146,14 +144,15 @@ def main() -> None:
     parser.add_argument("--locomo", type=Path, help="a folder of LoCoMo's conversations")
     parser.add_argument("--manual", type=Path, help="Django's source distribution, if it is here")
     parser.add_argument("--no-manual", action="store_true", help="leave the manual out")
-    parser.add_argument("--embedder", default="static", help='as in the settings; "" for none')
+    parser.add_argument("--embedder", default="static", help="as in the settings")
     options = parser.parse_args()
-    embedder = open_embedder(options.embedder) if options.embedder else None
     with tempfile.TemporaryDirectory() as folder:
         manual = options.manual
         if not manual and not options.no_manual:
             manual = fetch_manual(Path(folder))
-        asyncio.run(measure(embedder, options.locomo, manual))
+        data = Path(folder) / "data"
+        with running_server(data, "--embedder", options.embedder) as server:
+            asyncio.run(measure(server, options.locomo, manual))
 
 
 if __name__ == "__main__":

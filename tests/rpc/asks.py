@@ -156,6 +156,27 @@ ASKS: Final[dict[str, Asks]] = {
         (d.BulkDeleteDocumentsRequest(container_tags=["default", "vault"]), NOT_ALLOWED),
         (d.BulkDeleteDocumentsRequest(container_tags=["vault"], validate_only=True), NOT_ALLOWED),
     ],
+    "Documents.AppendMessages": lambda t: [
+        (d.AppendMessagesRequest(id=t.document, messages=[{"text": "mine"}]), NO_DOCUMENT),
+        (d.AppendMessagesRequest(id=t.custom_id, messages=[{"text": "mine"}]), NO_DOCUMENT),
+        (
+            d.AppendMessagesRequest(
+                id=t.custom_id, messages=[{"text": "mine"}], create_if_missing=True
+            ),
+            TAKEN,
+        ),
+        (
+            d.AppendMessagesRequest(
+                id=t.document, messages=[{"text": "mine"}], container_tags=["vault"]
+            ),
+            NOT_ALLOWED,
+        ),
+    ],
+    "Documents.SearchDocuments": lambda t: [
+        (d.SearchDocumentsRequest(query=SECRET), NOT_ALLOWED),
+        (d.SearchDocumentsRequest(query=SECRET, container_tags=["vault"]), NOT_ALLOWED),
+        (d.SearchDocumentsRequest(query=SECRET, container_tags=["elsewhere"]), OK),
+    ],
     "Documents.WatchDocument": lambda t: [
         (d.WatchDocumentRequest(id=t.document), NO_DOCUMENT),
         (d.WatchDocumentRequest(id=t.custom_id), NO_DOCUMENT),
@@ -230,6 +251,21 @@ ASKS: Final[dict[str, Asks]] = {
             "MEMORY_NOT_FOUND",
         ),
         (m.ForgetMemoriesRequest(filter={"match": {"key": "k", "negate": True}}), NOT_ALLOWED),
+        (m.ForgetMemoriesRequest(query=SECRET, min_score=0.1), NOT_ALLOWED),
+    ],
+    "Memories.SearchMemories": lambda t: [
+        (m.SearchMemoriesRequest(query=SECRET, include_forgotten=True), NOT_ALLOWED),
+        (m.SearchMemoriesRequest(query=SECRET, container_tags=["vault"]), NOT_ALLOWED),
+        (
+            m.SearchMemoriesRequest(
+                query=SECRET, container_tags=["elsewhere"], include_chunks=True
+            ),
+            OK,
+        ),
+    ],
+    "Memories.GetProfile": lambda t: [
+        (m.GetProfileRequest(query=SECRET), NOT_ALLOWED),
+        (m.GetProfileRequest(query=SECRET, container_tag="elsewhere"), OK),
     ],
     "Memories.RestoreMemories": lambda t: [
         (m.RestoreMemoriesRequest(forget_batch_id=t.batch), NOT_ALLOWED),

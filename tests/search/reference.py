@@ -98,6 +98,12 @@ class Reference:
             and self.texts[other].group == self.texts[row].group
         ]
 
+    def words_between(self, row: int, other: int) -> float:
+        """Words from the middle of one row to that of another."""
+        first, last = sorted((row, other))
+        between = sum(self.features[i].words for i in range(first + 1, last))
+        return between + (self.features[first].words + self.features[last].words) / 2
+
     def totals(self) -> dict[str, float]:
         """The rank score of each text that is a result, by id."""
         rows = range(len(self.texts))
@@ -105,8 +111,10 @@ class Reference:
         lexical = []
         for row in rows:
             shared = bm25[row]
-            for distance, share in enumerate(WEIGHTS.lexical_reach, 1):
-                shared += share * sum(bm25[other] for other in self.beside(row, distance))
+            for distance in range(1, WEIGHTS.near_items + 1):
+                for other in self.beside(row, distance):
+                    away = self.words_between(row, other) / WEIGHTS.near_words
+                    shared += WEIGHTS.near * max(0, 1 - away) * bm25[other]
             lexical.append(shared)
         most, best = max(lexical, default=0), max(bm25, default=0)
         cosine, semantic = self.vectors()

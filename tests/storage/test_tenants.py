@@ -24,6 +24,13 @@ ACROSS_TENANTS = {
     r"SELECT requests\.tenant, requests\.request_id .* requests\.create_time < .* LIMIT": (
         "the sweep looks for receipts kept long enough, and removes each by its tenant"
     ),
+    r"SELECT anon_1\.tenant, .* WHERE (memories|chunks)\.embedder [<>] \? LIMIT": (
+        "indexing anew looks for what is in another vector space, and works on each by its tenant"
+    ),
+    r"SELECT count\(\*\) AS count_1 FROM (memories|chunks) WHERE \w+\.embedder != \?$": (
+        "the operator is told how much there is to index anew"
+    ),
+    r"WITH RECURSIVE found \(tenant\) AS": "the queue lets tenants take turns",
     r"SELECT api_keys\..* FROM api_keys WHERE api_keys\.key_hash IN": (
         "a key is what says whose call it is"
     ),

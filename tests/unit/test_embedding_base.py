@@ -172,3 +172,20 @@ async def test_a_cancelled_call_leaves_what_was_not_begun(workers: Workers) -> N
 def test_slices_keep_the_order() -> None:
     assert sliced(["a", "b", "c"], 2) == [["a", "b"], ["c"]]
     assert sliced([], 2) == []
+
+
+async def test_a_call_that_is_cancelled_while_its_work_fails_stays_cancelled() -> None:
+    begun = asyncio.Event()
+
+    async def work(piece: int) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            raise ValueError(piece)
+
+    call = asyncio.create_task(Turns(1).map(work, [1]))
+    await begun.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
