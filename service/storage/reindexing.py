@@ -106,10 +106,9 @@ class ReindexStore:
     async def remaining(self, space: int) -> int:
         def count(conn: Connection) -> int:
             return sum(
-                conn.execute(
-                    select(func.count()).select_from(table).where(table.c.embedder != space)
-                ).scalar_one()
+                conn.execute(select(func.count()).select_from(table).where(outside)).scalar_one()
                 for table in (memories, chunks)
+                for outside in (table.c.embedder < space, table.c.embedder > space)
             )
 
         return await self._engine.database.read(count)

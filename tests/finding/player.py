@@ -158,7 +158,7 @@ class Player:
 
     # Memories
 
-    async def remember(self, tag: str, text: str, key: str, seconds: int) -> None:
+    async def remember(self, tag: str, text: str, key: str, seconds: float) -> None:
         memory = m.NewMemory(content=text, metadata=struct({"k": key}))
         expires = None
         if seconds:

@@ -110,9 +110,10 @@ async def test_what_failed_may_fail_again_and_counts_anew(
 async def test_a_newer_write_ends_the_pause(
     remote: Lab, server: Server, clock: ManualClock
 ) -> None:
-    server.script = [DOWN]
+    server.script = [DOWN] * 100
     await remote.client.put("some words", custom_id="a")
     await tried(remote, 1)
+    server.script = []
     done = await remote.client.put("other words", custom_id="a", wait=True)
     assert done.status == d.DOCUMENT_STATUS_DONE
     assert await remote.texts("words") == ["other words"]

@@ -7,6 +7,7 @@ import pytest
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from service.core.model import Status
+from service.search.probes import QUESTIONS, STATEMENTS
 from tests.client import struct
 from tests.embedding_server import Server
 from tests.finding.lab import STAGES, Lab, where
@@ -17,8 +18,9 @@ at_every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stag
 
 
 def asked(server: Server) -> list[str]:
-    """The texts the embedding server was asked for, less queries."""
-    return [text for request in server.asked for text in request["input"] if text != "?"]
+    """The texts the embedding server was asked for, less those it is tried with."""
+    texts = [text for request in server.asked for text in request["input"]]
+    return [text for text in texts if text not in (*QUESTIONS, *STATEMENTS)]
 
 
 async def test_only_texts_that_are_new_are_embedded(remote: Lab, server: Server) -> None:
