@@ -158,7 +158,8 @@ def _best(text: str, places: Sequence[int], begin: int, last: int, size: int) ->
     if not early:
         return None
     following = next((place for place in places if place > high), last)
-    return early[-1] if following - early[-1] <= size else None
+    # What stands there is as long as it is without the white space that follows it.
+    return early[-1] if len(text[early[-1] : following].rstrip()) <= size else None
 
 
 def _checksum(text: str, place: int) -> int:

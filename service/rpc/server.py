@@ -46,7 +46,7 @@ _HEALTH_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 1.0
 """How long telling callers that their calls were cut off may take."""
 
-_LULL_TURNS: Final = 5
+_LULL_TURNS: Final = 10
 _LULL_SECONDS: Final = 0.02
 """After so many turns of so long without a new call, none waits in the transport.
 

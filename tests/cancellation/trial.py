@@ -30,7 +30,7 @@ AT_ONCE = 16
 LONGEST_SECONDS = 0.05
 SETTLE_SECONDS = 15.0
 
-OBJECTS_OF_CACHES = 500
+OBJECTS_OF_CACHES = 2000  # the index of a container that is searched among them
 OBJECTS_PER_CALL = 0.25
 """How many may be left over: a call that leaves anything leaves several."""
 

@@ -6,7 +6,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.content.base import Extract, Piece
@@ -62,6 +62,7 @@ def test_pieces_hold_every_character_once_in_order(extract: Extract, size: int) 
     assert extract.text[end:].strip() == ""
 
 
+@example("aaa a aaaaaaaaa a", 9)
 @given(st.text(ALPHABET, max_size=300), SIZES)
 def test_words_that_fit_are_never_cut(text: str, size: int) -> None:
     found = pieces(text, size)

@@ -141,6 +141,7 @@ class Documents:
             metadata=struct(document.metadata),
             container_tags=sorted(visible),
             status=document.status,
+            content_kind=pb.CONTENT_KIND_TEXT,
             title=document.title,
             document_date=stamp(document.date),
             etag=self.etag(document),
