@@ -27,7 +27,7 @@ ACROSS_TENANTS = {
     r"SELECT anon_1\.tenant, .* WHERE (memories|chunks)\.embedder [<>] \? LIMIT": (
         "indexing anew looks for what is in another vector space, and works on each by its tenant"
     ),
-    r"SELECT count\(\*\) AS count_1 FROM (memories|chunks) WHERE \w+\.embedder != \?$": (
+    r"SELECT count\(\*\) AS count_1 FROM (memories|chunks) WHERE \w+\.embedder [<>] \?$": (
         "the operator is told how much there is to index anew"
     ),
     r"WITH RECURSIVE found \(tenant\) AS": "the queue lets tenants take turns",
