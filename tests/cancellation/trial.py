@@ -30,9 +30,10 @@ AT_ONCE = 16
 LONGEST_SECONDS = 0.05
 SETTLE_SECONDS = 15.0
 
-OBJECTS_OF_CACHES = 2000  # the index of a container that is searched among them
-OBJECTS_PER_CALL = 0.25
-"""How many may be left over: a call that leaves anything leaves several."""
+OBJECTS_OF_CACHES = 3000
+OBJECTS_PER_CALL = 0.5
+"""How many may be left over: what calls wrote stands in the index of its container, and a
+call that leaves anything else leaves several."""
 
 ENOUGH_FAULTS = 20
 
