@@ -17,9 +17,7 @@ from palimpsest.v1.documents_pb2 import (
 from palimpsest.v1.memories_pb2 import ForgetMemoryRequest, UpdateMemoryRequest
 from tests.bench import baseline, data
 from tests.bench.load import Call, Target, latencies, latency, percentile, rate
-from tests.bench.queue import processed
 from tests.bench.report import Row, progress
-from tests.harness import Server
 
 CALLS = 4000
 ALONE = 400
@@ -65,8 +63,7 @@ async def fill(target: Target, count: int, container: str) -> list[str]:
 class Throughput:
     """Calls a second at 64 in flight, as a part of the empty call's."""
 
-    def __init__(self, server: Server, service: Target, empty: Target, ids: Sequence[str]) -> None:
-        self._server = server
+    def __init__(self, service: Target, empty: Target, ids: Sequence[str]) -> None:
         self._service = service
         self._empty = empty.call("Documents/GetDocument")
         self._ids = ids
@@ -105,11 +102,9 @@ class Throughput:
             ),
             "list": ("Documents/ListDocuments", [filtered_page()] * (CALLS // 4)),
         }
-        await processed(self._server)
         before = await self._bare()
         for name, (method, requests) in works.items():
             measured = await rate(service.call(method), requests)
-            await processed(self._server)
             after = await self._bare()
             beside = (before + after) / 2
             self.rows[name].add(measured / beside, f"{measured:,.0f}/s of {beside:,.0f}/s")
