@@ -32,6 +32,11 @@ def heading_of(title: str, heading: str) -> str:
     return " > ".join(part for part in parts if part)
 
 
+def indexed_heading(kind: ContentKind, title: str, heading: str) -> str:
+    """What is indexed above a chunk's text; of a message nothing but itself is."""
+    return heading if kind is ContentKind.CONVERSATION else heading_of(title, heading)
+
+
 @dataclass(slots=True)
 class Job:
     """A document under a lease: the write it is about, and who holds it."""

@@ -11,8 +11,6 @@ from service.core.indexing import IndexDelta
 from service.core.model import Document, Memory, Principal
 from service.core.processing import ChunkRow
 
-MAX_FORGET = 500
-
 
 @dataclass(frozen=True, slots=True)
 class DocumentSearch:

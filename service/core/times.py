@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+SECOND = 1_000_000
+"""In the unit of instants."""
+
 FOREVER = 2**63 - 1
 """Later than every instant."""
 

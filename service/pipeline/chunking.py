@@ -11,7 +11,7 @@ from service.core import ids
 from service.core.digests import Digester
 from service.core.indexing import IndexEntry
 from service.core.model import ContentKind
-from service.core.processing import ChunkRow, Processed, Work, heading_of
+from service.core.processing import ChunkRow, Processed, Work, indexed_heading
 from service.pipeline.indexing import Indexing, Passage
 
 
@@ -58,7 +58,7 @@ def draft(work: Work, text: Extract, indexing: Indexing, digester: Digester, now
         instant = _instant(work, piece, conversation=conversation)
         passage = Passage(
             piece.text,
-            piece.heading if conversation else heading_of(work.title, piece.heading),
+            indexed_heading(work.kind, work.title, piece.heading),
             piece.speaker,
             instant,
         )

@@ -18,6 +18,7 @@ from service.core.indexing import IndexEntry
 from service.core.model import Status
 from service.core.precedence import Precedence
 from service.core.processing import Failed, Job, Queue, Work
+from service.core.times import SECOND
 from service.embedding.base import EmbedderError, EmbedderRefusedError
 from service.pipeline import chunking
 from service.pipeline.indexing import Indexing
@@ -30,7 +31,6 @@ POLL_SECONDS = 1.0
 """How often an idle worker looks for documents that others have queued or given up."""
 
 LONGEST_PAUSE = 300.0
-MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ class Pipeline:
         retry_at = None
         if retry and job.attempts < self._options.attempts:
             pause = min(self._options.pause * 4 ** (job.attempts - 1), LONGEST_PAUSE)
-            retry_at = self._queue.now() + round(pause * MICROSECONDS)
+            retry_at = self._queue.now() + round(pause * SECOND)
         await self._queue.fail(Failed(job, error, retry_at))
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:

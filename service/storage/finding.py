@@ -12,13 +12,12 @@ from service.core.errors import PalimpsestError
 from service.core.indexing import IndexDelta
 from service.core.model import Document, Memory, Principal, Status
 from service.core.processing import ChunkRow, Failed, Job, Processed, Work
+from service.core.times import SECOND
 from service.storage import chunks, document_rows, index_rows, jobs, memory_rows
 from service.storage.engine import Engine
 from service.storage.sweeper import ACTOR
 from service.storage.tables import embedders
 from service.storage.transactions import Call
-
-MICROSECONDS = 1_000_000
 
 MOST_CONTENT = 4 * 1024 * 1024
 """Bytes of content that a worker takes at once: each is in memory several times over."""
@@ -36,7 +35,7 @@ class QueueStore:
 
     async def claim(self, holder: str, limit: int, lease: float) -> Sequence[Work]:
         engine, now = self._engine, self._engine.now()
-        until = now + round(lease * MICROSECONDS)
+        until = now + round(lease * SECOND)
         lanes = await engine.database.read(lambda conn: jobs.due(conn, limit, self._turns, now))
         if not lanes:
             return ()
@@ -48,10 +47,12 @@ class QueueStore:
         if not held:
             return ()
         self._notify(held)
-        kept, rest = await engine.database.read(lambda conn: jobs.within(conn, held, MOST_CONTENT))
+        works, rest = await engine.database.read(
+            lambda conn: jobs.load_work(conn, held, MOST_CONTENT)
+        )
         if rest:
             await self.release(rest)
-        return await engine.database.read(lambda conn: jobs.load_work(conn, kept))
+        return works
 
     async def enter(self, held: Sequence[Job], status: Status) -> None:
         engine = self._engine
@@ -63,7 +64,7 @@ class QueueStore:
         self._notify(held)
 
     async def renew(self, held: Sequence[Job], lease: float) -> None:
-        until = self._engine.now() + round(lease * MICROSECONDS)
+        until = self._engine.now() + round(lease * SECOND)
         await self._engine.database.write(lambda conn: jobs.renew(conn, held, until))
 
     async def release(self, held: Sequence[Job]) -> None:

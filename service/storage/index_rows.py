@@ -15,6 +15,7 @@ from service.storage.document_lists import FIELDS as DOCUMENT_FIELDS
 from service.storage.filters import compile_filter
 from service.storage.lists import tenant_revision
 from service.storage.memory_rows import FIELDS as MEMORY_FIELDS
+from service.storage.memory_rows import SPANS_JOINED, VERSIONS_JOINED
 from service.storage.tables import (
     changes,
     chunks,
@@ -58,13 +59,9 @@ _MEMORY_COLUMNS = (
     memory_spans.c.shown_from,
     memory_spans.c.shown_until,
 )
-_JOINED = memory_spans.join(
-    memories,
-    (memories.c.tenant == memory_spans.c.tenant) & (memories.c.id == memory_spans.c.memory_id),
-)
 _MEMORIES = (
     select(*_MEMORY_COLUMNS)
-    .select_from(_JOINED)
+    .select_from(SPANS_JOINED)
     .where(
         memory_spans.c.tenant == bindparam("t"),
         memory_spans.c.container == bindparam("in_container"),
@@ -76,13 +73,7 @@ _ROOTS = select(memories.c.id, memories.c.root_id).where(
 )
 _CHAINS = (
     select(*_MEMORY_COLUMNS)
-    .select_from(
-        memories.join(
-            memory_spans,
-            (memory_spans.c.tenant == memories.c.tenant)
-            & (memory_spans.c.memory_id == memories.c.id),
-        )
-    )
+    .select_from(VERSIONS_JOINED)
     .where(
         memories.c.tenant == bindparam("t"),
         memories.c.root_id.in_(bindparam("roots", expanding=True)),
@@ -221,7 +212,7 @@ def matching_memories(
     """Ids of the container's memory versions for which a filter is true."""
     statement = (
         select(memories.c.id)
-        .select_from(_JOINED)
+        .select_from(SPANS_JOINED)
         .where(
             memory_spans.c.tenant == tenant,
             memory_spans.c.container == container,

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, TextClause, bindparam, func, select, text, up
 from service.core.model import ContentKind, Status
 from service.core.processing import Job, Work
 from service.storage.chunks import load_chunks
+from service.storage.document_rows import WITH_CONTENT
 from service.storage.tables import document_contents, documents, jobs
 from service.storage.transactions import Call, Outcome, TenantTx, padded
 
@@ -134,13 +135,7 @@ _WORK = (
         documents.c.document_date,
         document_contents.c.content,
     )
-    .select_from(
-        documents.join(
-            document_contents,
-            (document_contents.c.tenant == documents.c.tenant)
-            & (document_contents.c.document_id == documents.c.id),
-        )
-    )
+    .select_from(WITH_CONTENT)
     .where(
         documents.c.tenant == bindparam("t"),
         documents.c.id.in_(bindparam("names", expanding=True)),
@@ -248,7 +243,7 @@ def _named(job: Job) -> dict[str, object]:
     }
 
 
-def within(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Job], list[Job]]:
+def _within(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Job], list[Job]]:
     """The jobs whose contents have `most` bytes together, one at least; and the others."""
     sizes: dict[tuple[int, str], int] = {}
     for tenant, mine in by_tenant(held).items():
@@ -262,10 +257,15 @@ def within(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Job],
     return kept, rest
 
 
-def load_work(conn: Connection, held: Sequence[Job]) -> list[Work]:
-    """What there is to do for each job that no newer write has replaced since."""
+def load_work(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Work], list[Job]]:
+    """What there is to do for each job that no newer write has replaced since.
+
+    Of `most` bytes of content together, but for one job at least; the jobs that
+    find no room are answered too.
+    """
     found: list[Work] = []
-    for tenant, mine in by_tenant(held).items():
+    kept, rest = _within(conn, held, most)
+    for tenant, mine in by_tenant(kept).items():
         chunks = load_chunks(conn, tenant, mine)
         for row in conn.execute(_WORK, {"t": tenant, "names": padded(mine)}):
             job = mine[row.id]
@@ -280,4 +280,4 @@ def load_work(conn: Connection, held: Sequence[Job]) -> list[Work]:
                         chunks.get(row.id, []),
                     )
                 )
-    return found
+    return found, rest

@@ -65,11 +65,14 @@ _COLUMNS = (
     memory_spans.c.end_reason,
     memory_spans.c.forget_batch_id,
 )
-_JOINED = memory_spans.join(
-    memories,
-    (memories.c.tenant == memory_spans.c.tenant) & (memories.c.id == memory_spans.c.memory_id),
+_SAME_VERSION = (memories.c.tenant == memory_spans.c.tenant) & (
+    memories.c.id == memory_spans.c.memory_id
 )
-_ROWS = select(*_COLUMNS).select_from(_JOINED).where(memory_spans.c.tenant == bindparam("t"))
+SPANS_JOINED = memory_spans.join(memories, _SAME_VERSION)
+"""Spans with their versions: for what is found by its span."""
+VERSIONS_JOINED = memories.join(memory_spans, _SAME_VERSION)
+"""Versions with their spans: for what is found by its version."""
+_ROWS = select(*_COLUMNS).select_from(SPANS_JOINED).where(memory_spans.c.tenant == bindparam("t"))
 _AT = (
     memory_spans.c.shown_from <= bindparam("at"),
     memory_spans.c.state_until > bindparam("at"),
@@ -267,7 +270,7 @@ def list_memories(
             branch = (
                 select(*_COLUMNS)
                 .add_columns(memory_spans.c.memory_id)
-                .select_from(_JOINED)
+                .select_from(SPANS_JOINED)
                 .where(
                     memory_spans.c.tenant == who.tenant,
                     memory_spans.c.container == container,
@@ -334,13 +337,7 @@ def list_versions(
         raise memory_not_found()
     branch = (
         select(*_COLUMNS)
-        .select_from(
-            memories.join(
-                memory_spans,
-                (memory_spans.c.tenant == memories.c.tenant)
-                & (memory_spans.c.memory_id == memories.c.id),
-            )
-        )
+        .select_from(VERSIONS_JOINED)
         .where(
             memories.c.tenant == who.tenant,
             memories.c.root_id == root,
@@ -364,7 +361,7 @@ def matching(
     """Latest, remembered memories for which the filter is true, oldest first."""
     rows = conn.execute(
         select(*_COLUMNS)
-        .select_from(_JOINED)
+        .select_from(SPANS_JOINED)
         .where(
             memory_spans.c.tenant == tenant,
             memory_spans.c.container == container,

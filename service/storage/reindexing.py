@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, func, select, union_all, update
 
 from service.core.model import ContentKind, Principal
-from service.core.processing import heading_of
+from service.core.processing import indexed_heading
 from service.core.reindexing import Stale
-from service.storage.document_rows import load
+from service.storage.document_rows import containers_of
 from service.storage.engine import Engine
 from service.storage.sweeper import ACTOR
 from service.storage.tables import chunks, documents, memories
@@ -165,16 +165,13 @@ def _stale(conn: Connection, space: int, limit: int) -> list[Stale]:
 
 
 def _stale_chunk(tenant: int, row: Any, space: int) -> Stale:
-    heading = str(row.heading, "utf-8")
-    if row.kind != ContentKind.CONVERSATION:
-        heading = heading_of(row.title, heading)
     return Stale(
         tenant,
         row.document_id,
         row.position,
         space,
         str(row.text, "utf-8"),
-        heading,
+        indexed_heading(ContentKind(row.kind), row.title, str(row.heading, "utf-8")),
         str(row.speaker, "utf-8"),
         row.instant,
     )
@@ -207,9 +204,9 @@ def _refresh(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
                     for r in of_chunks
                 ],
             )
-            states = load(tx.conn, tx.tenant, {r.stale.id for r in of_chunks})
-            for state in states.values():
-                tx.change(call, "document.indexed", state.id, state.containers)
+            containers = containers_of(tx.conn, tx.tenant, {r.stale.id for r in of_chunks})
+            for document_id, tags in containers.items():
+                tx.change(call, "document.indexed", document_id, tags)
     return [None] * len(calls)
 
 

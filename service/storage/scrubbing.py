@@ -11,13 +11,13 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from service.core.times import SECOND
 from service.core.windows import DailyWindow
 
 LIMIT_BYTES: Final = 256 * 1024 * 1024
 """A database that is smaller is scrubbed whenever it is due, a larger one in its window."""
 
-_SECOND: Final = 1_000_000
-_QUIET: Final = _SECOND
+_QUIET: Final = SECOND
 """How long nobody must have written before a scrub, for as long as it can be put off."""
 
 _SHARE: Final = 100
@@ -62,7 +62,7 @@ class Schedule:
     """
 
     def __init__(self, interval: float, window: DailyWindow | None) -> None:
-        self._interval = round(interval * _SECOND)
+        self._interval = round(interval * SECOND)
         self._window = window
         # Of the first deletion since the last scrub.
         self._erased: int | None = None
@@ -104,7 +104,7 @@ class Schedule:
     def end(self, now: int, seconds: float) -> None:
         """It is done, and took so long."""
         self._ended = now
-        self._pause = max(self._interval, round(seconds * _SHARE * _SECOND))
+        self._pause = max(self._interval, round(seconds * _SHARE * SECOND))
 
     def failed(self, now: int) -> None:
         """It came to nothing, and is to be tried again after the interval."""
