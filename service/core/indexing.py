@@ -18,24 +18,27 @@ class IndexEntry:
         entry: Its words and features, encoded by the search.
         vector: Its vector, encoded by the search; None: found by words alone.
         embedder: The number of the vector's space.
+        date: The instant whose date stands among the words; not stored.
     """
 
     entry: bytes
     vector: bytes | None = None
     embedder: int = NO_EMBEDDER
+    date: int | None = None
 
 
 class Indexer(Protocol):
     """Makes entries of memories' texts."""
 
-    async def index(self, texts: Sequence[str]) -> list[IndexEntry]:
-        """One entry for each text; without vectors while the embedder is away."""
+    async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
+        """One entry for each text and the date it speaks of; without vectors while the
+        embedder is away."""
         ...
 
-    def dated(self, text: str, instant: int) -> bytes:
+    def dated(self, text: str, instant: int | None) -> bytes:
         """The words and features of a text that speaks of a date, as `IndexEntry.entry`.
 
-        Which date a new version has is known in its transaction alone; vectors have none.
+        A date that a version inherits is known in its transaction alone; vectors have none.
         """
         ...
 
@@ -43,10 +46,14 @@ class Indexer(Protocol):
 class Unindexed:
     """Leaves what is written to be indexed later."""
 
-    async def index(self, texts: Sequence[str]) -> list[IndexEntry]:  # noqa: ARG002
+    async def index(
+        self,
+        texts: Sequence[str],  # noqa: ARG002
+        dates: Sequence[int | None],  # noqa: ARG002
+    ) -> list[IndexEntry]:
         return []
 
-    def dated(self, text: str, instant: int) -> bytes:  # noqa: ARG002
+    def dated(self, text: str, instant: int | None) -> bytes:  # noqa: ARG002
         return b""
 
 

@@ -24,7 +24,7 @@ from service.core.model import (
     TemporalPatch,
     Unset,
 )
-from service.core.times import FOREVER
+from service.core.times import FOREVER, parse_instant
 
 
 class End(IntEnum):
@@ -205,6 +205,12 @@ def next_version(
         create_time=now,
     )
     return version, _open_span(now, forget_after, reason)
+
+
+def date_of(temporal: TemporalContext | TemporalPatch | None) -> int | None:
+    """The instant of the date that is given, if one is."""
+    date = None if temporal is None else temporal.document_date
+    return parse_instant(date) if isinstance(date, str) else None
 
 
 def merge_temporal(current: TemporalContext, patch: TemporalPatch | None) -> TemporalContext:

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import NamedTuple
 
-import numpy as np
-
 from service.core.digests import Digester
 from service.core.indexing import NO_EMBEDDER, IndexEntry
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
@@ -59,35 +57,29 @@ class Indexing:
         self._hasher = hasher
         self._threads = threads
 
-    async def index(self, texts: Sequence[str]) -> list[IndexEntry]:
+    async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
         """Of memories. While the embedder is away they are found by their words."""
-        passages = [Passage(text) for text in texts]
+        passages = [Passage(text, instant=date) for text, date in zip(texts, dates, strict=True)]
+        embedder, embedded = self.embedder, [passage.embedded for passage in passages]
+        short = sum(map(len, texts)) <= INLINE_CHARACTERS
+        inline = embedder if short and isinstance(embedder, InlineEmbedder) else None
+        entries = self.entries(passages) if inline is not None else await self.in_thread(passages)
+        vectors: Sequence[bytes | None] = [None] * len(passages)
+        space = NO_EMBEDDER
         try:
-            if (
-                isinstance(self.embedder, InlineEmbedder)
-                and sum(map(len, texts)) <= INLINE_CHARACTERS
-            ):
-                vectors = self._encoded(
-                    self.embedder.embed_now([p.embedded for p in passages], Purpose.DOCUMENT)
-                )
-                return [
-                    IndexEntry(entry, vector, self.space)
-                    for entry, vector in zip(self.entries(passages), vectors, strict=True)
-                ]
-            entries = await self.in_thread(passages)
-            texts = [passage.embedded for passage in passages]
-            vectors = self._encoded(await self.embedder.embed_soon(texts, Purpose.DOCUMENT))
+            if inline is not None:
+                found = inline.embed_now(embedded, Purpose.DOCUMENT)
+            else:
+                found = await embedder.embed_soon(embedded, Purpose.DOCUMENT)
+            vectors, space = encode_vectors(found), self.space
         except EmbedderError as error:
             log.warning("memories are stored without vectors for now: %s", error)
-            return [
-                IndexEntry(entry, None, NO_EMBEDDER) for entry in await self.in_thread(passages)
-            ]
         return [
-            IndexEntry(entry, vector, self.space)
-            for entry, vector in zip(entries, vectors, strict=True)
+            IndexEntry(entry, vector, space, date)
+            for entry, vector, date in zip(entries, vectors, dates, strict=True)
         ]
 
-    def dated(self, text: str, instant: int) -> bytes:
+    def dated(self, text: str, instant: int | None) -> bytes:
         """Words and features of a memory that speaks of a date, encoded."""
         return self.entries([Passage(text, instant=instant)])[0]
 
@@ -107,8 +99,4 @@ class Indexing:
             EmbedderError: There are none, now (Unavailable) or ever (Refused).
         """
         texts = [passage.embedded for passage in passages]
-        return self._encoded(await self.embedder.embed(texts, Purpose.DOCUMENT))
-
-    @staticmethod
-    def _encoded(vectors: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> list[bytes]:
-        return encode_vectors(vectors)
+        return encode_vectors(await self.embedder.embed(texts, Purpose.DOCUMENT))

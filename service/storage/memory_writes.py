@@ -92,7 +92,7 @@ class Writes:
                 "comparable": comparable(parse(version.metadata)),
                 "is_static": version.is_static,
                 "document_date": date,
-                "document_instant": parse_instant(date) if date else None,
+                "document_instant": rules.date_of(version.temporal),
                 "event_dates": json_list(events),
                 "event_instants": json_list(parse_instant(event) for event in events),
                 "source_document_id": version.source_document_id,
@@ -162,11 +162,10 @@ def entry_of(call: Call, number: int, version: Version) -> IndexEntry | None:
     """What makes the call's memory of this number findable; None: it is indexed later."""
     if not call.index:
         return None
-    index, date = call.index[number], version.temporal.document_date
-    instant = parse_instant(date) if date else None
-    if instant is None or call.dated is None:
+    index, date = call.index[number], rules.date_of(version.temporal)
+    if index.date == date or call.dated is None:
         return index
-    return IndexEntry(call.dated(version.content, instant), index.vector, index.embedder)
+    return IndexEntry(call.dated(version.content, date), index.vector, index.embedder, date)
 
 
 def receipt_of(tx: TenantTx, version: Version, span: Span, revision: int) -> MemoryReceipt:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, cast
 
+from service.core import memories as rules
 from service.core import model as m
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason, document_not_found
@@ -191,7 +192,10 @@ class MemoryStore:
     async def create(
         self, who: m.Principal, create: m.MemoryCreate, request: m.RequestRef | None
     ) -> m.MemoriesReceipt:
-        index = await self.indexer.index([new.content for new in create.memories])
+        index = await self.indexer.index(
+            [new.content for new in create.memories],
+            [rules.date_of(new.temporal) for new in create.memories],
+        )
         receipt: m.MemoriesReceipt = await self._engine.mutate(
             memories.create,
             Call(who, create, request, index=index, dated=self.indexer.dated),
@@ -202,7 +206,7 @@ class MemoryStore:
     async def update(
         self, who: m.Principal, update: m.MemoryUpdate, request: m.RequestRef | None
     ) -> m.UpdatedMemory:
-        index = await self.indexer.index([update.content])
+        index = await self.indexer.index([update.content], [rules.date_of(update.temporal)])
         outcome = await self._engine.mutate(
             memories.update_memories,
             Call(who, update, request, index=index, dated=self.indexer.dated),

@@ -48,8 +48,8 @@ class Call:
     progress: Any = None
     index: Sequence[IndexEntry] = ()
     """Of the texts of memories, one for each; or nothing."""
-    dated: Callable[[str, int], bytes] | None = None
-    """Makes the entry of one that speaks of a date."""
+    dated: Callable[[str, int | None], bytes] | None = None
+    """Makes the entry of one whose date was not known before."""
 
     @property
     def tenant(self) -> int:
