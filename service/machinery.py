@@ -7,10 +7,13 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 from service.core.precedence import Precedence
-from service.embedding.base import Embedder, EmbedderError, Purpose
-from service.pipeline.indexing import Indexing, term_hasher
+from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
+from service.pipeline.hands import Hands, Threads
+from service.pipeline.helpers import Helpers
+from service.pipeline.indexing import Indexing
 from service.pipeline.reindexing import reindex_forever
 from service.pipeline.worker import Pipeline, PipelineOptions
+from service.pipeline.workshop import Workshop
 from service.retrieval.searcher import SegmentSearcher
 from service.retrieval.segments import Segments
 from service.search import probes
@@ -31,18 +34,24 @@ class Machinery:
         self, store: SqliteStore, embedder: Embedder, space: int, settings: Settings
     ) -> None:
         self._embedder = embedder
-        # Callers wait for these threads, and must not wait for documents. Those share one:
-        # extracting and cutting is Python, of which only one thread runs at a time anyway.
+        # Callers wait for these threads, and must not wait for documents. Those share one.
         self._threads = ThreadPoolExecutor(2, "palimpsest-search")
         self._working = ThreadPoolExecutor(1, "palimpsest-work")
-        hasher = term_hasher(store.digester)
+        inline = embedder if isinstance(embedder, InlineEmbedder) else None
+        workshop = Workshop(store.digester, space, inline)
         precedence = Precedence()
-        self.indexing = Indexing(embedder, space, hasher, self._threads)
+        self._helpers: Helpers | None = None
+        hands: Hands = Threads(workshop, self._working)
+        if settings.helpers:
+            made_there = settings.embedder if inline is not None else None
+            self._helpers = hands = Helpers(
+                settings.helpers, store.digester, space, made_there, self._working
+            )
+        self.indexing = Indexing(embedder, workshop, hands, settings.max_waiting)
         self.pipeline = Pipeline(
             store.queue,
             self.indexing,
-            store.digester,
-            self._working,
+            hands,
             precedence,
             PipelineOptions(
                 lease=settings.lease, attempts=settings.attempts, workers=settings.workers
@@ -58,7 +67,13 @@ class Machinery:
             self._threads,
         )
         self.searcher = SegmentSearcher(
-            store.index, self.segments, embedder, weights, hasher, self._threads, precedence
+            store.index,
+            self.segments,
+            embedder,
+            weights,
+            workshop.hasher,
+            self._threads,
+            precedence,
         )
         store.memories.indexer = self.indexing
         self._tasks: list[asyncio.Task[None]] = []
@@ -95,5 +110,7 @@ class Machinery:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pipeline.close()
         await self._embedder.close()
+        if self._helpers is not None:
+            await self._helpers.close()
         for threads in (self._threads, self._working):
             threads.shutdown(wait=True)

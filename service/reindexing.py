@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from service.embedding.base import InlineEmbedder
 from service.embedding.registry import open_embedder
-from service.pipeline.indexing import Indexing, term_hasher
+from service.pipeline.hands import Threads
+from service.pipeline.indexing import Indexing
 from service.pipeline.reindexing import reindex
+from service.pipeline.workshop import Workshop
 from service.settings import Settings
 from service.storage.sqlite import SqliteStore, open_store
 
@@ -22,7 +25,9 @@ async def _opened(path: Path, settings: Settings) -> AsyncIterator[tuple[SqliteS
     threads = ThreadPoolExecutor(1)
     try:
         space = await store.index.embedder(embedder.name, embedder.dimension)
-        yield store, Indexing(embedder, space, term_hasher(store.digester), threads)
+        inline = embedder if isinstance(embedder, InlineEmbedder) else None
+        workshop = Workshop(store.digester, space, inline)
+        yield store, Indexing(embedder, workshop, Threads(workshop, threads))
     finally:
         await embedder.close()
         await store.close()

@@ -111,6 +111,15 @@ class Settings(BaseSettings):
             description="Workers that process documents; 0 leaves that to other servers.",
         ),
     ] = 2
+    helpers: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=16,
+            description="Processes beside the server that extract, cut, index and embed while "
+            "there is work; 0 leaves that to its threads.",
+        ),
+    ] = 1
     lease: Annotated[
         float,
         Field(

@@ -90,6 +90,7 @@ async def running_service(
             "listen": f"unix:{directory / 'socket'}",
             "sweep_interval": 3600,
             "workers": 0,
+            "helpers": 0,
             **options,
         }
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,18 +14,18 @@ PATIENCE_SECONDS = 0.005
 class Precedence:
     """Searches go before documents.
 
-    Only one thread of Python runs at a time. A search takes the interpreter dozens
-    of times, and would each time wait in line behind a thread that never lets go of it.
+    A search takes the interpreter dozens of times, and waits each time for a thread
+    that is at work; and both need the same processors.
     """
 
     def __init__(self) -> None:
         self._waiting = 0
-        self._nobody = threading.Event()
+        self._nobody = asyncio.Event()
         self._nobody.set()
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Somebody waits while the block runs; in the event loop."""
+        """Somebody waits while the block runs."""
         self._waiting += 1
         self._nobody.clear()
         try:
@@ -34,6 +35,8 @@ class Precedence:
             if not self._waiting:
                 self._nobody.set()
 
-    def give(self) -> None:
-        """Before a step of background work, in its thread: stand back for a moment."""
-        self._nobody.wait(PATIENCE_SECONDS)
+    async def give(self) -> None:
+        """Before a step of background work: stand back for a moment."""
+        if self._waiting:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._nobody.wait(), PATIENCE_SECONDS)

@@ -2,45 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from service.content.base import Extract, Piece
+from service.content.base import Extract, Piece, UnreadableContentError
 from service.content.cutting import cut
 from service.content.registry import kind_of
 from service.core import ids
 from service.core.digests import Digester
 from service.core.indexing import IndexEntry
 from service.core.model import ContentKind
-from service.core.processing import ChunkRow, Processed, Work, indexed_heading
-from service.pipeline.indexing import Indexing, Passage
+from service.core.processing import ChunkRow, Work, indexed_heading
+from service.pipeline.workshop import Passage, Workshop
 
 
 @dataclass(slots=True)
 class Draft:
-    """A document on its way: its chunks, and those of them that need vectors."""
+    """What becomes of a document: the chunks that differ from those that are there."""
 
-    work: Work
-    rows: list[ChunkRow]
+    changed: list[ChunkRow]
     missing: list[tuple[int, Passage]]
-    """Places in `rows` of chunks without a vector of the current space."""
-
-    def processed(self) -> Processed:
-        """What is to be written: the chunks that differ from those that are there."""
-        before = self.work.chunks
-        changed = [
-            row
-            for place, row in enumerate(self.rows)
-            if place >= len(before) or row != before[place]
-        ]
-        return Processed(self.work.job, changed, len(self.rows))
+    """Places in `changed` of chunks without a vector of the current space."""
+    count: int
+    """How many chunks the document has from now on."""
 
 
-def extract(work: Work) -> Extract:
-    """The text of a document; raises UnreadableContentError."""
-    return kind_of(work.kind).extract(work.content)
+Content: TypeAlias = tuple[ContentKind, str]
 
 
-def draft(work: Work, text: Extract, indexing: Indexing, digester: Digester, now: int) -> Draft:
+def extract(_: Workshop, contents: Sequence[Content]) -> list[Extract | UnreadableContentError]:
+    """The text of each content, or why there is none."""
+    texts: list[Extract | UnreadableContentError] = []
+    for kind, content in contents:
+        try:
+            texts.append(kind_of(kind).extract(content))
+        except UnreadableContentError as error:
+            texts.append(error)
+    return texts
+
+
+def draft(workshop: Workshop, texts: Sequence[tuple[Work, Extract]], now: int) -> list[Draft]:
+    """Cut the text of each document into chunks.
+
+    Args:
+        workshop: Makes the entries.
+        texts: Documents and what was read out of them.
+        now: The time, in microseconds, of which ids of new chunks tell.
+    """
+    return [_draft(workshop, work, text, now) for work, text in texts]
+
+
+def _draft(workshop: Workshop, work: Work, text: Extract, now: int) -> Draft:
     """Cut a text into chunks, and find again those whose text has not changed.
 
     A chunk keeps its id as long as its text and place in the structure stay, and
@@ -64,20 +77,31 @@ def draft(work: Work, text: Extract, indexing: Indexing, digester: Digester, now
         )
         twins = known.get((piece.text, piece.heading, piece.speaker, instant))
         twin = twins.pop() if twins else None
-        rows.append(_row(piece, position, instant, twin, digester, now))
+        rows.append(_row(piece, position, instant, twin, workshop.digester, now))
         passages.append(passage)
         # Of a message nothing but itself is indexed; of a section also the title.
         if twin is None or not conversation:
             unknown.append(position)
-        elif twin.index.embedder != indexing.space:
+        elif twin.index.embedder != workshop.space:
             missing.append((position, passage))
-    entries = indexing.entries([passages[position] for position in unknown])
+    entries = workshop.entries([passages[position] for position in unknown])
     for position, entry in zip(unknown, entries, strict=True):
         index = rows[position].index
-        if index.entry != entry or index.embedder != indexing.space:
+        if index.entry != entry or index.embedder != workshop.space:
             rows[position].index = IndexEntry(entry)
             missing.append((position, passages[position]))
-    return Draft(work, rows, missing)
+    lacking = dict(missing)
+    before = work.chunks
+    changed = [
+        place
+        for place, row in enumerate(rows)
+        if place in lacking or place >= len(before) or row != before[place]
+    ]
+    return Draft(
+        [rows[place] for place in changed],
+        [(number, lacking[place]) for number, place in enumerate(changed) if place in lacking],
+        len(rows),
+    )
 
 
 def _row(

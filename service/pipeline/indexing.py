@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from typing import NamedTuple
+from itertools import chain, islice
 
-from service.core.digests import Digester
+from service.core.coalescing import Coalescer
 from service.core.indexing import NO_EMBEDDER, IndexEntry
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
-from service.search.analysis import analyse, embedding_text
-from service.search.entry import TermHasher, encode_entry, encode_vectors
+from service.pipeline.hands import Hands
+from service.pipeline.workshop import Passage, Workshop
+from service.search.entry import encode_vectors
 
 log = logging.getLogger(__name__)
 
 INLINE_CHARACTERS = 4_000
 """Texts together shorter than this are indexed where they are, without a thread."""
 
-
-class Passage(NamedTuple):
-    """A text and what is known of it; see `analysis.analyse`."""
-
-    text: str
-    heading: str = ""
-    speaker: str = ""
-    instant: int | None = None
-
-    @property
-    def embedded(self) -> str:
-        """What of it becomes a vector."""
-        return embedding_text(self.text, self.heading, self.speaker)
-
-
-def term_hasher(digester: Digester) -> TermHasher:
-    """Deleted words must not be guessed from their hashes: these are keyed."""
-    return TermHasher(digester.derived(b"terms"))
+SLICE = 64
+"""Passages embedded at once where all vectors of a document are: some 20 ms of work."""
 
 
 class Indexing:
@@ -44,53 +27,43 @@ class Indexing:
 
     Args:
         embedder: Makes the vectors.
-        space: The number of its vector space.
-        hasher: Hashes the words.
-        threads: Where what takes longer is done.
+        workshop: Of the embedder, for what is short.
+        hands: For what takes longer.
+        max_waiting: Memories that may wait before OVERLOADED.
     """
 
     def __init__(
-        self, embedder: Embedder, space: int, hasher: TermHasher, threads: Executor
+        self, embedder: Embedder, workshop: Workshop, hands: Hands, max_waiting: int = 10_000
     ) -> None:
         self.embedder = embedder
-        self.space = space
-        self._hasher = hasher
-        self._threads = threads
+        self.space = workshop.space
+        self._workshop = workshop
+        self._hands = hands
+        self._inline = isinstance(embedder, InlineEmbedder)
+        self._calls: Coalescer[Sequence[Passage], Sequence[IndexEntry]] = Coalescer(
+            self._index_calls, max_waiting
+        )
 
     async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
         """Of memories. While the embedder is away they are found by their words."""
         passages = [Passage(text, instant=date) for text, date in zip(texts, dates, strict=True)]
-        embedder, embedded = self.embedder, [passage.embedded for passage in passages]
-        short = sum(map(len, texts)) <= INLINE_CHARACTERS
-        inline = embedder if short and isinstance(embedder, InlineEmbedder) else None
-        entries = self.entries(passages) if inline is not None else await self.in_thread(passages)
-        vectors: Sequence[bytes | None] = [None] * len(passages)
-        space = NO_EMBEDDER
+        if self._inline:
+            return list(await self._calls.submit(passages, len(passages)))
+        entries = await self.entries(passages)
+        embedded = [passage.embedded for passage in passages]
         try:
-            if inline is not None:
-                found = inline.embed_now(embedded, Purpose.DOCUMENT)
-            else:
-                found = await embedder.embed_soon(embedded, Purpose.DOCUMENT)
-            vectors, space = encode_vectors(found), self.space
+            found = await self.embedder.embed_soon(embedded, Purpose.DOCUMENT)
         except EmbedderError as error:
-            log.warning("memories are stored without vectors for now: %s", error)
-        return [
-            IndexEntry(entry, vector, space, date)
-            for entry, vector, date in zip(entries, vectors, dates, strict=True)
-        ]
+            return self._without_vectors(passages, entries, error)
+        return self._made(passages, entries, encode_vectors(found))
 
     def dated(self, text: str, instant: int | None) -> bytes:
         """Words and features of a memory that speaks of a date, encoded."""
-        return self.entries([Passage(text, instant=instant)])[0]
+        return self._workshop.entries([Passage(text, instant=instant)])[0]
 
-    async def in_thread(self, passages: Sequence[Passage]) -> list[bytes]:
-        """`entries`, without holding up the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self.entries, passages)
-
-    def entries(self, passages: Sequence[Passage]) -> list[bytes]:
+    async def entries(self, passages: Sequence[Passage]) -> list[bytes]:
         """Words and features of each passage, encoded."""
-        return [encode_entry(analyse(*passage), self._hasher) for passage in passages]
+        return await self._hands.run(Workshop.entries, passages)
 
     async def vectors(self, passages: Sequence[Passage]) -> list[bytes]:
         """The vector of each passage, encoded.
@@ -98,5 +71,52 @@ class Indexing:
         Raises:
             EmbedderError: There are none, now (Unavailable) or ever (Refused).
         """
-        texts = [passage.embedded for passage in passages]
-        return encode_vectors(await self.embedder.embed(texts, Purpose.DOCUMENT))
+        if not self._inline:
+            texts = [passage.embedded for passage in passages]
+            return encode_vectors(await self.embedder.embed(texts, Purpose.DOCUMENT))
+        vectors: list[bytes] = []
+        for start in range(0, len(passages), SLICE):
+            part = passages[start : start + SLICE]
+            vectors += await self._hands.run(Workshop.vectors, part)
+        return vectors
+
+    async def _index_calls(self, calls: Sequence[Sequence[Passage]]) -> list[list[IndexEntry]]:
+        passages = list(chain.from_iterable(calls))
+        made = iter(await self._index_now(passages, many=len(calls) > 1))
+        return [list(islice(made, len(call))) for call in calls]
+
+    async def _index_now(self, passages: Sequence[Passage], *, many: bool) -> list[IndexEntry]:
+        if many:
+            self._hands.wake()
+        short = sum(len(passage.text) for passage in passages) <= INLINE_CHARACTERS
+        here = short and not self._hands.free
+        try:
+            if here:
+                entries, vectors = _indexed(self._workshop, passages)
+            else:
+                entries, vectors = await self._hands.run(_indexed, passages)
+        except EmbedderError as error:
+            return self._without_vectors(passages, await self.entries(passages), error)
+        return self._made(passages, entries, vectors)
+
+    def _made(
+        self, passages: Sequence[Passage], entries: Sequence[bytes], vectors: Sequence[bytes]
+    ) -> list[IndexEntry]:
+        return [
+            IndexEntry(entry, vector, self.space, passage.instant)
+            for passage, entry, vector in zip(passages, entries, vectors, strict=True)
+        ]
+
+    @staticmethod
+    def _without_vectors(
+        passages: Sequence[Passage], entries: Sequence[bytes], error: EmbedderError
+    ) -> list[IndexEntry]:
+        log.warning("memories are stored without vectors for now: %s", error)
+        return [
+            IndexEntry(entry, None, NO_EMBEDDER, passage.instant)
+            for passage, entry in zip(passages, entries, strict=True)
+        ]
+
+
+def _indexed(workshop: Workshop, passages: Sequence[Passage]) -> tuple[list[bytes], list[bytes]]:
+    return workshop.entries(passages), workshop.vectors(passages)

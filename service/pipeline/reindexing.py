@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from service.core.errors import PalimpsestError
 from service.core.reindexing import Reindex, Stale
 from service.embedding.base import EmbedderError, EmbedderRefusedError
-from service.pipeline.indexing import Indexing, Passage
+from service.pipeline.indexing import Indexing
+from service.pipeline.workshop import Passage
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ async def reindex(
         ]
         if made:
             renewed = [one for one, _ in made]
-            entries = await indexing.in_thread([_passage(one) for one in renewed])
+            entries = await indexing.entries([_passage(one) for one in renewed])
             await source.refresh(renewed, entries, [v for _, v in made], indexing.space)
             done += len(made)
             if progress is not None:

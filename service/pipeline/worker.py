@@ -7,23 +7,26 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from service.content.base import Extract, UnreadableContentError
-from service.core.digests import Digester
 from service.core.errors import PalimpsestError
 from service.core.indexing import IndexEntry
 from service.core.model import Status
 from service.core.precedence import Precedence
-from service.core.processing import Failed, Job, Queue, Work
+from service.core.processing import Failed, Job, Processed, Queue, Work
 from service.core.times import SECOND
 from service.embedding.base import EmbedderError, EmbedderRefusedError
 from service.pipeline import chunking
+from service.pipeline.chunking import Draft
+from service.pipeline.hands import Hands
 from service.pipeline.indexing import Indexing
+from service.pipeline.workshop import Workshop
 
-T = TypeVar("T")
+P = ParamSpec("P")
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,9 @@ POLL_SECONDS = 1.0
 """How often an idle worker looks for documents that others have queued or given up."""
 
 LONGEST_PAUSE = 300.0
+
+SLICE = 8
+"""Documents extracted or cut at once: some milliseconds of work with short ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +65,13 @@ class Pipeline:
         self,
         queue: Queue,
         indexing: Indexing,
-        digester: Digester,
-        threads: Executor,
+        hands: Hands,
         precedence: Precedence,
         options: PipelineOptions,
     ) -> None:
         self._queue = queue
         self._indexing = indexing
-        self._digester = digester
-        self._threads = threads
+        self._hands = hands
         self._precedence = precedence
         self._options = options
         self._holder = secrets.token_hex(8)
@@ -152,15 +156,13 @@ class Pipeline:
             self._held.pop((job.tenant, job.document_id), None)
 
     async def _process(self, works: Sequence[Work]) -> None:
-        texts = await self._in_thread(_extracted, works)
-        readable = [
-            (work, text)
-            for work, text in zip(works, texts, strict=True)
-            if isinstance(text, Extract)
-        ]
+        texts = await self._sliced(chunking.extract, [(work.kind, work.content) for work in works])
+        readable: list[tuple[Work, Extract]] = []
         for work, text in zip(works, texts, strict=True):
             if isinstance(text, UnreadableContentError):
                 await self._fail(work.job, str(text), retry=False)
+            else:
+                readable.append((work, text))
         if not readable:
             return
         jobs = [work.job for work, _ in readable]
@@ -168,43 +170,55 @@ class Pipeline:
         # What stage a document is in is written while the work goes on.
         _, drafts = await asyncio.gather(
             self._queue.enter(jobs, Status.CHUNKING),
-            self._in_thread(self._drafts, readable, now),
+            self._sliced(chunking.draft, readable, now),
         )
-        embedded = await self._embed(drafts)
+        embedded = await self._embed(list(zip(jobs, drafts, strict=True)))
         if embedded:
             # Asked for at once, the two would be one transaction and the stage never seen.
-            # Asked for at once, the two would be one transaction and the stage never seen.
-            await self._queue.enter([draft.work.job for draft in embedded], Status.INDEXING)
-            await asyncio.gather(*(self._queue.finish(draft.processed()) for draft in embedded))
+            await self._queue.enter([job for job, _ in embedded], Status.INDEXING)
+            await asyncio.gather(
+                *(
+                    self._queue.finish(Processed(job, draft.changed, draft.count))
+                    for job, draft in embedded
+                )
+            )
 
-    def _drafts(self, readable: Sequence[tuple[Work, Extract]], now: int) -> list[chunking.Draft]:
-        drafts = []
-        for work, text in readable:
-            self._precedence.give()
-            drafts.append(chunking.draft(work, text, self._indexing, self._digester, now))
-        return drafts
+    async def _sliced(
+        self,
+        work: Callable[Concatenate[Workshop, Sequence[In], P], Sequence[Out]],
+        items: Sequence[In],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> list[Out]:
+        """What `work` makes of the items, a few at a time: others have their turn between."""
+        done: list[Out] = []
+        for start in range(0, len(items), SLICE):
+            await self._precedence.give()
+            part = items[start : start + SLICE]
+            done += await self._hands.run(work, part, *args, **kwargs)
+        return done
 
-    async def _embed(self, drafts: Sequence[chunking.Draft]) -> list[chunking.Draft]:
+    async def _embed(self, drafts: Sequence[tuple[Job, Draft]]) -> list[tuple[Job, Draft]]:
         """Fill in what vectors are missing; those that get none have failed."""
-        jobs = [draft.work.job for draft in drafts]
         # Both are done before a document may fail: the stage is not to be written after.
         error, _ = await asyncio.gather(
-            self._fill(drafts), self._queue.enter(jobs, Status.EMBEDDING)
+            self._fill([draft for _, draft in drafts]),
+            self._queue.enter([job for job, _ in drafts], Status.EMBEDDING),
         )
         if error is None:
             return list(drafts)
         # One text may have spoilt it for all.
         apart = isinstance(error, EmbedderRefusedError) and len(drafts) > 1
         embedded = []
-        for draft in drafts:
+        for job, draft in drafts:
             failure = await self._fill([draft]) if apart else error
             if draft.missing and failure is not None:
-                await self._fail(draft.work.job, str(failure), retry=True)
+                await self._fail(job, str(failure), retry=True)
             else:
-                embedded.append(draft)
+                embedded.append((job, draft))
         return embedded
 
-    async def _fill(self, drafts: Sequence[chunking.Draft]) -> EmbedderError | None:
+    async def _fill(self, drafts: Sequence[Draft]) -> EmbedderError | None:
         """Give every chunk its vector, or none and say why."""
         wanted = [passage for draft in drafts for _, passage in draft.missing]
         try:
@@ -213,9 +227,9 @@ class Pipeline:
             return error
         for draft in drafts:
             for place, _ in draft.missing:
-                index = draft.rows[place].index
+                index = draft.changed[place].index
                 vector = next(vectors)
-                draft.rows[place].index = IndexEntry(index.entry, vector, self._indexing.space)
+                draft.changed[place].index = IndexEntry(index.entry, vector, self._indexing.space)
         return None
 
     async def _fail(self, job: Job, error: str, *, retry: bool) -> None:
@@ -224,17 +238,3 @@ class Pipeline:
             pause = min(self._options.pause * 4 ** (job.attempts - 1), LONGEST_PAUSE)
             retry_at = self._queue.now() + round(pause * SECOND)
         await self._queue.fail(Failed(job, error, retry_at))
-
-    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, work, *arguments)
-
-
-def _extracted(works: Sequence[Work]) -> list[Extract | UnreadableContentError]:
-    texts: list[Extract | UnreadableContentError] = []
-    for work in works:
-        try:
-            texts.append(chunking.extract(work))
-        except UnreadableContentError as error:
-            texts.append(error)
-    return texts

@@ -8,10 +8,11 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from service.core.coalescing import Coalescer
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
 from service.storage import keys
-from service.storage.coalescer import Coalescer
+from service.storage.mutations import LINGER_SECONDS
 
 T = TypeVar("T")
 
@@ -47,7 +48,9 @@ class Keyring:
         self._seen: object = None
         self._seen_at = 0.0
         self._cache: dict[bytes, Principal] = {}
-        self._lookups: Coalescer[bytes, Principal] = Coalescer(self._find, max_waiting)
+        self._lookups: Coalescer[bytes, Principal] = Coalescer(
+            self._find, max_waiting, linger=LINGER_SECONDS
+        )
 
     async def authenticate(self, token: str) -> Principal:
         """Whose key this is; raises KEY_INVALID. Sees a revocation at once."""

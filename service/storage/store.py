@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from service.core import memories as rules
 from service.core import model as m
+from service.core.coalescing import Coalescer
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason, document_not_found
 from service.core.indexing import Indexer, Unindexed
@@ -25,10 +26,10 @@ from service.storage import (
     memory_rows,
     purges,
 )
-from service.storage.coalescer import Coalescer
 from service.storage.engine import Database, Engine, StoreOptions
 from service.storage.finding import IndexStore, QueueStore
 from service.storage.keyring import Keyring
+from service.storage.mutations import LINGER_SECONDS
 from service.storage.reindexing import ReindexStore
 from service.storage.transactions import Call, Context
 
@@ -40,7 +41,7 @@ class DocumentStore:
     def __init__(self, engine: Engine, options: StoreOptions) -> None:
         self._engine = engine
         self._gets: Coalescer[tuple[m.Principal, str], m.Document] = Coalescer(
-            self._read, options.max_waiting, DOCUMENTS_AT_ONCE
+            self._read, options.max_waiting, DOCUMENTS_AT_ONCE, LINGER_SECONDS
         )
 
     @property
@@ -170,7 +171,7 @@ class MemoryStore:
     def __init__(self, engine: Engine, options: StoreOptions) -> None:
         self._engine = engine
         self._gets: Coalescer[memory_rows.MemoryRead, m.Memory] = Coalescer(
-            self._read, options.max_waiting
+            self._read, options.max_waiting, linger=LINGER_SECONDS
         )
         self.indexer: Indexer = Unindexed()
         """Makes memories findable as they are written; set before the first write."""

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from service.core import model as m
-from service.storage.coalescer import Coalescer
+from service.core.coalescing import Coalescer
 from service.storage.sqlite import SqliteStore
 
 PROMPT_SECONDS = 5.0

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from service.core import model as m
+from service.core.coalescing import Coalescer
 from service.core.errors import PalimpsestError, Reason
 from service.storage import documents
-from service.storage.coalescer import Coalescer
 from service.storage.sqlite import SqliteStore
 from service.storage.transactions import Call, Outcome, TenantTx
 

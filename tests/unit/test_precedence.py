@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 
 import pytest
 
@@ -12,44 +12,40 @@ from service.core.precedence import Precedence
 LIMIT = 10.0
 
 
-def test_work_goes_on_at_once_when_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precedence, "PATIENCE_SECONDS", 2 * LIMIT)
-    thread = threading.Thread(target=Precedence().give, daemon=True)
-    thread.start()
-    thread.join(LIMIT)
-    assert not thread.is_alive()
 
 
-def test_work_goes_on_when_the_last_who_waited_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precedence, "PATIENCE_SECONDS", 2 * LIMIT)
+async def test_work_goes_on_at_once_when_nobody_waits() -> None:
+    async with asyncio.timeout(LIMIT):
+        await Precedence().give()
+
+
+async def test_work_goes_on_when_the_last_who_waited_is_served() -> None:
     order = Precedence()
-    worked = threading.Event()
-
-    def work() -> None:
-        order.give()
-        worked.set()
-
-    thread = threading.Thread(target=work, daemon=True)
     with order.taken():
         with order.taken():
-            thread.start()
-        assert not worked.wait(0.05)
-    assert worked.wait(LIMIT)
+            work = asyncio.ensure_future(order.give())
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not work.done()
+    async with asyncio.timeout(LIMIT):
+        await work
 
 
-def test_work_is_slowed_down_but_never_stopped() -> None:
+async def test_work_is_slowed_down_but_never_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precedence, "PATIENCE_SECONDS", 0.001)
     order = Precedence()
-    with order.taken():
-        order.give()
-        order.give()
+    async with asyncio.timeout(LIMIT):
+        with order.taken():
+            await order.give()
+            await order.give()
 
 
-def test_a_search_that_fails_does_not_hold_work_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precedence, "PATIENCE_SECONDS", 2 * LIMIT)
+async def test_a_search_that_fails_does_not_hold_work_back() -> None:
     order = Precedence()
     with pytest.raises(ValueError, match="failed"), order.taken():
         raise ValueError("failed")
-    thread = threading.Thread(target=order.give, daemon=True)
-    thread.start()
-    thread.join(LIMIT)
-    assert not thread.is_alive()
+    async with asyncio.timeout(LIMIT):
+        await order.give()

@@ -1,8 +1,7 @@
-"""Batches: what arrives while the database is busy goes to it together.
+"""Batches: what arrives while work is being done is worked on together.
 
-A call that finds the database idle goes alone and at once; under load a batch is
-what arrived during the one before it and a short pause. Statement count, not the
-disk, is the cost of a call, and a batch shares its statements.
+A call that finds nothing under way goes alone and at once; under load a batch is
+what arrived during the one before it.
 """
 
 from __future__ import annotations
@@ -13,25 +12,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sqlalchemy import Connection
-
 from service.core.errors import PalimpsestError, Reason
-from service.storage import dialects
-from service.storage.transactions import Call, Context, Operation, Outcome, run_operation
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
 MAX_BATCH = 1024
 """Weight of one batch; a call weighs as much as the items it carries."""
-
-LINGER_SECONDS = 0.002
-"""Pause after a batch of several, for the next calls of those just answered.
-
-Each visit to the database's thread costs a fight for the interpreter lock: under
-load few large batches carry a third more than many small ones. Who comes alone
-never waits.
-"""
 
 
 @dataclass(slots=True)
@@ -47,6 +34,8 @@ class Coalescer(Generic[In, Out]):
         run: Takes a batch; answers one result or exception for each item.
         max_waiting: Weight that may wait; more is refused with OVERLOADED.
         max_batch: Weight of one batch; a heavier call goes alone.
+        linger: Seconds of pause after a batch of several, for the next calls of those just
+            answered. Who comes alone never waits.
     """
 
     def __init__(
@@ -54,10 +43,12 @@ class Coalescer(Generic[In, Out]):
         run: Callable[[Sequence[In]], Awaitable[Sequence[Out | BaseException]]],
         max_waiting: int,
         max_batch: int = MAX_BATCH,
+        linger: float = 0.0,
     ) -> None:
         self._run = run
         self._max_waiting = max_waiting
         self._max_batch = max_batch
+        self._linger = linger
         self._queue: OrderedDict[asyncio.Future[Out], _Waiting[In]] = OrderedDict()
         self._weight = 0
         self._task: asyncio.Task[None] | None = None
@@ -115,7 +106,7 @@ class Coalescer(Generic[In, Out]):
                     else:
                         future.set_result(result)
                 # The answers wake their callers, whose next calls then join in.
-                await asyncio.sleep(LINGER_SECONDS if len(items) > 1 else 0)
+                await asyncio.sleep(self._linger if len(items) > 1 else 0)
         finally:
             self._task = None
 
@@ -134,75 +125,3 @@ class Coalescer(Generic[In, Out]):
                 futures.append(future)
                 items.append(waiting.item)
         return futures, items
-
-
-@dataclass(slots=True)
-class Mutation:
-    """A call and the operation it asks for."""
-
-    operation: Operation
-    call: Call
-
-
-@dataclass(slots=True)
-class Batch:
-    """What a batch came to.
-
-    One outcome per mutation, the (tenant, id)s changed, whether anything that was
-    stored before was deleted or replaced, and whether documents were queued.
-    """
-
-    outcomes: list[Outcome]
-    changed: set[tuple[int, str]]
-    erased: bool = False
-    queued: bool = False
-
-
-def run_mutations(conn: Connection, context: Context, mutations: Sequence[Mutation]) -> Batch:
-    """Run mutations of many tenants and kinds inside the open transaction.
-
-    Each (tenant, kind) is a group under a savepoint of its own. A group that
-    fails as a whole is run again call by call, so that one harms no other.
-    """
-    batch = Batch([None] * len(mutations), set())
-    groups: dict[tuple[int, Operation], list[int]] = {}
-    for index, mutation in enumerate(mutations):
-        groups.setdefault((mutation.call.tenant, mutation.operation), []).append(index)
-    for (tenant, operation), indexes in groups.items():
-        error = _attempt(conn, context, mutations, operation, tenant, indexes, batch)
-        if error is not None and len(indexes) > 1:
-            for index in indexes:
-                alone = _attempt(conn, context, mutations, operation, tenant, [index], batch)
-                if alone is not None:
-                    batch.outcomes[index] = alone
-        elif error is not None:
-            batch.outcomes[indexes[0]] = error
-    return batch
-
-
-def _attempt(
-    conn: Connection,
-    context: Context,
-    mutations: Sequence[Mutation],
-    operation: Operation,
-    tenant: int,
-    indexes: Sequence[int],
-    batch: Batch,
-) -> Exception | None:
-    """Run one group; on failure nothing of it stays, and the error is the answer."""
-    conn.exec_driver_sql("SAVEPOINT mutations")
-    try:
-        done = run_operation(conn, context, operation, [mutations[i].call for i in indexes])
-    except Exception as error:
-        if not dialects.in_transaction(conn):
-            raise  # The database has undone everything (full disk, I/O error).
-        conn.exec_driver_sql("ROLLBACK TO SAVEPOINT mutations")
-        conn.exec_driver_sql("RELEASE SAVEPOINT mutations")
-        return error
-    conn.exec_driver_sql("RELEASE SAVEPOINT mutations")
-    for index, outcome in zip(indexes, done.outcomes, strict=True):
-        batch.outcomes[index] = outcome
-    batch.changed.update((tenant, entity) for entity in done.changed)
-    batch.erased = batch.erased or done.erased
-    batch.queued = batch.queued or done.queued
-    return None

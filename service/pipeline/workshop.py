@@ -1,0 +1,60 @@
+"""What is computed of texts: their words and features, and their vectors, encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from service.core.digests import Digester
+from service.embedding.base import InlineEmbedder, Purpose
+from service.search.analysis import analyse, embedding_text
+from service.search.entry import TermHasher, encode_entry, encode_vectors
+
+
+class Passage(NamedTuple):
+    """A text and what is known of it; see `analysis.analyse`."""
+
+    text: str
+    heading: str = ""
+    speaker: str = ""
+    instant: int | None = None
+
+    @property
+    def embedded(self) -> str:
+        """What of it becomes a vector."""
+        return embedding_text(self.text, self.heading, self.speaker)
+
+
+def term_hasher(digester: Digester) -> TermHasher:
+    """Deleted words must not be guessed from their hashes: these are keyed."""
+    return TermHasher(digester.derived(b"terms"))
+
+
+class Workshop:
+    """Computes in the calling thread, and waits for nothing.
+
+    Args:
+        digester: Of the database.
+        space: The number of the vector space.
+        embedder: Makes vectors, if it can where it is called.
+    """
+
+    def __init__(self, digester: Digester, space: int, embedder: InlineEmbedder | None) -> None:
+        self.digester = digester
+        self.space = space
+        self.hasher = term_hasher(digester)
+        self._embedder = embedder
+
+    def entries(self, passages: Sequence[Passage]) -> list[bytes]:
+        """Words and features of each passage."""
+        return [encode_entry(analyse(*passage), self.hasher) for passage in passages]
+
+    def vectors(self, passages: Sequence[Passage]) -> list[bytes]:
+        """The vector of each passage; only with an embedder.
+
+        Raises:
+            EmbedderRefusedError: The model cannot be used.
+        """
+        assert self._embedder is not None  # noqa: S101  (for the type checker)
+        texts = [passage.embedded for passage in passages]
+        return encode_vectors(self._embedder.embed_now(texts, Purpose.DOCUMENT))
