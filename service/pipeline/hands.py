@@ -13,6 +13,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class LostError(Exception):
+    """Work was begun more than once and never came to its end."""
+
+
 class Hands(Protocol):
     """Do work that needs a workshop, with a workshop of their own."""
 
@@ -31,6 +35,7 @@ class Hands(Protocol):
         """What `work`, a function of a module, makes of a workshop and the arguments.
 
         Raises:
+            LostError: Those who did it died of it.
             Exception: What `work` raised.
         """
         ...

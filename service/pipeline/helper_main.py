@@ -21,9 +21,6 @@ from service.pipeline.workshop import Workshop
 
 LENGTH: Final = Struct("<I")
 
-IDLE_SECONDS: Final = 60.0
-"""After so long without work a helper ends, and its memory is free."""
-
 _SOURCE, _ANSWERS, _ERRORS = 0, 1, 2
 
 
@@ -49,18 +46,19 @@ def _exactly(size: int) -> bytes:
 
 
 def main() -> None:
-    """Serve until the server closes its end, or sends nothing for `IDLE_SECONDS`."""
+    """Serve until the server closes its end, or has sent nothing for a while."""
     # Who stops the server from its terminal stops it alone; it ends its helpers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(_ANSWERS), "wb")
     os.dup2(_ERRORS, _ANSWERS)  # What a library prints is no answer.
     with contextlib.suppress(EOFError, BrokenPipeError):
-        workshop = _workshop(*_read())
+        idle, *parts = _read()
+        workshop = _workshop(*parts)
         answer: tuple[bool, object] = (True, None)
         while True:
             answers.write(dumped(answer))
             answers.flush()
-            if not select.select([_SOURCE], [], [], IDLE_SECONDS)[0]:
+            if not select.select([_SOURCE], [], [], idle)[0]:
                 return
             answer = _answer(workshop, *_read())
 

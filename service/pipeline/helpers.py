@@ -21,12 +21,16 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from service.core.digests import Digester
 from service.pipeline import helper_main
+from service.pipeline.hands import LostError
 from service.pipeline.workshop import Workshop
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 60.0
+"""After so long without work a helper ends, and its memory is free."""
 
 STOP_SECONDS = 5.0
 """How long a helper may take to end its work when the server stops."""
@@ -35,10 +39,6 @@ _BUFFER = 1 << 20
 
 _SMALL = 64 * 1024
 """Bytes of an answer that is read without a thread: a fraction of a millisecond."""
-
-
-class HelperLostError(Exception):
-    """A helper ended in the middle of the work, twice."""
 
 
 class Helpers:
@@ -50,6 +50,7 @@ class Helpers:
         space: The number of the vector space.
         embedder: What `registry.open_embedder` opens; None: no vectors are made there.
         threads: Where what is sent is pickled, so that the event loop goes on.
+        idle: Seconds without work after which a helper ends.
     """
 
     def __init__(
@@ -59,8 +60,9 @@ class Helpers:
         space: int,
         embedder: str | None,
         threads: Executor,
+        idle: float = IDLE_SECONDS,
     ) -> None:
-        made_of = helper_main.dumped((digester, space, embedder))
+        made_of = helper_main.dumped((idle, digester, space, embedder))
         self._helpers = [_Helper(made_of, threads) for _ in range(count)]
         self._threads = threads
 
@@ -78,7 +80,7 @@ class Helpers:
         """What `work` makes of the arguments; all of them are pickled.
 
         Raises:
-            HelperLostError: There was no end of the work, in two tries.
+            LostError: No helper could be started, or two of them ended in the middle.
             Exception: What `work` raised.
         """
         loop = asyncio.get_running_loop()
@@ -87,7 +89,7 @@ class Helpers:
         helper = min(self._helpers, key=lambda one: one.load)
         try:
             done, value = await helper.ask(frame)
-        except HelperLostError:
+        except LostError:
             # It may have been stopped for a reason of its own.
             done, value = await helper.ask(frame)
         if not done:
@@ -122,7 +124,7 @@ class _Helper:
             self._starting.add_done_callback(self._started)
 
     async def ask(self, frame: bytes) -> Any:
-        """The answer to a frame, in turn; raises HelperLostError."""
+        """The answer to a frame, in turn; raises LostError."""
         process = self._process
         while process is None:
             self.wake()
@@ -130,7 +132,7 @@ class _Helper:
             try:
                 process = await asyncio.shield(self._starting)
             except OSError as error:
-                raise HelperLostError(f"a helper cannot be started: {error}") from error
+                raise LostError(f"a helper cannot be started: {error}") from error
         answer = asyncio.get_running_loop().create_future()
         self._asked.append(answer)
         assert process.stdin is not None  # noqa: S101
@@ -201,4 +203,4 @@ class _Helper:
             while self._asked:
                 answer = self._asked.popleft()
                 if not answer.done():
-                    answer.set_exception(HelperLostError("a helper ended in the middle of work"))
+                    answer.set_exception(LostError("a helper ended in the middle of work"))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, islice
+from typing import TypeVar
 
 from service.core.coalescing import Coalescer
 from service.core.indexing import NO_EMBEDDER, IndexEntry
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
-from service.pipeline.hands import Hands
+from service.pipeline.hands import Hands, LostError
 from service.pipeline.workshop import Passage, Workshop
 from service.search.entry import encode_vectors
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +66,7 @@ class Indexing:
 
     async def entries(self, passages: Sequence[Passage]) -> list[bytes]:
         """Words and features of each passage, encoded."""
-        return await self._hands.run(Workshop.entries, passages)
+        return await self._done(Workshop.entries, passages)
 
     async def vectors(self, passages: Sequence[Passage]) -> list[bytes]:
         """The vector of each passage, encoded.
@@ -94,10 +97,20 @@ class Indexing:
             if here:
                 entries, vectors = _indexed(self._workshop, passages)
             else:
-                entries, vectors = await self._hands.run(_indexed, passages)
+                entries, vectors = await self._done(_indexed, passages)
         except EmbedderError as error:
             return self._without_vectors(passages, await self.entries(passages), error)
         return self._made(passages, entries, vectors)
+
+    async def _done(
+        self, work: Callable[[Workshop, Sequence[Passage]], T], passages: Sequence[Passage]
+    ) -> T:
+        """By other hands or, failing those, here: somebody waits."""
+        try:
+            return await self._hands.run(work, passages)
+        except LostError as error:
+            log.warning("memories are indexed in the server itself: %s", error)
+            return work(self._workshop, passages)
 
     def _made(
         self, passages: Sequence[Passage], entries: Sequence[bytes], vectors: Sequence[bytes]

@@ -1,1 +1,7 @@
 """The transport: generated messages in, generated messages out."""
+
+import os
+
+# gRPC reads this when it is imported. Its preparations for a fork are of no use to a
+# process that begins another program, and it complains when they come in its way.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

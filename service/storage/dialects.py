@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import Any, TypeAlias
 
-from sqlalchemy import Boolean, ColumnElement, Connection, Float, MetaData, Table, literal
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Executable,
+    Float,
+    MetaData,
+    Table,
+    literal,
+)
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -13,10 +23,30 @@ from service.storage import scrubbing
 
 _INSERTS = {"sqlite": sqlite_insert}
 
+Names: TypeAlias = tuple[str, ...]
 
-def upsert(conn: Connection, table: Table) -> Any:
-    """An INSERT that has `on_conflict_do_update`, which is each dialect's own."""
-    return _INSERTS[conn.dialect.name](table)
+
+def upsert(conn: Connection, table: Table, *, put: Names = (), add: Names = ()) -> Executable:
+    """An INSERT that changes the row of the same primary key, if there is one.
+
+    Args:
+        conn: Says which dialect is spoken.
+        table: Where to insert.
+        put: Columns that get the new value.
+        add: Columns to which the new value is added.
+    """
+    return _upsert(conn.dialect.name, table, put, add)
+
+
+@cache
+def _upsert(dialect: str, table: Table, put: Names, add: Names) -> Executable:
+    # Made once: making it costs more than running it.
+    statement = _INSERTS[dialect](table)
+    values: dict[str, Any] = {name: statement.excluded[name] for name in put}
+    values |= {name: table.c[name] + statement.excluded[name] for name in add}
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_=values
+    )
 
 
 def in_transaction(conn: Connection) -> bool:

@@ -244,17 +244,8 @@ class Writes:
         self.tx.queued = bool(self.new_jobs or self.jobs)
         insert_rows(conn, jobs, self.new_jobs)
         if self.jobs:
-            put = dialects.upsert(conn, jobs)
-            conn.execute(
-                put.on_conflict_do_update(
-                    index_elements=["tenant", "document_id"],
-                    set_={
-                        name: put.excluded[name]
-                        for name in ("revision", "due_time", "lane", "holder", "attempts")
-                    },
-                ),
-                self.jobs,
-            )
+            put = ("revision", "due_time", "lane", "holder", "attempts")
+            conn.execute(dialects.upsert(conn, jobs, put=put), self.jobs)
 
 
 def _draft_columns(draft: Draft) -> dict[str, object]:

@@ -216,15 +216,8 @@ class TenantTx:
     def flush(self) -> None:
         """Write the changes, counts and receipts, and at last the tenant's row."""
         if self._counts:
-            statement = dialects.upsert(self.conn, containers)
             self.conn.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["tenant", "container"],
-                    set_={
-                        "documents": containers.c.documents + statement.excluded.documents,
-                        "memories": containers.c.memories + statement.excluded.memories,
-                    },
-                ),
+                dialects.upsert(self.conn, containers, add=("documents", "memories")),
                 [
                     {
                         "tenant": self.tenant,
@@ -237,17 +230,8 @@ class TenantTx:
                 ],
             )
         if self._requests:
-            statement = dialects.upsert(self.conn, requests)
-            self.conn.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["tenant", "request_id"],
-                    set_={
-                        name: statement.excluded[name]
-                        for name in ("receipt", "complete", "create_time")
-                    },
-                ),
-                self._requests,
-            )
+            put = ("receipt", "complete", "create_time")
+            self.conn.execute(dialects.upsert(self.conn, requests, put=put), self._requests)
         insert_rows(self.conn, changes, self._changes)
         if self._changes or self._unnamed:
             self.conn.execute(

@@ -1,0 +1,284 @@
+"""Helpers: processes that compute what the server's threads would, and may die of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from palimpsest.v1 import documents_pb2 as d
+from palimpsest.v1 import memories_pb2 as m
+from service.core.digests import Digester
+from service.embedding.registry import open_embedder
+from service.pipeline.hands import LostError
+from service.pipeline.helpers import Helpers
+from service.pipeline.workshop import Passage, Workshop
+from service.settings import database_path
+from tests.client import connected
+from tests.finding.lab import DEADLINE, Lab, laboratory, until
+from tests.harness import Server, running_server
+from tests.inprocess import ManualClock
+
+DIGESTER = Digester(b"0123456789abcdef")
+TEXTS = [f"The harbour number {n} is closed on winter nights." for n in range(40)]
+
+
+def add(_: Workshop, left: int, right: int) -> int:
+    return left + right
+
+
+def fail(_: Workshop) -> None:
+    raise LookupError("not here")
+
+
+def own_pid(_: Workshop) -> int:
+    return os.getpid()
+
+
+def die_once(_: Workshop, mark: str) -> str:
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"
+
+
+def die(_: Workshop) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def print_much(_: Workshop) -> str:
+    print("x" * 100_000)  # noqa: T201
+    return "said"
+
+
+@asynccontextmanager
+async def helping(
+    count: int = 1, embedder: str | None = None, **options: float
+) -> AsyncIterator[Helpers]:
+    with ThreadPoolExecutor(1) as threads:
+        helpers = Helpers(count, DIGESTER, 1, embedder, threads, **options)
+        try:
+            async with asyncio.timeout(DEADLINE):
+                yield helpers
+        finally:
+            await helpers.close()
+
+
+def running(pid: int) -> bool:
+    """Whether a process does anything; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def helpers_of(pid: int) -> list[int]:
+    """The processes that a process has begun."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def test_answers_come_to_whom_they_are_due() -> None:
+    async with helping(2) as helpers:
+        sums = await asyncio.gather(*(helpers.run(add, n, right=n) for n in range(200)))
+        assert sums == [2 * n for n in range(200)]
+        pids = await asyncio.gather(*(helpers.run(own_pid) for _ in range(20)))
+        assert len(set(pids)) == 2
+        assert os.getpid() not in pids
+
+
+async def test_a_failure_is_the_failure_of_the_work() -> None:
+    async with helping() as helpers:
+        with pytest.raises(LookupError, match="not here"):
+            await helpers.run(fail)
+        assert await helpers.run(add, 1, 2) == 3
+
+
+async def test_what_libraries_print_is_no_answer() -> None:
+    async with helping() as helpers:
+        assert await helpers.run(print_much) == "said"
+
+
+async def test_work_that_a_helper_died_in_is_done_by_the_next(tmp_path: Path) -> None:
+    async with helping() as helpers:
+        mark = str(tmp_path / "mark")
+        answers = await asyncio.gather(
+            *(helpers.run(die_once, mark) for _ in range(3)), helpers.run(add, 1, 2)
+        )
+        assert answers == ["alive", "alive", "alive", 3]
+
+
+async def test_work_that_kills_twice_is_given_up_and_the_rest_goes_on() -> None:
+    async with helping() as helpers:
+        with pytest.raises(LostError):
+            await helpers.run(die)
+        assert await helpers.run(add, 1, 2) == 3
+
+
+async def test_a_caller_that_gives_up_takes_no_one_elses_answer() -> None:
+    async with helping() as helpers:
+        await helpers.run(own_pid)
+        given_up = asyncio.ensure_future(helpers.run(add, 1, 1))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        assert await helpers.run(add, 2, 2) == 4
+
+
+async def test_a_helper_without_work_ends_and_another_begins() -> None:
+    async with helping(idle=0.05) as helpers:
+        first = await helpers.run(own_pid)
+
+        async def ended() -> bool:
+            return not running(first)
+
+        await until(ended)
+        assert await helpers.run(own_pid) != first
+
+
+async def test_close_ends_the_processes() -> None:
+    async with helping() as helpers:
+        pid = await helpers.run(own_pid)
+    assert not running(pid)
+
+
+async def test_a_helper_that_cannot_be_started_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    async with helping() as helpers:
+        with pytest.raises(LostError, match="cannot be started"):
+            await helpers.run(own_pid)
+
+
+async def test_vectors_and_entries_are_those_of_the_server_itself() -> None:
+    here = Workshop(DIGESTER, 1, open_embedder("static"))  # type: ignore[arg-type]
+    passages = [Passage(text, "Harbours", "Ann", 1_700_000_000_000_000) for text in TEXTS]
+    async with helping(embedder="static") as helpers:
+        assert await helpers.run(Workshop.entries, passages) == here.entries(passages)
+        assert await helpers.run(Workshop.vectors, passages) == here.vectors(passages)
+
+
+@pytest.mark.parametrize(
+    "kind", [d.CONTENT_KIND_TEXT, d.CONTENT_KIND_HTML, d.CONTENT_KIND_MARKDOWN]
+)
+async def test_documents_become_what_threads_make_of_them(
+    directory: Path, clock: ManualClock, kind: d.ContentKind
+) -> None:
+    text = "\n\n".join(["# Harbours", *TEXTS, "<p>Gates</p>"])
+    made: list[Sequence[object]] = []
+    for helpers in (0, 1):
+        async with laboratory(directory, clock, helpers=helpers, tenant=f"t{helpers}") as lab:
+            request = d.UpsertDocumentRequest(custom_id="a", content=text, content_kind=kind)
+            name = (await lab.client.documents.UpsertDocument(request)).receipt.id
+            assert (await lab.settled(name)).status == d.DOCUMENT_STATUS_DONE
+            made.append([(r.position, r.text, r.vector) for r in lab.chunks(name)])
+    assert made[0] == made[1]
+    assert len(made[0]) > 1
+
+
+async def test_memories_become_what_the_server_makes_of_them(
+    directory: Path, clock: ManualClock
+) -> None:
+    rows = []
+    for helpers in (0, 1):
+        async with laboratory(directory, clock, helpers=helpers) as lab:
+            container = f"of-{helpers}"
+            await _remember(lab, container, TEXTS)
+            await _until_helping(lab, helpers)
+            await _remember(lab, container, [f"{text} Twice." for text in TEXTS])
+            rows.append(
+                lab.rows(
+                    "SELECT content, entry, vector, embedder FROM memories"
+                    " WHERE container = :container ORDER BY content",
+                    container=container,
+                )
+            )
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 2 * len(TEXTS)
+
+
+async def _remember(lab: Lab, container: str, texts: Sequence[str]) -> None:
+    await asyncio.gather(
+        *(
+            lab.client.memories.CreateMemories(
+                m.CreateMemoriesRequest(
+                    container_tag=container, memories=[m.NewMemory(content=text)]
+                )
+            )
+            for text in texts
+        )
+    )
+
+
+async def _until_helping(lab: Lab, count: int) -> None:
+    """Wait until helpers answer, without asking them for anything."""
+    indexing = lab.service.store.memories.indexer
+
+    async def free() -> bool:
+        return not count or indexing._hands.free  # type: ignore[attr-defined,no-any-return]
+
+    await until(free)
+
+
+async def test_memories_are_stored_while_no_helper_can_be_started(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    async with laboratory(directory, clock, helpers=1) as lab:
+        long = [f"{n} {'word ' * 900}" for n in range(3)]
+        await _remember(lab, "c", [*TEXTS, *long])
+        assert await lab.contents("closed harbour", container_tags=["c"], limit=1)
+
+
+async def _busy(server: Server) -> int:
+    """The server's helper, while it has documents to work on."""
+    # So many that they are not done before the helper is seen.
+    async with connected(server.address, server.key) as client:
+        items = [
+            d.UpsertDocumentRequest(custom_id=f"c{n}", content=f"{n} {' '.join(TEXTS)}")
+            for n in range(100)
+        ]
+        request = d.BatchUpsertDocumentsRequest(items=items)
+        await client.documents.BatchUpsertDocuments(request)
+
+    async def helped() -> bool:
+        return bool(helpers_of(server.process.pid))
+
+    await until(helped)
+    return helpers_of(server.process.pid)[0]
+
+
+async def test_a_killed_helper_costs_no_document(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        os.kill(await _busy(server), signal.SIGKILL)
+        async with connected(server.address, server.key) as client:
+            for n in range(100):
+                request = d.WatchDocumentRequest(id=f"c{n}")
+                last = [event async for event in client.documents.WatchDocument(request)][-1]
+                assert last.document.status == d.DOCUMENT_STATUS_DONE, last
+
+
+async def test_a_killed_server_leaves_no_helper(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        helper = await _busy(server)
+        server.kill()
+
+        async def ended() -> bool:
+            return not running(helper)
+
+        await until(ended)
+
+
+async def test_a_stopped_server_leaves_no_helper(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        helper = await _busy(server)
+        assert server.stop() == 0
+        assert not running(helper)
+        log = server.log.read_text()
+    assert "helper" not in log
+    assert "fork" not in log
+    assert database_path(server.data_dir).exists()
