@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from service.core.precedence import Precedence
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
-from service.pipeline.hands import Hands, Threads
+from service.pipeline.hands import Background, Hands, Threads
 from service.pipeline.helpers import Helpers
 from service.pipeline.indexing import Indexing
 from service.pipeline.reindexing import reindex_forever
@@ -47,12 +47,12 @@ class Machinery:
             self._helpers = hands = Helpers(
                 settings.helpers, store.digester, space, made_there, self._working
             )
-        self.indexing = Indexing(embedder, workshop, hands, settings.max_waiting)
+        background = Background(hands, precedence)
+        self.indexing = Indexing(embedder, workshop, hands, background, settings.max_waiting)
         self.pipeline = Pipeline(
             store.queue,
             self.indexing,
-            hands,
-            precedence,
+            background,
             PipelineOptions(
                 lease=settings.lease, attempts=settings.attempts, workers=settings.workers
             ),

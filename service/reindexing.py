@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from service.core.precedence import Precedence
 from service.embedding.base import InlineEmbedder
 from service.embedding.registry import open_embedder
-from service.pipeline.hands import Threads
+from service.pipeline.hands import Background, Threads
 from service.pipeline.indexing import Indexing
 from service.pipeline.reindexing import reindex
 from service.pipeline.workshop import Workshop
@@ -27,7 +28,8 @@ async def _opened(path: Path, settings: Settings) -> AsyncIterator[tuple[SqliteS
         space = await store.index.embedder(embedder.name, embedder.dimension)
         inline = embedder if isinstance(embedder, InlineEmbedder) else None
         workshop = Workshop(store.digester, space, inline)
-        yield store, Indexing(embedder, workshop, Threads(workshop, threads))
+        hands = Threads(workshop, threads)
+        yield store, Indexing(embedder, workshop, hands, Background(hands, Precedence()))
     finally:
         await embedder.close()
         await store.close()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from itertools import chain
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+from service.core.precedence import Precedence
+from service.embedding.turns import Turns
 from service.pipeline.workshop import Workshop
 
 P = ParamSpec("P")
 T = TypeVar("T")
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 class LostError(Exception):
@@ -62,3 +67,40 @@ class Threads:
         return await loop.run_in_executor(
             self._threads, lambda: work(self._workshop, *args, **kwargs)
         )
+
+
+class Background:
+    """Work that nobody waits for, a slice at a time: others have their turn between.
+
+    Args:
+        hands: Who do it.
+        precedence: Says when to stand back.
+        limit: Slices at once. More than one, so that hands need not wait for the next.
+    """
+
+    def __init__(self, hands: Hands, precedence: Precedence, limit: int = 3) -> None:
+        self._hands = hands
+        self._precedence = precedence
+        self._turns = Turns(limit)
+
+    async def map(
+        self,
+        work: Callable[Concatenate[Workshop, Sequence[In], P], Sequence[Out]],
+        items: Sequence[In],
+        size: int,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> list[Out]:
+        """What `work` makes of the items, `size` of them in a slice.
+
+        Raises:
+            LostError: Those who did it died of it.
+            Exception: What `work` raised.
+        """
+
+        async def one(part: Sequence[In]) -> Sequence[Out]:
+            await self._precedence.give()
+            return await self._hands.run(work, part, *args, **kwargs)
+
+        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        return list(chain.from_iterable(await self._turns.map(one, parts)))

@@ -6,27 +6,20 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, TypeVar
 
 from service.content.base import Extract, UnreadableContentError
 from service.core.errors import PalimpsestError
 from service.core.indexing import IndexEntry
 from service.core.model import Status
-from service.core.precedence import Precedence
 from service.core.processing import Failed, Job, Processed, Queue, Work
 from service.core.times import SECOND
 from service.embedding.base import EmbedderError, EmbedderRefusedError
 from service.pipeline import chunking
 from service.pipeline.chunking import Draft
-from service.pipeline.hands import Hands
+from service.pipeline.hands import Background
 from service.pipeline.indexing import Indexing
-from service.pipeline.workshop import Workshop
-
-P = ParamSpec("P")
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +58,12 @@ class Pipeline:
         self,
         queue: Queue,
         indexing: Indexing,
-        hands: Hands,
-        precedence: Precedence,
+        background: Background,
         options: PipelineOptions,
     ) -> None:
         self._queue = queue
         self._indexing = indexing
-        self._hands = hands
-        self._precedence = precedence
+        self._background = background
         self._options = options
         self._holder = secrets.token_hex(8)
         self._held: dict[tuple[int, str], Job] = {}
@@ -156,7 +147,8 @@ class Pipeline:
             self._held.pop((job.tenant, job.document_id), None)
 
     async def _process(self, works: Sequence[Work]) -> None:
-        texts = await self._sliced(chunking.extract, [(work.kind, work.content) for work in works])
+        contents = [(work.kind, work.content) for work in works]
+        texts = await self._background.map(chunking.extract, contents, SLICE)
         readable: list[tuple[Work, Extract]] = []
         for work, text in zip(works, texts, strict=True):
             if isinstance(text, UnreadableContentError):
@@ -170,7 +162,7 @@ class Pipeline:
         # What stage a document is in is written while the work goes on.
         _, drafts = await asyncio.gather(
             self._queue.enter(jobs, Status.CHUNKING),
-            self._sliced(chunking.draft, readable, now),
+            self._background.map(chunking.draft, readable, SLICE, now),
         )
         embedded = await self._embed(list(zip(jobs, drafts, strict=True)))
         if embedded:
@@ -182,21 +174,6 @@ class Pipeline:
                     for job, draft in embedded
                 )
             )
-
-    async def _sliced(
-        self,
-        work: Callable[Concatenate[Workshop, Sequence[In], P], Sequence[Out]],
-        items: Sequence[In],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> list[Out]:
-        """What `work` makes of the items, a few at a time: others have their turn between."""
-        done: list[Out] = []
-        for start in range(0, len(items), SLICE):
-            await self._precedence.give()
-            part = items[start : start + SLICE]
-            done += await self._hands.run(work, part, *args, **kwargs)
-        return done
 
     async def _embed(self, drafts: Sequence[tuple[Job, Draft]]) -> list[tuple[Job, Draft]]:
         """Fill in what vectors are missing; those that get none have failed."""

@@ -89,7 +89,8 @@ def analyse(
     """
     words = split_words(text)
     who = split_words(speaker or leading_name(text))
-    counts = Counter(words)
+    said = Counter(words)
+    counts = said.copy()
     if not leads(speaker, text):
         counts.update(split_words(speaker))
     counts.update(split_words(heading))
@@ -106,7 +107,7 @@ def analyse(
         terms=terms,
         words=len(words),
         asks=text.rstrip().endswith("?"),
-        tells_time=_tells_time(words),
+        tells_time=_tells_time(words, said),
         speaker=tuple(dict.fromkeys(who)),
     )
 
@@ -146,18 +147,20 @@ def analyse_query(text: str) -> Question:
     )
 
 
-def _tells_time(words: Sequence[str]) -> bool:
-    distinct = set(words)
+def _tells_time(words: Sequence[str], counts: Mapping[str, int]) -> bool:
+    distinct = counts.keys()
     if not distinct.isdisjoint(_TIMES):
         return True
-    if any(len(w) == 4 and w.startswith(_CENTURIES) and w.isdecimal() for w in distinct):
+    years = [word for word in distinct if len(word) == 4 and word.startswith(_CENTURIES)]
+    if any(map(str.isdecimal, years)):
         return True
-    if "may" in distinct or not distinct.isdisjoint(_WHICH):
+    if "may" in distinct:
         for first, second in pairwise(words):
-            if first in _WHICH and second in _SPANS:
-                return True
             if second == "may" and (first in _BEFORE_MAY or first.isdecimal()):
                 return True
             if first == "may" and second.isdecimal():
                 return True
-    return False
+    if distinct.isdisjoint(_WHICH) or distinct.isdisjoint(_SPANS):
+        return False
+    followers = [second for first, second in pairwise(words) if first in _WHICH]
+    return not _SPANS.isdisjoint(followers)

@@ -17,7 +17,7 @@ database page cannot be guessed back into its words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -55,20 +55,18 @@ class TermHasher:
         """Hash with `secret` (16 bytes or more), remembering the `cached` latest words."""
         key = secret[:64]
 
-        @lru_cache(maxsize=cached)
-        def hashed(person: bytes, word: str) -> int:
-            digest = blake2b(word.encode(), digest_size=4, key=key, person=person).digest()
-            return int.from_bytes(digest, "little")
+        def hashes(person: bytes) -> Callable[[str], int]:
+            @lru_cache(maxsize=cached)
+            def hashed(word: str) -> int:
+                digest = blake2b(word.encode(), digest_size=4, key=key, person=person).digest()
+                return int.from_bytes(digest, "little")
 
-        self._hashed = hashed
+            return hashed
 
-    def term(self, term: str) -> int:
+        self.term = hashes(b"term")
         """The hash of an analysed term."""
-        return self._hashed(b"term", term)
-
-    def name(self, word: str) -> int:
+        self.name = hashes(b"name")
         """The hash of a word of a speaker's name."""
-        return self._hashed(b"name", word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +96,12 @@ class Entries:
 
 def encode_entry(features: Features, hasher: TermHasher) -> bytes:
     """The entry of one item's features."""
-    counts: dict[int, int] = {}
-    for term, count in features.terms.items():
-        hashed = hasher.term(term)
-        counts[hashed] = counts.get(hashed, 0) + count
+    hashes = list(map(hasher.term, features.terms))
+    counts = dict(zip(hashes, features.terms.values(), strict=True))
+    if len(counts) < len(hashes):  # Terms share a hash.
+        counts = dict.fromkeys(counts, 0)
+        for hashed, count in zip(hashes, features.terms.values(), strict=True):
+            counts[hashed] += count
     terms = sorted(counts)
     names = [hasher.name(word) for word in features.speaker[:_MOST_NAMES]]
     header = _HEADER.pack(
@@ -112,9 +112,9 @@ def encode_entry(features: Features, hasher: TermHasher) -> bytes:
         min(sum(counts.values()), 0xFFFF),
         len(terms),
     )
-    hashes = np.array([*names, *terms], dtype="<u4").tobytes()
-    occurrences = bytes(min(counts[term], 255) for term in terms)
-    return b"".join((header, hashes, occurrences, bytes(-len(terms) % 4)))
+    words = np.array([*names, *terms], dtype="<u4").tobytes()
+    occurrences = bytes([min(counts[term], 255) for term in terms])
+    return b"".join((header, words, occurrences, bytes(-len(terms) % 4)))
 
 
 def decode_entries(blobs: Sequence[bytes]) -> Entries:
