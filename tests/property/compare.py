@@ -17,6 +17,8 @@ ENTITY = re.compile(r"(?:doc_|mem_)[0-9A-Za-z]{22}")
 
 UNORDERED = {"sample_ids", "skipped_ids"}
 """Lists of which the contract names no order."""
+RANKED = {"matches"}
+"""Lists of which the contract names no order among those of one score, if they have one."""
 COUNTED = {"next_page_token"}
 """Fields that whoever asked judges."""
 
@@ -125,6 +127,9 @@ def _check_repeated(field: Any, ours: Any, theirs: Any, names: Names, path: str)
         _require(known == sorted(theirs), path, known, sorted(theirs))
         return
     _require(len(ours) == len(theirs), f"{path} (length)", list(ours), list(theirs))
+    if field.name in RANKED and any(match.score for match in ours):
+        places = {match.id: place for place, match in enumerate(theirs)}
+        ours = sorted(ours, key=lambda m: (-m.score, places.get(names.theirs(m.id), len(places))))
     for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         here = f"{path}[{index}]"
         if isinstance(one, Message):

@@ -29,6 +29,7 @@ WRITES: Mapping[str, Mapping[str, tuple[int, some.Strategy]]] = {
         "UpsertDocument": (6, some.upserts),
         "BatchUpsertDocuments": (2, some.batches),
         "UpdateDocument": (5, some.updates),
+        "AppendMessages": (3, some.appends),
         "DeleteDocument": (2, some.document_deletes),
         "BulkDeleteDocuments": (1, some.bulk_deletes),
         "DeleteContainer": (1, some.container_deletes),
@@ -55,6 +56,10 @@ LISTS: Mapping[str, some.Strategy] = {
     "ListMemories": some.memory_lists | some.memory_lists,
     "ListMemoryVersions": some.version_lists,
     "ListContainers": some.container_lists,
+}
+SEARCHES: Mapping[str, some.Strategy] = {
+    "SearchMemories": some.memory_searches | some.memory_searches,
+    "GetProfile": some.profiles,
 }
 
 Asking = tuple[str, Any]
@@ -132,6 +137,12 @@ class Machine(RuleBasedStateMachine):
         for method, request in askings:
             with self.judged() as referee:
                 referee.pages(method, self.settled(request), referee.caller(caller))
+
+    @rule(askings=some.some(asking(SEARCHES)), caller=callers)
+    def search(self, askings: list[Asking], caller: Kind) -> None:
+        for method, request in askings:
+            with self.judged() as referee:
+                referee.find(method, self.settled(request), referee.caller(caller))
 
     @rule(asking=asking(LISTS))
     def leave_a_list_open(self, asking: Asking) -> None:
@@ -213,5 +224,16 @@ class Machine(RuleBasedStateMachine):
         referee.pages("ListDocuments", documents.ListDocumentsRequest(filter=some.loosely))
         referee.pages("ListDocuments", documents.ListDocumentsRequest(include_content=True))
         referee.pages("ListContainers", ListContainersRequest())
+        referee.find(
+            "SearchMemories",
+            memories.SearchMemoriesRequest(
+                query=some.WORDS[0],
+                container_tags=some.TAGS,
+                limit=100,
+                include_forgotten=True,
+                include_history=True,
+            ),
+        )
+        referee.find("GetProfile", memories.GetProfileRequest())
         if findings := referee.lab.check():
             raise FindingError("\n".join(findings))
