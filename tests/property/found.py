@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from palimpsest.v1 import memories_pb2 as pb
-from tests.property.compare import FindingError, Names, check_same
+from tests.property.compare import CLOSE, FindingError, Names, check_same
+from tests.property.model_memories import Version
 from tests.property.tenant import Row
 
 DEFAULT_HITS = 10
@@ -34,6 +35,35 @@ def judge(request: Any, rows: Mapping[str, Row], answer: Any, names: Names) -> N
         texts = {row.message.content for row in rows.values()}  # type: ignore[attr-defined]
         limit = request.limit or DEFAULT_HITS
         _hits(answer.hits, rows, texts, limit, request.min_score, names)
+
+
+def judge_matches(
+    remembered: Sequence[Version],
+    scores: Mapping[str, float],
+    best: Mapping[str, float],
+    floor: float,
+) -> None:
+    """What a query matches: what a search finds, and all that is like it.
+
+    Args:
+        remembered: All that could match.
+        scores: Of the matches, by id.
+        best: Of the hits of a search for the same, each the best of its text.
+        floor: The least score of a match.
+    """
+    matching = [version for version in remembered if version.id in scores]
+    _require(len(matching) == len(scores), f"{set(scores)} match, not only of {remembered}")
+    _require(min(scores.values(), default=1) >= floor, f"matches score {scores}")
+    same = all(abs(scores.get(name, 0) - score) < CLOSE for name, score in best.items())
+    _require(same, f"matches score {scores}, hits {best}")
+    of_best = {version.content for version in remembered if version.id in best}
+    _require({version.content for version in matching} == of_best, "other texts than a search")
+    for one in matching:
+        for other in remembered:
+            # The date is searched as well.
+            if (one.content, one.dates) == (other.content, other.dates):
+                near = abs(scores.get(other.id, 0) - scores[one.id]) < CLOSE
+                _require(near, f"of two memories of {one.content!r}, one matches better")
 
 
 def _hits(

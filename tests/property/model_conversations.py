@@ -19,6 +19,7 @@ class Conversations(Documents):
         if document is None:
             if not request.create_if_missing or of_service:
                 raise RefusedError(["DOCUMENT_NOT_FOUND"], {})
+            # Another's may have the custom id; then UpsertDocument says so.
             return self._begin(who, request)
         tags, problems = set(request.container_tags), []
         if not who.owns(document.containers):

@@ -22,8 +22,8 @@ class Memories(MemoryReads):
         self.batches: dict[str, tuple[str, list[str]]] = {}
         """Container and versions of each forget batch."""
         self.scores: dict[str, float] = {}
-        """What a search said of the texts that ForgetMemories is about to be asked for: which
-        are found and how well is the search's own affair, what then becomes of them is not."""
+        """By id: what the query finds that ForgetMemories is about to be asked with. Which
+        memories that are is the search's own affair, what then becomes of them is not."""
 
     def create_memories(
         self, who: Caller, request: pb.CreateMemoriesRequest
@@ -123,8 +123,7 @@ class Memories(MemoryReads):
             found = self._all_named(container, request)
         else:
             if request.query:
-                found = [v for v in self.remembered(container) if v.content in scores]
-                found.sort(key=lambda version: -scores[version.content])
+                found = [v for v in self.remembered(container) if v.id in scores]
             else:
                 found = self._matching(container, request.filter)
             limit = request.max_forget or 100
@@ -139,8 +138,7 @@ class Memories(MemoryReads):
             forget_batch_id=batch,
             forgotten_count=len(found),
             matches=[
-                pb.ForgetMatch(id=version.id, score=scores.get(version.content, 0))
-                for version in found
+                pb.ForgetMatch(id=version.id, score=scores.get(version.id, 0)) for version in found
             ],
             revision=self.tenant.revision,
         )

@@ -178,15 +178,24 @@ class Referee:
         return self.model.tenant.revision
 
     def _learn_scores(self, request: ForgetMemoriesRequest) -> None:
-        """Which texts a search finds that asks for the same at the same instant."""
-        search = SearchMemoriesRequest(
-            query=request.query,
-            container_tags=[request.container_tag or "default"],
-            min_score=request.min_score,
-            limit=100,
-        )
-        hits = self._ask("SearchMemories", self.caller("full"), search).hits
-        self.model.memories.scores = {hit.memory.content: hit.score for hit in hits}
+        """What is found at this instant, as a preview says and a search confirms."""
+        memories, full = self.model.memories, self.caller("full")
+        preview, search = ForgetMemoriesRequest(), SearchMemoriesRequest(limit=100)
+        preview.container_tag = request.container_tag or "default"
+        search.container_tags.append(preview.container_tag)
+        for asked in (preview, search):
+            asked.query, asked.min_score = request.query, request.min_score
+        preview.validate_only, preview.max_forget = True, 500
+        matches = self._ask("ForgetMemories", full, preview).matches
+        hits = self._ask("SearchMemories", full, search).hits
+        memories.scores = {self.names.ours(match.id): match.score for match in matches}
+        best = {self.names.ours(hit.memory.id): hit.score for hit in hits}
+        try:
+            found.judge_matches(
+                memories.remembered(preview.container_tag), memories.scores, best, request.min_score
+            )
+        except FindingError as finding:
+            raise FindingError(f"{_line(preview)}: {finding}") from None
 
     def _ask(self, method: str, who: Caller, request: Any) -> Any:
         self.tally.calls[method] += 1

@@ -44,7 +44,8 @@ values: st.SearchStrategy[Value] = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=3),
 )
 metadata = st.dictionaries(st.sampled_from(KEYS), values, max_size=3).map(struct)
-patches = st.dictionaries(st.sampled_from(KEYS), st.none() | values, max_size=3).map(struct)
+nullable = st.builds(lambda value, there: value if there else None, values, maybe)
+patches = st.dictionaries(st.sampled_from(KEYS), nullable, max_size=3).map(struct)
 page_sizes = st.sampled_from([0, 1, 2, 3])
 orders = st.sampled_from([None, 1, 2, 3, 4])
 
@@ -258,6 +259,14 @@ appends = built(
     etag=etags,
     request_id=request_ids,
 )
+further_appends = built(
+    documents.AppendMessagesRequest,
+    id=st.sampled_from(CUSTOM_IDS[:3]),
+    messages=some(messages),
+    create_if_missing=st.just(True),
+    request_id=optional(UUIDS),
+)
+"""To conversations that are there, mostly because of the one before."""
 document_deletes = built(
     documents.DeleteDocumentRequest,
     id=names,
@@ -400,7 +409,7 @@ forget_manys = st.one_of(
         for selector in (
             {"ids": some(names)},
             {"filter": of_memories},
-            {"query": words, "min_score": st.sampled_from([0.001, 0.3, 0.6])},
+            {"query": words, "min_score": st.sampled_from([0.001, 0.001, 0.3, 0.6])},
         )
     ]
 )
@@ -425,6 +434,13 @@ memory_lists = built(
     order=orders,
     as_of=optional(past),
     page_size=page_sizes,
+)
+forget_previews = built(
+    memories.ForgetMemoriesRequest,
+    container_tag=st.sampled_from(TAGS),
+    query=words,
+    min_score=st.just(0.001),
+    validate_only=st.just(True),
 )
 floors = st.sampled_from([0.0, 0.0, 0.3, 0.9])
 memory_searches = built(
