@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from tests.races.arena import CALLERS, TAG, Arena, only
+from tests.races.arena import CALLERS, Arena, only
 from tests.races.callers import Request
 from tests.wire import OK, Answer, read
 
 TURNS = 2
 WRITERS = 24
 """Of documents: each of their writes is processed before it is answered."""
+
+TOGETHER = 4
+"""Callers of one container: so few that a search is often the first after a write."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Step:
 class Life:
     """Of a text: the calls that made and ended it."""
 
+    tag: str
     made: Answer
     ended: Answer | None = None
 
@@ -53,30 +57,36 @@ class Life:
 
 def memories(arena: Arena) -> None:
     """64 callers write, change, forget, restore and delete, and search between any two."""
-    _judge(arena, [list(_memory_steps(caller)) for caller in range(CALLERS)])
+    plans = [list(_memory_steps(caller, _tag(caller))) for caller in range(CALLERS)]
+    _judge(arena, plans, m.SearchMemoriesRequest)
 
 
 def documents(arena: Arena) -> None:
     """24 callers rewrite, extend and delete documents, and wait until each is DONE."""
-    _judge(arena, [list(_document_steps(caller)) for caller in range(WRITERS)])
+    plans = [list(_document_steps(caller, _tag(caller))) for caller in range(WRITERS)]
+    _judge(arena, plans, d.SearchDocumentsRequest)
 
 
-def _memory_steps(caller: int) -> Iterator[Step]:
+def _tag(caller: int) -> str:
+    return f"garden/{caller // TOGETHER}"
+
+
+def _memory_steps(caller: int, tag: str) -> Iterator[Step]:
     for turn in range(TURNS):
         first, second, third = (f"plum {caller} of turn {turn}: {n}" for n in range(3))
         new = m.NewMemory(content=first)
-        yield Step(m.CreateMemoriesRequest(container_tag=TAG, memories=[new]), first)
+        yield Step(m.CreateMemoriesRequest(container_tag=tag, memories=[new]), first)
         for old, text in ((first, second), (second, third)):
-            update = m.UpdateMemoryRequest(container_tag=TAG, content=old, new_content=text)
+            update = m.UpdateMemoryRequest(container_tag=tag, content=old, new_content=text)
             yield Step(update, text, [old])
         if random.random() < 0.5:
-            forget = m.ForgetMemoryRequest(container_tag=TAG, content=third)
+            forget = m.ForgetMemoryRequest(container_tag=tag, content=third)
             yield Step(forget, ends=[third])
 
 
-def _document_steps(caller: int) -> Iterator[Step]:
+def _document_steps(caller: int, tag: str) -> Iterator[Step]:
     name = f"tree {caller}"
-    put = {"custom_id": name, "container_tags": [TAG], "wait": True}
+    put = {"custom_id": name, "container_tags": [tag], "wait": True}
     for turn in range(TURNS):
         first, second, *said = (f"plum {caller} of turn {turn}: {n}" for n in range(5))
         yield Step(d.UpsertDocumentRequest(content=first, **put), first)  # type: ignore[arg-type]
@@ -89,13 +99,22 @@ def _document_steps(caller: int) -> Iterator[Step]:
         yield Step(d.DeleteDocumentRequest(id=name), ends=said)
 
 
-def _judge(arena: Arena, plans: Sequence[Sequence[Step]]) -> None:
-    of_memories = isinstance(plans[0][0].message, m.CreateMemoriesRequest)
-    search = _search("plum", of_memories=of_memories)
-    scripts = [[Request(one) for step in plan for one in (step.message, search)] for plan in plans]
-    answers = arena.play(scripts)
+def _judge(
+    arena: Arena,
+    plans: Sequence[Sequence[Step]],
+    kind: type[m.SearchMemoriesRequest | d.SearchDocumentsRequest],
+) -> None:
+    searches = [
+        kind(query="plum", container_tags=[_tag(caller)], limit=100) for caller in range(len(plans))
+    ]
+    answers = arena.play(
+        [
+            [Request(message) for step in plan for message in (step.message, search)]
+            for plan, search in zip(plans, searches, strict=True)
+        ]
+    )
     lives: dict[str, Life] = {}
-    for plan, own in zip(plans, answers, strict=True):
+    for plan, search, own in zip(plans, searches, answers, strict=True):
         only(own, OK)
         for step, wrote in zip(plan, own[::2], strict=True):
             response = read(step.message, wrote)
@@ -104,27 +123,21 @@ def _judge(arena: Arena, plans: Sequence[Sequence[Step]]) -> None:
             for text in step.ends:
                 lives[text].ended = wrote
             if step.makes:
-                lives[step.makes] = Life(wrote)
-    searched = [answer for own in answers for answer in own[1::2]]
-    for answer in searched:
-        found = _found(search, answer)
-        assert len(set(found)) == len(found), "a text twice"
-        seen = {text for text in found if not lives[text].may_be_seen(answer)}
-        assert not seen, f"seen before it was written or after it was gone: {seen}"
-        missed = {text for text, life in lives.items() if life.must_be_seen(answer)} - set(found)
-        assert not missed or len(found) == search.limit, f"not found though there: {missed}"
-    left = {text for text, life in lives.items() if life.ended is None}
-    final = arena.ask(search)
-    assert set(_texts(final)) == left
+                lives[step.makes] = Life(search.container_tags[0], wrote)
+    for search, own in zip(searches, answers, strict=True):
+        here = {text: one for text, one in lives.items() if one.tag == search.container_tags[0]}
+        for answer in own[1::2]:
+            _check(answer, _texts(read(search, answer)), here)
+        left = {text for text, life in here.items() if life.ended is None}
+        assert set(_texts(arena.ask(search))) == left
 
 
-def _search(query: str, *, of_memories: bool) -> m.SearchMemoriesRequest | d.SearchDocumentsRequest:
-    kind = m.SearchMemoriesRequest if of_memories else d.SearchDocumentsRequest
-    return kind(query=query, container_tags=[TAG], limit=100)
-
-
-def _found(search: Message, answer: Answer) -> list[str]:
-    return _texts(read(search, answer))
+def _check(search: Answer, found: Sequence[str], lives: Mapping[str, Life]) -> None:
+    assert len(set(found)) == len(found), "a text twice"
+    wrong = {t for t in found if t not in lives or not lives[t].may_be_seen(search)}
+    assert not wrong, f"seen before it was written or after it was gone: {wrong}"
+    missed = {t for t, life in lives.items() if life.must_be_seen(search)} - set(found)
+    assert not missed, f"not found though there: {missed}"
 
 
 def _texts(response: m.SearchMemoriesResponse | d.SearchDocumentsResponse) -> list[str]:
