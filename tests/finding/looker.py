@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from palimpsest.v1.filter_pb2 import Filter
+from palimpsest.v1.filter_pb2 import Condition, Filter, FilterField, FilterList
 from service.core.model import Status
 from tests.client import struct
 from tests.finding.lab import where
 from tests.finding.player import Player
-from tests.finding.world import Asked, Passage, judge
+from tests.finding.world import Asked, Fitting, Passage, judge
 
 KEYS = ("a", "b")
+ANY = Fitting(frozenset(["", *KEYS]))
+
+
+@dataclass(frozen=True)
+class Which:
+    """What a search is limited to: a key, or all others, and what is younger than so many
+    steps, or older if the number is negative; "" and 0 for all."""
+
+    key: str = ""
+    negated: bool = False
+    age: int = 0
 
 
 class Looker(Player):
@@ -24,24 +36,24 @@ class Looker(Player):
         self,
         query: str,
         tags: list[str],
-        key: str,
-        negated: bool,
+        which: Which,
         limit: int,
         floor: float,
         beside: int,
     ) -> None:
+        filter_, fitting = self._filter(which)
         found = await self.lab.search(
             query,
             container_tags=tags,
             limit=limit,
             min_score=floor,
-            filter=_filter(key, negated=negated),
+            filter=filter_,
             neighbors=beside,
         )
         hits = [chunk for hit in found for chunk in hit.chunks]
         named = [(f"{hit.chunk.document_id} {hit.chunk.position:05}", hit.score) for hit in hits]
         named.sort(key=lambda pair: -pair[1])
-        eligible = self.world.chunks(tags, _keys(key, negated=negated))
+        eligible = self.world.chunks(tags, fitting)
         self._judge(named, eligible, Asked(query, limit, floor))
         for hit in hits:
             self._check_neighbours(hit, beside)
@@ -62,8 +74,7 @@ class Looker(Player):
         self,
         query: str,
         tags: list[str],
-        key: str,
-        negated: bool,
+        which: Which,
         limit: int,
         floor: float,
         past: int,
@@ -73,43 +84,41 @@ class Looker(Player):
     ) -> None:
         then = self.stamps[-1 - past % len(self.stamps)] if past else None
         chunks = chunks and then is None
+        filter_, fitting = self._filter(which)
         hits = await self.lab.memories(
             query,
             container_tags=tags,
             limit=limit,
             min_score=floor,
-            filter=_filter(key, negated=negated),
+            filter=filter_,
             as_of=then,
             include_forgotten=forgotten,
             include_history=history,
             include_chunks=chunks,
         )
         at = self.now if then is None else then.ToMicroseconds()
-        keys = _keys(key, negated=negated)
-        eligible = self.world.memories(tags, keys, at, forgotten=forgotten, history=history)
+        eligible = self.world.memories(tags, fitting, at, forgotten=forgotten, history=history)
         if chunks:
-            eligible += self.world.chunks(tags, keys)
+            eligible += self.world.chunks(tags, fitting)
         self._judge(_named(hits), eligible, Asked(query, limit, floor))
 
-    async def profile(
-        self, tag: str, query: str, key: str, negated: bool, limit: int, floor: float
-    ) -> None:
+    async def profile(self, tag: str, query: str, which: Which, limit: int, floor: float) -> None:
+        filter_, fitting = self._filter(which)
         answer = await self.lab.client.memories.GetProfile(
             m.GetProfileRequest(
                 container_tag=tag,
                 query=query,
-                filter=_filter(key, negated=negated),
+                filter=filter_,
                 limit=limit,
                 min_score=floor,
             )
         )
-        keys = _keys(key, negated=negated)
-        latest, shown = self.world.latest(tag, keys, self.now), set[str]()
+        latest, shown = self.world.latest(tag, fitting, self.now), set[str]()
         for part, static in ((answer.static_memories, True), (answer.recent_memories, False)):
             newest = [version for version in latest if version.static is static][:limit]
             assert [memory.id for memory in part] == [version.id for version in newest]
             shown |= {version.text for version in newest}
-        eligible = self.world.memories([tag], keys, self.now)
+        eligible = self.world.memories([tag], fitting, self.now)
         asked = Asked(query, limit, floor, without=frozenset(shown))
         self._judge(_named(answer.hits), eligible, asked)
 
@@ -124,7 +133,7 @@ class Looker(Player):
             )
         )
         named = [(match.id, match.score) for match in answer.matches]
-        eligible = self.world.memories([tag], ("", *KEYS), self.now)
+        eligible = self.world.memories([tag], ANY, self.now)
         self._judge(named, eligible, Asked(query, len(eligible), floor, every=True))
         if preview or not named:
             return
@@ -157,6 +166,30 @@ class Looker(Player):
         document.text, document.messages = text, []
         await self.search_documents(**look)
 
+    def _filter(self, which: Which) -> tuple[Filter | None, Fitting]:
+        """The filter, and what it lets through."""
+        conditions, fitting = [], ANY
+        if which.key:
+            of_key = where("k", which.key)
+            conditions.append(Filter(negated=of_key) if which.negated else of_key)
+            same = frozenset([which.key])
+            fitting = replace(fitting, keys=ANY.keys - same if which.negated else same)
+        if which.age:
+            stamp = self.stamps[-1 - abs(which.age) % len(self.stamps)]
+            test = "before" if which.age < 0 else "at_or_after"
+            conditions.append(
+                Filter(
+                    condition=Condition(
+                        field=FilterField.FILTER_FIELD_CREATED, **{test: stamp.ToJsonString()}
+                    )
+                )
+            )
+            bound = "until" if which.age < 0 else "since"
+            fitting = replace(fitting, **{bound: stamp.ToMicroseconds()})
+        if not conditions:
+            return None, fitting
+        return Filter(all_of=FilterList(filters=conditions)), fitting
+
     def _judge(
         self, named: Sequence[tuple[str, float]], eligible: Sequence[Passage], asked: Asked
     ) -> None:
@@ -169,16 +202,3 @@ def _named(hits: Iterable[m.SearchHit]) -> list[tuple[str, float]]:
         (hit.memory.id or f"{hit.chunk.document_id} {hit.chunk.position:05}", hit.score)
         for hit in hits
     ]
-
-
-def _filter(key: str, *, negated: bool) -> Filter | None:
-    if not key:
-        return None
-    return Filter(negated=where("k", key)) if negated else where("k", key)
-
-
-def _keys(key: str, *, negated: bool) -> tuple[str, ...]:
-    """The values that the filter lets through; "" is a document without one."""
-    if not key:
-        return ("", *KEYS)
-    return tuple(other for other in ("", *KEYS) if (other == key) is not negated)

@@ -143,7 +143,7 @@ class Player:
         document.messages += messages
 
     def _made(self, name: str, tags: list[str]) -> Document:
-        return self.world.documents.setdefault(name, Document("", set(tags)))
+        return self.world.documents.setdefault(name, Document("", set(tags), self.soon))
 
     async def change(
         self, name: str, tags: list[str], text: str | None, title: str | None, key: str

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from service.core.model import Status
-from tests.finding.looker import KEYS
+from tests.finding.looker import KEYS, Which
 
 Step = tuple[str, dict[str, Any]]
 
@@ -27,11 +27,19 @@ numbers = st.integers(0, 20)
 titles = st.sampled_from(["", "Larder", "Ann walnut"])
 said = st.tuples(st.sampled_from(["", "Ann", "Ben Ann", "Eve"]), texts, st.sampled_from([0, 17000]))
 items = st.tuples(names, tags, texts | st.lists(said, min_size=1, max_size=4))
+# Few, so that a filter is asked again after something has changed.
+WHICH = (
+    Which(),
+    Which("a"),
+    Which("a"),
+    Which("b", negated=True),
+    Which(age=3),
+    Which("a", age=-2),
+)
 searches = {
     "query": texts,
     "tags": tags,
-    "key": st.sampled_from(["", *KEYS]),
-    "negated": st.booleans(),
+    "which": st.sampled_from(WHICH),
     "limit": st.sampled_from([1, 2, 5, 100]),
     "floor": st.sampled_from([0.0, 0.0, 0.3, 0.9]),
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from service.core.conversations import Message
 from service.core.processing import heading_of
+from service.core.times import FOREVER
 from service.search.analysis import Features, analyse, analyse_query, embedding_text
 from service.search.segment import Kind
 from service.search.words import split_words, without_words
@@ -33,10 +34,24 @@ class Passage(Text):
         return replace(self, vector=tuple(embedder.vector(text)))
 
 
+@dataclass(frozen=True)
+class Fitting:
+    """What a filter lets through: some keys ("" is a document without one), and what was
+    created from one instant on and before another."""
+
+    keys: frozenset[str]
+    since: int = 0
+    until: int = FOREVER
+
+    def fits(self, key: str, created: int) -> bool:
+        return key in self.keys and self.since <= created < self.until
+
+
 @dataclass
 class Document:
     id: str
     containers: set[str]
+    created: int
     text: str = ""
     title: str = ""
     key: str = ""
@@ -103,6 +118,10 @@ class Chain:
     def latest(self) -> Version:
         return self.versions[-1]
 
+    @property
+    def created(self) -> int:
+        return self.versions[0].created
+
     def ids(self) -> set[str]:
         return {version.id for version in self.versions}
 
@@ -112,21 +131,22 @@ class World:
     documents: dict[str, Document] = field(default_factory=dict)
     chains: list[Chain] = field(default_factory=list)
 
-    def chunks(self, containers: Sequence[str], keys: Iterable[str]) -> list[Passage]:
+    def chunks(self, containers: Sequence[str], fitting: Fitting) -> list[Passage]:
         return [
             passage
             for document in self.documents.values()
-            if document.containers & set(containers) and document.key in keys
+            if document.containers & set(containers)
+            and fitting.fits(document.key, document.created)
             for passage in document.passages()
         ]
 
-    def latest(self, container: str, keys: Iterable[str], at: int) -> list[Version]:
+    def latest(self, container: str, fitting: Fitting, at: int) -> list[Version]:
         """The memories that are remembered, newest first."""
         found = [
             chain.latest
             for chain in self.chains
             if chain.container == container
-            and chain.latest.key in keys
+            and fitting.fits(chain.latest.key, chain.created)
             and chain.latest.spans[-1].shows(at)
         ]
         return sorted(found, key=lambda version: -version.created)
@@ -134,7 +154,7 @@ class World:
     def memories(
         self,
         containers: Sequence[str],
-        keys: Iterable[str],
+        fitting: Fitting,
         at: int,
         *,
         forgotten: bool = False,
@@ -145,7 +165,8 @@ class World:
             for chain in self.chains
             if chain.container in containers
             for version in chain.versions
-            if version.key in keys and version.is_there(at, forgotten=forgotten, history=history)
+            if fitting.fits(version.key, chain.created)
+            and version.is_there(at, forgotten=forgotten, history=history)
         ]
 
 
