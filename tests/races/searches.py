@@ -20,9 +20,11 @@ from tests.races.arena import CALLERS, Arena, only
 from tests.races.callers import Request
 from tests.wire import OK, Answer, read
 
-TURNS = 2
-WRITERS = 24
+WRITERS = 16
 """Of documents: each of their writes is processed before it is answered."""
+
+TURNS = 2
+"""How often each of them writes a document and deletes it."""
 
 TOGETHER = 4
 """Callers of one container: so few that a search is often the first after a write."""
@@ -56,13 +58,13 @@ class Life:
 
 
 def memories(arena: Arena) -> None:
-    """64 callers write, change, forget, restore and delete, and search between any two."""
+    """64 callers write, change and forget, and search after each step."""
     plans = [list(_memory_steps(caller, _tag(caller))) for caller in range(CALLERS)]
     _judge(arena, plans, m.SearchMemoriesRequest)
 
 
 def documents(arena: Arena) -> None:
-    """24 callers rewrite, extend and delete documents, and wait until each is DONE."""
+    """16 callers rewrite, extend and delete, wait until it is DONE, and search after each step."""
     plans = [list(_document_steps(caller, _tag(caller))) for caller in range(WRITERS)]
     _judge(arena, plans, d.SearchDocumentsRequest)
 
@@ -72,16 +74,15 @@ def _tag(caller: int) -> str:
 
 
 def _memory_steps(caller: int, tag: str) -> Iterator[Step]:
-    for turn in range(TURNS):
-        first, second, third = (f"plum {caller} of turn {turn}: {n}" for n in range(3))
-        new = m.NewMemory(content=first)
-        yield Step(m.CreateMemoriesRequest(container_tag=tag, memories=[new]), first)
-        for old, text in ((first, second), (second, third)):
-            update = m.UpdateMemoryRequest(container_tag=tag, content=old, new_content=text)
-            yield Step(update, text, [old])
-        if random.random() < 0.5:
-            forget = m.ForgetMemoryRequest(container_tag=tag, content=third)
-            yield Step(forget, ends=[third])
+    first, second, third = (f"plum {caller}: {n}" for n in range(3))
+    new = m.NewMemory(content=first)
+    yield Step(m.CreateMemoriesRequest(container_tag=tag, memories=[new]), first)
+    for old, text in ((first, second), (second, third)):
+        update = m.UpdateMemoryRequest(container_tag=tag, content=old, new_content=text)
+        yield Step(update, text, [old])
+    if random.random() < 0.5:
+        forget = m.ForgetMemoryRequest(container_tag=tag, content=third)
+        yield Step(forget, ends=[third])
 
 
 def _document_steps(caller: int, tag: str) -> Iterator[Step]:
