@@ -178,8 +178,9 @@ def _append(
     tx: TenantTx, call: Call, writes: Writes, current: DocumentState | None, content: str
 ) -> AppendReceipt:
     append: MessagesAppend = call.payload
+    creates = append.create_if_missing and not is_document_id(append.id)
     if current is None:
-        if not append.create_if_missing or is_document_id(append.id):
+        if not creates:
             raise document_not_found()
         write = DocumentWrite(
             encode(append.messages),
@@ -190,7 +191,7 @@ def _append(
         )
         draft = rules.draft_upsert(tx.digester, call.who, write, None)
         return AppendReceipt(writes.create(call, append.id, draft), len(append.messages))
-    if append.create_if_missing and not rules.is_visible(call.who, current.containers):
+    if creates and not rules.is_visible(call.who, current.containers):
         raise rules.in_other_container(append.id)
     rules.check_writable(call.who, current.containers)
     patch, count = rules.appended(append, current, content)

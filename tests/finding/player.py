@@ -1,24 +1,30 @@
-"""Plays random steps on a service and on the world that is its measure."""
+"""Plays random writes on a service and on the world that is its measure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from palimpsest.v1.filter_pb2 import Filter
 from service.core.conversations import Message
-from tests.client import struct
-from tests.finding.lab import Lab, laboratory, until, where
+from tests.client import refused, struct
+from tests.finding.lab import Lab, laboratory, until
 from tests.finding.words import WordsEmbedder
-from tests.finding.world import Chain, Document, Passage, Span, Version, World, judge
+from tests.finding.world import Chain, Document, Span, Version, World
 from tests.inprocess import ManualClock
 
-KEYS = ("a", "b")
+Said: TypeAlias = tuple[str, str, int]
+"""Speaker, text, and day since 1970; 0 for none."""
+
+Body: TypeAlias = str | list[Said]
+"""Of a document: a text, or messages."""
+
 EMBEDDERS = ("wordllama-one", "wordllama-two")
 """Names that are calibrated as the reference is."""
 
@@ -30,7 +36,9 @@ class Player:
         self.world = World()
         self.clock = ManualClock()
         self.stamps: list[Timestamp] = []
-        self.searches = 0
+        self.searches = self.steps = 0
+        self.batches: list[tuple[str, str, set[str]]] = []
+        """Of those that were forgotten together: container, name and memories."""
         self._directory = directory
         self._stack = AsyncExitStack()
         self._starts = 0
@@ -59,6 +67,7 @@ class Player:
         await self._start()
         try:
             for name, arguments in steps:
+                self.steps += 1
                 self.stamps.append(self.clock.tick())
                 await getattr(self, name)(**arguments)
             assert self.lab.check() == []
@@ -99,27 +108,34 @@ class Player:
         document.id, document.text, document.messages = receipt.id, text, []
         document.title, document.key = title, key
 
-    async def append(self, name: str, tags: list[str], said: list[tuple[str, str, int]]) -> None:
+    async def put_together(self, items: list[tuple[str, list[str], Body]]) -> None:
+        """Texts and conversations, each in place of what was there."""
+        request = d.BatchUpsertDocumentsRequest(wait=True)
+        documents = [self._made(name, tags) for name, tags, _ in items]
+        for document, (name, tags, body) in zip(documents, items, strict=True):
+            item = request.items.add(custom_id=name, container_tags=[] if document.id else tags)
+            if isinstance(body, str):
+                item.content = document.text = body
+                document.messages = []
+            else:
+                document.text, document.messages = "", _messages(body)
+                item.conversation.messages.extend(map(_sent, document.messages))
+        answer = await self.lab.client.documents.BatchUpsertDocuments(request)
+        for document, outcome in zip(documents, answer.outcomes, strict=True):
+            document.id = outcome.receipt.id
+
+    async def append(self, name: str, tags: list[str], said: list[Said]) -> None:
         document = self.world.documents.get(name)
         if document is not None and document.text:
             return
         document = self._made(name, tags)
-        messages = [
-            Message(speaker, text, day * 86_400_000_000 or None) for speaker, text, day in said
-        ]
+        messages = _messages(said)
         answer = await self.lab.client.documents.AppendMessages(
             d.AppendMessagesRequest(
                 id=name,
                 create_if_missing=True,
                 container_tags=[] if document.id else tags,
-                messages=[
-                    d.ConversationMessage(
-                        speaker=one.speaker,
-                        text=one.text,
-                        time=Timestamp(seconds=one.instant // 1_000_000) if one.instant else None,
-                    )
-                    for one in messages
-                ],
+                messages=map(_sent, messages),
                 wait=True,
             )
         )
@@ -127,9 +143,11 @@ class Player:
         document.messages += messages
 
     def _made(self, name: str, tags: list[str]) -> Document:
-        return self.world.documents.setdefault(name, Document("", set(tags)))
+        return self.world.documents.setdefault(name, Document("", set(tags), self.soon))
 
-    async def change(self, name: str, tags: list[str], title: str | None, key: str) -> None:
+    async def change(
+        self, name: str, tags: list[str], text: str | None, title: str | None, key: str
+    ) -> None:
         document = self.world.documents.get(name)
         if document is None:
             return
@@ -138,6 +156,9 @@ class Player:
         )
         if title is not None:
             request.title = document.title = title
+        if text is not None:
+            request.content = document.text = text
+            document.messages = []
         await self.lab.client.documents.UpdateDocument(request)
         document.key, document.containers = key, set(tags)
 
@@ -158,14 +179,14 @@ class Player:
 
     # Memories
 
-    async def remember(self, tag: str, text: str, key: str, seconds: float) -> None:
-        memory = m.NewMemory(content=text, metadata=struct({"k": key}))
+    async def remember(self, tag: str, text: str, key: str, seconds: float, static: bool) -> None:
+        memory = m.NewMemory(content=text, metadata=struct({"k": key}), is_static=static)
         expires = None
         if seconds:
             memory.forget_after.CopyFrom(self.clock.stamp(seconds))
             expires = memory.forget_after.ToMicroseconds()
         (receipt,) = await self.lab.client.remember(memory, container=tag)
-        version = Version(receipt.id, text, key, [Span(self.soon, expires)])
+        version = Version(receipt.id, text, key, [Span(self.soon, expires)], static=static)
         self.world.chains.append(Chain(tag, [version]))
 
     async def revise(self, number: int, text: str, key: str) -> None:
@@ -180,9 +201,9 @@ class Player:
                 metadata=struct({"k": key}),
             )
         )
-        old = chain.latest.spans[-1]
-        old.ended = chain.latest.superseded = self.soon
-        chain.versions.append(Version(answer.receipt.id, text, key, [Span(self.soon, old.expires)]))
+        old, spans = chain.latest, [Span(self.soon, chain.latest.spans[-1].expires)]
+        old.spans[-1].ended = old.superseded = self.soon
+        chain.versions.append(Version(answer.receipt.id, text, key, spans, static=old.static))
 
     async def forget(self, number: int) -> None:
         chain = self._chain(number, shown=True)
@@ -198,9 +219,30 @@ class Player:
             await self.lab.client.memories.RestoreMemory(
                 m.RestoreMemoryRequest(container_tag=chain.container, id=chain.latest.id)
             )
-            expires = chain.latest.spans[-1].expires
-            ahead = expires if expires is not None and expires > self.now else None
-            chain.latest.spans.append(Span(self.soon, ahead))
+            self._show_again(chain.latest)
+
+    async def restore_together(self, number: int) -> None:
+        """What a batch forgot, as far as it still keeps it forgotten."""
+        if not self.batches:
+            return
+        tag, batch, names = self.batches[number % len(self.batches)]
+        there = [chain.latest for chain in self.world.chains if names & chain.ids()]
+        request = m.RestoreMemoriesRequest(container_tag=tag, forget_batch_id=batch)
+        if not there:  # One whose memories are all deleted is gone as well.
+            with refused(grpc.StatusCode.NOT_FOUND, "FORGET_BATCH_NOT_FOUND"):
+                await self.lab.client.memories.RestoreMemories(request)
+            return
+        kept = [version for version in there if version.batch == batch]
+        answer = await self.lab.client.memories.RestoreMemories(request)
+        assert {receipt.id for receipt in answer.receipts} == {version.id for version in kept}
+        for version in kept:
+            self._show_again(version)
+
+    def _show_again(self, version: Version) -> None:
+        expires = version.spans[-1].expires
+        ahead = expires if expires is not None and expires > self.now else None
+        version.spans.append(Span(self.soon, ahead))
+        version.batch = ""
 
     async def erase(self, number: int) -> None:
         if self.world.chains:
@@ -220,87 +262,15 @@ class Player:
         if sweep:
             await self.lab.service.store.sweep()
 
-    # Searches
 
-    async def search_documents(
-        self, query: str, tags: list[str], key: str, negated: bool, limit: int, floor: float
-    ) -> None:
-        found = await self.lab.search(
-            query,
-            container_tags=tags,
-            limit=limit,
-            min_score=floor,
-            filter=_filter(key, negated=negated),
-        )
-        named = [
-            (f"{chunk.chunk.document_id} {chunk.chunk.position:05}", chunk.score)
-            for hit in found
-            for chunk in hit.chunks
-        ]
-        named.sort(key=lambda pair: -pair[1])
-        eligible = self.world.chunks(tags, _keys(key, negated=negated))
-        self._judge(named, eligible, query, limit, floor)
-
-    async def search_memories(
-        self,
-        query: str,
-        tags: list[str],
-        key: str,
-        negated: bool,
-        limit: int,
-        floor: float,
-        past: int,
-        forgotten: bool,
-        history: bool,
-        chunks: bool,
-    ) -> None:
-        then = self.stamps[-1 - past % len(self.stamps)] if past else None
-        chunks = chunks and then is None
-        hits = await self.lab.memories(
-            query,
-            container_tags=tags,
-            limit=limit,
-            min_score=floor,
-            filter=_filter(key, negated=negated),
-            as_of=then,
-            include_forgotten=forgotten,
-            include_history=history,
-            include_chunks=chunks,
-        )
-        named = [
-            (
-                hit.memory.id or f"{hit.chunk.document_id} {hit.chunk.position:05}",
-                hit.score,
-            )
-            for hit in hits
-        ]
-        at = self.now if then is None else then.ToMicroseconds()
-        keys = _keys(key, negated=negated)
-        eligible = self.world.memories(tags, keys, at, forgotten=forgotten, history=history)
-        if chunks:
-            eligible += self.world.chunks(tags, keys)
-        self._judge(named, eligible, query, limit, floor)
-
-    def _judge(
-        self,
-        named: list[tuple[str, float]],
-        eligible: list[Passage],
-        query: str,
-        limit: int,
-        floor: float,
-    ) -> None:
-        self.searches += 1
-        judge(named, eligible, self.embedder, query, limit, floor)
+def _messages(said: Sequence[Said]) -> list[Message]:
+    return [Message(speaker, text, day * 86_400_000_000 or None) for speaker, text, day in said]
 
 
-def _filter(key: str, *, negated: bool) -> Filter | None:
-    if not key:
-        return None
-    return Filter(negated=where("k", key)) if negated else where("k", key)
-
-
-def _keys(key: str, *, negated: bool) -> tuple[str, ...]:
-    """The values that the filter lets through; "" is a document without one."""
-    if not key:
-        return ("", *KEYS)
-    return tuple(other for other in ("", *KEYS) if (other == key) is not negated)
+def _sent(message: Message) -> d.ConversationMessage:
+    instant = message.instant
+    return d.ConversationMessage(
+        speaker=message.speaker,
+        text=message.text,
+        time=Timestamp(seconds=instant // 1_000_000) if instant else None,
+    )

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from palimpsest.v1 import documents_pb2 as d
-from tests.client import refused
+from tests.client import connected, refused
 from tests.finding.lab import Lab
 
 CALLERS = 64
@@ -107,6 +107,28 @@ async def test_appending_is_refused_with_the_reason(lab: Lab) -> None:
         with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
             await lab.client.documents.AppendMessages(bad)
     assert len((await lab.client.get("talk")).conversation.messages) == 1
+
+
+async def test_an_id_that_the_key_may_not_see_is_no_id(lab: Lab) -> None:
+    """A custom id that is taken elsewhere is said to be, as by UpsertDocument; no other id is."""
+    made = await append(lab, "talk", message("hello"), create_if_missing=True, container_tags=["x"])
+    async with connected(lab.service.address, lab.service.create_key(containers=["y"])) as other:
+        for name in (made.receipt.id, "doc_0000000000000000000000"):  # type: ignore[attr-defined]
+            for creates in (False, True):
+                request = d.AppendMessagesRequest(
+                    id=name,
+                    messages=[message("hello")],
+                    create_if_missing=creates,
+                    container_tags=["y"],
+                )
+                with refused(grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
+                    await other.documents.AppendMessages(request)
+        request.id = "talk"
+        with refused(grpc.StatusCode.FAILED_PRECONDITION, "CUSTOM_ID_IN_OTHER_CONTAINER"):
+            await other.documents.AppendMessages(request)
+        request.create_if_missing = False
+        with refused(grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
+            await other.documents.AppendMessages(request)
 
 
 async def test_a_conversation_has_a_largest_size(lab: Lab) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from service.core.conversations import Message
 from service.core.processing import heading_of
+from service.core.times import FOREVER
 from service.search.analysis import Features, analyse, analyse_query, embedding_text
 from service.search.segment import Kind
 from service.search.words import split_words, without_words
@@ -33,10 +34,24 @@ class Passage(Text):
         return replace(self, vector=tuple(embedder.vector(text)))
 
 
+@dataclass(frozen=True)
+class Fitting:
+    """What a filter lets through: some keys ("" is a document without one), and what was
+    created from one instant on and before another."""
+
+    keys: frozenset[str]
+    since: int = 0
+    until: int = FOREVER
+
+    def fits(self, key: str, created: int) -> bool:
+        return key in self.keys and self.since <= created < self.until
+
+
 @dataclass
 class Document:
     id: str
     containers: set[str]
+    created: int
     text: str = ""
     title: str = ""
     key: str = ""
@@ -75,10 +90,17 @@ class Version:
     key: str
     spans: list[Span]
     superseded: int | None = None
+    static: bool = False
+    batch: str = ""
+    """The batch that keeps it forgotten."""
+
+    @property
+    def created(self) -> int:
+        return self.spans[0].begun
 
     def is_there(self, at: int, *, forgotten: bool, history: bool) -> bool:
         """Whether a search as of then finds it."""
-        if at < self.spans[0].begun:
+        if at < self.created:
             return False
         if any(span.shows(at) for span in self.spans):
             return True
@@ -96,24 +118,43 @@ class Chain:
     def latest(self) -> Version:
         return self.versions[-1]
 
+    @property
+    def created(self) -> int:
+        return self.versions[0].created
+
+    def ids(self) -> set[str]:
+        return {version.id for version in self.versions}
+
 
 @dataclass
 class World:
     documents: dict[str, Document] = field(default_factory=dict)
     chains: list[Chain] = field(default_factory=list)
 
-    def chunks(self, containers: Sequence[str], keys: Iterable[str]) -> list[Passage]:
+    def chunks(self, containers: Sequence[str], fitting: Fitting) -> list[Passage]:
         return [
             passage
             for document in self.documents.values()
-            if document.containers & set(containers) and document.key in keys
+            if document.containers & set(containers)
+            and fitting.fits(document.key, document.created)
             for passage in document.passages()
         ]
+
+    def latest(self, container: str, fitting: Fitting, at: int) -> list[Version]:
+        """The memories that are remembered, newest first."""
+        found = [
+            chain.latest
+            for chain in self.chains
+            if chain.container == container
+            and fitting.fits(chain.latest.key, chain.created)
+            and chain.latest.spans[-1].shows(at)
+        ]
+        return sorted(found, key=lambda version: -version.created)
 
     def memories(
         self,
         containers: Sequence[str],
-        keys: Iterable[str],
+        fitting: Fitting,
         at: int,
         *,
         forgotten: bool = False,
@@ -124,22 +165,38 @@ class World:
             for chain in self.chains
             if chain.container in containers
             for version in chain.versions
-            if version.key in keys and version.is_there(at, forgotten=forgotten, history=history)
+            if fitting.fits(version.key, chain.created)
+            and version.is_there(at, forgotten=forgotten, history=history)
         ]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a search was for.
+
+    Args:
+        every: Whether a text is to be found as often as it is there.
+        without: Texts that are not to be found, though they are eligible.
+    """
+
+    query: str
+    limit: int
+    floor: float
+    every: bool = False
+    without: frozenset[str] = frozenset()
 
 
 def judge(
     found: Sequence[tuple[str, float]],
     eligible: Sequence[Passage],
     embedder: WordsEmbedder,
-    query: str,
-    limit: int,
-    min_score: float,
+    asked: Asked,
 ) -> None:
     """The answer (names and scores) is the reference's, in order, up to ties."""
+    query = asked.query
     texts = [passage.embedded(embedder) for passage in eligible]
-    asked = set(analyse_query(query).names)
-    speaking = {word for text in texts for word in text.features.speaker} & asked
+    named = set(analyse_query(query).names)
+    speaking = {word for text in texts for word in text.features.speaker} & named
     rest = without_words(query, speaking) if speaking else query
     vector = embedder.vector(rest if split_words(rest) else query)
     reference = Reference(texts, query, vector)
@@ -147,17 +204,18 @@ def judge(
     said = {text.id: text.text for text in texts}
     best: dict[str, float] = {}
     for name in sorted(totals, key=lambda name: -totals[name]):
-        best.setdefault(said[name], totals[name])
-    ranks = list(best.values())[:limit]
-    highest = max(ranks[0], 1e-9) if ranks else 1.0
+        best.setdefault(name if asked.every else said[name], totals[name])
+    highest = max(max(best.values(), default=1.0), 1e-9)
+    ranks = [rank for text, rank in best.items() if text not in asked.without][: asked.limit]
     scores = [reference.confidence * max(0.0, rank / highest) for rank in ranks]
     # What lies just at the threshold may be on either side of it.
-    kept = [score for score in scores if score >= min_score + CLOSE]
-    near = [score for score in scores if abs(score - min_score) < CLOSE]
+    kept = [score for score in scores if score >= asked.floor + CLOSE]
+    near = [score for score in scores if abs(score - asked.floor) < CLOSE]
 
     names = [name for name, _ in found]
     assert set(names) <= totals.keys(), set(names) - totals.keys()
-    assert len({said[name] for name in names}) == len(names)
+    assert asked.without.isdisjoint(said[name] for name in names)
+    assert len({name if asked.every else said[name] for name in names}) == len(names)
     assert len(kept) <= len(names) <= len(kept) + len(near), (names, scores)
     assert [totals[name] for name in names] == pytest.approx(ranks[: len(names)], abs=CLOSE)
     assert [score for _, score in found] == pytest.approx(scores[: len(names)], abs=CLOSE)

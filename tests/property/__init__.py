@@ -4,9 +4,10 @@
 a look at the service; `strategies.py` draws requests, `places.py` puts names of what is
 there into them, `machine.py` strings them together; `lab.py` runs a real service whose
 clock stands still, and `referee.py` asks both and holds their answers together.
+`found.py` judges searches and profiles, as far as the contract foretells them.
 `faults.py` breaks promises, to see that they are kept an eye on.
 
 To add a noun: give `Model` the methods of its RPCs, a strategy to each of their
-requests, and the methods to `machine.WRITES`, `READS` or `LISTS`. What is not answered
+requests, and the methods to `machine.WRITES`, `READS`, `LISTS` or `SEARCHES`. What is not answered
 alike twice (a score, a status that a worker moves) needs a rule of its own.
 """

@@ -17,6 +17,10 @@ ENTITY = re.compile(r"(?:doc_|mem_)[0-9A-Za-z]{22}")
 
 UNORDERED = {"sample_ids", "skipped_ids"}
 """Lists of which the contract names no order."""
+RANKED = {"matches"}
+"""Lists whose order is that of their scores, if they have any."""
+CLOSE = 1e-5
+"""Scores are of float32, and what is alike may differ by its rounding."""
 COUNTED = {"next_page_token"}
 """Fields that whoever asked judges."""
 
@@ -41,6 +45,10 @@ class Names:
     def theirs(self, ours: str) -> str:
         """What the service calls it; other texts stay as they are."""
         return self._theirs.get(ours, ours)
+
+    def ours(self, theirs: str) -> str:
+        """What the model calls the thing of that id; empty for one that it has not met."""
+        return self._ours.get(("", theirs), "")
 
     def same(self, ours: str, theirs: str) -> bool:
         """Whether both name one thing; a first meeting makes them do so."""
@@ -102,6 +110,8 @@ def check_same(ours: Message, theirs: Message, names: Names, path: str = "") -> 
                 check_same(one, other, names, here)
         elif isinstance(one, str):
             _require(names.same(one, other), here, names.theirs(one), other)
+        elif name == "score":
+            _require(abs(one - other) < CLOSE, here, one, other)
         else:
             _require(one == other, here, one, other)
 
@@ -125,6 +135,11 @@ def _check_repeated(field: Any, ours: Any, theirs: Any, names: Names, path: str)
         _require(known == sorted(theirs), path, known, sorted(theirs))
         return
     _require(len(ours) == len(theirs), f"{path} (length)", list(ours), list(theirs))
+    if field.name in RANKED and any(one.score for one in ours):
+        scores = [one.score for one in theirs]
+        _require(scores == sorted(scores, reverse=True), path, "best first", scores)
+        places = {one.id: place for place, one in enumerate(theirs)}
+        ours = sorted(ours, key=lambda one: places.get(names.theirs(one.id), len(places)))
     for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         here = f"{path}[{index}]"
         if isinstance(one, Message):

@@ -12,7 +12,10 @@ from service.core import documents as document_rules
 from service.core import filters as filter_rules
 from service.core import memories as memory_rules
 from service.core import metadata as metadata_rules
+from service.core import profiles
+from service.core.model import MessagesAppend
 from service.rpc import pages
+from service.rpc.convert import finding
 from service.storage import (
     document_writes,
     documents,
@@ -122,6 +125,54 @@ def batches_go_in_request_order(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(documents, "_oldest_first", lambda writes: list(enumerate(writes)))
 
 
+def appends_are_done_again(patch: pytest.MonkeyPatch) -> None:
+    """A repeated request_id appends its messages once more."""
+    recall = transactions._recall
+
+    def recalled(tx: Any, calls: Any, waiting: list[int], outcomes: Any) -> Any:
+        if any(isinstance(calls[i].payload, MessagesAppend) for i in waiting):
+            return waiting, []
+        return recall(tx, calls, waiting, outcomes)
+
+    patch.setattr(transactions, "_recall", recalled)
+
+
+def appends_turn_the_order(patch: pytest.MonkeyPatch) -> None:
+    """The messages of one call are appended last first."""
+    appended = document_rules.appended
+    patch.setattr(
+        document_rules,
+        "appended",
+        lambda append, *rest: appended(replace(append, messages=append.messages[::-1]), *rest),
+    )
+
+
+def profiles_show_the_forgotten(patch: pytest.MonkeyPatch) -> None:
+    query = profiles.MemoryQuery
+    patch.setattr(
+        profiles,
+        "MemoryQuery",
+        lambda *args, **given: query(*args, include_forgotten=True, **given),
+    )
+
+
+def searches_know_no_past(patch: pytest.MonkeyPatch) -> None:
+    """A search as of a time in the past answers as of now."""
+    read = finding.memories
+    patch.setattr(finding, "memories", lambda *args: replace(read(*args), as_of=None))
+
+
+def queries_forget_one_of_a_text(patch: pytest.MonkeyPatch) -> None:
+    """Of several memories of one text, forgetting by query forgets one."""
+    to_forget = finding.to_forget
+
+    def once(*args: Any) -> Any:
+        search = to_forget(*args)
+        return search and replace(search, every_text=False)
+
+    patch.setattr(finding, "to_forget", once)
+
+
 FAULTS: Mapping[str, Seed] = {
     seed.__name__.replace("_", " "): seed
     for seed in (
@@ -137,5 +188,10 @@ FAULTS: Mapping[str, Seed] = {
         pages_skip_a_row,
         sources_outlive_their_documents,
         batches_go_in_request_order,
+        appends_are_done_again,
+        appends_turn_the_order,
+        profiles_show_the_forgotten,
+        searches_know_no_past,
+        queries_forget_one_of_a_text,
     )
 }

@@ -15,8 +15,9 @@ from palimpsest.v1.containers_pb2 import ListContainersRequest
 from tests.property import strategies as some
 from tests.property.compare import FindingError
 from tests.property.lab import Kind, Lab
+from tests.property.model_memories import Version
 from tests.property.places import settle
-from tests.property.referee import Listing, Referee, Tally
+from tests.property.referee import Asked, Listing, Referee, Tally
 
 LOOKS_BACK = 3
 """How often the end of an example looks into the past, about."""
@@ -29,7 +30,8 @@ WRITES: Mapping[str, Mapping[str, tuple[int, some.Strategy]]] = {
         "UpsertDocument": (6, some.upserts),
         "BatchUpsertDocuments": (2, some.batches),
         "UpdateDocument": (5, some.updates),
-        "DeleteDocument": (2, some.document_deletes),
+        "AppendMessages": (3, some.appends),
+        "DeleteDocument": (3, some.document_deletes),
         "BulkDeleteDocuments": (1, some.bulk_deletes),
         "DeleteContainer": (1, some.container_deletes),
     },
@@ -55,6 +57,11 @@ LISTS: Mapping[str, some.Strategy] = {
     "ListMemories": some.memory_lists | some.memory_lists,
     "ListMemoryVersions": some.version_lists,
     "ListContainers": some.container_lists,
+}
+SEARCHES: Mapping[str, some.Strategy] = {
+    "SearchMemories": some.memory_searches | some.memory_searches,
+    "GetProfile": some.profiles,
+    "ForgetMemories": some.forget_previews,
 }
 
 Asking = tuple[str, Any]
@@ -117,6 +124,13 @@ class Machine(RuleBasedStateMachine):
         for method, request in askings:
             self.call(method, request, caller)
 
+    @rule(appends=some.some(some.further_appends), again=st.booleans())
+    def talk_on(self, appends: list[Any], again: bool) -> None:
+        for request in appends:
+            self.call("AppendMessages", request)
+        if again and self.referee.asked:
+            self._repeat(self.referee.asked[-1])
+
     @rule(askings=some.some(writing("memories"), 6), caller=callers)
     def write_memories(self, askings: list[Asking], caller: Kind) -> None:
         for method, request in askings:
@@ -132,6 +146,15 @@ class Machine(RuleBasedStateMachine):
         for method, request in askings:
             with self.judged() as referee:
                 referee.pages(method, self.settled(request), referee.caller(caller))
+
+    @rule(askings=some.some(asking(SEARCHES)), caller=callers)
+    def search(self, askings: list[Asking], caller: Kind) -> None:
+        for method, request in askings:
+            if method == "ForgetMemories":
+                self.call(method, request, caller)
+                continue
+            with self.judged() as referee:
+                referee.find(method, self.settled(request), referee.caller(caller))
 
     @rule(asking=asking(LISTS))
     def leave_a_list_open(self, asking: Asking) -> None:
@@ -157,14 +180,19 @@ class Machine(RuleBasedStateMachine):
     def repeat_a_request_id(self, place: int, other: Any) -> None:
         """With the same request or with another."""
         asked = self.referee.asked[-1 - place % len(self.referee.asked)]
-        if self.model.tenant.now - asked.at > KEPT:
-            return
         if other is None:
-            with self.judged() as referee:
-                referee.repeat(asked)
-        else:
+            self._repeat(asked)
+        elif self._is_kept(asked):
             other.request_id = asked.request.request_id
             self.call("UpsertDocument", other)
+
+    def _is_kept(self, asked: Asked) -> bool:
+        return self.model.tenant.now - asked.at <= KEPT
+
+    def _repeat(self, asked: Asked) -> None:
+        if self._is_kept(asked):
+            with self.judged() as referee:
+                referee.repeat(asked)
 
     @rule(microseconds=st.sampled_from([2, 1000, some.DAY // 24, some.DAY, 500 * some.DAY]))
     def pass_time(self, microseconds: int) -> None:
@@ -199,19 +227,43 @@ class Machine(RuleBasedStateMachine):
         """All there is and was once more, and the database's own invariants."""
         if not self.sound:
             return
-        everything = memories.ListMemoriesRequest(
-            container_tags=some.TAGS, include_forgotten=True, include_history=True
+        everything = {
+            "container_tags": some.TAGS,
+            "include_forgotten": True,
+            "include_history": True,
+        }
+        listed = memories.ListMemoriesRequest(**everything)  # type: ignore[arg-type]
+        anything = memories.SearchMemoriesRequest(
+            query=some.WORDS[0],
+            limit=100,
+            **everything,  # type: ignore[arg-type]
         )
         referee, known = self.referee, self.referee.moments
-        referee.pages("ListMemories", everything)
+        referee.pages("ListMemories", listed)
+        referee.find("SearchMemories", anything)
         for moment in known[len(known) % LOOKS_BACK :: max(1, len(known) // LOOKS_BACK)]:
-            everything.as_of.FromMicroseconds(moment)
-            referee.pages("ListMemories", everything)
-        everything.ClearField("as_of")
-        everything.filter.CopyFrom(some.loosely)
-        referee.pages("ListMemories", everything)
+            for request in (listed, anything):
+                request.as_of.FromMicroseconds(moment)
+            referee.pages("ListMemories", listed)
+            referee.find("SearchMemories", anything)
+        listed.ClearField("as_of")
+        listed.filter.CopyFrom(some.loosely)
+        referee.pages("ListMemories", listed)
         referee.pages("ListDocuments", documents.ListDocumentsRequest(filter=some.loosely))
         referee.pages("ListDocuments", documents.ListDocumentsRequest(include_content=True))
         referee.pages("ListContainers", ListContainersRequest())
+        for version in list(self.model.memories.versions.values())[-1:]:
+            self._look_once_more(version)
         if findings := referee.lab.check():
             raise FindingError("\n".join(findings))
+
+    def _look_once_more(self, version: Version) -> None:
+        """At its container: what stands in the profile, and what its text would forget."""
+        container = version.container
+        self.referee.find("GetProfile", memories.GetProfileRequest(container_tag=container))
+        self.referee.call(
+            "ForgetMemories",
+            memories.ForgetMemoriesRequest(
+                container_tag=container, query=version.content, min_score=0.001, validate_only=True
+            ),
+        )

@@ -12,6 +12,7 @@ from palimpsest.v1 import common_pb2 as common
 from palimpsest.v1 import containers_pb2 as pb
 from palimpsest.v1.containers_pb2 import Container
 from palimpsest.v1.memories_pb2 import UpdateMemoryResponse
+from tests.property.model_conversations import Conversations
 from tests.property.model_documents import Documents
 from tests.property.model_memory_writes import Memories
 from tests.property.tenant import LEARN, Caller, RefusedError, Row, Tenant, refuse, stamp
@@ -76,7 +77,7 @@ class Model:
 
     def __init__(self) -> None:
         self.tenant = Tenant()
-        self.documents = Documents(self.tenant)
+        self.documents = Conversations(self.tenant)
         self.memories = Memories(self.tenant, self.documents)
         self.containers = Containers(self.tenant, self.documents, self.memories)
         self._requests: dict[str, tuple[str, bytes, Message]] = {}
@@ -106,7 +107,7 @@ class Model:
         return first
 
     def _part(self, method: str) -> object:
-        if "Memor" in method:
+        if "Memor" in method or method == "GetProfile":
             return self.memories
         return self.containers if "Container" in method else self.documents
 
@@ -126,6 +127,6 @@ def _containers(method: str, request: Any) -> Iterable[str]:
     if "items" in fields:
         return [tag for item in request.items for tag in item.container_tags]
     if "container_tags" in fields:
-        default = ["default"] if method == "ListMemories" else []
+        default = ["default"] if method in ("ListMemories", "SearchMemories") else []
         return list(request.container_tags) or default
     return []

@@ -34,12 +34,17 @@ DESCENDING = (
 )
 
 
+Write = pb.UpsertDocumentRequest | pb.UpdateDocumentRequest
+
+
 @dataclass
 class Document:
     id: str
     custom_id: str
     create_time: int
     content: str = ""
+    messages: tuple[pb.ConversationMessage, ...] = ()
+    kind: pb.ContentKind.ValueType = pb.CONTENT_KIND_TEXT
     metadata: dict[str, Value] = field(default_factory=dict)
     containers: frozenset[str] = frozenset()
     title: str = ""
@@ -50,8 +55,22 @@ class Document:
 
     def written(self) -> Hashable:
         """What callers wrote: the etag is over this."""
+        said = tuple(message.SerializeToString(deterministic=True) for message in self.messages)
         metadata = frozen(self.metadata)
-        return (self.content, metadata, self.containers, self.title, self.date)
+        about = (metadata, self.containers, self.title, self.date)
+        return (self.kind, self.content, said, *about)
+
+    def take_content(self, request: Write) -> None:
+        """What the request says of content and kind; nothing is said of what stays."""
+        if request.HasField("conversation"):
+            self.content, self.messages = "", tuple(request.conversation.messages)
+            self.kind = pb.CONTENT_KIND_CONVERSATION
+        elif request.content:
+            self.content, self.messages = request.content, ()
+            if self.kind == pb.CONTENT_KIND_CONVERSATION:
+                self.kind = pb.CONTENT_KIND_TEXT
+        if request.HasField("content_kind"):
+            self.kind = request.content_kind
 
     def subject(self) -> Subject:
         return Subject(
@@ -63,9 +82,6 @@ class Document:
             },
             status=pb.DocumentStatus.Name(self.status).removeprefix("DOCUMENT_STATUS_"),
         )
-
-
-Write = pb.UpsertDocumentRequest | pb.UpdateDocumentRequest
 
 
 class Documents:
@@ -134,6 +150,7 @@ class Documents:
         visible = document.containers
         if who.containers is not None:
             visible &= who.containers
+        conversation = pb.Conversation(messages=document.messages)
         return pb.Document(
             id=document.id,
             custom_id=document.custom_id,
@@ -141,7 +158,8 @@ class Documents:
             metadata=struct(document.metadata),
             container_tags=sorted(visible),
             status=document.status,
-            content_kind=pb.CONTENT_KIND_TEXT,
+            content_kind=document.kind,
+            conversation=conversation if content and document.messages else None,
             title=document.title,
             document_date=stamp(document.date),
             etag=self.etag(document),
@@ -179,6 +197,11 @@ class Documents:
         self, who: Caller, request: pb.UpdateDocumentRequest
     ) -> pb.UpdateDocumentResponse:
         document = self._writable(who, request.id, request.etag)
+        says_kind_alone = request.HasField("content_kind") and not (
+            request.content or request.HasField("conversation")
+        )
+        if says_kind_alone and document.kind == pb.CONTENT_KIND_CONVERSATION:
+            refuse("INVALID_REQUEST")
         before = document.written()
         if request.container_tags:
             document.containers = frozenset(request.container_tags)
@@ -303,8 +326,7 @@ class Documents:
         self, document: Document, request: Write, before: Hashable | None, custom_id: str
     ) -> pb.DocumentReceipt:
         """Write what the request gives; `before`: what was written until now."""
-        if not isinstance(request, pb.UpdateDocumentRequest) or request.HasField("content"):
-            document.content = request.content
+        document.take_content(request)
         document.metadata = merged(document.metadata, request.metadata)
         if request.HasField("title"):
             document.title = request.title
@@ -312,6 +334,12 @@ class Documents:
             document.date = request.document_date.ToMicroseconds()
         elif request.clear_document_date:
             document.date = None
+        return self._settled(document, before, custom_id)
+
+    def _settled(
+        self, document: Document, before: Hashable | None, custom_id: str
+    ) -> pb.DocumentReceipt:
+        """The receipt of a document that is as it is to be."""
         changed = document.written() != before
         if changed:
             document.revision = self.tenant.change()

@@ -123,8 +123,34 @@ class MemoryReads:
 
     def list_memories(self, _: Caller, request: pb.ListMemoriesRequest) -> list[Row]:
         moment, rows = self._moment(request), []
-        refuse(*(["TIME_IN_FUTURE"] if moment > self.tenant.now else []))
         by_update = request.order in BY_UPDATE
+        for version in self.meant(request, moment):
+            key = version.created if by_update else version.first_created
+            key = -key if request.order in DESCENDING else key
+            rows.append(Row((key,), version.id, self.shown(version, moment)))
+        return rows
+
+    def search_memories(self, _: Caller, request: pb.SearchMemoriesRequest) -> list[Row]:
+        """What may be found: all of it, as far as limit and score let, but no text twice."""
+        moment = self._moment(request)
+        return [
+            Row((), version.id, self.shown(version, moment))
+            for version in self.meant(request, moment)
+        ]
+
+    def get_profile(self, _: Caller, request: pb.GetProfileRequest) -> list[Row]:
+        """What may stand in it, newest first."""
+        return [
+            Row((-version.created,), version.id, self.shown(version, self.tenant.now))
+            for version in self.remembered(request.container_tag or "default")
+            if not request.HasField("filter") or holds(request.filter, version.subject())
+        ]
+
+    def meant(
+        self, request: pb.ListMemoriesRequest | pb.SearchMemoriesRequest, moment: int
+    ) -> Iterator[Version]:
+        """The versions that a request is about, as they were at that moment."""
+        refuse(*(["TIME_IN_FUTURE"] if moment > self.tenant.now else []))
         for container in request.container_tags or ["default"]:
             for version in self.inside(container):
                 state = version.at(moment)
@@ -134,10 +160,7 @@ class MemoryReads:
                     and (request.include_forgotten or state.forgotten(moment) is None)
                     and (not request.HasField("filter") or holds(request.filter, version.subject()))
                 ):
-                    key = version.created if by_update else version.first_created
-                    key = -key if request.order in DESCENDING else key
-                    rows.append(Row((key,), version.id, self.shown(version, moment)))
-        return rows
+                    yield version
 
     def list_memory_versions(self, _: Caller, request: pb.ListMemoryVersionsRequest) -> list[Row]:
         refuse(*self._kind(request.id))
@@ -149,7 +172,9 @@ class MemoryReads:
             for one in self.chain(version.root)
         ]
 
-    def _moment(self, request: pb.GetMemoryRequest | pb.ListMemoriesRequest) -> int:
+    def _moment(
+        self, request: pb.GetMemoryRequest | pb.ListMemoriesRequest | pb.SearchMemoriesRequest
+    ) -> int:
         return request.as_of.ToMicroseconds() if request.HasField("as_of") else self.tenant.now
 
     @staticmethod

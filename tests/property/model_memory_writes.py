@@ -21,6 +21,9 @@ class Memories(MemoryReads):
         super().__init__(tenant, documents)
         self.batches: dict[str, tuple[str, list[str]]] = {}
         """Container and versions of each forget batch."""
+        self.scores: dict[str, float] = {}
+        """By id: what the query finds that ForgetMemories is about to be asked with. Which
+        memories that are is the search's own affair, what then becomes of them is not."""
 
     def create_memories(
         self, who: Caller, request: pb.CreateMemoriesRequest
@@ -115,10 +118,14 @@ class Memories(MemoryReads):
         self, _: Caller, request: pb.ForgetMemoriesRequest
     ) -> pb.ForgetMemoriesResponse:
         container = request.container_tag or "default"
+        scores = self.scores if request.query else {}
         if request.ids:
             found = self._all_named(container, request)
         else:
-            found = self._matching(container, request.filter)
+            if request.query:
+                found = [v for v in self.remembered(container) if v.id in scores]
+            else:
+                found = self._matching(container, request.filter)
             limit = request.max_forget or 100
             refuse(*(["TOO_MANY_MATCHES"] if len(found) > limit else []))
         batch = ""
@@ -130,7 +137,9 @@ class Memories(MemoryReads):
         return pb.ForgetMemoriesResponse(
             forget_batch_id=batch,
             forgotten_count=len(found),
-            matches=[pb.ForgetMatch(id=version.id) for version in found],
+            matches=[
+                pb.ForgetMatch(id=version.id, score=scores.get(version.id, 0)) for version in found
+            ],
             revision=self.tenant.revision,
         )
 

@@ -11,6 +11,8 @@ from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from palimpsest.v1.documents_pb2 import GetDocumentRequest
+from palimpsest.v1.memories_pb2 import ForgetMemoriesRequest, SearchMemoriesRequest
+from tests.property import found
 from tests.property.compare import FindingError, Names, check_same, spoken
 from tests.property.lab import FailedCallError, Kind, Lab
 from tests.property.model import Model
@@ -89,6 +91,8 @@ class Referee:
         """The service's answer, once it was found right; None for a right refusal."""
         who = who or self.caller("full")
         before = self._begin()
+        if isinstance(request, ForgetMemoriesRequest) and request.query:
+            self._learn_scores(request)
         try:
             ours = self.model.answer(method, who, request)
         except RefusedError as refusal:
@@ -123,6 +127,23 @@ class Referee:
         while listing and listing.token:
             self.turn(listing, quick=True)
 
+    def find(self, method: str, request: Any, who: Caller | None = None) -> None:
+        """A search or a profile."""
+        who = who or self.caller("full")
+        self._begin()
+        try:
+            rows = self._rows(method, who, request)
+        except RefusedError as refusal:
+            self._check_refused(method, who, request, refusal)
+            return
+        answer = self._ask(method, who, request)
+        try:
+            found.judge(request, rows, answer, self.names)
+            if answer.revision != self.model.tenant.revision:
+                raise FindingError(f"revision {answer.revision}")
+        except FindingError as finding:
+            raise FindingError(f"{method} {{{_line(request)}}}: {finding}") from None
+
     def open(self, method: str, request: Any, who: Caller | None = None) -> Listing | None:
         """The first page of a list; None when it is rightly refused."""
         who = who or self.caller("full")
@@ -155,6 +176,26 @@ class Referee:
         self.pass_time(1)
         self.moments.append(self.model.tenant.now)
         return self.model.tenant.revision
+
+    def _learn_scores(self, request: ForgetMemoriesRequest) -> None:
+        """What is found at this instant, as a preview says and a search confirms."""
+        memories, full = self.model.memories, self.caller("full")
+        preview, search = ForgetMemoriesRequest(), SearchMemoriesRequest(limit=100)
+        preview.container_tag = request.container_tag or "default"
+        search.container_tags.append(preview.container_tag)
+        for asked in (preview, search):
+            asked.query, asked.min_score = request.query, request.min_score
+        preview.validate_only, preview.max_forget = True, 500
+        matches = self._ask("ForgetMemories", full, preview).matches
+        hits = self._ask("SearchMemories", full, search).hits
+        memories.scores = {self.names.ours(match.id): match.score for match in matches}
+        best = {self.names.ours(hit.memory.id): hit.score for hit in hits}
+        try:
+            found.judge_matches(
+                memories.remembered(preview.container_tag), memories.scores, best, request.min_score
+            )
+        except FindingError as finding:
+            raise FindingError(f"{_line(preview)}: {finding}") from None
 
     def _ask(self, method: str, who: Caller, request: Any) -> Any:
         self.tally.calls[method] += 1

@@ -44,7 +44,8 @@ values: st.SearchStrategy[Value] = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=3),
 )
 metadata = st.dictionaries(st.sampled_from(KEYS), values, max_size=3).map(struct)
-patches = st.dictionaries(st.sampled_from(KEYS), st.none() | values, max_size=3).map(struct)
+nullable = st.builds(lambda value, there: value if there else None, values, maybe)
+patches = st.dictionaries(st.sampled_from(KEYS), nullable, max_size=3).map(struct)
 page_sizes = st.sampled_from([0, 1, 2, 3])
 orders = st.sampled_from([None, 1, 2, 3, 4])
 
@@ -170,6 +171,31 @@ loosely = Filter(
 
 # --- documents ---------------------------------------------------------------
 
+said = words | st.sampled_from(["", " two\nlines ", "n\0l"])
+messages = built(
+    documents.ConversationMessage,
+    speaker=st.sampled_from(["", "Ann", "Ben"]),
+    text=said,
+    time=optional(st.sampled_from([1, 20_000 * DAY]).map(stamp), 3),
+    image_caption=st.sampled_from(["", "", "a lake"]),
+).filter(lambda message: message.text or message.image_caption)
+conversations = some(messages).map(lambda given: documents.Conversation(messages=given))
+LIKE_MESSAGES = '[["","tea",null,""]]'
+"""A text that reads like messages and is none."""
+kinds = st.sampled_from([1, 2, 3])
+bodies: Strategy = st.one_of(
+    words.map(lambda text: {"content": text}),
+    words.map(lambda text: {"content": text}),
+    st.builds(
+        lambda text, kind: {"content": text, "content_kind": kind},
+        words | st.just(LIKE_MESSAGES),
+        kinds,
+    ),
+    conversations.map(lambda given: {"conversation": given}),
+    conversations.map(lambda given: {"conversation": given, "content_kind": 4}),
+)
+"""Content of a document, of any kind."""
+
 changed_dates: Strategy = st.one_of(
     st.just({}),
     st.sampled_from([0, DAY, 20_000 * DAY]).map(lambda date: {"document_date": stamp(date)}),
@@ -177,19 +203,23 @@ changed_dates: Strategy = st.one_of(
 )
 
 
+def both(one: Strategy, other: Strategy) -> Strategy:
+    """The fields of both."""
+    return st.builds(lambda some_fields, more: {**some_fields, **more}, one, other)
+
+
 @st.composite
-def dated(draw: Any, message: Strategy) -> Any:
-    """A message with a document date, with its removal, or with neither."""
+def filled(draw: Any, message: Strategy, given: Strategy) -> Any:
+    """A message with the fields given beside its own."""
     drawn = draw(message)
-    drawn.MergeFrom(type(drawn)(**draw(changed_dates)))
+    drawn.MergeFrom(type(drawn)(**draw(given)))
     return drawn
 
 
 def _upserts(**further: Strategy) -> Strategy:
-    return dated(
+    return filled(
         built(
             documents.UpsertDocumentRequest,
-            content=words,
             custom_id=st.sampled_from([None, *CUSTOM_IDS]),
             container_tags=optional(tags),
             metadata=optional(patches),
@@ -197,7 +227,8 @@ def _upserts(**further: Strategy) -> Strategy:
             mode=optional(st.sampled_from([1, 2, 3]), 4),
             etag=etags,
             **further,
-        )
+        ),
+        both(bodies, changed_dates),
     ).filter(lambda request: request.custom_id or not request.mode)
 
 
@@ -207,18 +238,35 @@ batches = built(documents.BatchUpsertDocumentsRequest, items=some(items, 4), req
 first_batches = built(
     documents.BatchUpsertDocumentsRequest, items=st.lists(items, min_size=3, max_size=5)
 )
-updates = dated(
+updates = filled(
     built(
         documents.UpdateDocumentRequest,
         id=names,
-        content=optional(words),
         metadata=optional(patches),
         container_tags=optional(tags),
         title=optional(st.sampled_from(["", "T"])),
         etag=etags,
         request_id=request_ids,
-    )
+    ),
+    both(st.just({}) | bodies | kinds.map(lambda kind: {"content_kind": kind}), changed_dates),
 )
+appends = built(
+    documents.AppendMessagesRequest,
+    id=names | names | st.sampled_from(CUSTOM_IDS),
+    messages=some(messages),
+    create_if_missing=maybe,
+    container_tags=optional(tags, 3),
+    etag=etags,
+    request_id=request_ids,
+)
+further_appends = built(
+    documents.AppendMessagesRequest,
+    id=st.sampled_from(CUSTOM_IDS[:3]),
+    messages=some(messages),
+    create_if_missing=st.just(True),
+    request_id=optional(UUIDS),
+)
+"""To conversations that are there, mostly because of the one before."""
 document_deletes = built(
     documents.DeleteDocumentRequest,
     id=names,
@@ -333,15 +381,7 @@ schedule_changes: Strategy = st.one_of(
 )
 
 
-@st.composite
-def scheduled(draw: Any, message: Strategy) -> Any:
-    """A message with a schedule, with its removal, or with neither."""
-    drawn = draw(message)
-    drawn.MergeFrom(type(drawn)(**draw(schedule_changes)))
-    return drawn
-
-
-memory_updates = scheduled(
+memory_updates = filled(
     targeted(
         memories.UpdateMemoryRequest,
         new_content=words,
@@ -349,10 +389,11 @@ memory_updates = scheduled(
         metadata=optional(metadata),
         temporal_context=optional(temporal_updates),
         is_static=optional(maybe),
-    )
+    ),
+    schedule_changes,
 )
 forgets = targeted(memories.ForgetMemoryRequest, reason=optional(st.just("no longer true")))
-restores = scheduled(targeted(memories.RestoreMemoryRequest))
+restores = filled(targeted(memories.RestoreMemoryRequest), schedule_changes)
 memory_deletes = targeted(memories.DeleteMemoryRequest, allow_missing=maybe)
 forget_manys = st.one_of(
     [
@@ -365,7 +406,11 @@ forget_manys = st.one_of(
             request_id=request_ids,
             **selector,
         )
-        for selector in ({"ids": some(names)}, {"filter": of_memories})
+        for selector in (
+            {"ids": some(names)},
+            {"filter": of_memories},
+            {"query": words, "min_score": st.sampled_from([0.001, 0.001, 0.3, 0.6])},
+        )
     ]
 )
 restore_manys = built(
@@ -389,6 +434,35 @@ memory_lists = built(
     order=orders,
     as_of=optional(past),
     page_size=page_sizes,
+)
+forget_previews = built(
+    memories.ForgetMemoriesRequest,
+    container_tag=st.sampled_from(TAGS),
+    query=words,
+    min_score=st.just(0.001),
+    validate_only=st.just(True),
+)
+floors = st.sampled_from([0.0, 0.0, 0.3, 0.9])
+memory_searches = built(
+    memories.SearchMemoriesRequest,
+    query=words,
+    container_tags=st.just(list(TAGS)) | tags,
+    filter=st.none() | of_memories | of_memories,
+    min_score=floors,
+    limit=st.sampled_from([0, 1, 2, 100, 100]),
+    as_of=optional(past),
+    include_forgotten=maybe,
+    include_history=maybe,
+    include_chunks=maybe,
+    include_score_parts=maybe,
+).filter(lambda request: not (request.HasField("as_of") and request.include_chunks))
+profiles = built(
+    memories.GetProfileRequest,
+    container_tag=optional(st.sampled_from(TAGS)),
+    query=optional(words),
+    filter=optional(of_memories),
+    limit=st.sampled_from([0, 1, 2, 100]),
+    min_score=floors,
 )
 
 

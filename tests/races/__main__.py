@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.races.rounds import RACES, course
+from tests.races.rounds import PROCESSING, RACES, course
 from tests.tally import Tally, conclude
 
 if __name__ == "__main__":
@@ -16,10 +16,12 @@ if __name__ == "__main__":
     parser.add_argument("--only", choices=RACES, action="append", help="a race; may be repeated")
     options = parser.parse_args()
     tally = Tally("races", progress=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="palimpsest-races-") as folder,
-        course(Path(folder) / "data") as made,
-    ):
-        made.run(options.only or list(RACES), options.rounds, tally)
-        made.check(tally)
+    chosen = options.only or list(RACES)
+    with tempfile.TemporaryDirectory(prefix="palimpsest-races-") as folder:
+        for workers in (0, 2):
+            names = [name for name in chosen if (name in PROCESSING) == bool(workers)]
+            if names:
+                with course(Path(folder) / f"data{workers}", workers=workers) as made:
+                    made.run(names, options.rounds, tally)
+                    made.check(tally)
     sys.exit(conclude(tally))

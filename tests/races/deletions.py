@@ -53,9 +53,9 @@ def bulk_delete(arena: Arena) -> None:
     deletion = d.BulkDeleteDocumentsRequest(container_tags=[TAG])
     response = read(deletion, _race(arena, deletion, written))
     assert response.completion == common_pb2.COMPLETION_COMPLETE
-    deletions = _deletions(arena, written)
+    deletions = taken(arena, written)
     found = {document.id: document.content for document in arena.documents()}
-    lost = _judge(written.documents, found, deletions[0])
+    lost = judge(written.documents, found, deletions[0])
     assert response.deleted_count == lost == len(deletions)
     assert arena.counted() == (len(found), 0)
 
@@ -70,11 +70,11 @@ def delete_container(arena: Arena) -> None:
     deletion = c.DeleteContainerRequest(container_tag=TAG)
     response = read(deletion, _race(arena, deletion, written))
     assert response.completion == common_pb2.COMPLETION_COMPLETE
-    deletions = _deletions(arena, written)
+    deletions = taken(arena, written)
     found = {document.id: document.content for document in arena.documents()}
     latest = {v.root_memory_id: v.content for v in arena.memories() if v.is_latest}
-    documents = _judge(written.documents, found, deletions[0])
-    chains = _judge(written.chains, latest, deletions[0])
+    documents = judge(written.documents, found, deletions[0])
+    chains = judge(written.chains, latest, deletions[0])
     assert (response.deleted_document_count, response.deleted_memory_count) == (documents, chains)
     assert len(deletions) == documents + chains + response.container_deleted
     for root in latest:
@@ -135,15 +135,15 @@ def _note(written: Written, request: Any, response: Any) -> None:
         written.chain(receipt.id, request.memories[0].content, receipt.revision)
 
 
-def _deletions(arena: Arena, written: Written) -> list[int]:
+def taken(arena: Arena, written: Written) -> list[int]:
     """The revisions that the deletion took."""
     assert len(written.revisions) == len(set(written.revisions)), "a revision was given twice"
-    taken = sorted(set(range(1, arena.revision() + 1)) - set(written.revisions))
-    assert taken, "nothing was deleted"
-    return taken
+    unanswered = sorted(set(range(1, arena.revision() + 1)) - set(written.revisions))
+    assert unanswered, "nothing was deleted"
+    return unanswered
 
 
-def _judge(last_writes: dict[str, tuple[int, str]], found: dict[str, str], began: int) -> int:
+def judge(last_writes: dict[str, tuple[int, str]], found: dict[str, str], began: int) -> int:
     """How many were deleted: those last written before the deletion began, and no other.
 
     `began` is the first revision that the deletion took.

@@ -47,6 +47,18 @@ def _update_document(arena: Arena) -> Prepared:
     return d.UpdateDocumentRequest(id=name, content="other"), 1
 
 
+def _append(arena: Arena) -> Prepared:
+    messages = [d.ConversationMessage(text=f"message {n}") for n in range(MANY)]
+    request = d.AppendMessagesRequest(id="talk", messages=messages, create_if_missing=True)
+    arena.ask(request)
+    return request, 1
+
+
+def _begin(arena: Arena) -> Prepared:
+    messages = [d.ConversationMessage(text=f"message {n}") for n in range(MANY)]
+    return d.AppendMessagesRequest(id="talk", messages=messages, create_if_missing=True), 1
+
+
 def _delete_document(arena: Arena) -> Prepared:
     name, *_ = _documents(arena, 1)
     return d.DeleteDocumentRequest(id=name), 1
@@ -93,6 +105,12 @@ def _forget_many(arena: Arena) -> Prepared:
     return m.ForgetMemoriesRequest(container_tag=TAG, ids=[r.id for r in made]), MANY
 
 
+def _forget_found(arena: Arena) -> Prepared:
+    arena.remember(*(f"quinces in jar {n}" for n in range(MANY)))
+    request = m.ForgetMemoriesRequest(container_tag=TAG, query="quinces", min_score=1e-9)
+    return request, MANY
+
+
 def _restore_many(arena: Arena) -> Prepared:
     request, count = _forget_many(arena)
     batch = arena.ask(request).forget_batch_id
@@ -107,6 +125,8 @@ PREPARATIONS: Final[tuple[Callable[[Arena], Prepared], ...]] = (
     _upsert,
     _batch,
     _update_document,
+    _append,
+    _begin,
     _delete_document,
     _delete_ids,
     _delete_by_container,
@@ -116,10 +136,11 @@ PREPARATIONS: Final[tuple[Callable[[Arena], Prepared], ...]] = (
     _forget,
     _restore,
     _forget_many,
+    _forget_found,
     _restore_many,
     _delete,
 )
-"""One for each mutation of the contract, with both selectors of the bulk deletion."""
+"""One for each mutation of the contract, and for each of its ways to choose or to make."""
 
 
 def one_request_id(arena: Arena, prepare: Callable[[Arena], Prepared]) -> None:

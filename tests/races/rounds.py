@@ -12,31 +12,46 @@ from typing import Final
 from service.settings import database_path
 from service.storage import admin
 from tests.harness import Server, running_server
-from tests.races import deletions, retries, single
+from tests.races import conversations, deletions, forgetting, retries, searches, single
 from tests.races.arena import Arena, arena
 from tests.races.callers import Callers, client_processes
 from tests.tally import Tally
 
-RACES: Final[Mapping[str, Callable[[Arena], None]]] = {
-    race.__name__: race
-    for race in (
-        single.first_upserts,
-        single.insert_only,
-        single.updates,
-        single.updates_by_content,
-        single.document_etags,
-        single.memory_etags,
-        single.restore_against_update,
-        single.forget_against_expiry,
-        single.batch_restore_against_single,
-        deletions.bulk_delete,
-        deletions.delete_container,
-        retries.one_request_id_for_all,
-    )
-} | {
-    f"one_request_id{prepare.__name__}": partial(retries.one_request_id, prepare=prepare)
-    for prepare in retries.PREPARATIONS
-}
+RACES: Final[Mapping[str, Callable[[Arena], None]]] = (
+    {
+        race.__name__: race
+        for race in (
+            single.first_upserts,
+            single.insert_only,
+            single.updates,
+            single.updates_by_content,
+            single.document_etags,
+            single.memory_etags,
+            single.restore_against_update,
+            single.forget_against_expiry,
+            single.batch_restore_against_single,
+            deletions.bulk_delete,
+            deletions.delete_container,
+            conversations.appends,
+            conversations.appends_in_turn,
+            conversations.appends_against_replacements,
+            conversations.appends_against_deletions,
+            conversations.appends_against_a_bulk_deletion,
+            forgetting.found_against_updates,
+            retries.one_request_id_for_all,
+        )
+    }
+    | {
+        f"one_request_id{prepare.__name__}": partial(retries.one_request_id, prepare=prepare)
+        for prepare in retries.PREPARATIONS
+    }
+    | {
+        "searches_of_memories": searches.memories,
+        "searches_of_documents": searches.documents,
+    }
+)
+PROCESSING: Final = ("searches_of_documents",)
+"""Those that need workers; in the others, documents that are DONE would take revisions."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +81,10 @@ class Course:
 
 
 @contextmanager
-def course(data_dir: Path) -> Iterator[Course]:
+def course(data_dir: Path, *, workers: int = 0) -> Iterator[Course]:
     """A new server with its client processes."""
-    # Revisions are counted, and documents that are DONE would take some.
     with (
-        running_server(data_dir, "--workers", "0") as server,
+        running_server(data_dir, "--workers", str(workers)) as server,
         client_processes(server.address) as callers,
     ):
         yield Course(server, callers)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.races.rounds import RACES, Course, course
+from tests.races.rounds import PROCESSING, RACES, Course, course
 from tests.tally import Report, Tally
 
 ROUNDS = 3
@@ -22,6 +22,13 @@ def shared_course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
 
 
 @pytest.fixture(scope="module")
+def working_course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
+    """With workers."""
+    with course(tmp_path_factory.mktemp("races") / "data", workers=2) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def tally(shared_course: Course, report: Report) -> Iterator[Tally]:
     """Of all races; the database is checked after the last."""
     counted = Tally("races")
@@ -29,14 +36,26 @@ def tally(shared_course: Course, report: Report) -> Iterator[Tally]:
     report(counted)
 
 
-@pytest.mark.parametrize("name", RACES)
+@pytest.mark.parametrize("name", [name for name in RACES if name not in PROCESSING])
 def test_a_race_has_one_outcome(shared_course: Course, tally: Tally, name: str) -> None:
     before = len(tally.findings)
     shared_course.run([name], ROUNDS, tally)
     assert tally.findings[before:] == []
 
 
-def test_the_database_of_all_races_is_sound(shared_course: Course, tally: Tally) -> None:
+@pytest.mark.parametrize("name", PROCESSING)
+def test_so_it_has_where_documents_are_processed(
+    working_course: Course, tally: Tally, name: str
+) -> None:
+    before = len(tally.findings)
+    working_course.run([name], ROUNDS, tally)
+    assert tally.findings[before:] == []
+
+
+def test_the_database_of_all_races_is_sound(
+    shared_course: Course, working_course: Course, tally: Tally
+) -> None:
     before = len(tally.findings)
     shared_course.check(tally)
+    working_course.check(tally)
     assert tally.findings[before:] == []

@@ -38,6 +38,7 @@ PARTS: Final = {
         Part("processing", ("tests.faults", "processing"), "--rounds", 25),
         Part("stops", ("tests.faults", "stops"), "--rounds", 20),
         Part("model", ("tests.property",), "--examples", 1000),
+        Part("searches", ("tests.finding",), "--examples", 300),
         Part("hostile", ("tests.hostile",), "--rounds", 20),
         Part("deletion", ("tests.deletion",), "--operations", 200_000),
         Part("cancellation", ("tests.cancellation",), "--calls", 10_000),

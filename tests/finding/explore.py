@@ -1,0 +1,48 @@
+"""Playing random steps, and counting what was done."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck, Phase, given
+
+from service.embedding import registry
+from tests.finding.looker import Looker
+from tests.finding.steps import Step, steps
+from tests.tally import Tally
+
+
+def play(chosen: list[Step], tally: Tally) -> None:
+    """Raises AssertionError where a search is not what the world says."""
+    with tempfile.TemporaryDirectory(prefix="palimpsest-") as directory:
+        looker = Looker(Path(directory))
+        try:
+            asyncio.run(looker.play(chosen))
+        finally:
+            tally.rounds += 1
+            tally.operations += looker.steps + looker.searches
+
+
+def explore(tally: Tally, *, examples: int, seed: int, shrink: bool = True) -> None:
+    """So many examples; the error of one that fails says in its notes how to come there."""
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(steps)
+    def one(chosen: list[Step]) -> None:
+        play(chosen, tally)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry._MODULES, "words", "tests.finding.words")
+        one()

@@ -1,0 +1,61 @@
+"""Faults to seed into the service: each makes searches answer wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from service.retrieval import segments
+from service.retrieval.searcher import SegmentSearcher
+
+Seed = Callable[[pytest.MonkeyPatch], None]
+
+
+def old_texts_stay(patch: pytest.MonkeyPatch) -> None:
+    """What was rewritten or deleted stays in memory."""
+    take_in = segments.take_in
+
+    def adding(shelf: Any, delta: Any) -> None:
+        take_in(shelf, delta if delta.entities is None else replace(delta, entities=()))
+
+    patch.setattr(segments, "take_in", adding)
+
+
+def filters_see_what_was(patch: pytest.MonkeyPatch) -> None:
+    """A filter that was asked before is not asked again of what has changed since."""
+
+    async def leave(*_: object) -> None:
+        """In place of asking."""
+
+    patch.setattr(segments.Segments, "_patch_masks", leave)
+
+
+def the_past_is_now(patch: pytest.MonkeyPatch) -> None:
+    """A search as of a time in the past finds what is there now."""
+    scope = SegmentSearcher._scope
+
+    async def current(self: Any, tenant: int, shelf: Any, search: Any, at: int) -> Any:
+        return await scope(self, tenant, shelf, search, self._source.now())
+
+    patch.setattr(SegmentSearcher, "_scope", current)
+
+
+def thresholds_are_low(patch: pytest.MonkeyPatch) -> None:
+    """What scores a little less than the threshold is found."""
+    rank = SegmentSearcher._rank
+
+    async def generous(
+        self: Any, scopes: Any, query: Any, limit: int, floor: float, **more: Any
+    ) -> Any:
+        return await rank(self, scopes, query, limit, floor * 0.8, **more)
+
+    patch.setattr(SegmentSearcher, "_rank", generous)
+
+
+FAULTS: Mapping[str, Seed] = {
+    seed.__name__.replace("_", " "): seed
+    for seed in (old_texts_stay, filters_see_what_was, the_past_is_now, thresholds_are_low)
+}

@@ -1,0 +1,48 @@
+"""The model of documents that grow: appending to conversations."""
+
+from __future__ import annotations
+
+from palimpsest.v1 import documents_pb2 as pb
+from tests.property.model_documents import Documents
+from tests.property.tenant import Caller, RefusedError, refuse
+
+
+class Conversations(Documents):
+    """Documents, and what can be appended to them."""
+
+    def append_messages(
+        self, who: Caller, request: pb.AppendMessagesRequest
+    ) -> pb.AppendMessagesResponse:
+        refuse(*(["INVALID_REQUEST"] if request.id.startswith("mem_") else []))
+        named, of_service = request.id, request.id.startswith("doc_")
+        document = self.find(who, named)
+        if document is None:
+            if not request.create_if_missing or of_service:
+                raise RefusedError(["DOCUMENT_NOT_FOUND"], {})
+            # Another's may have the custom id; then UpsertDocument says so.
+            return self._begin(who, request)
+        tags, problems = set(request.container_tags), []
+        if not who.owns(document.containers):
+            problems.append("CONTAINER_NOT_ALLOWED")
+        if not tags <= document.containers:
+            problems.append("CUSTOM_ID_IN_OTHER_CONTAINER")
+        if document.kind != pb.CONTENT_KIND_CONVERSATION:
+            problems.append("NOT_A_CONVERSATION")
+        if request.etag and request.etag != self.etag(document):
+            problems.append("ETAG_MISMATCH")
+        refuse(*problems)
+        before = document.written()
+        document.messages += tuple(request.messages)
+        receipt = self._settled(document, before, "" if of_service else named)
+        return pb.AppendMessagesResponse(receipt=receipt, message_count=len(document.messages))
+
+    def _begin(self, who: Caller, request: pb.AppendMessagesRequest) -> pb.AppendMessagesResponse:
+        """A conversation of these messages, as UpsertDocument makes it."""
+        upsert = pb.UpsertDocumentRequest(
+            custom_id=request.id,
+            container_tags=request.container_tags,
+            etag=request.etag,
+            conversation=pb.Conversation(messages=request.messages),
+        )
+        count = len(request.messages)
+        return pb.AppendMessagesResponse(receipt=self._upsert(who, upsert), message_count=count)
