@@ -9,11 +9,9 @@ the two files, and cannot find its tokenizer without a network.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +19,9 @@ from safetensors import safe_open
 
 from service.embedding.base import EmbedderRefusedError, InlineEmbedder, Purpose, Vectors
 from service.embedding.digests import digest
+from service.embedding.spaced import SpacedTokens
 from service.embedding.tokens import load_tokenizer
 from service.embedding.turns import Workers, sliced
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 _PACKAGE = "wordllama"
 _WEIGHTS = "wordllama/weights/l2_supercat_256.safetensors"
@@ -38,7 +34,7 @@ _SLICE = 64
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    tokenizer: Tokenizer
+    tokens: SpacedTokens
     vectors: NDArray[np.float32]
 
 
@@ -78,25 +74,6 @@ class StaticEmbedder(InlineEmbedder):
     async def close(self) -> None:
         await self._workers.close()
 
-    def sums(self, texts: Sequence[str]) -> tuple[Vectors, NDArray[np.int64]]:
-        """The sum of each text's token vectors, and the number of its tokens.
-
-        Sums add up: the vector of texts taken together is the sum of their
-        sums, brought to unit length. Computed in the calling thread.
-
-        Raises:
-            EmbedderRefusedError: The model cannot be used.
-        """
-        model = self._loaded()
-        sums = np.zeros((len(texts), self._dimension), np.float32)
-        counts = np.zeros(len(texts), np.int64)
-        encodings = model.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        for row, encoding in enumerate(encodings):
-            tokens = encoding.ids
-            counts[row] = len(tokens)
-            np.take(model.vectors, tokens, axis=0).sum(axis=0, out=sums[row])
-        return sums, counts
-
     async def _embed(self, texts: list[str], purpose: Purpose) -> Vectors:
         slices = await self._workers.map(
             lambda part: self._compute(part, purpose), sliced(texts, _SLICE)
@@ -104,8 +81,12 @@ class StaticEmbedder(InlineEmbedder):
         return np.concatenate(slices)
 
     def _compute(self, texts: list[str], purpose: Purpose) -> Vectors:  # noqa: ARG002
+        model = self._loaded()
         # Without the division by the count: only the direction is used.
-        return self.sums(texts)[0]
+        sums = np.zeros((len(texts), self._dimension), np.float32)
+        for row, tokens in enumerate(model.tokens.ids(texts)):
+            np.take(model.vectors, tokens, axis=0).sum(axis=0, out=sums[row])
+        return sums
 
     def _loaded(self) -> _Model:
         with self._loading:
@@ -113,7 +94,8 @@ class StaticEmbedder(InlineEmbedder):
                 try:
                     with safe_open(self._weights, framework="numpy") as file:
                         vectors = file.get_tensor(_TENSOR).astype(np.float32)
-                    self._model = _Model(load_tokenizer(self._tokenizer), vectors)
+                    tokens = SpacedTokens(load_tokenizer(self._tokenizer))
+                    self._model = _Model(tokens, vectors)
                 except Exception as error:
                     raise _unusable(error) from error
             return self._model

@@ -52,15 +52,6 @@ async def test_what_is_alike_in_meaning_is_near(embedder: StaticEmbedder) -> Non
     assert tea @ beverage > tea @ revenue + 0.1
 
 
-async def test_sums_add_up_to_the_vector_of_texts_together(embedder: StaticEmbedder) -> None:
-    sums, counts = embedder.sums(["a black cat", "sat down", ""])
-    assert counts.tolist() == [3, 2, 0]
-    assert not sums[2].any()
-    joined, count = embedder.sums(["a black cat sat down"])
-    assert count.tolist() == [5]
-    np.testing.assert_allclose(sums[0] + sums[1], joined[0], atol=1e-5)
-
-
 async def test_the_name_tells_the_space_and_is_known_before_loading(
     embedder: StaticEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
