@@ -125,19 +125,18 @@ class _Helper:
 
     async def ask(self, frame: bytes) -> Any:
         """The answer to a frame, in turn; raises LostError."""
-        process = self._process
-        while process is None:
-            self.wake()
-            assert self._starting is not None  # noqa: S101  (for the type checker)
+        self.wake()
+        if self._starting is not None:
             try:
-                process = await asyncio.shield(self._starting)
+                await asyncio.shield(self._starting)
             except OSError as error:
                 raise LostError(f"a helper cannot be started: {error}") from error
+        process = self._process
+        if process is None:
+            raise LostError("a helper ended as soon as it began")
         answer = asyncio.get_running_loop().create_future()
         self._asked.append(answer)
-        assert process.stdin is not None  # noqa: S101
-        # Without waiting until it is taken: few ask at once, and each waits for its answer.
-        process.stdin.write(frame)
+        _send(process, frame)
         return await answer
 
     async def close(self) -> None:
@@ -171,8 +170,7 @@ class _Helper:
         if starting.cancelled() or starting.exception() is not None:
             return
         process = self._process = starting.result()
-        assert process.stdin is not None  # noqa: S101
-        process.stdin.write(self._made_of)
+        _send(process, self._made_of)
         self._reading = asyncio.ensure_future(self._read(process))
 
     async def _loaded(self, body: bytes) -> Any:
@@ -195,12 +193,22 @@ class _Helper:
                 elif not (answer := self._asked.popleft()).done():
                     answer.set_result(value)
         except asyncio.IncompleteReadError:
-            code = await process.wait()
-            if code:
+            if code := await process.wait():
                 log.warning("a helper ended with %d; another takes its place", code)
+        except Exception:
+            log.exception("a helper's answer cannot be read; another takes its place")
+            process.kill()
         finally:
             self.ready, self._process = False, None
             while self._asked:
                 answer = self._asked.popleft()
                 if not answer.done():
                     answer.set_exception(LostError("a helper ended in the middle of work"))
+
+
+def _send(process: Process, frame: bytes) -> None:
+    """Without waiting until it is taken: few ask at once, and each waits for its answer."""
+    assert process.stdin is not None  # noqa: S101  (for the type checker)
+    # One that has ended meanwhile is found out where its answers are read.
+    with contextlib.suppress(RuntimeError, OSError):
+        process.stdin.write(frame)

@@ -262,6 +262,20 @@ async def test_a_killed_helper_costs_no_document(tmp_path: Path) -> None:
                 assert last.document.status == d.DOCUMENT_STATUS_DONE, last
 
 
+async def test_a_helper_that_dies_while_it_begins_is_replaced() -> None:
+    async with helping() as helpers:
+        for _ in range(5):
+            work = asyncio.ensure_future(helpers.run(add, 1, 2))
+
+            async def begun() -> bool:
+                return bool(helpers_of(os.getpid()))
+
+            await until(begun)
+            for pid in helpers_of(os.getpid()):
+                os.kill(pid, signal.SIGKILL)
+            assert await work == 3
+
+
 async def test_a_killed_server_leaves_no_helper(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         helper = await _busy(server)
