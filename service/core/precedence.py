@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PATIENCE_SECONDS = 0.005
+PATIENCE_SECONDS = 0.05
 """How long a step of background work stands back: it is slowed down, not stopped."""
 
 

@@ -46,7 +46,7 @@ class StaticEmbedder(InlineEmbedder):
     """
 
     def __init__(self) -> None:
-        self._weights, self._tokenizer = _package_files()
+        self._weights, self._tokenizer = package_files()
         try:
             with safe_open(self._weights, framework="numpy") as file:
                 self._dimension = int(file.get_slice(_TENSOR).get_shape()[1])
@@ -112,7 +112,8 @@ def open_embedder(argument: str, key: str | None) -> StaticEmbedder:  # noqa: AR
     return StaticEmbedder()
 
 
-def _package_files() -> tuple[Path, Path]:
+def package_files() -> tuple[Path, Path]:
+    """Weights and tokenizer; raises EmbedderRefusedError."""
     try:
         package = distribution(_PACKAGE)
     except PackageNotFoundError as error:

@@ -83,6 +83,10 @@ class Background:
         self._precedence = precedence
         self._turns = Turns(limit)
 
+    async def stand_back(self) -> None:
+        """Before a step of work: let those go first who wait for an answer."""
+        await self._precedence.give()
+
     async def map(
         self,
         work: Callable[Concatenate[Workshop, Sequence[In], P], Sequence[Out]],
@@ -99,7 +103,7 @@ class Background:
         """
 
         async def one(part: Sequence[In]) -> Sequence[Out]:
-            await self._precedence.give()
+            await self.stand_back()
             return await self._hands.run(work, part, *args, **kwargs)
 
         parts = [items[start : start + size] for start in range(0, len(items), size)]

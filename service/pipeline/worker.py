@@ -84,6 +84,7 @@ class Pipeline:
 
     async def _work_forever(self) -> None:
         while True:
+            await self._background.stand_back()
             try:
                 works = await self._claim()
                 if works:
@@ -166,6 +167,7 @@ class Pipeline:
         )
         embedded = await self._embed(list(zip(jobs, drafts, strict=True)))
         if embedded:
+            await self._background.stand_back()
             # Asked for at once, the two would be one transaction and the stage never seen.
             await self._queue.enter([job for job, _ in embedded], Status.INDEXING)
             await asyncio.gather(

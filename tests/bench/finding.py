@@ -8,10 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+from safetensors.numpy import load_file
+
 from service.content.cutting import cut
 from service.content.text import Text
+from service.embedding import static
 from service.embedding.base import Purpose
 from service.embedding.registry import open_embedder
+from service.embedding.tokens import load_tokenizer
 from tests.bench import baseline, prose
 from tests.bench.load import Call, Target, connect, latencies, percentile, rate
 from tests.bench.queue import processed, waiting
@@ -48,11 +53,14 @@ class Pipeline:
         self._round = 0
         name = embedder.partition(":")[0]
         self.rows = {"done": Row(f"Documents of 1 KB processed, embedder {name}", target)}
+        if name == "static":
+            what = "The same, against its model read without remembering words"
+            self.rows["plain"] = Row(what)
 
     async def round(self) -> None:
         self._round += 1
         texts = [prose.document_text() for _ in range(self._count)]
-        before = await self._bare(texts)
+        before, plain = await self._bare(texts), self._plain(texts)
         with running_server(self._folder, "--workers", "0") as server:
             target = connect(server.address, server.key)
             requests = prose.document_batches(texts, f"round-{self._round}")
@@ -64,10 +72,26 @@ class Pipeline:
             done = left / (perf_counter() - started)
         bare = (before + await self._bare(texts)) / 2
         self.rows["done"].add(done / bare, f"{done:,.0f}/s of {bare:,.0f}/s")
+        if "plain" in self.rows:
+            plain = (plain + self._plain(texts)) / 2
+            self.rows["plain"].add(done / plain, f"{done:,.0f}/s of {plain:,.0f}/s")
+
+    def _plain(self, texts: Sequence[str]) -> float:
+        """Documents a second that the default embedder's files give without its code."""
+        weights, file = static.package_files()
+        tokenizer, vectors = load_tokenizer(file), load_file(weights)["embedding.weight"]
+        vectors = vectors.astype(np.float32)
+        pieces = _pieces(texts)
+        started = perf_counter()
+        for start in range(0, len(pieces), 64):
+            part = pieces[start : start + 64]
+            for encoding in tokenizer.encode_batch_fast(part, add_special_tokens=False):
+                np.take(vectors, encoding.ids, axis=0).sum(axis=0)
+        return len(texts) / (perf_counter() - started)
 
     async def _bare(self, texts: Sequence[str]) -> float:
         """Documents a second whose pieces go through the embedder and nothing else."""
-        pieces = [piece.text for text in texts for piece in cut(Text().extract(text))]
+        pieces = _pieces(texts)
         embedder = open_embedder(self._embedder, None)
         try:
             await embedder.load()
@@ -76,6 +100,10 @@ class Pipeline:
             return len(texts) / (perf_counter() - started)
         finally:
             await embedder.close()
+
+
+def _pieces(texts: Sequence[str]) -> list[str]:
+    return [piece.text for text in texts for piece in cut(Text().extract(text))]
 
 
 class Search:

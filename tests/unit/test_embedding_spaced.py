@@ -9,10 +9,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from service.embedding import spaced
 from service.embedding.spaced import SpacedTokens
-from service.embedding.static import _package_files
+from service.embedding.static import package_files
 from service.embedding.tokens import load_tokenizer
 
-TOKENIZER = load_tokenizer(_package_files()[1])
+TOKENIZER = load_tokenizer(package_files()[1])
 TOKENS = SpacedTokens(TOKENIZER)
 
 PARTS = st.sampled_from(

@@ -87,11 +87,11 @@ def test_a_package_that_is_missing_or_broken_is_named(
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
 
-    weights, tokenizer = static._package_files()
+    weights, tokenizer = static.package_files()
     broken = tmp_path / "weights.safetensors"
     broken.write_bytes(weights.read_bytes()[:1000])
     with monkeypatch.context() as patch:
-        patch.setattr(static, "_package_files", lambda: (broken, tokenizer))
+        patch.setattr(static, "package_files", lambda: (broken, tokenizer))
         with pytest.raises(EmbedderRefusedError, match="install it anew"):
             StaticEmbedder()
     monkeypatch.setattr(static, "distribution", missing)
