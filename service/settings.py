@@ -110,7 +110,7 @@ class Settings(BaseSettings):
             le=16,
             description="Workers that process documents; 0 leaves that to other servers.",
         ),
-    ] = 2
+    ] = 3
     helpers: Annotated[
         int,
         Field(
