@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from service.core import filters as f
 from service.core.model import Memory, MemoryQuery, Order, PageRequest, Principal
-from service.core.search import ChunkHit, MemoryHit, MemorySearch, Searcher
+from service.core.search import MemoryHit, MemorySearch, Searcher
 from service.core.store import Memories
 
 
@@ -28,7 +28,7 @@ class Profile:
 
     static: Sequence[Memory]
     recent: Sequence[Memory]
-    hits: Sequence[MemoryHit | ChunkHit]
+    hits: Sequence[MemoryHit]
     text: str
     revision: int
 
@@ -49,7 +49,7 @@ async def read_profile(
 
     static, revision = await newest(_STATIC)
     recent, _ = await newest(f.Not(_STATIC))
-    hits: Sequence[MemoryHit | ChunkHit] = ()
+    hits: Sequence[MemoryHit] = ()
     if wanted.query:
         shown = {memory.content for memory in (*static, *recent)}
         search = MemorySearch(
@@ -65,12 +65,27 @@ async def read_profile(
             for hit in found.hits
             if isinstance(hit, MemoryHit) and hit.memory.content not in shown
         ][: wanted.limit]
-    profile = Profile(static, recent, hits, "", revision)
+    parts = _without_the_past(static, recent, hits)
+    profile = Profile(*parts, "", revision)
     return replace(profile, text=_text(profile))
 
 
+def _without_the_past(
+    static: Sequence[Memory], recent: Sequence[Memory], hits: Sequence[MemoryHit]
+) -> tuple[list[Memory], list[Memory], list[MemoryHit]]:
+    """The parts, read one after the other, less what was changed meanwhile."""
+    versions: dict[str, int] = {}
+    for memory in (*static, *recent, *(hit.memory for hit in hits)):
+        versions[memory.root_id] = max(memory.version, versions.get(memory.root_id, 0))
+    return (
+        [memory for memory in static if memory.version == versions[memory.root_id]],
+        [memory for memory in recent if memory.version == versions[memory.root_id]],
+        [hit for hit in hits if hit.memory.version == versions[hit.memory.root_id]],
+    )
+
+
 def _text(profile: Profile) -> str:
-    relevant = [hit.memory for hit in profile.hits if isinstance(hit, MemoryHit)]
+    relevant = [hit.memory for hit in profile.hits]
     parts = (
         ("Lasting traits", profile.static),
         ("Recent memories", profile.recent),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -252,6 +254,30 @@ async def test_a_profile_says_nothing_twice(lab: Lab) -> None:
     answer = await lab.client.memories.GetProfile(m.GetProfileRequest(limit=2, query="quinces"))
     assert [one.content for one in answer.recent_memories] == ["Ann likes quinces", "note 2"]
     assert "Ann likes quinces" not in [hit.memory.content for hit in answer.hits]
+
+
+async def test_a_memory_changed_while_a_profile_is_read_stands_in_it_once(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (receipt,) = await lab.client.remember(m.NewMemory(content="likes quinces", is_static=True))
+    memories = lab.service.store.memories
+    read = memories.list
+    changes = iter([False, None])
+
+    async def changed_after(*arguments: Any) -> Any:
+        page = await read(*arguments)
+        if (static := next(changes)) is not None:
+            request = m.UpdateMemoryRequest(
+                id=receipt.id, new_content="likes medlars", is_static=static
+            )
+            await lab.client.memories.UpdateMemory(request)
+        return page
+
+    monkeypatch.setattr(memories, "list", changed_after)
+    answer = await lab.client.memories.GetProfile(m.GetProfileRequest(query="likes"))
+    assert not answer.static_memories
+    assert [one.content for one in answer.recent_memories] == ["likes medlars"]
+    assert not answer.hits
 
 
 async def test_profiles_are_filtered(lab: Lab) -> None:
