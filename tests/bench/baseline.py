@@ -18,7 +18,6 @@ from palimpsest.v1.documents_pb2 import GetDocumentRequest, GetDocumentResponse
 from palimpsest.v1.documents_pb2_grpc import DocumentsServicer, add_DocumentsServicer_to_server
 from tests.harness import REPOSITORY, environment
 
-METHOD = "/palimpsest.v1.Documents/GetDocument"
 REQUEST = GetDocumentRequest(id="doc_0000000000000000000000").SerializeToString()
 
 

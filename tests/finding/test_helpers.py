@@ -17,6 +17,7 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service.core.digests import Digester
 from service.embedding.registry import open_embedder
+from service.pipeline import helper_main
 from service.pipeline.hands import LostError
 from service.pipeline.helpers import Helpers
 from service.pipeline.workshop import Passage, Workshop
@@ -80,8 +81,10 @@ def running(pid: int) -> bool:
 
 
 def helpers_of(pid: int) -> list[int]:
-    """The processes that a process has begun."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """The helpers among the processes that a process has begun."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    name = helper_main.__name__.encode()
+    return [int(child) for child in children if name in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 async def test_answers_come_to_whom_they_are_due() -> None:
