@@ -84,7 +84,15 @@ def helpers_of(pid: int) -> list[int]:
     """The helpers among the processes that a process has begun."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     name = helper_main.__name__.encode()
-    return [int(child) for child in children if name in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [int(child) for child in children if name in command(int(child))]
+
+
+def command(pid: int) -> bytes:
+    """What a process was begun with; of one that has ended, nothing."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 async def test_answers_come_to_whom_they_are_due() -> None:
