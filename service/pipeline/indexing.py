@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 INLINE_CHARACTERS = 4_000
 """Texts together shorter than this are indexed where they are, without a thread."""
 
+LINGER_SECONDS = 0.002
+"""Pause after a batch of several calls: each batch costs two visits to a pipe."""
+
 SLICE = 32
 """Passages of documents embedded at once: some 5 ms of work."""
 
@@ -51,7 +54,7 @@ class Indexing:
         self._background = background
         self._inline = isinstance(embedder, InlineEmbedder)
         self._calls: Coalescer[Sequence[Passage], Sequence[IndexEntry]] = Coalescer(
-            self._index_calls, max_waiting
+            self._index_calls, max_waiting, linger=LINGER_SECONDS
         )
 
     async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
@@ -110,7 +113,7 @@ class Indexing:
     ) -> T:
         """By other hands or, failing those, here: somebody waits."""
         try:
-            return await self._hands.run(work, passages)
+            return await self._hands.run_soon(work, passages)
         except LostError as error:
             log.warning("memories are indexed in the server itself: %s", error)
             return work(self._workshop, passages)
