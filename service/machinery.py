@@ -41,14 +41,15 @@ class Machinery:
         workshop = Workshop(store.digester, space, inline)
         precedence = Precedence()
         self._helpers: Helpers | None = None
-        hands: Hands = Threads(workshop, self._working)
+        near = Threads(workshop, self._working)
+        hands: Hands = near
         if settings.helpers:
             made_there = settings.embedder if inline is not None else None
             self._helpers = hands = Helpers(
                 settings.helpers, store.digester, space, made_there, self._working
             )
         background = Background(hands, precedence)
-        self.indexing = Indexing(embedder, workshop, hands, background, settings.max_waiting)
+        self.indexing = Indexing(embedder, workshop, near, hands, background, settings.max_waiting)
         self.pipeline = Pipeline(
             store.queue,
             self.indexing,

@@ -29,7 +29,7 @@ async def _opened(path: Path, settings: Settings) -> AsyncIterator[tuple[SqliteS
         inline = embedder if isinstance(embedder, InlineEmbedder) else None
         workshop = Workshop(store.digester, space, inline)
         hands = Threads(workshop, threads)
-        yield store, Indexing(embedder, workshop, hands, Background(hands, Precedence()))
+        yield store, Indexing(embedder, workshop, hands, hands, Background(hands, Precedence()))
     finally:
         await embedder.close()
         await store.close()

@@ -34,6 +34,7 @@ class Indexing:
     Args:
         embedder: Makes the vectors.
         workshop: Of the embedder, for what is short.
+        near: For memories while `hands` are not ready.
         hands: For memories, if they are many or long.
         background: For documents.
         max_waiting: Memories that may wait before OVERLOADED.
@@ -43,6 +44,7 @@ class Indexing:
         self,
         embedder: Embedder,
         workshop: Workshop,
+        near: Hands,
         hands: Hands,
         background: Background,
         max_waiting: int = 10_000,
@@ -50,6 +52,7 @@ class Indexing:
         self.embedder = embedder
         self.space = workshop.space
         self._workshop = workshop
+        self._near = near
         self._hands = hands
         self._background = background
         self._inline = isinstance(embedder, InlineEmbedder)
@@ -95,9 +98,9 @@ class Indexing:
         return [list(islice(made, len(call))) for call in calls]
 
     async def _index_now(self, passages: Sequence[Passage], *, many: bool) -> list[IndexEntry]:
-        if many:
-            self._hands.wake()
         short = sum(len(passage.text) for passage in passages) <= INLINE_CHARACTERS
+        if many or not short:
+            self._hands.wake()
         here = short and not self._hands.free
         try:
             if here:
@@ -111,12 +114,13 @@ class Indexing:
     async def _done(
         self, work: Callable[[Workshop, Sequence[Passage]], T], passages: Sequence[Passage]
     ) -> T:
-        """By other hands or, failing those, here: somebody waits."""
-        try:
-            return await self._hands.run_soon(work, passages)
-        except LostError as error:
-            log.warning("memories are indexed in the server itself: %s", error)
-            return work(self._workshop, passages)
+        """By the hands that are ready first: somebody waits."""
+        if self._hands.free:
+            try:
+                return await self._hands.run_soon(work, passages)
+            except LostError as error:
+                log.warning("memories are indexed in the server itself: %s", error)
+        return await self._near.run_soon(work, passages)
 
     def _made(
         self, passages: Sequence[Passage], entries: Sequence[bytes], vectors: Sequence[bytes]
