@@ -18,7 +18,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 MAX_BATCH = 1024
-"""Weight of one batch; a call weighs as much as the items it carries."""
+"""Weight of one batch; a call weighs as much as the items it carries, but no more than this."""
 
 
 @dataclass(slots=True)
@@ -33,7 +33,8 @@ class Coalescer(Generic[In, Out]):
     Args:
         run: Takes a batch; answers one result or exception for each item.
         max_waiting: Weight that may wait; more is refused with OVERLOADED.
-        max_batch: Weight of one batch; a heavier call goes alone.
+        max_batch: Weight of one batch; a heavier call goes alone, and counts as so much
+            while it waits, so that one cannot shut out all others.
         linger: Seconds of pause after a batch of several, for the next calls of those just
             answered. Who comes alone never waits.
     """
@@ -55,6 +56,7 @@ class Coalescer(Generic[In, Out]):
         self._closed = False
 
     async def submit(self, item: In, weight: int = 1) -> Out:
+        weight = min(weight, self._max_batch)
         if self._closed:
             raise PalimpsestError(Reason.SHUTTING_DOWN, "The server is stopping", retry_after=1)
         if self._queue and self._weight + weight > self._max_waiting:

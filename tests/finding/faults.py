@@ -44,13 +44,13 @@ def the_past_is_now(patch: pytest.MonkeyPatch) -> None:
 
 
 def thresholds_are_low(patch: pytest.MonkeyPatch) -> None:
-    """What scores a little less than the threshold is found."""
+    """What scores less than the threshold is found."""
     rank = SegmentSearcher._rank
 
     async def generous(
         self: Any, scopes: Any, query: Any, limit: int, floor: float, **more: Any
     ) -> Any:
-        return await rank(self, scopes, query, limit, floor * 0.8, **more)
+        return await rank(self, scopes, query, limit, floor * 0.4, **more)
 
     patch.setattr(SegmentSearcher, "_rank", generous)
 

@@ -116,6 +116,24 @@ async def test_waiting_work_is_bounded_and_refused_with_a_time_to_come_back() ->
     assert await asyncio.gather(*running, waiting) == [0, 1, 2, 3]
 
 
+async def test_one_heavy_call_that_waits_does_not_shut_out_light_ones() -> None:
+    release = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        await release.wait()
+        return items
+
+    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=10, max_batch=4)
+    running = asyncio.create_task(coalescer.submit(0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(coalescer.submit(1, weight=1000))]
+    waiting += [asyncio.create_task(coalescer.submit(i)) for i in (2, 3)]
+    await asyncio.sleep(0)
+    release.set()
+    assert await asyncio.gather(running, *waiting) == [0, 1, 2, 3]
+
+
 async def test_a_cancelled_waiter_is_dropped_and_the_others_go_on() -> None:
     ran: list[int] = []
     release = asyncio.Event()
