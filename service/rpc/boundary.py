@@ -65,6 +65,7 @@ class Boundary:
         self._log = structlog.get_logger("palimpsest.rpc")
         self._log_all = bool(self._log.is_enabled_for(logging.DEBUG))
         self._stop = asyncio.Event()
+        self._turned_away = asyncio.Event()
         self._holdings = Holdings()
         self._arriving: set[Callable[[PalimpsestError], None]] = set()
         self._aborting: set[asyncio.Task[None]] = set()
@@ -73,10 +74,18 @@ class Boundary:
         """How many calls there have been."""
 
     def drain(self) -> None:
-        """From now on calls are refused, also half-sent ones, and streams end."""
+        """From now on no calls are taken in, half-sent ones are refused, and streams end.
+
+        Calls that arrive are held until `turn_away`: their callers, once answered,
+        would come again over the same connection.
+        """
         self._stop.set()
         for refuse in tuple(self._arriving):
             refuse(_shutting_down())
+
+    def turn_away(self) -> None:
+        """Refuses the calls that are held, and further ones at once."""
+        self._turned_away.set()
 
     def unary(
         self,
@@ -176,6 +185,8 @@ class Boundary:
 
     async def _admit(self, access: Access, context: Context) -> Principal:
         if self._stop.is_set():
+            if self.calls.count <= MAX_CALLS:
+                await self._turned_away.wait()
             raise _shutting_down()
         if self.calls.count > MAX_CALLS:
             raise PalimpsestError(

@@ -47,14 +47,17 @@ _ANSWER_SECONDS: Final = 1.0
 """How long telling callers that their calls were cut off may take."""
 
 _LULL_TURNS: Final = 10
-_LULL_SECONDS: Final = 0.02
+_LULL_SECONDS: Final = 0.01
 """After so many turns of so long without a new call, none waits in the transport.
 
 Turns, because each is one of the event loop at least, however long it takes.
 """
 
-_REFUSE_SECONDS: Final = 2.0
+_ARRIVAL_SECONDS: Final = 1.0
 """How long a stopping server waits for that lull."""
+
+_FAREWELL_SECONDS: Final = 0.2
+"""How long callers have to hear that their connection ends before their calls are refused."""
 
 _SETTLE_SECONDS: Final = 5.0
 """How long handlers may take to clean up after the grace is over."""
@@ -161,10 +164,14 @@ class Server:
         except TimeoutError:
             _log.warning("a watcher of health does not read")
         self._boundary.drain()
-        await self._refuse_arrivals()
+        await self._take_arrivals()
         calls = self._boundary.calls
         # gRPC's own grace is longer, so that calls it runs out on get an answer in form.
-        stopped = asyncio.ensure_future(self._server.stop(grace + _ANSWER_SECONDS))
+        stopped = asyncio.ensure_future(
+            self._server.stop(_FAREWELL_SECONDS + grace + _ANSWER_SECONDS)
+        )
+        await asyncio.sleep(_FAREWELL_SECONDS)
+        self._boundary.turn_away()
         try:
             async with asyncio.timeout(grace):
                 await calls.idle()
@@ -177,14 +184,14 @@ class Server:
         except TimeoutError:
             _log.warning("calls are still running", count=calls.count)
 
-    async def _refuse_arrivals(self) -> None:
-        """Lets calls that have arrived be refused in words.
+    async def _take_arrivals(self) -> None:
+        """Lets calls that have arrived be taken in, to be refused in words.
 
         The transport cuts off those that it has not handed on when it stops, and
         their callers would hear CANCELLED, as if it had been they.
         """
         loop = asyncio.get_running_loop()
-        end = loop.time() + _REFUSE_SECONDS
+        end = loop.time() + _ARRIVAL_SECONDS
         quiet = 0
         while quiet < _LULL_TURNS and loop.time() < end:
             seen = self._boundary.arrived

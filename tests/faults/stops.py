@@ -6,6 +6,7 @@ import asyncio
 import random
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 import grpc
@@ -60,6 +61,45 @@ async def _stop_under_load(
         # Without grace a call may be cut off whose effect is already there, whole.
         await load.judge(server, refused_did_nothing=grace > 0 and signals == 1)
         await load.settle(server)
+    finally:
+        server.kill()
+
+
+async def stop_while_callers_come_again(data_dir: Path, callers: int) -> Counter[str]:
+    """What callers are told who, refused, ask again at once, from the signal to the end."""
+    server = start_server(data_dir, "--drain-grace", "10")
+    told: Counter[str] = Counter()
+    ending = asyncio.Event()
+    ended = asyncio.Event()
+
+    async def caller(connection: Line, number: int) -> None:
+        write = d.UpsertDocumentRequest(content="text", custom_id=f"one{number}")
+        while not ended.is_set():
+            answer = await connection.send(write)
+            if ending.is_set():
+                told[answer.outcome] += 1
+
+    async def sender(connection: Line, sending: asyncio.TaskGroup) -> None:
+        while not ended.is_set():
+            sending.create_task(one(connection))
+            await asyncio.sleep(0.01)
+
+    async def one(connection: Line) -> None:
+        answer = await connection.send(d.GetDocumentRequest(id="one"))
+        if ending.is_set():
+            told[answer.outcome] += 1
+
+    try:
+        async with line(server) as first, line(server) as second, asyncio.TaskGroup() as group:
+            await first.ask(d.UpsertDocumentRequest(content="text", custom_id="one"))
+            group.create_task(sender(first, group))
+            for number in range(callers):
+                group.create_task(caller((first, second)[number % 2], number))
+            await second.ask(d.UpsertDocumentRequest(content="text", custom_id="two"))
+            ending.set()
+            assert await stopped(server, 10) == 0
+            ended.set()
+        return told
     finally:
         server.kill()
 

@@ -11,7 +11,7 @@ import pytest
 from palimpsest.v1 import documents_pb2 as d
 from tests.faults.disks import Lock
 from tests.faults.load import line
-from tests.faults.stops import stop_rounds, stopped
+from tests.faults.stops import stop_rounds, stop_while_callers_come_again, stopped
 from tests.harness import start_server
 from tests.tally import Report, Tally
 
@@ -26,6 +26,14 @@ async def test_a_stop_under_load_finishes_or_refuses_every_call(
     await stop_rounds(tmp_path / "data", ROUNDS, seed=23, tally=tally)
     assert tally.findings == []
     assert tally.operations > 0
+
+
+async def test_callers_who_come_again_at_once_hear_only_that_the_server_stops(
+    tmp_path: Path,
+) -> None:
+    told = await stop_while_callers_come_again(tmp_path / "data", callers=32)
+    assert told["SHUTTING_DOWN"] >= 32
+    assert told.keys() <= {"OK", "SHUTTING_DOWN", "UNAVAILABLE"}, told
 
 
 @pytest.mark.parametrize(("grace", "signals"), [(1, 1), (600, 2)])
