@@ -121,11 +121,12 @@ async def serve(settings: Settings, announce: Callable[[Service], None]) -> None
     _log.info("stopped")
 
 
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0002
 """How long a thread may keep the interpreter to itself while another wants it.
 
-Python's own 5 ms would let a bulk deletion, at work in the database's thread,
-hold up each step of everybody else's call by as much.
+Whoever reads a row from the database lets go of the interpreter, and while other threads
+are at work waits so long, for each row, to get it back: Python's own 5 ms would let a bulk
+deletion hold up everybody else's calls by as many times that.
 """
 
 

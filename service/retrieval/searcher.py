@@ -39,6 +39,13 @@ log = logging.getLogger(__name__)
 INLINE_CHARACTERS = 2_000
 """Questions shorter than this are embedded where they are, without a thread."""
 
+INLINE_ROWS = 16_384
+"""Up to so many are ranked where they are.
+
+In a thread each step gives up the interpreter to the event loop and has to wait to get it
+back, which takes longer under load than the work itself (a few milliseconds) does.
+"""
+
 TRIES = 3
 """Rounds in which what was deleted while the search ran is replaced by the next best."""
 
@@ -197,9 +204,11 @@ class SegmentSearcher:
         *,
         distinct: bool = True,
     ) -> list[Hit]:
-        found = await self._in_thread(
-            lambda: rank(scopes, query, self.calibration, limit, distinct=distinct)
-        )
+        def ranked() -> list[Hit]:
+            return rank(scopes, query, self.calibration, limit, distinct=distinct)
+
+        small = sum(scope.segment.rows for scope in scopes) <= INLINE_ROWS
+        found = ranked() if small else await self._in_thread(ranked)
         return [hit for hit in found if hit.score >= min_score]
 
     async def _chunk_hits(

@@ -107,6 +107,8 @@ class Leg:
 
     def _with_near(self, scores: Floats, weights: Weights) -> Floats:
         """Each row's score, and a share of its neighbours' by their distance in words."""
+        if not self.segment.has_groups:
+            return scores
         place = self.segment.place
         total = scores.copy()
         for onward in (self.segment.before, self.segment.after):

@@ -120,7 +120,15 @@ class IndexStore:
     async def delta(
         self, tenant: int, container: str, after: int | None, embedder: int
     ) -> IndexDelta:
-        return await self._engine.database.read(
+        database = self._engine.database
+        if after is not None:
+            known = after
+            revision = await database.read(
+                lambda conn: index_rows.unchanged(conn, tenant, container, known), snapshot=False
+            )
+            if revision is not None:
+                return IndexDelta(revision, frozenset(), (), ())
+        return await database.read(
             lambda conn: index_rows.read_delta(conn, tenant, container, after, embedder)
         )
 
@@ -156,8 +164,10 @@ class IndexStore:
     ) -> Mapping[str, Memory]:
         engine = self._engine
         reads = [memory_rows.MemoryRead(who, container, name, as_of) for container, name in wanted]
+        # One tenant and one instant are read with one statement.
         found = await engine.database.read(
-            lambda conn: memory_rows.read(conn, engine.context.digester, reads, engine.now())
+            lambda conn: memory_rows.read(conn, engine.context.digester, reads, engine.now()),
+            snapshot=False,
         )
         return {memory.id: memory for memory in found if not isinstance(memory, PalimpsestError)}
 

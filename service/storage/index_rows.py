@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, CursorResult, bindparam, select
+from sqlalchemy import Connection, CursorResult, bindparam, exists, select
 
 from service.core import filters as f
 from service.core.indexing import IndexDelta, IndexRow
@@ -23,6 +23,7 @@ from service.storage.tables import (
     documents,
     memories,
     memory_spans,
+    tenants,
 )
 from service.storage.transactions import padded
 
@@ -36,14 +37,17 @@ BLOCK = 1000
 
 Rows: TypeAlias = CursorResult[Any] | None
 
+_SINCE = (
+    changes.c.tenant == bindparam("t"),
+    changes.c.container == bindparam("in_container"),
+    changes.c.revision > bindparam("after"),
+)
+_NEWS = select(tenants.c.revision, exists().where(*_SINCE)).where(
+    tenants.c.tenant == bindparam("t")
+)
 _CHANGES = (
     select(changes.c.kind, changes.c.entity_id)
-    .where(
-        changes.c.tenant == bindparam("t"),
-        changes.c.container == bindparam("in_container"),
-        changes.c.revision > bindparam("after"),
-        changes.c.revision <= bindparam("upto"),
-    )
+    .where(*_SINCE, changes.c.revision <= bindparam("upto"))
     .order_by(changes.c.revision)
     .limit(MANY + 1)
 )
@@ -105,6 +109,16 @@ _CHUNKS = (
 _CHUNKS_OF = _CHUNKS.where(
     document_containers.c.document_id.in_(bindparam("names", expanding=True))
 )
+
+
+def unchanged(conn: Connection, tenant: int, container: str, after: int) -> int | None:
+    """Up to which revision nothing has changed since `after`; None: something has.
+
+    One statement, which needs no transaction: most searches find nothing new.
+    """
+    where = {"t": tenant, "in_container": container, "after": after}
+    revision, changed = conn.execute(_NEWS, where).one()
+    return None if changed else max(after, int(revision))
 
 
 def read_delta(

@@ -28,6 +28,7 @@ def test_so_they_do_where_indexes_are_loaded_anew_and_in_threads(
     monkeypatch.setattr(index_rows, "MANY", 2)
     monkeypatch.setattr(segments, "SMALL", 0)
     monkeypatch.setattr(searcher, "INLINE_CHARACTERS", 0)
+    monkeypatch.setattr(searcher, "INLINE_ROWS", 0)
     tally = Tally("searches of indexes loaded anew")
     report(tally)
     explore(tally, examples=5, seed=SEED)
