@@ -26,7 +26,9 @@ from service.rpc.memories import Memories
 from service.rpc.reflected import with_json_names
 from service.rpc.requests import Requests
 
-Handlers: TypeAlias = "dict[str, grpc.RpcMethodHandler[Any, Any]]"
+MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Handlers: TypeAlias = dict[str, MethodHandler]
+"""By path: /package.Service/Method."""
 
 SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     documents_pb2.DESCRIPTOR.services_by_name["Documents"],
@@ -56,13 +58,12 @@ def register(
         Memories(store, searcher, requests),
         Containers(store, requests),
     )
+    handlers = {**_health(boundary, healths), **_reflection(boundary)}
     for service, servicer in zip(SERVICES, servicers, strict=True):
-        server.add_registered_method_handlers(
-            service.full_name, _handlers(service, servicer, boundary)
-        )
-    server.add_registered_method_handlers(_HEALTH, _health(boundary, healths))
-    server.add_registered_method_handlers(_REFLECTION, _reflection(boundary))
-    server.add_generic_rpc_handlers((_Unknown(),))
+        handlers |= _handlers(service, servicer, boundary)
+    # Not as "registered methods": grpc.aio waits for each of those apart, and every call
+    # pays for all of them.
+    server.add_generic_rpc_handlers((_Methods(handlers),))
 
 
 def _handlers(service: ServiceDescriptor, servicer: object, boundary: Boundary) -> Handlers:
@@ -75,12 +76,12 @@ def _handlers(service: ServiceDescriptor, servicer: object, boundary: Boundary) 
         handler = getattr(servicer, python_name(method.name))
         access = ACCESS[method.full_name]
         if method.server_streaming:
-            handlers[method.name] = grpc.stream_stream_rpc_method_handler(
+            handlers[path] = grpc.stream_stream_rpc_method_handler(
                 boundary.stream(path, parse, handler, access),
                 response_serializer=GetMessageClass(method.output_type).SerializeToString,
             )
         else:
-            handlers[method.name] = grpc.stream_unary_rpc_method_handler(
+            handlers[path] = grpc.stream_unary_rpc_method_handler(
                 boundary.unary(path, parse, handler, access)
             )
     return handlers
@@ -98,13 +99,13 @@ def _health(boundary: Boundary, healths: health.aio.HealthServicer) -> Handlers:
     async def watch(call: Call, request: health_pb2.HealthCheckRequest) -> None:
         await healths.Watch(request, call.context)
 
-    path = f"/{_HEALTH}/"
+    check_path, watch_path = f"/{_HEALTH}/Check", f"/{_HEALTH}/Watch"
     return {
-        "Check": grpc.stream_unary_rpc_method_handler(
-            boundary.unary(f"{path}Check", parse, check, None)
+        check_path: grpc.stream_unary_rpc_method_handler(
+            boundary.unary(check_path, parse, check, None)
         ),
-        "Watch": grpc.stream_stream_rpc_method_handler(
-            boundary.stream(f"{path}Watch", parse, watch, None),
+        watch_path: grpc.stream_stream_rpc_method_handler(
+            boundary.stream(watch_path, parse, watch, None),
             response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
         ),
     }
@@ -122,24 +123,26 @@ def _reflection(boundary: Boundary) -> Handlers:
         async for answer in servicer.ServerReflectionInfo(requests, call.context):
             await call.context.write(answer)
 
+    path = f"/{_REFLECTION}/ServerReflectionInfo"
     return {
-        "ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(
-            boundary.stream(f"/{_REFLECTION}/ServerReflectionInfo", None, info, None),
+        path: grpc.stream_stream_rpc_method_handler(
+            boundary.stream(path, None, info, None),
             request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
             response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
         )
     }
 
 
-class _Unknown(grpc.GenericRpcHandler):
-    """Answers every method that is not registered."""
+class _Methods(grpc.GenericRpcHandler):
+    """Finds a method's handler; a method that is not there has one that says so."""
 
-    def service(
-        self,
-        handler_call_details: grpc.HandlerCallDetails,  # noqa: ARG002
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    def __init__(self, handlers: Handlers) -> None:
+        self._handlers = handlers
         # Reads nothing, so that it fits methods of every shape.
-        return grpc.stream_stream_rpc_method_handler(_refuse)
+        self._unknown: MethodHandler = grpc.stream_stream_rpc_method_handler(_refuse)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> MethodHandler:
+        return self._handlers.get(handler_call_details.method, self._unknown)
 
 
 async def _refuse(_: Any, context: Context) -> None:
