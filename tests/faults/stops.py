@@ -79,23 +79,11 @@ async def stop_while_callers_come_again(data_dir: Path, callers: int) -> Counter
             if ending.is_set():
                 told[answer.outcome] += 1
 
-    async def sender(connection: Line, sending: asyncio.TaskGroup) -> None:
-        while not ended.is_set():
-            sending.create_task(one(connection))
-            await asyncio.sleep(0.01)
-
-    async def one(connection: Line) -> None:
-        answer = await connection.send(d.GetDocumentRequest(id="one"))
-        if ending.is_set():
-            told[answer.outcome] += 1
-
     try:
         async with line(server) as first, line(server) as second, asyncio.TaskGroup() as group:
-            await first.ask(d.UpsertDocumentRequest(content="text", custom_id="one"))
-            group.create_task(sender(first, group))
             for number in range(callers):
                 group.create_task(caller((first, second)[number % 2], number))
-            await second.ask(d.UpsertDocumentRequest(content="text", custom_id="two"))
+            await first.ask(d.UpsertDocumentRequest(content="text", custom_id="one"))
             ending.set()
             assert await stopped(server, 10) == 0
             ended.set()
