@@ -27,8 +27,11 @@ WAVE = 250
 """Calls between two looks at the database."""
 
 AT_ONCE = 16
-LONGEST_SECONDS = 0.05
 SETTLE_SECONDS = 15.0
+
+FINISHED = 0.3
+"""The share of calls that should be done before they are given up: how long calls take
+depends on the machine, so that the moments are found while calls are made."""
 
 OBJECTS_OF_CACHES = 3000
 OBJECTS_PER_CALL = 0.5
@@ -44,6 +47,26 @@ _CHANGES = text(
     " WHERE request_id IS NOT NULL GROUP BY request_id"
 )
 _RECEIPTS = text("/* verify */ SELECT request_id FROM requests WHERE complete")
+
+
+class Moment:
+    """How long a caller waits before it gives up: the weighted staircase of Kaernbach
+    (1991), which comes to rest where a share of `FINISHED` is done before."""
+
+    STEP = 1.05
+    LOWEST = 1e-3
+
+    def __init__(self, reach: float, most: float) -> None:
+        self._reach = reach
+        self._most = most
+
+    def draw(self, random: random.Random) -> float:
+        """Early moments are the more frequent: that is where effects begin."""
+        return random.random() ** 2 * self._reach
+
+    def learn(self, *, finished: bool) -> None:
+        step = self.STEP ** (-(1 - FINISHED) / FINISHED if finished else 1)
+        self._reach = min(self._most, max(self.LOWEST, self._reach * step))
 
 
 @dataclass
@@ -79,6 +102,11 @@ class Trial:
         self._service = service
         self._channel = channel
         self._random = random.Random(seed)
+        self._moments = {
+            "turns": Moment(reach=400, most=100_000),
+            "time": Moment(reach=0.05, most=2.0),
+            "deadline": Moment(reach=0.05, most=2.0),
+        }
 
     async def run(self, calls: int) -> Findings:
         store = self._service.store
@@ -136,16 +164,17 @@ class Trial:
         """Call, and give up at a random moment; now and then call again at once."""
         self.findings.calls[attempt.method] += 1
         for _ in range(self._random.choice((1, 1, 1, 2, 3))):
-            seconds = self._random.random() ** 2 * LONGEST_SECONDS
-            way = self._random.choice(("turns", "time", "deadline"))
-            call = self._call(attempt, seconds if way == "deadline" else None)
+            way = self._random.choice(sorted(self._moments))
+            moment = self._moments[way].draw(self._random)
+            call = self._call(attempt, moment if way == "deadline" else None)
             if way == "turns":
-                for _ in range(self._random.randrange(400)):
+                for _ in range(int(moment)):
                     await asyncio.sleep(0)
                 call.cancel()
             elif way == "time":
-                await asyncio.sleep(seconds)
+                await asyncio.sleep(moment)
                 call.cancel()
+            finished = False
             try:
                 if METHODS[attempt.method].server_streaming:
                     async for _ in call:
@@ -156,12 +185,14 @@ class Trial:
                     if getattr(answer, "completion", None) != Completion.COMPLETION_PARTIAL:
                         attempt.answer = answer
                 self.findings.outcomes["OK"] += 1
+                finished = True
             except asyncio.CancelledError:
                 self.findings.outcomes["CANCELLED"] += 1
             except grpc.aio.AioRpcError as error:
                 self.findings.outcomes[error.code().name] += 1
                 if error.code() not in _EXPECTED and not _in_progress(error):
                     self._fault(f"{attempt.method}: {error.code().name} {error.details()}")
+            self._moments[way].learn(finished=finished)
 
     async def _repeat(self, attempt: Attempt) -> None:
         if len(self.findings.faults) > ENOUGH_FAULTS:
