@@ -46,6 +46,9 @@ RECEIVE_SECONDS: Final = 60.0
 STRANGER_SECONDS: Final = 5.0
 """The same on methods for everyone, which take messages of a few bytes."""
 
+REFUSAL_SECONDS: Final = 0.1
+"""How long callers of a server that stops wait to be told so."""
+
 Guarded: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 
 _NOBODY: Final = Principal(tenant=0, key_id="")
@@ -66,25 +69,23 @@ class Boundary:
         self._log_all = bool(self._log.is_enabled_for(logging.DEBUG))
         self._stop = asyncio.Event()
         self._turned_away = asyncio.Event()
+        self._held = 0
         self._holdings = Holdings()
         self._arriving: set[Callable[[PalimpsestError], None]] = set()
         self._aborting: set[asyncio.Task[None]] = set()
         self.calls = InFlight()
-        self.arrived = 0
-        """How many calls there have been."""
+        self.refused = 0
+        """How many calls came after `drain`."""
 
     def drain(self) -> None:
-        """From now on no calls are taken in, half-sent ones are refused, and streams end.
-
-        Calls that arrive are held until `turn_away`: their callers, once answered,
-        would come again over the same connection.
-        """
+        """From now on calls are refused, half-sent ones too, and streams end."""
         self._stop.set()
+        self.calls.drain()
         for refuse in tuple(self._arriving):
             refuse(_shutting_down())
 
     def turn_away(self) -> None:
-        """Refuses the calls that are held, and further ones at once."""
+        """From now on calls are refused at once, without a pause."""
         self._turned_away.set()
 
     def unary(
@@ -140,8 +141,9 @@ class Boundary:
         calls = self.calls
 
         async def handle(source: Any, context: Context) -> Any:
+            if self._stop.is_set() and access is not None:
+                await self._refuse(context)
             calls.count += 1
-            self.arrived += 1
             started = perf_counter()
             call_id = new_call_id()
             CALL_ID.set(call_id)
@@ -183,11 +185,21 @@ class Boundary:
 
         return handle
 
+    async def _refuse(self, context: Context) -> None:
+        """Says that the server stops; with a pause, since some callers come again at once."""
+        self.refused += 1
+        if self._held < MAX_CALLS:
+            self._held += 1
+            try:
+                async with asyncio.timeout(REFUSAL_SECONDS):
+                    await self._turned_away.wait()
+            except TimeoutError:
+                pass
+            finally:
+                self._held -= 1
+        await abort(context, _shutting_down(), new_call_id())
+
     async def _admit(self, access: Access, context: Context) -> Principal:
-        if self._stop.is_set():
-            if self.calls.count <= MAX_CALLS:
-                await self._turned_away.wait()
-            raise _shutting_down()
         if self.calls.count > MAX_CALLS:
             raise PalimpsestError(
                 Reason.OVERLOADED, "Too many calls at once; try again", retry_after=1

@@ -72,13 +72,18 @@ def bearer(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
 class InFlight:
     """The calls that are being served."""
 
-    __slots__ = ("_cut", "_empty", "_working", "count")
+    __slots__ = ("_cut", "_draining", "_empty", "_working", "count")
 
     def __init__(self) -> None:
         self.count = 0
         self._empty: asyncio.Event | None = None
         self._working: set[asyncio.Task[Any]] = set()
         self._cut: set[asyncio.Task[Any]] = set()
+        self._draining = False
+
+    def drain(self) -> None:
+        """From now on calls are in flight until their answers are sent."""
+        self._draining = True
 
     def work(self, task: asyncio.Task[Any]) -> None:
         """The call of this task has its request, and may be cut off."""
@@ -87,6 +92,12 @@ class InFlight:
     def leave(self, task: asyncio.Task[Any]) -> None:
         self._working.discard(task)
         self._cut.discard(task)
+        if self._draining:
+            task.add_done_callback(self._gone)
+        else:
+            self._gone(task)
+
+    def _gone(self, _: object) -> None:
         self.count -= 1
         if not self.count and self._empty is not None:
             self._empty.set()

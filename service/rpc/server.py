@@ -15,6 +15,7 @@ from service.core.model import Principal
 from service.core.search import Searcher
 from service.core.store import Store
 from service.rpc.boundary import MAX_MESSAGE_BYTES, Boundary
+from service.rpc.connections import Place, hang_up, place_of
 from service.rpc.methods import SERVICES, register
 
 _log = structlog.get_logger("palimpsest.rpc")
@@ -46,18 +47,8 @@ _HEALTH_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 1.0
 """How long telling callers that their calls were cut off may take."""
 
-_LULL_TURNS: Final = 10
-_LULL_SECONDS: Final = 0.01
-"""After so many turns of so long without a new call, none waits in the transport.
-
-Turns, because each is one of the event loop at least, however long it takes.
-"""
-
-_ARRIVAL_SECONDS: Final = 1.0
-"""How long a stopping server waits for that lull."""
-
-_FAREWELL_SECONDS: Final = 0.2
-"""How long callers have to hear that their connection ends before their calls are refused."""
+_FAREWELL_SECONDS: Final = 0.1
+"""How long the last answers have to leave before the connections are ended."""
 
 _SETTLE_SECONDS: Final = 5.0
 """How long handlers may take to clean up after the grace is over."""
@@ -98,6 +89,7 @@ class Server:
         self._boundary = Boundary(store.keys, everyone)
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_OPTIONS)
+        self._places: set[Place] = set()
         register(self._server, store, searcher, self._boundary, self._health)
 
     def bind(self, address: str, tls: Tls | None = None) -> int:
@@ -118,8 +110,9 @@ class Server:
             raise BindError(f"cannot listen on {address}: another server does")
         try:
             if tls is None:
-                return self._server.add_insecure_port(address)
-            return self._server.add_secure_port(address, tls.credentials())
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, tls.credentials())
         except RuntimeError as error:
             hint = (
                 "is it in use?"
@@ -127,6 +120,8 @@ class Server:
                 else "is it in use, or the key not the certificate's?"
             )
             raise BindError(f"cannot listen on {address}: {hint}") from error
+        self._places.add(place_of(address, port))
+        return port
 
     @property
     def calls_in_progress(self) -> int:
@@ -164,39 +159,24 @@ class Server:
         except TimeoutError:
             _log.warning("a watcher of health does not read")
         self._boundary.drain()
-        await self._take_arrivals()
-        calls = self._boundary.calls
-        # gRPC's own grace is longer, so that calls it runs out on get an answer in form.
-        stopped = asyncio.ensure_future(
-            self._server.stop(_FAREWELL_SECONDS + grace + _ANSWER_SECONDS)
-        )
-        await asyncio.sleep(_FAREWELL_SECONDS)
+        if not await self._idle_within(grace):
+            self._boundary.calls.cut_off()
+            await self._idle_within(_ANSWER_SECONDS)
         self._boundary.turn_away()
-        try:
-            async with asyncio.timeout(grace):
-                await calls.idle()
-        except TimeoutError:
-            calls.cut_off()
-        await stopped
-        try:
-            async with asyncio.timeout(_SETTLE_SECONDS):
-                await calls.idle()
-        except TimeoutError:
-            _log.warning("calls are still running", count=calls.count)
+        await asyncio.sleep(_FAREWELL_SECONDS)
+        hang_up(self._places)
+        await self._server.stop(None)
+        if not await self._idle_within(_SETTLE_SECONDS):
+            _log.warning("calls are still running", count=self.calls_in_progress)
+        _log.info("drained", refused=self._boundary.refused)
 
-    async def _take_arrivals(self) -> None:
-        """Lets calls that have arrived be taken in, to be refused in words.
-
-        The transport cuts off those that it has not handed on when it stops, and
-        their callers would hear CANCELLED, as if it had been they.
-        """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + _ARRIVAL_SECONDS
-        quiet = 0
-        while quiet < _LULL_TURNS and loop.time() < end:
-            seen = self._boundary.arrived
-            await asyncio.sleep(_LULL_SECONDS)
-            quiet = quiet + 1 if seen == self._boundary.arrived else 0
+    async def _idle_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._boundary.calls.idle()
+        except TimeoutError:
+            return False
+        return True
 
 
 def _answers(path: str) -> bool:

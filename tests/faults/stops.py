@@ -20,6 +20,9 @@ from tests.wire import METHODS
 WAYS = ((10, 1), (0, 1), (600, 2))
 """Seconds of grace, and how many signals are sent: to end in order, at once, and in a hurry."""
 
+SENDING_SECONDS = 0.001
+"""Between two calls of who sends without waiting for answers."""
+
 MARGIN = 5.0
 """Seconds that leaving may take beside the grace, on a machine that has others to serve."""
 
@@ -66,7 +69,8 @@ async def _stop_under_load(
 
 
 async def stop_while_callers_come_again(data_dir: Path, callers: int) -> Counter[str]:
-    """What callers are told who, refused, ask again at once, from the signal to the end."""
+    """What callers are told from the signal to the end: some who, refused, ask again at
+    once, and one who goes on sending without waiting for answers."""
     server = start_server(data_dir, "--drain-grace", "10")
     told: Counter[str] = Counter()
     ending = asyncio.Event()
@@ -79,10 +83,28 @@ async def stop_while_callers_come_again(data_dir: Path, callers: int) -> Counter
             if ending.is_set():
                 told[answer.outcome] += 1
 
+    async def sender(connection: Line, tasks: asyncio.TaskGroup) -> None:
+        async def send(number: int) -> None:
+            write = d.UpsertDocumentRequest(content="text", custom_id=f"more{number % 50}")
+            answer = await connection.send(write)
+            if ending.is_set():
+                told[answer.outcome] += 1
+
+        number = 0
+        while not ended.is_set():
+            tasks.create_task(send(number := number + 1))
+            await asyncio.sleep(SENDING_SECONDS)
+
     try:
-        async with line(server) as first, line(server) as second, asyncio.TaskGroup() as group:
+        async with (
+            line(server) as first,
+            line(server) as second,
+            line(server) as third,
+            asyncio.TaskGroup() as group,
+        ):
             for number in range(callers):
                 group.create_task(caller((first, second)[number % 2], number))
+            group.create_task(sender(third, group))
             await first.ask(d.UpsertDocumentRequest(content="text", custom_id="one"))
             ending.set()
             assert await stopped(server, 10) == 0

@@ -1,0 +1,56 @@
+"""The sockets of a server, which gRPC keeps to itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Container, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+Place: TypeAlias = int | str
+"""Where a socket is bound: a port, or the path of a Unix socket."""
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", None))
+
+
+def place_of(address: str, port: int) -> Place:
+    """Where a server listens that was told `address` and got `port`."""
+    if not address.startswith("unix:"):
+        return port
+    path = address.removeprefix("unix:")
+    return path.removeprefix("//") if path.startswith("///") else path
+
+
+def hang_up(places: Container[Place]) -> None:
+    """Ends every connection that was accepted there, and accepts no more.
+
+    What was written before still arrives; nothing does that is written after. So
+    callers whose calls nobody took in hear from their own side that the connection
+    is gone, which is UNAVAILABLE. gRPC, told to stop, resets such calls, and their
+    callers hear CANCELLED, as if it had been they.
+    """
+    for end in _sockets():
+        with end, contextlib.suppress(OSError):
+            name = end.getsockname()
+            if end.family in _FAMILIES and (name if isinstance(name, str) else name[1]) in places:
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def _sockets() -> Iterator[socket.socket]:
+    """The open sockets of this process, each as a copy to be closed."""
+    try:
+        # The same on Linux and macOS.
+        numbers = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
+    except OSError:
+        return
+    for number in numbers:
+        with contextlib.suppress(OSError):
+            copy = os.dup(number)
+            try:
+                end = socket.socket(fileno=copy)
+            except OSError:
+                os.close(copy)
+                raise
+            yield end

@@ -1,0 +1,60 @@
+"""Ending the connections of one server among the sockets of a process."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from service.rpc.connections import hang_up, place_of
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "place"),
+    [
+        ("127.0.0.1:0", 4711, 4711),
+        ("[::]:50051", 50051, 50051),
+        ("unix:some/socket", 1, "some/socket"),
+        ("unix:/tmp/socket", 1, "/tmp/socket"),
+        ("unix:///tmp/socket", 1, "/tmp/socket"),
+    ],
+)
+def test_a_place_is_what_the_system_calls_the_address(
+    address: str, port: int, place: int | str
+) -> None:
+    assert place_of(address, port) == place
+
+
+@pytest.mark.parametrize("kind", ["port", "path"])
+def test_connections_there_end_after_what_was_sent_and_others_go_on(
+    kind: str, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+
+        def connected(name: str) -> tuple[socket.socket, socket.socket, socket.socket]:
+            family = socket.AF_INET if kind == "port" else socket.AF_UNIX
+            listener = stack.enter_context(socket.socket(family))
+            listener.bind(("127.0.0.1", 0) if kind == "port" else str(tmp_path / name))
+            listener.listen()
+            near = stack.enter_context(socket.socket(family))
+            near.settimeout(10)
+            near.connect(listener.getsockname())
+            far, _ = listener.accept()
+            return listener, near, stack.enter_context(far)
+
+        listener, near, far = connected("a")
+        _, other_near, other_far = connected("b")
+        far.sendall(b"last words")
+        name = listener.getsockname()
+        hang_up({name if kind == "path" else name[1]})
+
+        assert near.recv(100) == b"last words"
+        assert near.recv(100) == b""
+        with pytest.raises(BrokenPipeError):
+            far.sendall(b"too late")
+        with pytest.raises(ConnectionRefusedError), socket.socket(listener.family) as late:
+            late.connect(name)
+        other_far.sendall(b"unharmed")
+        assert other_near.recv(100) == b"unharmed"
