@@ -44,6 +44,7 @@ ACROSS_TENANTS = {
 
 
 _FILTER = re.compile(r"coalesce\((?:(?!SELECT)[^()]|\((?:(?!SELECT)[^()])*\))*\)")
+_NUMBERED = re.compile(r"_\d+\b")
 _FILTERS = re.compile(r"\(TRUE\)|NOT TRUE|TRUE(?: (?:AND|OR) TRUE)+")
 
 
@@ -56,8 +57,9 @@ def shortened(sql: str) -> str:
     line = re.sub(r"\(\?\)(?:, \(\?\))+", "(?)", line)
     while (shorter := _FILTERS.sub("TRUE", _FILTER.sub("TRUE", line))) != line:
         line = shorter
-    # Branches alike but for their parameters.
-    return " UNION ALL ".join(branch for branch, _ in groupby(line.split(" UNION ALL ")))
+    # Branches alike but for their parameters, and the numbers of their names.
+    branches = groupby(line.split(" UNION ALL "), lambda branch: _NUMBERED.sub("", branch))
+    return " UNION ALL ".join(next(alike) for _, alike in branches)
 
 
 def excepted(sql: str) -> bool:
