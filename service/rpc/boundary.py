@@ -223,12 +223,15 @@ class Boundary:
             return await self._read(context, RECEIVE_SECONDS)
 
     async def _read(self, context: Context, limit: float) -> bytes:
+        refusal: asyncio.Task[None] | None = None
+
         def refuse(failure: PalimpsestError) -> None:
             # Ends the read with the AbortError of this answer: gRPC's read must
             # not be cancelled while the call goes on.
-            task = asyncio.ensure_future(_abort_quietly(context, failure))
-            self._aborting.add(task)
-            task.add_done_callback(self._aborting.discard)
+            nonlocal refusal
+            refusal = asyncio.ensure_future(_abort_quietly(context, failure))
+            self._aborting.add(refusal)
+            refusal.add_done_callback(self._aborting.discard)
 
         overdue = asyncio.get_running_loop().call_later(limit, lambda: refuse(_late(limit)))
         self._arriving.add(refuse)
@@ -237,6 +240,10 @@ class Boundary:
         finally:
             overdue.cancel()
             self._arriving.discard(refuse)
+        if refusal is not None:
+            # The message came all the same: too late, its caller has another answer.
+            await asyncio.wait((refusal,))
+            raise AbortError
         if not isinstance(raw, bytes):
             raise malformed()
         return raw

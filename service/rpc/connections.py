@@ -31,15 +31,27 @@ def hang_up(places: Container[Place]) -> None:
     is gone, which is UNAVAILABLE. gRPC, told to stop, resets such calls, and their
     callers hear CANCELLED, as if it had been they.
     """
-    for end in _sockets():
+    ended = []
+    for number, end in _sockets():
         with end, contextlib.suppress(OSError):
             name = end.getsockname()
-            if end.family in _FAMILIES and (name if isinstance(name, str) else name[1]) in places:
-                end.shutdown(socket.SHUT_RDWR)
+            place = name if isinstance(name, str) else name[1]
+            if end.family not in _FAMILIES or place not in places:
+                continue
+            if end.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                # gRPC would log an error if its listener failed: it gets one that is silent.
+                with socket.socket(end.family) as silent:
+                    os.dup2(silent.fileno(), number, inheritable=False)
+            else:
+                ended.append(end.dup())
+    # Listeners first, or who is quick would connect again.
+    for end in ended:
+        with end, contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
 
 
-def _sockets() -> Iterator[socket.socket]:
-    """The open sockets of this process, each as a copy to be closed."""
+def _sockets() -> Iterator[tuple[int, socket.socket]]:
+    """The open sockets of this process: their numbers, and copies to be closed."""
     try:
         # The same on Linux and macOS.
         numbers = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
@@ -53,4 +65,4 @@ def _sockets() -> Iterator[socket.socket]:
             except OSError:
                 os.close(copy)
                 raise
-            yield end
+            yield number, end

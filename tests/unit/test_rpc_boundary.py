@@ -1,0 +1,62 @@
+"""A call whose message arrives at the moment it is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from google.rpc.code_pb2 import UNAVAILABLE
+from grpc.aio import AbortError
+
+from palimpsest.v1 import documents_pb2 as d
+from service.core.model import Principal
+from service.core.store import Keys
+from service.rpc.access import ACCESS
+from service.rpc.boundary import Boundary
+from service.rpc.calls import Call
+
+
+class Context:
+    """A call of which the message is sent when the test says so."""
+
+    def __init__(self) -> None:
+        self.read_begun = asyncio.Event()
+        self.message: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.answers: list[Any] = []
+
+    async def read(self) -> bytes:
+        self.read_begun.set()
+        return await self.message
+
+    async def abort_with_status(self, status: Any) -> None:
+        self.answers.append(status)
+        raise AbortError
+
+
+async def test_it_has_no_effect() -> None:
+    handled = []
+
+    async def handler(call: Call, request: Any) -> Any:
+        handled.append(request)
+        return d.DeleteDocumentResponse()
+
+    boundary = Boundary(cast("Keys", None), everyone=Principal(1, ""))
+    method = "/palimpsest.v1.Documents/DeleteDocument"
+    guarded = boundary.unary(
+        method,
+        d.DeleteDocumentRequest.FromString,
+        handler,
+        ACCESS["palimpsest.v1.Documents.DeleteDocument"],
+    )
+    context = Context()
+    call = asyncio.ensure_future(guarded(None, cast("Any", context)))
+    await context.read_begun.wait()
+    boundary.drain()
+    context.message.set_result(d.DeleteDocumentRequest(id="one").SerializeToString())
+    with pytest.raises(AbortError):
+        await call
+    assert handled == []
+    assert [answer.code.value[0] for answer in context.answers] == [UNAVAILABLE]
+    async with asyncio.timeout(10):
+        await boundary.calls.idle()
