@@ -21,9 +21,6 @@ log = logging.getLogger(__name__)
 INLINE_CHARACTERS = 4_000
 """Texts together shorter than this are indexed where they are, without a thread."""
 
-LINGER_SECONDS = 0.002
-"""Pause after a batch of several calls: each batch costs two visits to a pipe."""
-
 SLICE = 32
 """Passages of documents embedded at once: some 5 ms of work."""
 
@@ -57,7 +54,7 @@ class Indexing:
         self._background = background
         self._inline = isinstance(embedder, InlineEmbedder)
         self._calls: Coalescer[Sequence[Passage], Sequence[IndexEntry]] = Coalescer(
-            self._index_calls, max_waiting, linger=LINGER_SECONDS
+            self._index_calls, max_waiting
         )
 
     async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:

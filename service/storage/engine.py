@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from service.core.coalescing import Coalescer
 from service.core.windows import DailyWindow
 from service.storage import dialects
-from service.storage.mutations import LINGER_SECONDS, Batch, Mutation, run_mutations
+from service.storage.mutations import Batch, Mutation, run_mutations
 from service.storage.scrubbing import Schedule
 from service.storage.transactions import Call, Context, Operation
 from service.storage.watching import Watchers
@@ -82,7 +82,7 @@ class Engine:
         self.queued = asyncio.Event()
         """Set when a document may have come into the queue."""
         self._mutations: Coalescer[Mutation, Any] = Coalescer(
-            self._run_mutations, options.max_waiting, linger=LINGER_SECONDS
+            self._run_mutations, options.max_waiting
         )
 
     async def mutate(self, operation: Operation, call: Call, weight: int = 1) -> Any:

@@ -12,7 +12,6 @@ from service.core.coalescing import Coalescer
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
 from service.storage import keys
-from service.storage.mutations import LINGER_SECONDS
 
 T = TypeVar("T")
 
@@ -48,9 +47,7 @@ class Keyring:
         self._seen: object = None
         self._seen_at = 0.0
         self._cache: dict[bytes, Principal] = {}
-        self._lookups: Coalescer[bytes, Principal] = Coalescer(
-            self._find, max_waiting, linger=LINGER_SECONDS
-        )
+        self._lookups: Coalescer[bytes, Principal] = Coalescer(self._find, max_waiting)
 
     async def authenticate(self, token: str) -> Principal:
         """Whose key this is; raises KEY_INVALID. Sees a revocation at once."""

@@ -13,13 +13,6 @@ from sqlalchemy import Connection
 from service.storage import dialects
 from service.storage.transactions import Call, Context, Operation, Outcome, run_operation
 
-LINGER_SECONDS = 0.002
-"""Pause after a batch of several calls to the database.
-
-Each visit to the database's thread costs a fight for the interpreter lock: under
-load few large batches carry a third more than many small ones.
-"""
-
 
 @dataclass(slots=True)
 class Mutation:

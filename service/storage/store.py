@@ -29,7 +29,6 @@ from service.storage import (
 from service.storage.engine import Database, Engine, StoreOptions
 from service.storage.finding import IndexStore, QueueStore
 from service.storage.keyring import Keyring
-from service.storage.mutations import LINGER_SECONDS
 from service.storage.reindexing import ReindexStore
 from service.storage.transactions import Call, Context
 
@@ -41,7 +40,7 @@ class DocumentStore:
     def __init__(self, engine: Engine, options: StoreOptions) -> None:
         self._engine = engine
         self._gets: Coalescer[tuple[m.Principal, str], m.Document] = Coalescer(
-            self._read, options.max_waiting, DOCUMENTS_AT_ONCE, LINGER_SECONDS
+            self._read, options.max_waiting, DOCUMENTS_AT_ONCE
         )
 
     @property
@@ -171,7 +170,7 @@ class MemoryStore:
     def __init__(self, engine: Engine, options: StoreOptions) -> None:
         self._engine = engine
         self._gets: Coalescer[memory_rows.MemoryRead, m.Memory] = Coalescer(
-            self._read, options.max_waiting, linger=LINGER_SECONDS
+            self._read, options.max_waiting
         )
         self.indexer: Indexer = Unindexed()
         """Makes memories findable as they are written; set before the first write."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from service.core import coalescing
 from service.core import model as m
 from service.core.coalescing import Coalescer
 from service.core.errors import PalimpsestError, Reason
@@ -132,6 +133,63 @@ async def test_one_heavy_call_that_waits_does_not_shut_out_light_ones() -> None:
     await asyncio.sleep(0)
     release.set()
     assert await asyncio.gather(running, *waiting) == [0, 1, 2, 3]
+
+
+async def test_those_just_answered_come_again_in_one_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(coalescing, "EACH_SECONDS", 0.1)
+    monkeypatch.setattr(coalescing, "PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(coalescing, "GATHER_SECONDS", 60)
+    batches: list[int] = []
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        batches.append(len(items))
+        return items
+
+    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=10)
+
+    async def caller(turns: int) -> None:
+        for _ in range(2):
+            await coalescer.submit(turns)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*(caller(turns) for turns in range(0, 40, 10)))
+    assert batches == [4, 4]
+
+
+async def test_who_comes_alone_never_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coalescing, "EACH_SECONDS", 600)
+    monkeypatch.setattr(coalescing, "PAUSE_SECONDS", 600)
+    monkeypatch.setattr(coalescing, "GATHER_SECONDS", 600)
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        return items
+
+    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=10)
+    async with asyncio.timeout(30):
+        assert [await coalescer.submit(i) for i in range(3)] == [0, 1, 2]
+
+
+async def test_a_stream_of_arrivals_does_not_put_a_batch_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(coalescing, "EACH_SECONDS", 0.01)
+    monkeypatch.setattr(coalescing, "PAUSE_SECONDS", 0.01)
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        return items
+
+    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=1_000_000, max_batch=1_000_000)
+    await asyncio.gather(*(coalescer.submit(i) for i in range(2)))
+    first = asyncio.create_task(coalescer.submit(2))
+    others = []
+    async with asyncio.timeout(30):
+        while not first.done():
+            others.append(asyncio.create_task(coalescer.submit(3)))
+            await asyncio.sleep(0.001)
+    assert await asyncio.gather(first, *others) == [2] + [3] * len(others)
 
 
 async def test_a_cancelled_waiter_is_dropped_and_the_others_go_on() -> None:
