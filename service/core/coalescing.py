@@ -23,7 +23,7 @@ Out = TypeVar("Out")
 MAX_BATCH = 1024
 """Weight of one batch; a call weighs as much as the items it carries, but no more than this."""
 
-EACH_SECONDS = 0.0002
+EACH_SECONDS = 0.0001
 PAUSE_SECONDS = 0.005
 """A pause in the arrivals is so long for each call of the last batch, and no longer than that."""
 
