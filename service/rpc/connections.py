@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -59,10 +60,6 @@ def _sockets() -> Iterator[tuple[int, socket.socket]]:
         return
     for number in numbers:
         with contextlib.suppress(OSError):
-            copy = os.dup(number)
-            try:
-                end = socket.socket(fileno=copy)
-            except OSError:
-                os.close(copy)
-                raise
-            yield number, end
+            # No copy of a file: closing it would let go of the locks a database has on it.
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                yield number, socket.socket(fileno=os.dup(number))

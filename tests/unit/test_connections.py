@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,6 +28,22 @@ def test_a_place_is_what_the_system_calls_the_address(
     address: str, port: int, place: int | str
 ) -> None:
     assert place_of(address, port) == place
+
+
+def test_locks_on_files_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "locked"
+    attempt = (
+        "import fcntl, sys\n"
+        "with open(sys.argv[1], 'r+') as file:\n"
+        "    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+    )
+    with path.open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        hang_up({1})
+        other = subprocess.run(
+            [sys.executable, "-c", attempt, path], capture_output=True, text=True, check=False
+        )
+    assert "BlockingIOError" in other.stderr
 
 
 @pytest.mark.parametrize("kind", ["port", "path"])
