@@ -165,7 +165,8 @@ class Server:
         self._boundary.turn_away()
         await asyncio.sleep(_FAREWELL_SECONDS)
         hang_up(self._places)
-        await self._server.stop(None)
+        # A second signal, which ends this wait, must not end the stop half-way.
+        await asyncio.shield(self._server.stop(None))
         if not await self._idle_within(_SETTLE_SECONDS):
             _log.warning("calls are still running", count=self.calls_in_progress)
         _log.info("drained", refused=self._boundary.refused)
