@@ -13,8 +13,6 @@ from typing import TypeAlias
 Place: TypeAlias = int | str
 """Where a socket is bound: a port, or the path of a Unix socket."""
 
-_FAMILIES = (socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", None))
-
 
 def place_of(address: str, port: int) -> Place:
     """Where a server listens that was told `address` and got `port`."""
@@ -32,23 +30,30 @@ def hang_up(places: Container[Place]) -> None:
     is gone, which is UNAVAILABLE. gRPC, told to stop, resets such calls, and their
     callers hear CANCELLED, as if it had been they.
     """
-    ended = []
-    for number, end in _sockets():
-        with end, contextlib.suppress(OSError):
-            name = end.getsockname()
-            place = name if isinstance(name, str) else name[1]
-            if end.family not in _FAMILIES or place not in places:
+    with contextlib.ExitStack() as copies:
+        ended = []
+        for number, end in _sockets():
+            copies.enter_context(end)
+            if _place(end) not in places:
                 continue
             if end.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 # gRPC would log an error if its listener failed: it gets one that is silent.
                 with socket.socket(end.family) as silent:
                     os.dup2(silent.fileno(), number, inheritable=False)
+                end.close()
             else:
-                ended.append(end.dup())
-    # Listeners first, or who is quick would connect again.
-    for end in ended:
-        with end, contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+                ended.append(end)
+        # Listeners first, or who is quick would connect again.
+        for end in ended:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def _place(end: socket.socket) -> Place | None:
+    name = end.getsockname()
+    if end.family in (socket.AF_INET, socket.AF_INET6):
+        return int(name[1])
+    return name if isinstance(name, str) else None
 
 
 def _sockets() -> Iterator[tuple[int, socket.socket]]:

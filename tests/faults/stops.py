@@ -76,23 +76,19 @@ async def stop_while_callers_come_again(data_dir: Path, callers: int) -> Counter
     ending = asyncio.Event()
     ended = asyncio.Event()
 
+    async def write(connection: Line, name: str) -> None:
+        answer = await connection.send(d.UpsertDocumentRequest(content="text", custom_id=name))
+        if ending.is_set():
+            told[answer.outcome] += 1
+
     async def caller(connection: Line, number: int) -> None:
-        write = d.UpsertDocumentRequest(content="text", custom_id=f"one{number}")
         while not ended.is_set():
-            answer = await connection.send(write)
-            if ending.is_set():
-                told[answer.outcome] += 1
+            await write(connection, f"one{number}")
 
     async def sender(connection: Line, tasks: asyncio.TaskGroup) -> None:
-        async def send(number: int) -> None:
-            write = d.UpsertDocumentRequest(content="text", custom_id=f"more{number % 50}")
-            answer = await connection.send(write)
-            if ending.is_set():
-                told[answer.outcome] += 1
-
         number = 0
         while not ended.is_set():
-            tasks.create_task(send(number := number + 1))
+            tasks.create_task(write(connection, f"more{(number := number + 1) % 50}"))
             await asyncio.sleep(SENDING_SECONDS)
 
     try:

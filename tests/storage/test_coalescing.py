@@ -96,6 +96,10 @@ async def test_tenants_in_one_batch_keep_their_own_revisions(store: SqliteStore)
     assert [receipt.revision for receipt in receipts] == [1] * 5
 
 
+async def echo(items: Sequence[int]) -> Sequence[int]:
+    return items
+
+
 async def test_waiting_work_is_bounded_and_refused_with_a_time_to_come_back() -> None:
     release = asyncio.Event()
 
@@ -164,10 +168,7 @@ async def test_who_comes_alone_never_waits_for_others(monkeypatch: pytest.Monkey
     monkeypatch.setattr(coalescing, "PAUSE_SECONDS", 600)
     monkeypatch.setattr(coalescing, "GATHER_SECONDS", 600)
 
-    async def run(items: Sequence[int]) -> Sequence[int]:
-        return items
-
-    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=10)
+    coalescer: Coalescer[int, int] = Coalescer(echo, max_waiting=10)
     async with asyncio.timeout(30):
         assert [await coalescer.submit(i) for i in range(3)] == [0, 1, 2]
 
@@ -178,10 +179,7 @@ async def test_a_stream_of_arrivals_does_not_put_a_batch_off(
     monkeypatch.setattr(coalescing, "EACH_SECONDS", 0.01)
     monkeypatch.setattr(coalescing, "PAUSE_SECONDS", 0.01)
 
-    async def run(items: Sequence[int]) -> Sequence[int]:
-        return items
-
-    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=1_000_000, max_batch=1_000_000)
+    coalescer: Coalescer[int, int] = Coalescer(echo, max_waiting=1_000_000, max_batch=1_000_000)
     await asyncio.gather(*(coalescer.submit(i) for i in range(2)))
     first = asyncio.create_task(coalescer.submit(2))
     others = []
