@@ -51,10 +51,7 @@ class Documents:
         self, call: Call, request: pb.BatchUpsertDocumentsRequest
     ) -> pb.BatchUpsertDocumentsResponse:
         broken = check(request)
-        writes = [
-            convert.write(item, broken, f"items[{index}].")
-            for index, item in enumerate(request.items)
-        ]
+        writes = convert.writes(request, broken)
         require(broken)
         receipt = await self._requests.run(
             call, request, lambda ref: self._store.documents.batch_upsert(call.who, writes, ref)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import protovalidate
 from google.protobuf.message import Message
@@ -43,8 +43,8 @@ def check(request: Message) -> list[Violation]:
     if not first:
         return []
     if first[0].proto.rule_id == "repeated.max_items" or _crowded(request):
-        raise invalid([_translate(first[0])])
-    return [_translate(violation) for violation in _validator.collect_violations(request)]
+        raise invalid([_translate(first[0], request)])
+    return [_translate(violation, request) for violation in _validator.collect_violations(request)]
 
 
 def require(broken: list[Violation]) -> None:
@@ -68,7 +68,7 @@ def _crowded(request: Message) -> bool:
     return False
 
 
-def _translate(violation: protovalidate.Violation) -> Violation:
+def _translate(violation: protovalidate.Violation, request: Message) -> Violation:
     proto = violation.proto
     path = ""
     for element in proto.field.elements if proto.field is not None else ():
@@ -76,7 +76,20 @@ def _translate(violation: protovalidate.Violation) -> Violation:
         if element.subscript is not None:
             key = element.subscript.value
             path += f"[{key}]" if isinstance(key, int) else f'["{key}"]'
-    if proto.rule_id in _FIELD_RULES:
+    field = ""
+    if proto.rule_id == "message.oneof":
+        field = _first_of_oneof(violation, request)
+    elif proto.rule_id in _FIELD_RULES:
         field = proto.rule_id.rpartition(".")[2]
+    if field:
         path = f"{path}.{field}" if path else field
     return Violation(path, proto.message or proto.rule_id)
+
+
+def _first_of_oneof(violation: protovalidate.Violation, request: Message) -> str:
+    """The first of the fields that exclude one another in the message it is about."""
+    steps = violation.proto.field.elements if violation.proto.field is not None else ()
+    inside: Any = request.DESCRIPTOR
+    for element in steps:
+        inside = inside.fields_by_name[element.field_name].message_type
+    return str(inside.GetOptions().Extensions[validate_pb2.message].oneof[0].fields[0])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
@@ -14,9 +16,13 @@ from palimpsest.v1.documents_pb2 import (
     BatchUpsertDocumentsRequest,
     BulkDeleteDocumentsRequest,
     BulkDeleteDocumentsResponse,
+    Conversation,
+    ConversationMessage,
     UpsertDocumentRequest,
 )
 from tests.client import Client, refused, struct
+
+TALK = Conversation(messages=[ConversationMessage(text="hello")])
 
 
 async def bulk_delete(client: Client, **fields: Any) -> BulkDeleteDocumentsResponse:
@@ -118,15 +124,29 @@ async def test_a_batch_takes_six_hundred_items_and_no_more(client: Client) -> No
     assert len(await client.ids(page_size=1000)) == 600
 
 
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        (UpsertDocumentRequest(), "content"),
+        (UpsertDocumentRequest(content="a", conversation=TALK), "content"),
+        (
+            UpsertDocumentRequest(content="a", content_kind="CONTENT_KIND_CONVERSATION"),
+            "content_kind",
+        ),
+        (UpsertDocumentRequest(conversation=TALK, content_kind=1), "content_kind"),
+        (UpsertDocumentRequest(content="a", request_id=str(uuid4())), "request_id"),
+        (UpsertDocumentRequest(content="a", wait=True), "wait"),
+    ],
+)
 async def test_a_batch_with_one_malformed_item_names_it_and_writes_nothing(
-    client: Client,
+    client: Client, bad: UpsertDocumentRequest, field: str
 ) -> None:
-    good, bad = UpsertDocumentRequest(content="good"), UpsertDocumentRequest(content="")
+    good = UpsertDocumentRequest(content="good")
 
     with refused(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
         await client.documents.BatchUpsertDocuments(BatchUpsertDocumentsRequest(items=[good, bad]))
 
-    assert refusal.fields == ["items[1].content"]
+    assert refusal.fields == [f"items[1].{field}"]
     assert await client.ids() == []
 
 

@@ -388,7 +388,7 @@ class UpsertDocumentRequest(_message.Message):
     """
     wait: _builtins.bool
     """Answer when the document is DONE or FAILED, or at the deadline (without one,
-    after a minute) with the status so far. In an item of a batch: refused, the batch has its own.
+    after a minute) with the status so far.
     """
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -491,7 +491,9 @@ class BatchUpsertDocumentsRequest(_message.Message):
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___UpsertDocumentRequest]:
-        """1 to 600 items. Items carry no request_id: the batch has one."""
+        """1 to 600 items. Items with a request_id or wait of their own are refused: the
+        batch has them.
+        """
 
     def __init__(
         self,

@@ -50,15 +50,41 @@ def write(
         document_date=_date(request, broken, path),
         mode=mode,
         etag=request.etag or None,
-        kind=_kind(request),
+        kind=_kind(request, path, broken),
     )
 
 
-def _kind(request: pb.UpsertDocumentRequest | pb.UpdateDocumentRequest) -> m.ContentKind | None:
-    if request.HasField("conversation"):
+def writes(
+    request: pb.BatchUpsertDocumentsRequest, broken: list[Violation]
+) -> list[m.DocumentWrite]:
+    found = []
+    for index, item in enumerate(request.items):
+        path = f"items[{index}]."
+        if item.request_id:
+            broken.append(Violation(f"{path}request_id", "must be given to the batch, not an item"))
+        if item.wait:
+            broken.append(Violation(f"{path}wait", "must be given to the batch, not an item"))
+        found.append(write(item, broken, path))
+    return found
+
+
+def _kind(
+    request: pb.UpsertDocumentRequest | pb.UpdateDocumentRequest,
+    path: str,
+    broken: list[Violation],
+) -> m.ContentKind | None:
+    kind = request.content_kind
+    talks = request.HasField("conversation")
+    if kind and talks != (kind == pb.CONTENT_KIND_CONVERSATION):
+        broken.append(
+            Violation(
+                f"{path}content_kind", "must agree with what is given: content or conversation"
+            )
+        )
+    if talks:
         return m.ContentKind.CONVERSATION
     # A number that is no kind has been found by the annotations.
-    return _KINDS.get(request.content_kind)
+    return _KINDS.get(kind)
 
 
 def messages(
@@ -133,7 +159,7 @@ def patch(request: pb.UpdateDocumentRequest, broken: list[Violation]) -> m.Docum
         title=request.title if request.HasField("title") else None,
         document_date=_date(request, broken),
         etag=request.etag or None,
-        kind=_kind(request),
+        kind=_kind(request, "", broken),
     )
 
 
