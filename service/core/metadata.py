@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring as _quoted
 from typing import Any, TypeAlias
 
 from service.core.errors import Violation
@@ -15,12 +16,13 @@ Scalar: TypeAlias = str | float | bool | list[str]
 Metadata: TypeAlias = Mapping[str, Scalar]
 MetadataPatch: TypeAlias = Mapping[str, Scalar | None]
 
+NONE = "{}"
+"""The text of metadata without keys."""
+
 MAX_KEYS = 100
 MAX_BYTES = 16 * 1024
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _UNSAFE_NUMBER = 2.0**53
-_CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _LONGEST_ESCAPE = 6
 # No database compares it inside JSON as it does every other character.
 _NO_NUL = "must not contain NUL (U+0000)"
@@ -39,10 +41,8 @@ def violations(raw: Mapping[str, Any], path: str, wire_bytes: int) -> list[Viola
     if len(raw) > MAX_KEYS:
         found.append(Violation(path, f"must have at most {MAX_KEYS} keys"))
     for key, value in raw.items():
-        where = f"{path}.{_printable(key)}"
-        if not _KEY.fullmatch(key):
-            found.append(Violation(where, "key must match ^[A-Za-z0-9_.-]{1,64}$"))
-        found.extend(_value_violations(value, where))
+        for part, rule in (*_broken_by_key(key), *_broken_by_value(value)):
+            found.append(Violation(f"{path}.{_printable(key)}{part}", rule))
         if len(found) >= MAX_KEYS:
             break
     large = wire_bytes * _LONGEST_ESCAPE > MAX_BYTES
@@ -56,34 +56,42 @@ def _printable(key: str) -> str:
     return short if short.isprintable() else ascii(short)[1:-1]
 
 
-def _value_violations(value: object, where: str) -> list[Violation]:
+_Broken: TypeAlias = Sequence[tuple[str, str]]
+"""Rules, each with the part of the value that breaks it; "": all of it."""
+
+
+def _broken_by_key(key: str) -> _Broken:
+    return () if _KEY.fullmatch(key) else (("", "key must match ^[A-Za-z0-9_.-]{1,64}$"),)
+
+
+def _broken_by_value(value: object) -> _Broken:
     match value:
-        case bool() | None:
-            return []
         case str():
-            return [Violation(where, _NO_NUL)] if "\0" in value else []
+            return (("", _NO_NUL),) if "\0" in value else ()
+        case bool() | None:
+            return ()
         case float() | int():
             if not math.isfinite(value):
-                return [Violation(where, "number must be finite")]
+                return (("", "number must be finite"),)
             if abs(value) >= _UNSAFE_NUMBER:
-                return [Violation(where, "number must be of magnitude below 2^53; use a string")]
-            return []
+                return (("", "number must be of magnitude below 2^53; use a string"),)
+            return ()
         case list():
             return [
-                Violation(
-                    f"{where}[{index}]",
+                (
+                    f"[{index}]",
                     _NO_NUL if isinstance(item, str) else "list elements must be strings",
                 )
                 for index, item in enumerate(value)
                 if not isinstance(item, str) or "\0" in item
             ][:MAX_KEYS]
         case _:
-            return [Violation(where, "must be a string, a number, a boolean or a list of strings")]
+            return (("", "must be a string, a number, a boolean or a list of strings"),)
 
 
 def canonical(metadata: Metadata) -> str:
     """Compact JSON, keys sorted: equal metadata have equal text."""
-    return _CANONICAL.encode(metadata)
+    return _object([f"{_quoted(key)}:{_json(value)}" for key, value in sorted(metadata.items())])
 
 
 def parse(text: str) -> dict[str, Scalar]:
@@ -122,26 +130,45 @@ def fold(text: str) -> str:
     return text.casefold()
 
 
-def comparable(metadata: Metadata) -> str:
+def comparable(text: str) -> str:
     """JSON that a database compares without knowing case, kinds or calendars.
 
-    Each key maps to an object: `s` string, `f` its folded form, `i` its instant
-    in microseconds (when it is one); `n` number; `b` 1 or 0; `l` list, `g` its
-    folded elements.
+    `text` is what `canonical` wrote. Each key maps to an object: `s` string, `f`
+    its folded form, `i` its instant in microseconds (when it is one); `n` number;
+    `b` 1 or 0; `l` list, `g` its folded elements.
     """
-    return _COMPACT.encode({key: _comparable_value(value) for key, value in metadata.items()})
+    if text == NONE:
+        return NONE
+    return _object([f"{_quoted(key)}:{_comparable(value)}" for key, value in parse(text).items()])
 
 
-def _comparable_value(value: Scalar) -> dict[str, object]:
+def _comparable(value: Scalar) -> str:
     match value:
-        case bool():
-            return {"b": int(value)}
         case str():
-            form: dict[str, object] = {"s": value, "f": fold(value)}
+            form = f'{{"s":{_quoted(value)},"f":{_quoted(fold(value))}'
             if value[:1].isdigit() and (instant := parse_instant(value)) is not None:
-                form["i"] = instant
-            return form
+                form = f'{form},"i":{instant}'
+            return form + "}"
+        case bool():
+            return f'{{"b":{value:d}}}'
         case list():
-            return {"l": value, "g": [fold(item) for item in value]}
+            return f'{{"l":{_json(value)},"g":{_json([fold(item) for item in value])}}}'
         case _:
-            return {"n": value}
+            return f'{{"n":{value!r}}}'
+
+
+def _json(value: Scalar) -> str:
+    # A JSONEncoder makes itself anew for each text, which takes longer than the text.
+    match value:
+        case str():
+            return _quoted(value)
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return f"[{','.join(map(_quoted, value))}]"
+        case _:
+            return repr(value)
+
+
+def _object(members: list[str]) -> str:
+    return "{" + ",".join(members) + "}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from sqlalchemy import BindParameter, Executable, Select, bindparam, delete, update
 
 from service.core import ids
 from service.core.documents import DocumentState, Draft
-from service.core.metadata import comparable, parse
+from service.core.metadata import comparable
 from service.core.model import (
     DocumentReceipt,
     Status,
@@ -248,12 +249,15 @@ class Writes:
             conn.execute(dialects.upsert(conn, jobs, put=put), self.jobs)
 
 
+_containers_text = lru_cache(maxsize=4096)(json_list)
+
+
 def _draft_columns(draft: Draft) -> dict[str, object]:
     return {
         "content_hash": draft.content_hash,
         "metadata": draft.metadata,
-        "comparable": comparable(parse(draft.metadata)),
-        "containers": json_list(draft.containers),
+        "comparable": comparable(draft.metadata),
+        "containers": _containers_text(draft.containers),
         "title": draft.title,
         "document_date": draft.document_date,
         "etag": draft.etag,

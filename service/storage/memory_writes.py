@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, select, update
 from service.core import memories as rules
 from service.core.indexing import NO_EMBEDDER, IndexEntry
 from service.core.memories import End, Span, Version
-from service.core.metadata import comparable, parse
+from service.core.metadata import comparable
 from service.core.model import (
     MemoryReceipt,
     MemoryRestore,
@@ -89,7 +89,7 @@ class Writes:
                 "version": version.version,
                 "content": version.content.encode(),
                 "metadata": version.metadata,
-                "comparable": comparable(parse(version.metadata)),
+                "comparable": comparable(version.metadata),
                 "is_static": version.is_static,
                 "document_date": date,
                 "document_instant": rules.date_of(version.temporal),

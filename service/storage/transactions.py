@@ -321,4 +321,5 @@ _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 def json_list(values: Iterable[object]) -> str:
-    return _COMPACT.encode(list(values))
+    listed = list(values)
+    return _COMPACT.encode(listed) if listed else "[]"

@@ -57,7 +57,7 @@ def patch(struct: Struct, path: str, broken: list[Violation]) -> dict[str, rules
 
 def fill(struct: Struct, text: str) -> None:
     """Writes canonical JSON text into a message; none leaves it absent."""
-    if text == "{}":
+    if text == rules.NONE:
         return
     if len(text) <= _CACHED_LENGTH:
         struct.MergeFromString(_wire(text))
