@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
@@ -317,4 +318,7 @@ def test_the_copy_that_a_scrub_makes_lies_beside_the_database(tmp_path: Path) ->
         "assert os.environ['SQLITE_TMPDIR'] == os.path.abspath(sys.argv[1])\n"
     )
     admin.migrate(tmp_path / "palimpsest.db")
-    subprocess.run([sys.executable, "-c", script, tmp_path], check=True, timeout=60)
+    environment = {name: value for name, value in os.environ.items() if name != "SQLITE_TMPDIR"}
+    subprocess.run(
+        [sys.executable, "-c", script, tmp_path], check=True, timeout=60, env=environment
+    )
