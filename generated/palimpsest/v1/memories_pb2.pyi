@@ -313,7 +313,7 @@ class NewMemory(_message.Message):
     is_static: _builtins.bool
     """True for a lasting trait."""
     forget_reason: _builtins.str
-    """Why it will be forgotten."""
+    """Why it will be forgotten; needs forget_after."""
     source_document_id: _builtins.str
     """The id or custom id of the document it came from, which must exist."""
     @_builtins.property
@@ -616,7 +616,7 @@ class UpdateMemoryRequest(_message.Message):
     container_tag: _builtins.str
     """The container; empty: "default"."""
     id: _builtins.str
-    """The memory, by id."""
+    """The memory, by id; this or content must be given."""
     content: _builtins.str
     """The memory, by its exact content, code point for code point; it must be the
     latest version and not forgotten. Given with an id, both must agree.
@@ -735,7 +735,7 @@ class ForgetMemoryRequest(_message.Message):
     container_tag: _builtins.str
     """The container; empty: "default"."""
     id: _builtins.str
-    """The memory, by id."""
+    """The memory, by id; this or content must be given."""
     content: _builtins.str
     """The memory, by its exact content, code point for code point; it must be the
     latest version and not forgotten. Given with an id, both must agree.

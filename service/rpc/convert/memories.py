@@ -27,6 +27,8 @@ def new(message: pb.NewMemory, path: str, broken: list[Violation]) -> m.NewMemor
     forget_after = None
     if message.HasField("forget_after"):
         forget_after = times.instant(message.forget_after, f"{path}forget_after", broken)
+    elif message.forget_reason:
+        broken.append(Violation(f"{path}forget_reason", "needs forget_after"))
     ids.check_source(message.source_document_id, f"{path}source_document_id", broken)
     context = m.TemporalContext()
     if message.HasField("temporal_context"):
@@ -84,6 +86,8 @@ def target(
     """`instead`: the call that takes a document's id."""
     if request.HasField("id"):
         ids.check_memory(request.id, "id", instead, broken)
+    elif not request.HasField("content"):
+        broken.append(Violation("id", "id or content must be given"))
     return m.MemoryTarget(
         container=container(request.container_tag),
         id=request.id if request.HasField("id") else None,
