@@ -140,8 +140,10 @@ def content_mismatch(memory_id: str) -> PalimpsestError:
     )
 
 
-def check_etag(given: str | None, current: Memory) -> None:
-    if given and given != current.etag:
+def check_etag(
+    digester: Digester, given: str | None, version: Version, span: Span, at: int
+) -> None:
+    if given and given != view(digester, version, span, at).etag:
         raise etag_mismatch("memory")
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import Stemmer
 
@@ -33,15 +33,20 @@ _UNSPACED = (
     "\u3040-\u30ff\u31f0-\u31ff"  # kana
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
-_MARKS = "".join(chr(i) for i in range(0x300, 0xFFFF) if unicodedata.category(chr(i))[0] == "M")
-_LETTERS = rf"[^\W_{_UNSPACED}]+(?:[{_MARKS}]+[^\W_{_UNSPACED}]*)*"
-_WORD = re.compile(rf"[{_UNSPACED}]+|{_LETTERS}(?:'{_LETTERS})*")
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _PAIRED = re.compile(f"[{_UNSPACED}]{{2,}}")
 _SUFFIX = re.compile(r"(?:n't|'(?:s|m|d|re|ve|ll))$")
 _TYPOGRAPHY = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u00a0", "''\"\"--. ")
 _ACCENTS = re.compile("[\u0300-\u036f]")
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """A word of any script; made at first use, since all of Unicode has to be looked at."""
+    marks = "".join(chr(i) for i in range(0x300, 0xFFFF) if unicodedata.category(chr(i))[0] == "M")
+    letters = rf"[^\W_{_UNSPACED}]+(?:[{marks}]+[^\W_{_UNSPACED}]*)*"
+    return re.compile(rf"[{_UNSPACED}]+|{letters}(?:'{letters})*")
 
 
 def split_words(text: str) -> list[str]:
@@ -54,7 +59,7 @@ def split_words(text: str) -> list[str]:
             return found
         return [_SUFFIX.sub("", word) if "'" in word else word for word in found]
     words = []
-    for word in _WORD.findall(_fold(text)):
+    for word in _word().findall(_fold(text)):
         if len(word) > 1 and _IS_UNSPACED.match(word):
             words += [word[i : i + 2] for i in range(len(word) - 1)]
         else:
@@ -88,7 +93,7 @@ def without_words(text: str, unwanted: frozenset[str]) -> str:
     def kept(match: re.Match[str]) -> str:
         return "" if unwanted.intersection(split_words(match.group())) else match.group()
 
-    return " ".join(_WORD.sub(kept, text.translate(_TYPOGRAPHY)).split())
+    return " ".join(_word().sub(kept, text.translate(_TYPOGRAPHY)).split())
 
 
 def _fold(text: str) -> str:

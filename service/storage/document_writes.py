@@ -16,7 +16,7 @@ from service.core.model import (
 )
 from service.storage import dialects
 from service.storage.document_rows import Membership
-from service.storage.inserts import insert_rows
+from service.storage.inserts import insert_rows, run_for_each
 from service.storage.tables import (
     chunks,
     document_containers,
@@ -239,8 +239,7 @@ class Writes:
             ("leaves", LEAVE),
             ("moves", MOVE),
         ):
-            if self.rows[name]:
-                conn.execute(statement, self.rows[name])
+            run_for_each(conn, statement, self.rows[name])
         insert_rows(conn, document_containers, self.rows["joins"])
         self.tx.queued = bool(self.new_jobs or self.jobs)
         insert_rows(conn, jobs, self.new_jobs)

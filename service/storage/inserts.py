@@ -1,7 +1,7 @@
-"""Inserting many rows: compiled once, bound by position.
+"""Writing many rows: compiled once, bound by position.
 
 SQLAlchemy's own executemany prepares every row's parameters in Python, which
-costs more than SQLite's insert of the row.
+costs more than what SQLite does for the row.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 
-from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy import Connection, Delete, Dialect, Table, Update
 
 STRIDES = (64, 16, 4)
 """Rows of one statement: between two statements other threads take the interpreter."""
@@ -32,6 +32,21 @@ def insert_rows(conn: Connection, table: Table, rows: Sequence[Mapping[str, obje
                 conn.exec_driver_sql(statement, tuple(chain.from_iterable(stride)))
     if bound:
         conn.exec_driver_sql(_compiled(table, columns, conn.dialect)[0], bound)
+
+
+def run_for_each(
+    conn: Connection, statement: Update | Delete, rows: Sequence[Mapping[str, object]]
+) -> None:
+    """Run a statement of two or more bound parameters once for each row of their values."""
+    if rows:
+        text, names = _prepared(statement, conn.dialect)
+        conn.exec_driver_sql(text, list(map(itemgetter(*names), rows)))
+
+
+@lru_cache(maxsize=256)
+def _prepared(statement: Update | Delete, dialect: Dialect) -> tuple[str, Sequence[str]]:
+    compiled = statement.compile(dialect=dialect)
+    return str(compiled), compiled.positiontup or tuple(compiled.params)
 
 
 @lru_cache(maxsize=256)

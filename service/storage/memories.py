@@ -110,9 +110,7 @@ def update_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             continue
         request: MemoryUpdate = call.payload
         try:
-            rules.check_etag(
-                request.etag, rules.view(tx.digester, stored.version, stored.span, tx.now)
-            )
+            rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.now)
             version, span = rules.next_version(
                 request, tx.new_id(ids.MEMORY), stored.version, stored.span, tx.now
             )
@@ -139,9 +137,7 @@ def forget(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             continue
         request: MemoryForget = call.payload
         try:
-            rules.check_etag(
-                request.etag, rules.view(tx.digester, stored.version, stored.span, tx.now)
-            )
+            rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.now)
         except PalimpsestError as error:
             results.append(error)
             continue
@@ -188,9 +184,7 @@ def restore(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         taken.add(stored.version.id)
         try:
             _check_restorable(tx, stored, latest)
-            rules.check_etag(
-                request.etag, rules.view(tx.digester, stored.version, stored.span, tx.now)
-            )
+            rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.now)
             receipt = restore_one(tx, call, writes, stored, request)
         except PalimpsestError as error:
             results.append(error)
@@ -232,9 +226,7 @@ def delete_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
                 results.append(DEFERRED)
                 continue
             try:
-                rules.check_etag(
-                    request.etag, rules.view(tx.digester, stored.version, stored.span, tx.now)
-                )
+                rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.now)
             except PalimpsestError as error:
                 results.append(error)
                 continue

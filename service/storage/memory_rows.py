@@ -109,31 +109,46 @@ class Stored:
     span: Span
 
 
+_ENDS = {int(end): end for end in End}
+
+
 def stored_of(row: Any) -> Stored:
+    """A row that begins with _COLUMNS."""
+    (
+        memory_id,
+        container,
+        root_id,
+        parent_id,
+        version,
+        content,
+        metadata,
+        is_static,
+        document_date,
+        event_dates,
+        source_document_id,
+        create_time,
+        shown_from,
+        shown_until,
+        state_until,
+        end_kind,
+        *rest,
+    ) = row[: len(_COLUMNS)]
+    events = () if event_dates == "[]" else tuple(json.loads(event_dates))
     return Stored(
         Version(
-            row.id,
-            row.container,
-            row.root_id,
-            row.parent_id,
-            row.version,
-            str(row.content, "utf-8"),
-            row.metadata,
-            bool(row.is_static),
-            TemporalContext(row.document_date, tuple(json.loads(row.event_dates))),
-            row.source_document_id,
-            row.create_time,
+            memory_id,
+            container,
+            root_id,
+            parent_id,
+            version,
+            str(content, "utf-8"),
+            metadata,
+            bool(is_static),
+            TemporalContext(document_date, events),
+            source_document_id,
+            create_time,
         ),
-        Span(
-            row.shown_from,
-            row.shown_until,
-            row.state_until,
-            End(row.end_kind),
-            row.forget_after,
-            row.forget_reason,
-            row.end_reason,
-            row.forget_batch_id,
-        ),
+        Span(shown_from, shown_until, state_until, _ENDS[end_kind], *rest),
     )
 
 
@@ -155,13 +170,12 @@ def read(
         names = {i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of}
         for row in conn.execute(_BY_ID_AT, {"t": tenant, "names": padded(names), "at": at}):
             stored = stored_of(row)
-            found[tenant, as_of, row.id] = rules.view(digester, stored.version, stored.span, at)
+            memory = rules.view(digester, stored.version, stored.span, at)
+            found[tenant, as_of, memory.id] = memory
     results: list[Memory | PalimpsestError] = []
     for item in wanted:
-        memory = found.get((item.who.tenant, item.as_of, item.id))
-        results.append(
-            memory if memory and memory.container == item.container else memory_not_found()
-        )
+        there = found.get((item.who.tenant, item.as_of, item.id))
+        results.append(there if there and there.container == item.container else memory_not_found())
     return results
 
 
@@ -171,7 +185,7 @@ def current(tx: TenantTx, names: Iterable[str]) -> dict[str, Stored]:
     if not wanted:
         return {}
     rows = tx.conn.execute(_CURRENT, {"t": tx.tenant, "names": wanted})
-    return {row.id: stored_of(row) for row in rows}
+    return {stored.version.id: stored for stored in map(stored_of, rows)}
 
 
 def resolve(tx: TenantTx, targets: Sequence[MemoryTarget]) -> list[Stored | PalimpsestError]:

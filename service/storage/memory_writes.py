@@ -15,7 +15,7 @@ from service.core.model import (
     MemoryRestore,
 )
 from service.core.times import parse_instant
-from service.storage.inserts import insert_rows
+from service.storage.inserts import insert_rows, run_for_each
 from service.storage.memory_rows import Stored
 from service.storage.tables import memories, memory_spans
 from service.storage.transactions import Call, TenantTx, json_list, padded
@@ -152,8 +152,7 @@ class Writes:
         )
 
     def flush(self) -> None:
-        if self._closed:
-            self.tx.conn.execute(_CLOSE, self._closed)
+        run_for_each(self.tx.conn, _CLOSE, self._closed)
         insert_rows(self.tx.conn, memories, self._versions)
         insert_rows(self.tx.conn, memory_spans, self._spans)
 
