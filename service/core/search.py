@@ -104,6 +104,14 @@ class MemoryHits:
 class IndexSource(Protocol):
     """What the search reads of the storage."""
 
+    async def unchanged(self, tenant: int, known: Mapping[str, int]) -> Mapping[str, int]:
+        """The containers of which nothing has changed, and up to which revision that is so.
+
+        Args:
+            known: Containers, each with the revision since which it is asked for.
+        """
+        ...
+
     async def delta(
         self, tenant: int, container: str, after: int | None, embedder: int
     ) -> IndexDelta:

@@ -46,8 +46,11 @@ In a thread each step gives up the interpreter to the event loop and has to wait
 back, which takes longer under load than the work itself (a few milliseconds) does.
 """
 
-TRIES = 3
-"""Rounds in which what was deleted while the search ran is replaced by the next best."""
+TRIES = 4
+"""Rounds in which what was deleted while the search ran is replaced by the next best.
+
+In the first one, segments may be presumed to be true; if one is not, the round was in vain.
+"""
 
 
 class SegmentSearcher:
@@ -94,22 +97,25 @@ class SegmentSearcher:
             return [await self._chunks(who.tenant, shelf, search.filter) for shelf in shelves]
 
         query = await self._remote_query(who, search, scopes)
-        for left in reversed(range(TRIES)):
-            async with self._segments.current(who.tenant, search.containers) as shelves:
+        for number in range(TRIES):
+            async with self._segments.current(
+                who.tenant, search.containers, presume=not number
+            ) as shelves:
                 eligible = await scopes(shelves)
                 asked = query or await self._query(search.query, eligible)
                 found = await self._rank(eligible, asked, search.limit, search.min_score)
-                revision = _revision(shelves)
-            hits = await self._chunk_hits(
-                who, found, search.neighbors, content=search.include_content
+                state = _State(shelves)
+            hits, true = await asyncio.gather(
+                self._chunk_hits(who, found, search.neighbors, content=search.include_content),
+                self._confirmed(who.tenant, state),
             )
-            if len(hits) == len(found) or not left:
+            if true and len(hits) == len(found):
                 break
         by_document: dict[str, DocumentHit] = {}
         for hit, document in hits:
             kept = by_document.setdefault(document.id, DocumentHit(document, []))
             kept.chunks.append(hit)
-        return DocumentHits(list(by_document.values()), revision)
+        return DocumentHits(list(by_document.values()), state.revision)
 
     async def _memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
         async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
@@ -117,9 +123,11 @@ class SegmentSearcher:
 
         at = self._source.now() if search.as_of is None else search.as_of
         query = await self._remote_query(who, search, scopes)
-        for left in reversed(range(TRIES)):
+        for number in range(TRIES):
             at = self._source.now() if search.as_of is None else search.as_of
-            async with self._segments.current(who.tenant, search.containers) as shelves:
+            async with self._segments.current(
+                who.tenant, search.containers, presume=not number
+            ) as shelves:
                 eligible = await scopes(shelves)
                 found = await self._rank(
                     eligible,
@@ -128,12 +136,23 @@ class SegmentSearcher:
                     search.min_score,
                     distinct=not search.every_text,
                 )
-                revision = _revision(shelves)
+                state = _State(shelves)
                 places = {hit.id: shelves[hit.segment].container for hit in found}
-            hits = await self._memory_hits(who, search, found, places)
-            if len(hits) == len(found) or not left:
+            hits, true = await asyncio.gather(
+                self._memory_hits(who, search, found, places),
+                self._confirmed(who.tenant, state),
+            )
+            if true and len(hits) == len(found):
                 break
-        return MemoryHits(hits, revision)
+        return MemoryHits(hits, state.revision)
+
+    async def _confirmed(self, tenant: int, state: _State) -> bool:
+        """Whether the segments searched missed nothing that was written before."""
+        if state.presumed:
+            known = await self._source.unchanged(tenant, state.presumed)
+            state.revisions.update(known)
+            return len(known) == len(state.presumed)
+        return True
 
     async def _remote_query(
         self,
@@ -270,5 +289,15 @@ def _parts(hit: Hit) -> ScoreParts:
     )
 
 
-def _revision(shelves: Sequence[Shelf]) -> int:
-    return min(shelf.revision or 0 for shelf in shelves)
+class _State:
+    """Up to which revision each of the segments searched is true."""
+
+    def __init__(self, shelves: Sequence[Shelf]) -> None:
+        self.revisions = {shelf.container: shelf.revision or 0 for shelf in shelves}
+        self.presumed = {
+            shelf.container: shelf.revision or 0 for shelf in shelves if shelf.presumed
+        }
+
+    @property
+    def revision(self) -> int:
+        return min(self.revisions.values())

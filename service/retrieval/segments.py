@@ -1,8 +1,9 @@
 """The segments in memory: loaded when first searched, kept true by the change log.
 
-Every search first applies what the container's changes since the segment's
-revision name, so that it sees each write that was answered before it began, also
-one of another process. The least recently searched segments leave under a byte
+Every search sees each write that was answered before it began, also one of another
+process: it applies what the container's changes since the segment's revision name. Where
+nothing was new the last time, it presumes that nothing is, and asks when it reads what it
+found. The least recently searched segments leave under a byte
 budget; one that is larger than the budget leaves after its search.
 """
 
@@ -37,6 +38,10 @@ class Shelf:
     container: str
     segment: Segment
     revision: int | None = None
+    calm: bool = False
+    """Nothing was new when it was last asked for."""
+    presumed: bool = False
+    """For who has it now: it is still to be asked whether it is true."""
     size: int = 0
     chains: dict[str, set[str]] = field(default_factory=dict)
     """By root: the versions of memories that have more than one."""
@@ -74,13 +79,24 @@ class Segments:
         self.size = 0
 
     @contextlib.asynccontextmanager
-    async def current(self, tenant: int, containers: Iterable[str]) -> AsyncIterator[list[Shelf]]:
-        """The containers' shelves, true as of now and the caller's alone inside."""
+    async def current(
+        self, tenant: int, containers: Iterable[str], *, presume: bool = False
+    ) -> AsyncIterator[list[Shelf]]:
+        """The containers' shelves, true as of now and the caller's alone inside.
+
+        Args:
+            presume: Calm ones as they are; the caller asks whether they are `unchanged`.
+        """
         keys = [(tenant, container) for container in sorted(set(containers))]
         async with contextlib.AsyncExitStack() as held:
             for key in keys:
                 await held.enter_async_context(self._locked(key))
-            yield [await self._refreshed(key) for key in keys]
+            shelves = [self._presumed(key, presume) or await self._refreshed(key) for key in keys]
+            try:
+                yield shelves
+            finally:
+                for key, shelf in zip(keys, shelves, strict=True):
+                    self._weigh(key, shelf)
 
     @contextlib.asynccontextmanager
     async def _locked(self, key: Key) -> AsyncIterator[None]:
@@ -95,13 +111,25 @@ class Segments:
                 del self._locks[key]
                 self._make_room()
 
+    def _presumed(self, key: Key, presume: bool) -> Shelf | None:
+        shelf = self._shelves.get(key)
+        if shelf is None:
+            return None
+        self._shelves.move_to_end(key)
+        shelf.presumed = presume and shelf.calm
+        return shelf if shelf.presumed else None
+
     async def _refreshed(self, key: Key) -> Shelf:
         tenant, container = key
         shelf = self._shelves.get(key)
         if shelf is None:
             shelf = Shelf(container, self._empty())
-        else:
-            self._shelves.move_to_end(key)
+        elif shelf.revision is not None:
+            known = await self._source.unchanged(tenant, {container: shelf.revision})
+            shelf.calm = container in known
+            if shelf.calm:
+                shelf.revision = known[container]
+                return shelf
         delta = await self._source.delta(tenant, container, shelf.revision, self._space)
         if delta.entities is None:
             shelf = Shelf(container, self._empty())
@@ -114,10 +142,16 @@ class Segments:
             await self._patch_masks(tenant, shelf, delta)
         shelf.revision = delta.revision
         self._drop(key)
-        shelf.size = shelf.segment.nbytes
-        self.size += shelf.size
         self._shelves[key] = shelf
+        shelf.size = 0
+        self._weigh(key, shelf)
         return shelf
+
+    def _weigh(self, key: Key, shelf: Shelf) -> None:
+        """Its size as it is now: searches keep masks, too."""
+        if self._shelves.get(key) is shelf:
+            self.size += shelf.segment.nbytes - shelf.size
+            shelf.size = shelf.segment.nbytes
 
     async def _taken_in(self, shelf: Shelf, delta: IndexDelta) -> None:
         if len(delta.memories) + len(delta.chunks) <= SMALL:

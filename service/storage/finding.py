@@ -117,18 +117,16 @@ class IndexStore:
 
         return await self._engine.database.write(number)
 
+    async def unchanged(self, tenant: int, known: Mapping[str, int]) -> Mapping[str, int]:
+        # Each container is asked for with one statement, which is a snapshot of its own.
+        return await self._engine.database.read(
+            lambda conn: index_rows.unchanged(conn, tenant, known), snapshot=False
+        )
+
     async def delta(
         self, tenant: int, container: str, after: int | None, embedder: int
     ) -> IndexDelta:
-        database = self._engine.database
-        if after is not None:
-            known = after
-            revision = await database.read(
-                lambda conn: index_rows.unchanged(conn, tenant, container, known), snapshot=False
-            )
-            if revision is not None:
-                return IndexDelta(revision, frozenset(), (), ())
-        return await database.read(
+        return await self._engine.database.read(
             lambda conn: index_rows.read_delta(conn, tenant, container, after, embedder)
         )
 

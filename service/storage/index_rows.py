@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -111,14 +111,15 @@ _CHUNKS_OF = _CHUNKS.where(
 )
 
 
-def unchanged(conn: Connection, tenant: int, container: str, after: int) -> int | None:
-    """Up to which revision nothing has changed since `after`; None: something has.
-
-    One statement, which needs no transaction: most searches find nothing new.
-    """
-    where = {"t": tenant, "in_container": container, "after": after}
-    revision, changed = conn.execute(_NEWS, where).one()
-    return None if changed else max(after, int(revision))
+def unchanged(conn: Connection, tenant: int, known: Mapping[str, int]) -> dict[str, int]:
+    """Containers of which nothing has changed since a revision, and up to which one."""
+    found: dict[str, int] = {}
+    for container, after in known.items():
+        where = {"t": tenant, "in_container": container, "after": after}
+        revision, changed = conn.execute(_NEWS, where).one()
+        if not changed:
+            found[container] = max(after, int(revision))
+    return found
 
 
 def read_delta(
@@ -130,8 +131,6 @@ def read_delta(
         embedder: The space whose vectors are wanted; others are left out.
     """
     revision = tenant_revision(conn, tenant)
-    if after is not None and after >= revision:
-        return IndexDelta(after, frozenset(), (), ())
     where = {"t": tenant, "in_container": container}
     changed: Sequence[Any] = ()
     if after is not None:
