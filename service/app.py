@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from service import logs
+from service import interpreter, logs
 from service.core.model import Principal
 from service.core.times import MonotonicClock
 from service.core.windows import DailyWindow
@@ -117,34 +116,15 @@ async def serve(settings: Settings, announce: Callable[[Service], None]) -> None
     async with running(settings, hurry) as service:
         _log.info("serving", address=service.address, pid=os.getpid())
         announce(service)
-        # What the service is made of stays: the collector need not look at it again.
-        gc.freeze()
+        interpreter.settled()
         await stop.wait()
         _log.info("stopping", grace_seconds=settings.drain_grace)
     _log.info("stopped")
 
 
-SWITCH_SECONDS = 0.0002
-"""How long a thread may keep the interpreter to itself while another wants it.
-
-Whoever reads a row from the database lets go of the interpreter, and while other threads
-are at work waits so long, for each row, to get it back: Python's own 5 ms would let a bulk
-deletion hold up everybody else's calls by as many times that.
-"""
-
-
-YOUNG_OBJECTS = 20_000
-"""Objects made before the garbage collector looks for cycles among them.
-
-The few hundred of Python's default are less than the calls of one moment hold: it would
-look through them again and again, and find that they are all in use.
-"""
-
-
 def run(settings: Settings, announce: Callable[[Service], None]) -> None:
     """`serve` in an event loop of its own."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    gc.set_threshold(YOUNG_OBJECTS)
+    interpreter.tune()
     if sys.platform == "win32":
         asyncio.run(serve(settings, announce))
     else:

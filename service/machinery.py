@@ -6,14 +6,19 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
+from service import finder_main
+from service.children import Child, pickled
 from service.core.precedence import Precedence
+from service.core.search import Searcher
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
+from service.finder_main import Plan
 from service.pipeline.hands import Background, Hands, Threads
 from service.pipeline.helpers import Helpers
 from service.pipeline.indexing import Indexing
 from service.pipeline.reindexing import reindex_forever
 from service.pipeline.worker import Pipeline, PipelineOptions
 from service.pipeline.workshop import Workshop
+from service.retrieval.finder import Finder
 from service.retrieval.searcher import SegmentSearcher
 from service.retrieval.segments import Segments
 from service.search import probes
@@ -67,7 +72,7 @@ class Machinery:
             settings.index_memory,
             self._threads,
         )
-        self.searcher = SegmentSearcher(
+        self._near = SegmentSearcher(
             store.index,
             self.segments,
             embedder,
@@ -76,6 +81,12 @@ class Machinery:
             self._threads,
             precedence,
         )
+        self.searcher: Searcher = self._near
+        self._finder: Child | None = None
+        if settings.helpers and inline is not None:
+            plan = Plan(store.path, store.digester, settings.embedder, space, settings.index_memory)
+            self._finder = Child(finder_main.__name__, pickled(plan), self._threads)
+            self.searcher = Finder(self._finder, self._near, store.now, precedence)
         store.memories.indexer = self.indexing
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -101,7 +112,7 @@ class Machinery:
                 log.warning("the scores of searches are not calibrated yet: %s", error)
                 await asyncio.sleep(CALIBRATION_SECONDS)
             else:
-                self.searcher.calibration = probes.measure(questions, statements)
+                self._near.calibration = probes.measure(questions, statements)
                 return
 
     async def close(self) -> None:
@@ -113,5 +124,7 @@ class Machinery:
         await self._embedder.close()
         if self._helpers is not None:
             await self._helpers.close()
+        if self._finder is not None:
+            await self._finder.close()
         for threads in (self._threads, self._working):
             threads.shutdown(wait=True)

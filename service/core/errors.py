@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import partial
+from typing import Any
 
 
 class Code(IntEnum):
@@ -168,6 +170,14 @@ class PalimpsestError(Exception):
     @property
     def code(self) -> Code:
         return self.reason.code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled by their positional arguments alone.
+        named = {
+            name: getattr(self, name)
+            for name in ("violations", "resource", "metadata", "retry_after")
+        }
+        return partial(type(self), self.reason, self.message, **named), ()
 
 
 def invalid(violations: Sequence[Violation]) -> PalimpsestError:

@@ -18,10 +18,6 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-class LostError(Exception):
-    """Work was begun more than once and never came to its end."""
-
-
 class Hands(Protocol):
     """Do work that needs a workshop, with a workshop of their own."""
 

@@ -1,8 +1,4 @@
-"""A helper: a process that computes what the server sends it, until the server ends.
-
-Frames go in by standard input and out by standard output: a length of four bytes,
-little-endian, and a pickle. The first that comes in tells what the workshop is made of.
-"""
+"""A helper: a child process with a workshop; see `service.children`."""
 
 from __future__ import annotations
 
@@ -11,28 +7,22 @@ import os
 import pickle
 import select
 import signal
-from struct import Struct
-from typing import Any, Final
+from typing import Any
 
+from service import interpreter
+from service.children import HEADER, frame, pickled
 from service.core.digests import Digester
 from service.embedding.base import InlineEmbedder, Purpose
 from service.embedding.registry import open_embedder
 from service.pipeline.workshop import Workshop
 
-LENGTH: Final = Struct("<I")
-
 _SOURCE, _ANSWERS, _ERRORS = 0, 1, 2
 
 
-def dumped(value: object) -> bytes:
-    """A frame."""
-    body = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    return LENGTH.pack(len(body)) + body
-
-
-def _read() -> Any:
-    """The next frame. Nothing is read ahead, so that `select` sees all that has come."""
-    return pickle.loads(_exactly(LENGTH.unpack(_exactly(LENGTH.size))[0]))  # noqa: S301  (the server's own words)
+def _read() -> tuple[int, Any]:
+    """The next question. Nothing is read ahead, so that `select` sees all that has come."""
+    size, number = HEADER.unpack(_exactly(HEADER.size))
+    return number, pickle.loads(_exactly(size))  # noqa: S301  (the server's own words)
 
 
 def _exactly(size: int) -> bytes:
@@ -51,16 +41,19 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(_ANSWERS), "wb")
     os.dup2(_ERRORS, _ANSWERS)  # What a library prints is no answer.
+    interpreter.tune()
     with contextlib.suppress(EOFError, BrokenPipeError):
-        idle, *parts = _read()
+        number, (idle, *parts) = _read()
         workshop = _workshop(*parts)
+        interpreter.settled()
         answer: tuple[bool, object] = (True, None)
         while True:
-            answers.write(dumped(answer))
+            answers.write(frame(number, pickled(answer)))
             answers.flush()
             if not select.select([_SOURCE], [], [], idle)[0]:
                 return
-            answer = _answer(workshop, *_read())
+            number, asked = _read()
+            answer = _answer(workshop, *asked)
 
 
 def _workshop(digester: Digester, space: int, embedder_name: str | None) -> Workshop:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from typing import TypeVar
 
+from service.children import LostError
 from service.core.coalescing import Coalescer
 from service.core.indexing import NO_EMBEDDER, IndexEntry
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
-from service.pipeline.hands import Background, Hands, LostError
+from service.pipeline.hands import Background, Hands
 from service.pipeline.workshop import Passage, Workshop
 from service.search.entry import encode_vectors
 

@@ -289,9 +289,9 @@ class SqliteDatabase:
         self._lists = Lane(readers[1:]) if len(readers) > 1 else self._singles
 
     @classmethod
-    async def open(cls, path: Path, readers: int) -> SqliteDatabase:
+    async def open(cls, path: Path, readers: int, *, read_only: bool = False) -> SqliteDatabase:
         """Open a database whose schema is current."""
-        writer = await Worker.open(path, read_only=False)
+        writer = await Worker.open(path, read_only=read_only)
         return cls(path, writer, [await Worker.open(path, read_only=True) for _ in range(readers)])
 
     def translated(self, error: BaseException) -> BaseException:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from service.core.digests import Digester
 from service.core.times import MonotonicClock
 from service.storage import keys, schema, scrubbing, sweeper
 from service.storage.embedded import SqliteDatabase, create_file, open_sync, transact
-from service.storage.engine import StoreOptions
+from service.storage.engine import Engine, StoreOptions
+from service.storage.finding import IndexStore
 from service.storage.key_epoch import KeyEpoch
 from service.storage.keyring import Keyring
 from service.storage.store import SqlStore
+from service.storage.transactions import Context
 
-__all__ = ["SqliteStore", "StoreOptions", "open_store"]
+__all__ = ["SqliteStore", "StoreOptions", "open_index", "open_store"]
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +160,20 @@ async def open_store(
     store.keep(asyncio.create_task(store._checkpoint_forever()))
     store.keep(asyncio.create_task(store._scrub_forever()))
     return store
+
+
+@asynccontextmanager
+async def open_index(
+    path: Path, digester: Digester, clock: MonotonicClock
+) -> AsyncIterator[IndexStore]:
+    """What searches read, for a process that writes nothing; the schema must be current."""
+    options = StoreOptions()
+    database = await SqliteDatabase.open(path, options.readers, read_only=True)
+    engine = Engine(database, Context(clock, digester), options)
+    try:
+        yield IndexStore(engine)
+    finally:
+        await engine.close()
 
 
 def _prepare(path: Path, clock: MonotonicClock) -> tuple[bytes, bool]:

@@ -34,10 +34,15 @@ async def load(target: Target, method: str, requests: Iterable[bytes]) -> None:
 
 
 def resident(server: Server) -> int:
-    """Bytes of memory that the server's process has."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) * 1024
+    """Bytes of memory that the server's process has, and the processes it has begun."""
+    pid = server.process.pid
+    begun = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    total = 0
+    for one in (str(pid), *begun):
+        status = Path(f"/proc/{one}/status").read_text()
+        lines = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+        total += sum(int(line.split()[1]) * 1024 for line in lines)
+    return total
 
 
 class Pipeline:

@@ -15,14 +15,15 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
+from service.children import LostError
 from service.core.digests import Digester
 from service.embedding.registry import open_embedder
 from service.pipeline import helper_main
-from service.pipeline.hands import LostError
 from service.pipeline.helpers import Helpers
 from service.pipeline.workshop import Passage, Workshop
 from service.settings import database_path
 from tests.client import connected
+from tests.finding.children import children_of, running
 from tests.finding.lab import DEADLINE, Lab, laboratory, until
 from tests.harness import Server, running_server
 from tests.inprocess import ManualClock
@@ -72,27 +73,8 @@ async def helping(
             await helpers.close()
 
 
-def running(pid: int) -> bool:
-    """Whether a process does anything; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def helpers_of(pid: int) -> list[int]:
-    """The helpers among the processes that a process has begun."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    name = helper_main.__name__.encode()
-    return [int(child) for child in children if name in command(int(child))]
-
-
-def command(pid: int) -> bytes:
-    """What a process was begun with; of one that has ended, nothing."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
+    return children_of(pid, helper_main)
 
 
 async def test_answers_come_to_whom_they_are_due() -> None:

@@ -1,0 +1,184 @@
+"""Child processes: they compute what they are sent, until the server ends.
+
+Python runs one thread of a process at a time. What takes long and waits for nothing
+is therefore done in another process, and the server's own interpreter answers calls.
+
+Frames go in by standard input and out by standard output: the length of a body, the
+number of the question, both little-endian, and the body, a pickle. The first frame in
+tells what the child is made of, and the first one out that it is ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import pickle
+import sys
+from asyncio.subprocess import PIPE, Process
+from concurrent.futures import Executor
+from struct import Struct
+from typing import Any, Final
+
+log = logging.getLogger(__name__)
+
+HEADER: Final = Struct("<IQ")
+
+STOP_SECONDS = 5.0
+"""How long a child may take to end its work when the server stops."""
+
+_BUFFER = 1 << 20
+
+_SMALL = 64 * 1024
+"""Bytes of an answer that is read without a thread: a fraction of a millisecond."""
+
+
+class LostError(Exception):
+    """Work was begun and never came to its end."""
+
+
+def pickled(value: object) -> bytes:
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+def frame(number: int, body: bytes) -> bytes:
+    return HEADER.pack(len(body), number) + body
+
+
+class Child:
+    """One process, or none while there is no work.
+
+    Args:
+        module: What it runs.
+        made_of: The body of the first frame.
+        threads: Where large answers are read, so that the event loop goes on.
+    """
+
+    def __init__(self, module: str, made_of: bytes, threads: Executor) -> None:
+        self._module = module
+        self._made_of = made_of
+        self._threads = threads
+        self._process: Process | None = None
+        self._starting: asyncio.Task[Process] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._numbers = itertools.count(1)
+        self.ready = False
+
+    @property
+    def load(self) -> int:
+        """How much work waits for it."""
+        return len(self._asked)
+
+    def wake(self) -> None:
+        """Begin, unless it has begun."""
+        if self._process is None and self._starting is None:
+            self._starting = asyncio.ensure_future(self._start())
+            self._starting.add_done_callback(self._started)
+
+    async def ask(self, body: bytes) -> Any:
+        """What the child makes of a question, asked a second time if it ended meanwhile.
+
+        Raises:
+            LostError: It could not be started, or ended twice in the middle.
+            Exception: What the work raised.
+        """
+        try:
+            done, value = await self._ask(body)
+        except LostError:
+            # It may have been stopped for a reason of its own.
+            done, value = await self._ask(body)
+        if not done:
+            raise value
+        return value
+
+    async def _ask(self, body: bytes) -> tuple[bool, Any]:
+        self.wake()
+        if self._starting is not None:
+            try:
+                await asyncio.shield(self._starting)
+            except OSError as error:
+                raise LostError(f"a process cannot be started: {error}") from error
+        process = self._process
+        if process is None:
+            raise LostError("a process ended as soon as it began")
+        number = next(self._numbers)
+        answer: asyncio.Future[tuple[bool, Any]] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        _send(process, frame(number, body))
+        return await answer
+
+    async def close(self) -> None:
+        if self._starting is not None:
+            await asyncio.wait((self._starting,))
+        process, reading = self._process, self._reading
+        if process is None or reading is None:
+            return
+        assert process.stdin is not None  # noqa: S101
+        process.stdin.close()
+        done, _ = await asyncio.wait((reading,), timeout=STOP_SECONDS)
+        if not done:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.wait((reading,))
+
+    async def _start(self) -> Process:
+        # As this process finds its modules, whatever it was started from.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", self._module),
+            stdin=PIPE,
+            stdout=PIPE,
+            env=environment,
+            limit=_BUFFER,
+        )
+
+    def _started(self, starting: asyncio.Task[Process]) -> None:
+        self._starting = None
+        if starting.cancelled() or starting.exception() is not None:
+            return
+        process = self._process = starting.result()
+        _send(process, frame(0, self._made_of))
+        self._reading = asyncio.ensure_future(self._read(process))
+
+    async def _loaded(self, body: bytes) -> Any:
+        if len(body) <= _SMALL:
+            return pickle.loads(body)  # noqa: S301  (of our own process)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, pickle.loads, body)
+
+    async def _read(self, process: Process) -> None:
+        """Hand each answer to who asked, until the process ends."""
+        output = process.stdout
+        assert output is not None  # noqa: S101
+        try:
+            while True:
+                size, number = HEADER.unpack(await output.readexactly(HEADER.size))
+                value = await self._loaded(await output.readexactly(size))
+                if not number:
+                    self.ready = True
+                elif not (answer := self._asked.pop(number)).done():
+                    answer.set_result(value)
+        except asyncio.IncompleteReadError:
+            if code := await process.wait():
+                log.warning("%s ended with %d; another takes its place", self._module, code)
+        except Exception:
+            log.exception("an answer of %s cannot be read", self._module)
+            process.kill()
+        finally:
+            self.ready, self._process = False, None
+            lost, self._asked = self._asked, {}
+            for answer in lost.values():
+                if not answer.done():
+                    answer.set_exception(LostError("a process ended in the middle of work"))
+
+
+def _send(process: Process, data: bytes) -> None:
+    """Without waiting until it is taken: few ask at once, and each waits for its answer."""
+    assert process.stdin is not None  # noqa: S101  (for the type checker)
+    # One that has ended meanwhile is found out where its answers are read.
+    with contextlib.suppress(RuntimeError, OSError):
+        process.stdin.write(data)

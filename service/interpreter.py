@@ -1,0 +1,32 @@
+"""How Python runs the processes of the service."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+SWITCH_SECONDS = 0.0002
+"""How long a thread may keep the interpreter to itself while another wants it.
+
+Whoever reads a row from the database lets go of the interpreter, and while other threads
+are at work waits so long, for each row, to get it back: Python's own 5 ms would let a bulk
+deletion hold up everybody else's calls by as many times that.
+"""
+
+YOUNG_OBJECTS = 20_000
+"""Objects made before the garbage collector looks for cycles among them.
+
+The few hundred of Python's default are less than the calls of one moment hold: it would
+look through them again and again, and find that they are all in use.
+"""
+
+
+def tune() -> None:
+    """At the beginning of a process."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.set_threshold(YOUNG_OBJECTS)
+
+
+def settled() -> None:
+    """What the process is made of stays: the collector need not look at it again."""
+    gc.freeze()

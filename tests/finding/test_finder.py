@@ -1,0 +1,157 @@
+"""The finder: a process that searches for the server, and may die of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from palimpsest.v1 import documents_pb2 as d
+from palimpsest.v1 import memories_pb2 as m
+from service import finder_main
+from service.core.errors import PalimpsestError, Reason, Violation
+from tests.client import Client, connected, struct
+from tests.finding.children import children_of, running
+from tests.finding.lab import laboratory, until, where
+from tests.harness import Server, running_server
+from tests.inprocess import ManualClock
+
+FACTS = [f"The harbour number {n} is closed on winter nights." for n in range(30)]
+TEXT = "\n\n".join(f"Gate {n} of the harbour opens at {n} o'clock." for n in range(12))
+
+
+async def _search(client: Client, query: str = "closed harbour") -> list[str]:
+    request = m.SearchMemoriesRequest(query=query)
+    found = await client.memories.SearchMemories(request)
+    return [hit.memory.content for hit in found.hits]
+
+
+async def _finder(server: Server, client: Client) -> int:
+    """The finder of a server that has been asked for something."""
+    await _search(client)
+    (pid,) = children_of(server.process.pid, finder_main)
+    return pid
+
+
+async def test_what_it_finds_is_what_the_server_itself_finds(
+    directory: Path, clock: ManualClock
+) -> None:
+    """Ids, scores, parts, neighbours, filters, the past, what is forgotten."""
+    async with laboratory(directory, clock) as lab:
+        made = await lab.client.remember(
+            *(
+                m.NewMemory(content=fact, metadata=struct({"n": str(n % 3)}))
+                for n, fact in enumerate(FACTS)
+            )
+        )
+        past = clock()
+        clock.advance(1)
+        forget = m.ForgetMemoriesRequest(ids=[made[0].id])
+        await lab.client.memories.ForgetMemories(forget)
+        receipt = await lab.client.put(TEXT, custom_id="gates")
+        await lab.settled(receipt.id)
+    answers: list[list[bytes]] = []
+    for helpers in (0, 1):
+        async with laboratory(directory, clock, helpers=helpers) as lab:
+            memories = [
+                m.SearchMemoriesRequest(query="harbour number 7", include_score_parts=True),
+                m.SearchMemoriesRequest(query="winter", filter=where("n", "1"), limit=5),
+                m.SearchMemoriesRequest(query="winter", include_forgotten=True, limit=50),
+                m.SearchMemoriesRequest(query="nights", include_chunks=True, limit=50),
+            ]
+            memories[1].as_of.FromMicroseconds(past)
+            documents = [
+                d.SearchDocumentsRequest(query="when does gate 3 open", neighbors=1),
+                d.SearchDocumentsRequest(query="gate", include_content=True, limit=3),
+            ]
+            found = [await lab.client.memories.SearchMemories(one) for one in memories]
+            read = [await lab.client.documents.SearchDocuments(one) for one in documents]
+            assert all(answer.hits for answer in (*found, *read))
+            assert len(children_of(os.getpid(), finder_main)) == helpers
+            answers.append(
+                [answer.SerializeToString(deterministic=True) for answer in (*found, *read)]
+            )
+    assert answers[0] == answers[1]
+
+
+async def test_what_was_written_is_found_at_once(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        async with connected(server.address, server.key) as client:
+            for fact in FACTS:
+                (made,) = await client.remember(fact)
+                assert fact in await _search(client, fact)
+                await client.memories.ForgetMemory(m.ForgetMemoryRequest(id=made.id))
+                assert fact not in await _search(client, fact)
+
+
+def test_errors_are_the_same_on_the_other_side() -> None:
+    error = PalimpsestError(
+        Reason.OVERLOADED,
+        "Too much",
+        violations=[Violation("a", "b")],
+        resource=("kind", "name"),
+        metadata={"key": "value"},
+        retry_after=1.5,
+    )
+
+    again = pickle.loads(pickle.dumps(error))
+
+    assert vars(again) == vars(error)
+    assert str(again) == str(error)
+
+
+async def test_a_killed_finder_costs_no_search(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        async with connected(server.address, server.key) as client:
+            await client.remember(*FACTS)
+            for _ in range(3):
+                os.kill(await _finder(server, client), signal.SIGKILL)
+                assert all(await asyncio.gather(*(_search(client) for _ in range(8))))
+
+
+async def test_the_server_itself_searches_while_there_is_no_finder(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    async with laboratory(directory, clock, helpers=1) as lab:
+        await lab.client.remember(*FACTS)
+        assert await lab.contents("closed harbour")
+
+
+async def test_a_caller_that_gives_up_takes_no_one_elses_answer(
+    directory: Path, clock: ManualClock
+) -> None:
+    async with laboratory(directory, clock, helpers=1) as lab:
+        await lab.client.remember("tea is hot", "snow is cold")
+        await lab.contents("tea")
+        for _ in range(10):
+            given_up = asyncio.ensure_future(lab.contents("tea", limit=1))
+            await asyncio.sleep(0.001)
+            given_up.cancel()
+            assert await lab.contents("snow", limit=1) == ["snow is cold"]
+
+
+async def test_a_killed_server_leaves_no_finder(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        async with connected(server.address, server.key) as client:
+            finder = await _finder(server, client)
+        server.kill()
+
+        async def ended() -> bool:
+            return not running(finder)
+
+        await until(ended)
+
+
+async def test_a_stopped_server_leaves_no_finder(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        async with connected(server.address, server.key) as client:
+            finder = await _finder(server, client)
+        assert server.stop() == 0
+        assert not running(finder)
+        assert "finder" not in server.log.read_text()
