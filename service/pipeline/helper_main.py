@@ -16,6 +16,9 @@ from service.embedding.base import InlineEmbedder, Purpose
 from service.embedding.registry import open_embedder
 from service.pipeline.workshop import Workshop
 
+NICENESS = 5
+"""Documents are nobody's hurry: the server and its searches go first on busy processors."""
+
 _SOURCE, _ANSWERS, _ERRORS = 0, 1, 2
 
 
@@ -42,6 +45,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(_ANSWERS), "wb")
     os.dup2(_ERRORS, _ANSWERS)  # What a library prints is no answer.
     interpreter.tune()
+    os.nice(NICENESS)
     with contextlib.suppress(EOFError, BrokenPipeError):
         number, (idle, *parts) = _read()
         workshop = _workshop(*parts)
