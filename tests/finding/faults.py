@@ -55,7 +55,22 @@ def thresholds_are_low(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SegmentSearcher, "_rank", generous)
 
 
+def presumptions_are_believed(patch: pytest.MonkeyPatch) -> None:
+    """An index that was true the last time is not asked whether it still is."""
+
+    async def believed(*_: object) -> bool:
+        return True
+
+    patch.setattr(SegmentSearcher, "_confirmed", believed)
+
+
 FAULTS: Mapping[str, Seed] = {
     seed.__name__.replace("_", " "): seed
-    for seed in (old_texts_stay, filters_see_what_was, the_past_is_now, thresholds_are_low)
+    for seed in (
+        old_texts_stay,
+        filters_see_what_was,
+        the_past_is_now,
+        thresholds_are_low,
+        presumptions_are_believed,
+    )
 }
