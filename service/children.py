@@ -138,7 +138,10 @@ class Child:
 
     def _started(self, starting: asyncio.Task[Process]) -> None:
         self._starting = None
-        if starting.cancelled() or starting.exception() is not None:
+        if starting.cancelled():
+            return
+        if (error := starting.exception()) is not None:
+            log.warning("%s cannot be started: %s", self._module, error)
             return
         process = self._process = starting.result()
         _send(process, frame(0, self._made_of))

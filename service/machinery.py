@@ -86,7 +86,9 @@ class Machinery:
         if settings.helpers and inline is not None:
             plan = Plan(store.path, store.digester, settings.embedder, space, settings.index_memory)
             self._finder = Child(finder_main.__name__, pickled(plan), self._threads)
-            self.searcher = Finder(self._finder, self._near, store.now, precedence)
+            self.searcher = Finder(
+                self._finder, self._near, store.now, self.segments.clear, precedence
+            )
         store.memories.indexer = self.indexing
         self._tasks: list[asyncio.Task[None]] = []
 

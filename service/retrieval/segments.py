@@ -180,6 +180,12 @@ class Segments:
             return segment.rows_of(owners)
         return segment.keep_mask(tree, owners)
 
+    def clear(self) -> None:
+        """Forget all that nobody is searching."""
+        for key in list(self._shelves):
+            if key not in self._locks:
+                self._drop(key)
+
     def _empty(self) -> Segment:
         return Segment(self._dimension, self._calibration.neighbourhood)
 

@@ -8,17 +8,20 @@ import pickle
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from service import finder_main
+from service import finder_main, machinery
+from service.children import Child
 from service.core.errors import PalimpsestError, Reason, Violation
+from service.retrieval.segments import Segments
 from tests.client import Client, connected, struct
 from tests.finding.children import children_of, running
 from tests.finding.lab import laboratory, until, where
-from tests.harness import Server, running_server
+from tests.harness import running_server
 from tests.inprocess import ManualClock
 
 FACTS = [f"The harbour number {n} is closed on winter nights." for n in range(30)]
@@ -31,15 +34,54 @@ async def _search(client: Client, query: str = "closed harbour") -> list[str]:
     return [hit.memory.content for hit in found.hits]
 
 
-async def _finder(server: Server, client: Client) -> int:
-    """The finder of a server that has been asked for something."""
+async def _finder(pid: int, client: Client) -> int:
+    """The finder of the server in this process, once it searches."""
     await _search(client)
-    (pid,) = children_of(server.process.pid, finder_main)
-    return pid
+
+    async def searches() -> bool:
+        await _search(client)
+        return any(_connected(child) for child in children_of(pid, finder_main))
+
+    await until(searches)
+    (found,) = children_of(pid, finder_main)
+    return found
+
+
+def _connected(pid: int) -> bool:
+    """Whether a process has the database open: then it is ready, or all but ready."""
+    try:
+        return any(file.readlink().suffix == ".db" for file in Path(f"/proc/{pid}/fd").iterdir())
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def finders(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
+    """Those of the services that a test runs in its own process."""
+    begun: list[Child] = []
+
+    class Noted(Child):
+        def __init__(self, *made_of: Any) -> None:
+            super().__init__(*made_of)
+            begun.append(self)
+
+    monkeypatch.setattr(machinery, "Child", Noted)
+    return begun
+
+
+async def _ready(finders: list[Child]) -> None:
+    """Wait until they search, as the first search makes them do."""
+
+    async def ready() -> bool:
+        return all(finder.ready for finder in finders)
+
+    for finder in finders:
+        finder.wake()
+    await until(ready)
 
 
 async def test_what_it_finds_is_what_the_server_itself_finds(
-    directory: Path, clock: ManualClock
+    directory: Path, clock: ManualClock, finders: list[Child]
 ) -> None:
     """Ids, scores, parts, neighbours, filters, the past, what is forgotten."""
     async with laboratory(directory, clock) as lab:
@@ -69,10 +111,11 @@ async def test_what_it_finds_is_what_the_server_itself_finds(
                 d.SearchDocumentsRequest(query="when does gate 3 open", neighbors=1),
                 d.SearchDocumentsRequest(query="gate", include_content=True, limit=3),
             ]
+            await _ready(finders)
             found = [await lab.client.memories.SearchMemories(one) for one in memories]
             read = [await lab.client.documents.SearchDocuments(one) for one in documents]
             assert all(answer.hits for answer in (*found, *read))
-            assert len(children_of(os.getpid(), finder_main)) == helpers
+            assert len(finders) == helpers
             answers.append(
                 [answer.SerializeToString(deterministic=True) for answer in (*found, *read)]
             )
@@ -82,6 +125,7 @@ async def test_what_it_finds_is_what_the_server_itself_finds(
 async def test_what_was_written_is_found_at_once(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         async with connected(server.address, server.key) as client:
+            await _finder(server.process.pid, client)
             for fact in FACTS:
                 (made,) = await client.remember(fact)
                 assert fact in await _search(client, fact)
@@ -110,7 +154,7 @@ async def test_a_killed_finder_costs_no_search(tmp_path: Path) -> None:
         async with connected(server.address, server.key) as client:
             await client.remember(*FACTS)
             for _ in range(3):
-                os.kill(await _finder(server, client), signal.SIGKILL)
+                os.kill(await _finder(server.process.pid, client), signal.SIGKILL)
                 assert all(await asyncio.gather(*(_search(client) for _ in range(8))))
 
 
@@ -123,12 +167,33 @@ async def test_the_server_itself_searches_while_there_is_no_finder(
         assert await lab.contents("closed harbour")
 
 
+async def test_the_server_keeps_no_index_once_there_is_a_finder(
+    directory: Path, clock: ManualClock, finders: list[Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Segments] = []
+    make = Segments.__init__
+
+    def noted(self: Segments, *made_of: Any) -> None:
+        make(self, *made_of)
+        kept.append(self)
+
+    monkeypatch.setattr(Segments, "__init__", noted)
+    async with laboratory(directory, clock, helpers=1) as lab:
+        await lab.client.remember(*FACTS)
+        assert await lab.contents("closed harbour")
+        (segments,) = kept
+        assert segments.size
+        await _ready(finders)
+        assert await lab.contents("closed harbour")
+        assert not segments.size
+
+
 async def test_a_caller_that_gives_up_takes_no_one_elses_answer(
-    directory: Path, clock: ManualClock
+    directory: Path, clock: ManualClock, finders: list[Child]
 ) -> None:
     async with laboratory(directory, clock, helpers=1) as lab:
         await lab.client.remember("tea is hot", "snow is cold")
-        await lab.contents("tea")
+        await _ready(finders)
         for _ in range(10):
             given_up = asyncio.ensure_future(lab.contents("tea", limit=1))
             await asyncio.sleep(0.001)
@@ -139,7 +204,7 @@ async def test_a_caller_that_gives_up_takes_no_one_elses_answer(
 async def test_a_killed_server_leaves_no_finder(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         async with connected(server.address, server.key) as client:
-            finder = await _finder(server, client)
+            finder = await _finder(server.process.pid, client)
         server.kill()
 
         async def ended() -> bool:
@@ -151,7 +216,7 @@ async def test_a_killed_server_leaves_no_finder(tmp_path: Path) -> None:
 async def test_a_stopped_server_leaves_no_finder(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         async with connected(server.address, server.key) as client:
-            finder = await _finder(server, client)
+            finder = await _finder(server.process.pid, client)
         assert server.stop() == 0
         assert not running(finder)
         assert "finder" not in server.log.read_text()
