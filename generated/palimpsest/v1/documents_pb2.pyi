@@ -383,8 +383,9 @@ class UpsertDocumentRequest(_message.Message):
     request_id: _builtins.str
     """A UUID that makes a retry of this request safe for at least 24 hours."""
     content_kind: Global___ContentKind.ValueType
-    """What the content is. Absent: on create, plain text; on an existing document
-    of text, as it is.
+    """What the content is; with a conversation CONTENT_KIND_CONVERSATION, with a text
+    anything else. Absent: on create, plain text; on an existing document of text,
+    as it is.
     """
     wait: _builtins.bool
     """Answer when the document is DONE or FAILED, or at the deadline (without one,
@@ -745,8 +746,8 @@ class UpdateDocumentRequest(_message.Message):
     request_id: _builtins.str
     """A UUID that makes a retry of this request safe for at least 24 hours."""
     content_kind: Global___ContentKind.ValueType
-    """What the content is. Absent: as it is; a text given in place of a
-    conversation is plain text.
+    """What the content is; with a conversation CONTENT_KIND_CONVERSATION, else anything
+    else. Absent: as it is; a text given in place of a conversation is plain text.
     """
     wait: _builtins.bool
     """Answer when the document is DONE or FAILED, or at the deadline with the
