@@ -55,7 +55,7 @@ from service.storage.tables import (
 )
 from service.storage.transactions import Call, Outcome, TenantTx, json_list
 
-STEP = 192
+STEP = 384
 """Documents or memories deleted in one transaction."""
 
 YIELD_SECONDS = 0.0004
