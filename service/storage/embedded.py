@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 from sqlalchemy import Connection, Engine, create_engine
@@ -114,6 +114,18 @@ def complete(conn: Connection, work: Callable[[Connection], T]) -> T:
             conn.exec_driver_sql("ROLLBACK")
         raise
     return result
+
+
+def _on_snapshot(conn: Connection, work: Callable[[Connection], T]) -> T:
+    """Run `work`, which only reads, on one state of the database."""
+    # What begins and ends it takes SQLAlchemy as long as a statement that reads.
+    raw: Any = conn.connection.driver_connection
+    raw.execute("BEGIN DEFERRED")
+    try:
+        return work(conn)
+    finally:
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
 
 
 def translated(error: BaseException) -> BaseException:
@@ -214,7 +226,7 @@ class Worker:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on one snapshot; READ_SECONDS is its limit."""
-        return await self.peek(lambda conn: transact(conn, work, "DEFERRED"))
+        return await self.peek(lambda conn: _on_snapshot(conn, work))
 
     async def peek(self, work: Callable[[Connection], T]) -> T:
         """The same for work of one statement, which needs no transaction."""
