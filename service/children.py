@@ -16,11 +16,12 @@ import itertools
 import logging
 import os
 import pickle
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from concurrent.futures import Executor
 from struct import Struct
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,15 @@ def pickled(value: object) -> bytes:
 
 def frame(number: int, body: bytes) -> bytes:
     return HEADER.pack(len(body), number) + body
+
+
+def answers() -> BinaryIO:
+    """In a child, at its beginning: where its frames go. What a library prints is no answer."""
+    # Who stops the server from its terminal stops it alone; it ends its children.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    frames = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return frames
 
 
 class Child:

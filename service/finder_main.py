@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import pickle
-import signal
 import sys
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from service import interpreter
-from service.children import HEADER, frame, pickled
+from service.children import HEADER, answers, frame, pickled
 from service.core.digests import Digester
 from service.core.precedence import Precedence
 from service.core.search import IndexSource, Searcher
@@ -30,8 +28,6 @@ from service.retrieval.searcher import SegmentSearcher
 from service.retrieval.segments import Segments
 from service.search.weights import calibration
 from service.storage.sqlite import open_index
-
-_ANSWERS, _ERRORS = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +51,18 @@ class Plan:
 
 def main() -> None:
     """Serve until the server closes its end."""
-    # Who stops the server from its terminal stops it alone; it ends its finder.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(_ANSWERS), "wb")
-    os.dup2(_ERRORS, _ANSWERS)  # What a library prints is no answer.
+    frames = answers()
     interpreter.tune()
     with contextlib.suppress(asyncio.IncompleteReadError, BrokenPipeError):
         if sys.platform == "win32":
-            asyncio.run(_serve(answers))
+            asyncio.run(_serve(frames))
         else:
             import uvloop
 
-            uvloop.run(_serve(answers))
+            uvloop.run(_serve(frames))
 
 
-async def _serve(answers: BinaryIO) -> None:
+async def _serve(frames: BinaryIO) -> None:
     questions = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
@@ -89,10 +82,10 @@ async def _serve(answers: BinaryIO) -> None:
                     found = True, await getattr(searcher, method)(who, search)
                 except Exception as error:  # noqa: BLE001  (goes to the one who asked)
                     found = False, error
-                _write(answers, number, found)
+                _write(frames, number, found)
 
             interpreter.settled()
-            _write(answers, 0, (True, None))
+            _write(frames, 0, (True, None))
             try:
                 while True:
                     task = asyncio.create_task(answer(*await _next(questions)))
@@ -121,9 +114,9 @@ async def _next(questions: asyncio.StreamReader) -> tuple[int, Any]:
     return number, pickle.loads(await questions.readexactly(size))  # noqa: S301  (the server's own words)
 
 
-def _write(answers: BinaryIO, number: int, answer: tuple[bool, object]) -> None:
-    answers.write(frame(number, pickled(answer)))
-    answers.flush()
+def _write(frames: BinaryIO, number: int, answer: tuple[bool, object]) -> None:
+    frames.write(frame(number, pickled(answer)))
+    frames.flush()
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import contextlib
 import os
 import pickle
 import select
-import signal
+import sys
 from typing import Any
 
 from service import interpreter
-from service.children import HEADER, frame, pickled
+from service.children import HEADER, answers, frame, pickled
 from service.core.digests import Digester
 from service.embedding.base import InlineEmbedder, Purpose
 from service.embedding.registry import open_embedder
@@ -19,7 +19,7 @@ from service.pipeline.workshop import Workshop
 NICENESS = 5
 """Documents are nobody's hurry: the server and its searches go first on busy processors."""
 
-_SOURCE, _ANSWERS, _ERRORS = 0, 1, 2
+_SOURCE = 0
 
 
 def _read() -> tuple[int, Any]:
@@ -40,20 +40,18 @@ def _exactly(size: int) -> bytes:
 
 def main() -> None:
     """Serve until the server closes its end, or has sent nothing for a while."""
-    # Who stops the server from its terminal stops it alone; it ends its helpers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(_ANSWERS), "wb")
-    os.dup2(_ERRORS, _ANSWERS)  # What a library prints is no answer.
+    frames = answers()
     interpreter.tune()
-    os.nice(NICENESS)
+    if sys.platform != "win32":
+        os.nice(NICENESS)
     with contextlib.suppress(EOFError, BrokenPipeError):
         number, (idle, *parts) = _read()
         workshop = _workshop(*parts)
         interpreter.settled()
         answer: tuple[bool, object] = (True, None)
         while True:
-            answers.write(frame(number, pickled(answer)))
-            answers.flush()
+            frames.write(frame(number, pickled(answer)))
+            frames.flush()
             if not select.select([_SOURCE], [], [], idle)[0]:
                 return
             number, asked = _read()
