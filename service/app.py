@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -124,13 +123,7 @@ async def serve(settings: Settings, announce: Callable[[Service], None]) -> None
 
 def run(settings: Settings, announce: Callable[[Service], None]) -> None:
     """`serve` in an event loop of its own."""
-    interpreter.tune()
-    if sys.platform == "win32":
-        asyncio.run(serve(settings, announce))
-    else:
-        import uvloop
-
-        uvloop.run(serve(settings, announce))
+    interpreter.run(serve(settings, announce))
 
 
 async def _drain(server: Server, grace: float, hurry: asyncio.Event) -> None:

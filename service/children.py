@@ -57,6 +57,12 @@ def answers() -> BinaryIO:
     return frames
 
 
+def put(frames: BinaryIO, number: int, answer: tuple[bool, object]) -> None:
+    """In a child: answer a question with what came of it, or with what it failed of."""
+    frames.write(frame(number, pickled(answer)))
+    frames.flush()
+
+
 class Child:
     """One process, or none while there is no work.
 

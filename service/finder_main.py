@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from service import interpreter
-from service.children import HEADER, answers, frame, pickled
+from service.children import HEADER, answers, put
 from service.core.digests import Digester
 from service.core.precedence import Precedence
 from service.core.search import IndexSource, Searcher
 from service.core.times import MonotonicClock
-from service.embedding.base import InlineEmbedder, Purpose
-from service.embedding.registry import open_embedder
+from service.embedding.registry import open_inline
 from service.pipeline.workshop import term_hasher
 from service.retrieval.searcher import SegmentSearcher
 from service.retrieval.segments import Segments
@@ -51,15 +50,8 @@ class Plan:
 
 def main() -> None:
     """Serve until the server closes its end."""
-    frames = answers()
-    interpreter.tune()
     with contextlib.suppress(asyncio.IncompleteReadError, BrokenPipeError):
-        if sys.platform == "win32":
-            asyncio.run(_serve(frames))
-        else:
-            import uvloop
-
-            uvloop.run(_serve(frames))
+        interpreter.run(_serve(answers()))
 
 
 async def _serve(frames: BinaryIO) -> None:
@@ -82,10 +74,10 @@ async def _serve(frames: BinaryIO) -> None:
                     found = True, await getattr(searcher, method)(who, search)
                 except Exception as error:  # noqa: BLE001  (goes to the one who asked)
                     found = False, error
-                _write(frames, number, found)
+                put(frames, number, found)
 
             interpreter.settled()
-            _write(frames, 0, (True, None))
+            put(frames, 0, (True, None))
             try:
                 while True:
                     task = asyncio.create_task(answer(*await _next(questions)))
@@ -98,10 +90,7 @@ async def _serve(frames: BinaryIO) -> None:
 
 
 def _searcher(plan: Plan, source: IndexSource, threads: Executor) -> Searcher:
-    embedder = open_embedder(plan.embedder)
-    assert isinstance(embedder, InlineEmbedder)  # noqa: S101
-    # What the first search would otherwise wait for.
-    embedder.embed_now(["ready"], Purpose.QUERY)
+    embedder = open_inline(plan.embedder)
     weights = calibration(embedder.name)
     segments = Segments(source, plan.space, embedder.dimension, weights, plan.index_memory, threads)
     hasher = term_hasher(plan.digester)
@@ -112,11 +101,6 @@ async def _next(questions: asyncio.StreamReader) -> tuple[int, Any]:
     """Raises IncompleteReadError when the server has closed its end."""
     size, number = HEADER.unpack(await questions.readexactly(HEADER.size))
     return number, pickle.loads(await questions.readexactly(size))  # noqa: S301  (the server's own words)
-
-
-def _write(frames: BinaryIO, number: int, answer: tuple[bool, object]) -> None:
-    frames.write(frame(number, pickled(answer)))
-    frames.flush()
 
 
 if __name__ == "__main__":

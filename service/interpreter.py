@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 SWITCH_SECONDS = 0.0002
 """How long a thread may keep the interpreter to itself while another wants it.
@@ -25,6 +28,17 @@ def tune() -> None:
     """At the beginning of a process."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(YOUNG_OBJECTS)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """A process that is an event loop, from its beginning to its end."""
+    tune()
+    if sys.platform == "win32":
+        asyncio.run(main)
+    else:
+        import uvloop
+
+        uvloop.run(main)
 
 
 def settled() -> None:

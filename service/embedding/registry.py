@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from service.embedding.base import Embedder, EmbedderRefusedError
+from service.embedding.base import Embedder, EmbedderRefusedError, InlineEmbedder, Purpose
 
 # Modules, so that only the libraries of the embedder in use are loaded.
 _MODULES = {
@@ -41,6 +41,14 @@ def open_embedder(spec: str, key_file: Path | None = None) -> Embedder:
             f"the embedder {kind!r} needs the package {error.name}, which is not installed"
         ) from error
     return opener(argument, _key(key_file))
+
+
+def open_inline(spec: str) -> InlineEmbedder:
+    """An embedder that computes where it is called, loaded: nobody waits for that later."""
+    embedder = open_embedder(spec)
+    assert isinstance(embedder, InlineEmbedder)  # noqa: S101  (who asks has seen that it is)
+    embedder.embed_now(["ready"], Purpose.DOCUMENT)
+    return embedder
 
 
 def _key(file: Path | None) -> str | None:

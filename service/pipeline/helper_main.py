@@ -10,10 +10,9 @@ import sys
 from typing import Any
 
 from service import interpreter
-from service.children import HEADER, answers, frame, pickled
+from service.children import HEADER, answers, put
 from service.core.digests import Digester
-from service.embedding.base import InlineEmbedder, Purpose
-from service.embedding.registry import open_embedder
+from service.embedding.registry import open_inline
 from service.pipeline.workshop import Workshop
 
 NICENESS = 5
@@ -50,8 +49,7 @@ def main() -> None:
         interpreter.settled()
         answer: tuple[bool, object] = (True, None)
         while True:
-            frames.write(frame(number, pickled(answer)))
-            frames.flush()
+            put(frames, number, answer)
             if not select.select([_SOURCE], [], [], idle)[0]:
                 return
             number, asked = _read()
@@ -59,13 +57,8 @@ def main() -> None:
 
 
 def _workshop(digester: Digester, space: int, embedder_name: str | None) -> Workshop:
-    embedder = None if embedder_name is None else open_embedder(embedder_name)
-    assert embedder is None or isinstance(embedder, InlineEmbedder)  # noqa: S101
-    workshop = Workshop(digester, space, embedder)
-    if embedder is not None:
-        # What the first work would otherwise wait for.
-        embedder.embed_now(["ready"], Purpose.DOCUMENT)
-    return workshop
+    embedder = None if embedder_name is None else open_inline(embedder_name)
+    return Workshop(digester, space, embedder)
 
 
 def _answer(workshop: Workshop, work: Any, arguments: Any, named: Any) -> tuple[bool, object]:

@@ -294,9 +294,8 @@ class _State:
 
     def __init__(self, shelves: Sequence[Shelf]) -> None:
         self.revisions = {shelf.container: shelf.revision or 0 for shelf in shelves}
-        self.presumed = {
-            shelf.container: shelf.revision or 0 for shelf in shelves if shelf.presumed
-        }
+        presumed = [shelf.container for shelf in shelves if shelf.presumed]
+        self.presumed = {container: self.revisions[container] for container in presumed}
 
     @property
     def revision(self) -> int:

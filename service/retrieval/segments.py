@@ -91,12 +91,7 @@ class Segments:
         async with contextlib.AsyncExitStack() as held:
             for key in keys:
                 await held.enter_async_context(self._locked(key))
-            shelves = [self._presumed(key, presume) or await self._refreshed(key) for key in keys]
-            try:
-                yield shelves
-            finally:
-                for key, shelf in zip(keys, shelves, strict=True):
-                    self._weigh(key, shelf)
+            yield [self._presumed(key, presume) or await self._refreshed(key) for key in keys]
 
     @contextlib.asynccontextmanager
     async def _locked(self, key: Key) -> AsyncIterator[None]:
@@ -107,6 +102,7 @@ class Segments:
                 yield
         finally:
             lock.users -= 1
+            self._weigh(key)
             if not lock.users:
                 del self._locks[key]
                 self._make_room()
@@ -143,15 +139,16 @@ class Segments:
         shelf.revision = delta.revision
         self._drop(key)
         self._shelves[key] = shelf
-        shelf.size = 0
-        self._weigh(key, shelf)
+        self._weigh(key)
         return shelf
 
-    def _weigh(self, key: Key, shelf: Shelf) -> None:
-        """Its size as it is now: searches keep masks, too."""
-        if self._shelves.get(key) is shelf:
-            self.size += shelf.segment.nbytes - shelf.size
-            shelf.size = shelf.segment.nbytes
+    def _weigh(self, key: Key) -> None:
+        """A shelf's size as it is now: searches keep masks, too."""
+        shelf = self._shelves.get(key)
+        if shelf is not None:
+            size = shelf.segment.nbytes
+            self.size += size - shelf.size
+            shelf.size = size
 
     async def _taken_in(self, shelf: Shelf, delta: IndexDelta) -> None:
         if len(delta.memories) + len(delta.chunks) <= SMALL:
@@ -193,6 +190,7 @@ class Segments:
         shelf = self._shelves.pop(key, None)
         if shelf is not None:
             self.size -= shelf.size
+            shelf.size = 0
 
     def _make_room(self) -> None:
         for key in list(self._shelves):

@@ -61,7 +61,7 @@ STEP = 384
 YIELD_SECONDS = 0.0004
 """Pause before each removing statement.
 
-A statement is a millisecond of unbroken work, and without a pause the scheduler
+A statement is a millisecond or two of unbroken work, and without a pause the scheduler
 lets a step run on while a reader's thread waits for its core: the reads' 99th
 percentile was twice as high.
 """
