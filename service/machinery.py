@@ -54,7 +54,7 @@ class Machinery:
                 settings.helpers, store.digester, space, made_there, self._working
             )
         background = Background(hands, precedence)
-        self.indexing = Indexing(embedder, workshop, near, hands, background, settings.max_waiting)
+        self.indexing = Indexing(embedder, workshop, near, hands, background)
         self.pipeline = Pipeline(
             store.queue,
             self.indexing,
@@ -89,7 +89,7 @@ class Machinery:
             self.searcher = Finder(
                 self._finder, self._near, store.now, self.segments.clear, precedence
             )
-        store.memories.indexer = self.indexing
+        store.engine.indexer = self.indexing
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod

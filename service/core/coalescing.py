@@ -1,10 +1,11 @@
 """Batches: what arrives while work is being done is worked on together.
 
 A call that finds nothing under way goes alone and at once. Under load a batch is what
-arrived during the one before it, and then until arrivals pause: those just answered
-come again, and while one thread takes their calls in and another is at work on a batch,
-both spend their time fighting for the interpreter lock. Few large batches, with the
-calls taken in between them, carry up to a third more than many small ones.
+arrived during the one before it, and then until as many have come as were answered
+last, or arrivals pause: those just answered come again, and while one thread takes
+their calls in and another is at work on a batch, both spend their time fighting for
+the interpreter lock. Few large batches, with the calls taken in between them, carry up
+to a third more than many small ones.
 """
 
 from __future__ import annotations
@@ -127,11 +128,16 @@ class Coalescer(Generic[In, Out]):
             self._task = None
 
     async def _gather(self) -> None:
-        """Returns when arrivals pause, or enough has come for long enough."""
+        """Returns when enough has come, or arrivals pause, or it took long enough."""
         now = asyncio.get_running_loop().time
         end = self._last_end + GATHER_SECONDS
         pause = min(PAUSE_SECONDS, EACH_SECONDS * self._last_size)
-        while self._weight < self._max_batch and now() < end and not self._closed:
+        while (
+            len(self._queue) < self._last_size
+            and self._weight < self._max_batch
+            and now() < end
+            and not self._closed
+        ):
             arrived = self._arrived
             await asyncio.sleep(pause)
             if arrived == self._arrived:

@@ -30,6 +30,10 @@ class IndexEntry:
 class Indexer(Protocol):
     """Makes entries of memories' texts."""
 
+    def quick(self, texts: Sequence[str]) -> bool:
+        """Whether texts are indexed so soon that other writes may wait for it."""
+        ...
+
     async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
         """One entry for each text and the date it speaks of; without vectors while the
         embedder is away."""
@@ -45,6 +49,9 @@ class Indexer(Protocol):
 
 class Unindexed:
     """Leaves what is written to be indexed later."""
+
+    def quick(self, texts: Sequence[str]) -> bool:  # noqa: ARG002
+        return False
 
     async def index(
         self,

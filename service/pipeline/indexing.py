@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from itertools import chain, islice
 from typing import TypeVar
 
 from service.children import LostError
-from service.core.coalescing import Coalescer
 from service.core.indexing import NO_EMBEDDER, IndexEntry
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
 from service.pipeline.hands import Background, Hands
@@ -22,6 +21,16 @@ log = logging.getLogger(__name__)
 INLINE_CHARACTERS = 4_000
 """Texts together shorter than this are indexed where they are, without a thread."""
 
+LITTLE_CHARACTERS = 200
+"""And shorter than this even while others' hands are free: to ask them costs as much."""
+
+QUICK_CHARACTERS = 1_000
+"""Texts of a call shorter than this are indexed with those of others: a few milliseconds."""
+
+PATIENCE_SECONDS = 2.0
+CHARACTERS_A_SECOND = 100_000
+"""What hands are waited for: the work may take as long, beside what it waits for itself."""
+
 SLICE = 32
 """Passages of documents embedded at once: some 5 ms of work."""
 
@@ -33,9 +42,8 @@ class Indexing:
         embedder: Makes the vectors.
         workshop: Of the embedder, for what is short.
         near: For memories while `hands` are not ready.
-        hands: For memories, if they are many or long.
+        hands: For memories, unless they are few and short.
         background: For documents.
-        max_waiting: Memories that may wait before OVERLOADED.
     """
 
     def __init__(
@@ -45,7 +53,6 @@ class Indexing:
         near: Hands,
         hands: Hands,
         background: Background,
-        max_waiting: int = 10_000,
     ) -> None:
         self.embedder = embedder
         self.space = workshop.space
@@ -54,15 +61,15 @@ class Indexing:
         self._hands = hands
         self._background = background
         self._inline = isinstance(embedder, InlineEmbedder)
-        self._calls: Coalescer[Sequence[Passage], Sequence[IndexEntry]] = Coalescer(
-            self._index_calls, max_waiting
-        )
+
+    def quick(self, texts: Sequence[str]) -> bool:
+        return self._inline and sum(map(len, texts)) <= QUICK_CHARACTERS
 
     async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
         """Of memories. While the embedder is away they are found by their words."""
         passages = [Passage(text, instant=date) for text, date in zip(texts, dates, strict=True)]
         if self._inline:
-            return list(await self._calls.submit(passages, len(passages)))
+            return await self._index_inline(passages)
         entries = await self.entries(passages)
         embedded = [passage.embedded for passage in passages]
         try:
@@ -90,16 +97,11 @@ class Indexing:
             return encode_vectors(await self.embedder.embed(texts, Purpose.DOCUMENT))
         return await self._background.map(Workshop.vectors, passages, SLICE)
 
-    async def _index_calls(self, calls: Sequence[Sequence[Passage]]) -> list[list[IndexEntry]]:
-        passages = list(chain.from_iterable(calls))
-        made = iter(await self._index_now(passages, many=len(calls) > 1))
-        return [list(islice(made, len(call))) for call in calls]
-
-    async def _index_now(self, passages: Sequence[Passage], *, many: bool) -> list[IndexEntry]:
-        short = sum(len(passage.text) for passage in passages) <= INLINE_CHARACTERS
-        if many or not short:
+    async def _index_inline(self, passages: Sequence[Passage]) -> list[IndexEntry]:
+        characters = _characters(passages)
+        if len(passages) > 1 or characters > INLINE_CHARACTERS:
             self._hands.wake()
-        here = short and not self._hands.free
+        here = characters <= (LITTLE_CHARACTERS if self._hands.free else INLINE_CHARACTERS)
         try:
             if here:
                 entries, vectors = _indexed(self._workshop, passages)
@@ -114,10 +116,12 @@ class Indexing:
     ) -> T:
         """By the hands that are ready first: somebody waits."""
         if self._hands.free:
+            patience = PATIENCE_SECONDS + _characters(passages) / CHARACTERS_A_SECOND
             try:
-                return await self._hands.run_soon(work, passages)
-            except LostError as error:
-                log.warning("memories are indexed in the server itself: %s", error)
+                async with asyncio.timeout(patience):
+                    return await self._hands.run_soon(work, passages)
+            except (LostError, TimeoutError) as error:
+                log.warning("texts are indexed in the server itself: %r", error)
         return await self._near.run_soon(work, passages)
 
     def _made(
@@ -137,6 +141,10 @@ class Indexing:
             IndexEntry(entry, None, NO_EMBEDDER, passage.instant)
             for passage, entry in zip(passages, entries, strict=True)
         ]
+
+
+def _characters(passages: Sequence[Passage]) -> int:
+    return sum(len(passage.text) for passage in passages)
 
 
 def _indexed(workshop: Workshop, passages: Sequence[Passage]) -> tuple[list[bytes], list[bytes]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from service.core.coalescing import Coalescer
+from service.core.indexing import Indexer, Unindexed
 from service.core.windows import DailyWindow
 from service.storage import dialects
 from service.storage.mutations import Batch, Mutation, run_mutations
@@ -18,6 +21,8 @@ from service.storage.transactions import Call, Context, Operation
 from service.storage.watching import Watchers
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class Database(Protocol):
@@ -81,6 +86,8 @@ class Engine:
         self.scrubs = Schedule(options.scrub_interval, options.scrub_window)
         self.queued = asyncio.Event()
         """Set when a document may have come into the queue."""
+        self.indexer: Indexer = Unindexed()
+        """Makes memories findable as they are written; set before the first write."""
         self._mutations: Coalescer[Mutation, Any] = Coalescer(
             self._run_mutations, options.max_waiting
         )
@@ -88,7 +95,23 @@ class Engine:
     async def mutate(self, operation: Operation, call: Call, weight: int = 1) -> Any:
         return await self._mutations.submit(Mutation(operation, call), weight)
 
+    async def mutate_indexed(
+        self,
+        operation: Operation,
+        call: Call,
+        texts: Sequence[str],
+        dates: Sequence[int | None],
+    ) -> Any:
+        """`mutate`, of memories with these texts: they are findable when it is done."""
+        call.dated = self.indexer.dated
+        if self.indexer.quick(texts):
+            call.texts, call.dates = texts, dates
+        else:
+            call.index = await self.indexer.index(texts, dates)
+        return await self.mutate(operation, call, len(texts))
+
     async def _run_mutations(self, mutations: Sequence[Mutation]) -> Sequence[Any]:
+        await self._index([mutation.call for mutation in mutations if mutation.call.texts])
         batch = await self.database.write(lambda conn: self._run_batch(conn, mutations))
         if batch.changed:
             self.deleted = True
@@ -100,6 +123,21 @@ class Engine:
             self.database.translated(outcome) if isinstance(outcome, Exception) else outcome
             for outcome in batch.outcomes
         ]
+
+    async def _index(self, calls: Sequence[Call]) -> None:
+        """The texts of all calls at once."""
+        if not calls:
+            return
+        texts = list(chain.from_iterable(call.texts for call in calls))
+        dates = list(chain.from_iterable(call.dates for call in calls))
+        try:
+            made = iter(await self.indexer.index(texts, dates))
+        except Exception:
+            # Others wait for this batch; what has no entry is indexed later.
+            log.exception("memories are indexed later")
+            return
+        for call in calls:
+            call.index = list(islice(made, len(call.texts)))
 
     def _run_batch(self, conn: Connection, mutations: Sequence[Mutation]) -> Batch:
         batch = run_mutations(conn, self.context, mutations)

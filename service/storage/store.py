@@ -12,7 +12,6 @@ from service.core import model as m
 from service.core.coalescing import Coalescer
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason, document_not_found
-from service.core.indexing import Indexer, Unindexed
 from service.core.store import Page
 from service.core.times import MonotonicClock
 from service.storage import (
@@ -172,8 +171,6 @@ class MemoryStore:
         self._gets: Coalescer[memory_rows.MemoryRead, m.Memory] = Coalescer(
             self._read, options.max_waiting
         )
-        self.indexer: Indexer = Unindexed()
-        """Makes memories findable as they are written; set before the first write."""
 
     @property
     def idle(self) -> bool:
@@ -192,24 +189,22 @@ class MemoryStore:
     async def create(
         self, who: m.Principal, create: m.MemoryCreate, request: m.RequestRef | None
     ) -> m.MemoriesReceipt:
-        index = await self.indexer.index(
+        receipt: m.MemoriesReceipt = await self._engine.mutate_indexed(
+            memories.create,
+            Call(who, create, request),
             [new.content for new in create.memories],
             [rules.date_of(new.temporal) for new in create.memories],
-        )
-        receipt: m.MemoriesReceipt = await self._engine.mutate(
-            memories.create,
-            Call(who, create, request, index=index, dated=self.indexer.dated),
-            len(create.memories),
         )
         return receipt
 
     async def update(
         self, who: m.Principal, update: m.MemoryUpdate, request: m.RequestRef | None
     ) -> m.UpdatedMemory:
-        index = await self.indexer.index([update.content], [rules.date_of(update.temporal)])
-        outcome = await self._engine.mutate(
+        outcome = await self._engine.mutate_indexed(
             memories.update_memories,
-            Call(who, update, request, index=index, dated=self.indexer.dated),
+            Call(who, update, request),
+            [update.content],
+            [rules.date_of(update.temporal)],
         )
         if isinstance(outcome, m.UpdatedMemory):
             return outcome

@@ -46,6 +46,10 @@ class Call:
     request: RequestRef | None = None
     # The unfinished receipt of an earlier call with the same request_id.
     progress: Any = None
+    texts: Sequence[str] = ()
+    """Of memories that are to be indexed together with others of the batch."""
+    dates: Sequence[int | None] = ()
+    """What each of the texts speaks of."""
     index: Sequence[IndexEntry] = ()
     """Of the texts of memories, one for each; or nothing."""
     dated: Callable[[str, int | None], bytes] | None = None

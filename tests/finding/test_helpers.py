@@ -18,7 +18,7 @@ from palimpsest.v1 import memories_pb2 as m
 from service.children import LostError
 from service.core.digests import Digester
 from service.embedding.registry import open_embedder
-from service.pipeline import helper_main
+from service.pipeline import helper_main, indexing
 from service.pipeline.helpers import Helpers
 from service.pipeline.workshop import Passage, Workshop
 from service.settings import database_path
@@ -209,10 +209,10 @@ async def _remember(lab: Lab, container: str, texts: Sequence[str]) -> None:
 
 async def _until_helping(lab: Lab, count: int) -> None:
     """Wait until helpers answer, without asking them for anything."""
-    indexing = lab.service.store.memories.indexer
+    indexer = lab.service.store.engine.indexer
 
     async def free() -> bool:
-        return not count or indexing._hands.free  # type: ignore[attr-defined,no-any-return]
+        return not count or indexer._hands.free  # type: ignore[attr-defined,no-any-return]
 
     await until(free)
 
@@ -225,6 +225,22 @@ async def test_memories_are_stored_while_no_helper_can_be_started(
         long = [f"{n} {'word ' * 900}" for n in range(3)]
         await _remember(lab, "c", [*TEXTS, *long])
         assert await lab.contents("closed harbour", container_tags=["c"], limit=1)
+
+
+async def test_memories_are_stored_while_a_helper_hangs(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "PATIENCE_SECONDS", 0.1)
+    async with laboratory(directory, clock, helpers=1) as lab:
+        await _remember(lab, "other", TEXTS)
+        await _until_helping(lab, 1)
+        (helper,) = helpers_of(os.getpid())
+        os.kill(helper, signal.SIGSTOP)
+        try:
+            await _remember(lab, "c", [*TEXTS, "word " * 900])
+            assert await lab.contents("closed harbour", container_tags=["c"], limit=1)
+        finally:
+            os.kill(helper, signal.SIGCONT)
 
 
 async def _busy(server: Server) -> int:
