@@ -5,7 +5,8 @@ is therefore done in another process, and the server's own interpreter answers c
 
 Frames go in by standard input and out by standard output: the length of a body, the
 number of the question, both little-endian, and the body, a pickle. The first frame in
-tells what the child is made of, and the first one out that it is ready.
+tells what the child is made of, and the first one out that it is ready. A frame without
+a body says that nobody waits for the question's answer any more.
 """
 
 from __future__ import annotations
@@ -70,12 +71,16 @@ class Child:
         module: What it runs.
         made_of: The body of the first frame.
         threads: Where large answers are read, so that the event loop goes on.
+        gives_up: Whether it can be told in the middle of work that nobody waits for it.
     """
 
-    def __init__(self, module: str, made_of: bytes, threads: Executor) -> None:
+    def __init__(
+        self, module: str, made_of: bytes, threads: Executor, *, gives_up: bool = False
+    ) -> None:
         self._module = module
         self._made_of = made_of
         self._threads = threads
+        self._gives_up = gives_up
         self._process: Process | None = None
         self._starting: asyncio.Task[Process] | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -94,17 +99,23 @@ class Child:
             self._starting = asyncio.ensure_future(self._start())
             self._starting.add_done_callback(self._started)
 
-    async def ask(self, body: bytes) -> Any:
-        """What the child makes of a question, asked a second time if it ended meanwhile.
+    async def ask(self, body: bytes, *, again: bool = True) -> Any:
+        """What the child makes of a question.
+
+        Args:
+            body: The question.
+            again: Whether it is asked a second time if the child ended meanwhile: it
+                may have been stopped for a reason of its own.
 
         Raises:
-            LostError: It could not be started, or ended twice in the middle.
+            LostError: It could not be started, or ended in the middle.
             Exception: What the work raised.
         """
         try:
             done, value = await self._ask(body)
         except LostError:
-            # It may have been stopped for a reason of its own.
+            if not again:
+                raise
             done, value = await self._ask(body)
         if not done:
             raise value
@@ -124,7 +135,12 @@ class Child:
         answer: asyncio.Future[tuple[bool, Any]] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
         _send(process, frame(number, body))
-        return await answer
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if self._gives_up:
+                _send(process, frame(number, b""))
+            raise
 
     async def close(self) -> None:
         if self._starting is not None:

@@ -1,4 +1,4 @@
-"""The finder: a child process that searches the database; see `service.children`.
+"""The finder: a child process that searches and lists; see `service.children`.
 
 It reads what the server writes, and learns of it as it would of another server's
 writes: by the change log.
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import pickle
 import sys
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any, BinaryIO
 from service import interpreter
 from service.children import HEADER, answers, put
 from service.core.digests import Digester
+from service.core.errors import PalimpsestError, UnexpectedError, describe
+from service.core.model import Principal
 from service.core.precedence import Precedence
 from service.core.search import IndexSource, Searcher
 from service.core.times import MonotonicClock
@@ -25,8 +28,12 @@ from service.embedding.registry import open_inline
 from service.pipeline.workshop import term_hasher
 from service.retrieval.searcher import SegmentSearcher
 from service.retrieval.segments import Segments
+from service.rpc.calls import Asked
+from service.rpc.servicers import Method, methods_of
 from service.search.weights import calibration
-from service.storage.sqlite import open_index
+from service.storage.sqlite import open_to_read
+
+Answer = Callable[[Principal, Any], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class Plan:
         embedder: What `registry.open_embedder` opens; one that computes where it is called.
         space: The number of its vector space.
         index_memory: Bytes that the segments may keep.
+        readers: Reading connections; see `StoreOptions`.
     """
 
     path: Path
@@ -46,6 +54,7 @@ class Plan:
     embedder: str
     space: int
     index_memory: int
+    readers: int
 
 
 def main() -> None:
@@ -58,35 +67,58 @@ async def _serve(frames: BinaryIO) -> None:
     questions = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
-    _, plan = await _next(questions)
+    _, body = await _next(questions)
+    plan: Plan = pickle.loads(body)  # noqa: S301  (the server's own words)
     # A clock without a time of its own: it has what it is told with each question.
     clock = MonotonicClock(lambda: 0)
-    searching: set[asyncio.Task[None]] = set()
-    async with open_index(plan.path, plan.digester, clock) as source:
+    answering: dict[int, asyncio.Task[tuple[bool, object]]] = {}
+    async with open_to_read(plan.path, plan.digester, clock, plan.readers) as store:
         with ThreadPoolExecutor(2) as threads:
-            searcher = _searcher(plan, source, threads)
+            searcher = _searcher(plan, store.index, threads)
+            known: dict[str, Answer] = {
+                method.path: _answering(method)
+                for method in methods_of(store, searcher)
+                if method.access.looks
+            }
+            known["documents"], known["memories"] = searcher.documents, searcher.memories
+            gate = contextlib.AsyncExitStack()
+            known["close"] = lambda *_: gate.enter_async_context(store.file.closed())
+            known["open"] = lambda *_: gate.aclose()
 
-            async def answer(number: int, question: Any) -> None:
-                method, who, search, now = question
+            async def answer(body: bytes) -> tuple[bool, object]:
+                asked, who, about, now = pickle.loads(body)  # noqa: S301  (the server's own words)
                 clock.observe(now)
-                found: tuple[bool, object]
                 try:
-                    found = True, await getattr(searcher, method)(who, search)
+                    return True, await known[asked](who, about)
+                except PalimpsestError as error:
+                    return False, error
                 except Exception as error:  # noqa: BLE001  (goes to the one who asked)
-                    found = False, error
-                put(frames, number, found)
+                    return False, UnexpectedError(describe(error))
+
+            def begin(number: int, body: bytes) -> None:
+                def ended(task: asyncio.Task[tuple[bool, object]]) -> None:
+                    del answering[number]
+                    # A server that is gone is noticed where its questions are read.
+                    with contextlib.suppress(BrokenPipeError):
+                        put(frames, number, (True, None) if task.cancelled() else task.result())
+
+                task = answering[number] = asyncio.create_task(answer(body))
+                task.add_done_callback(ended)
 
             interpreter.settled()
             put(frames, 0, (True, None))
             try:
                 while True:
-                    task = asyncio.create_task(answer(*await _next(questions)))
-                    searching.add(task)
-                    task.add_done_callback(searching.discard)
+                    number, body = await _next(questions)
+                    if body:
+                        begin(number, body)
+                    elif number in answering:
+                        answering[number].cancel()
             finally:
-                for task in searching:
+                left = list(answering.values())
+                for task in left:
                     task.cancel()
-                await asyncio.gather(*searching, return_exceptions=True)
+                await asyncio.gather(*left, return_exceptions=True)
 
 
 def _searcher(plan: Plan, source: IndexSource, threads: Executor) -> Searcher:
@@ -97,10 +129,14 @@ def _searcher(plan: Plan, source: IndexSource, threads: Executor) -> Searcher:
     return SegmentSearcher(source, segments, embedder, weights, hasher, threads, Precedence())
 
 
-async def _next(questions: asyncio.StreamReader) -> tuple[int, Any]:
+def _answering(method: Method) -> Answer:
+    return lambda who, request: method.answer(Asked(method.path, who), request)
+
+
+async def _next(questions: asyncio.StreamReader) -> tuple[int, bytes]:
     """Raises IncompleteReadError when the server has closed its end."""
     size, number = HEADER.unpack(await questions.readexactly(HEADER.size))
-    return number, pickle.loads(await questions.readexactly(size))  # noqa: S301  (the server's own words)
+    return number, await questions.readexactly(size)
 
 
 if __name__ == "__main__":

@@ -82,13 +82,23 @@ class Machinery:
             precedence,
         )
         self.searcher: Searcher = self._near
-        self._finder: Child | None = None
+        self.finder: Finder | None = None
+        self._child: Child | None = None
         if settings.helpers and inline is not None:
-            plan = Plan(store.path, store.digester, settings.embedder, space, settings.index_memory)
-            self._finder = Child(finder_main.__name__, pickled(plan), self._threads)
-            self.searcher = Finder(
-                self._finder, self._near, store.now, self.segments.clear, precedence
+            plan = Plan(
+                store.path,
+                store.digester,
+                settings.embedder,
+                space,
+                settings.index_memory,
+                settings.readers,
             )
+            module = finder_main.__name__
+            self._child = Child(module, pickled(plan), self._threads, gives_up=True)
+            self.searcher = self.finder = Finder(
+                self._child, self._near, store.now, self.segments.clear, precedence
+            )
+            store.file.gates.append(self.finder.closed)
         store.engine.indexer = self.indexing
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -126,7 +136,7 @@ class Machinery:
         await self._embedder.close()
         if self._helpers is not None:
             await self._helpers.close()
-        if self._finder is not None:
-            await self._finder.close()
+        if self._child is not None:
+            await self._child.close()
         for threads in (self._threads, self._working):
             threads.shutdown(wait=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -211,3 +212,37 @@ def container_not_allowed() -> PalimpsestError:
     return PalimpsestError(
         Reason.CONTAINER_NOT_ALLOWED, "The key is limited to containers, and this is about another"
     )
+
+
+class UnexpectedError(Exception):
+    """What went wrong in another process, and nobody there expected.
+
+    Args:
+        trace: What `describe` says of it there.
+    """
+
+    def __init__(self, trace: Sequence[str]) -> None:
+        super().__init__(trace)
+        self.trace = trace
+
+
+def describe(error: BaseException) -> list[str]:
+    """Kinds and places of an exception and its causes.
+
+    Without their texts: those of a database hold what callers wrote.
+    """
+    lines: list[str] = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        kind = type(current)
+        lines.append(f"{kind.__module__}.{kind.__qualname__}")
+        lines.extend(
+            f"  {frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(current.__traceback__)
+        )
+        if isinstance(current, UnexpectedError):
+            lines.extend(current.trace)
+        current = current.__cause__ or current.__context__
+    return lines

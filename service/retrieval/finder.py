@@ -1,9 +1,11 @@
-"""Searches in a child process: no call waits for a search, nor a search for other calls."""
+"""What looks through much is done in a child process: it and other calls go on side by side."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from service.children import Child, LostError, pickled
@@ -19,16 +21,19 @@ from service.core.search import (
 
 log = logging.getLogger(__name__)
 
+CLOSING_SECONDS = 30.0
+"""How long the child may take to end what it reads: longer than any read."""
+
 
 class Finder:
-    """A searcher in another process; see `core.search.Searcher`.
+    """Another process that reads the database, and a searcher; see `core.search.Searcher`.
 
     Args:
-        child: Answers what a method of this name answers.
-        near: Searches while the child cannot: it begins with the first search.
+        child: Answers calls, and what a searcher's method of this name answers.
+        near: Searches while the child cannot: it begins with the first question.
         now: The time as the storage has it, which the other process cannot know.
-        leave: Called when the child searches: what `near` keeps is not needed any more.
-        precedence: Taken while a search runs.
+        leave: Called when the child answers: what `near` keeps is not needed any more.
+        precedence: Taken while the child is at work.
     """
 
     def __init__(
@@ -45,6 +50,11 @@ class Finder:
         self._leave = leave
         self._precedence = precedence
 
+    async def answer(self, who: Principal, method: str, request: bytes) -> bytes | None:
+        """The answer of one of the contract's methods; None: it cannot be asked now."""
+        answer: bytes | None = await self._asked(method, who, request)
+        return answer
+
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
         found: DocumentHits | None = await self._asked("documents", who, search)
         return await self._near.documents(who, search) if found is None else found
@@ -53,8 +63,24 @@ class Finder:
         found: MemoryHits | None = await self._asked("memories", who, search)
         return await self._near.memories(who, search) if found is None else found
 
+    @asynccontextmanager
+    async def closed(self) -> AsyncIterator[None]:
+        """The child reads nothing while the block runs, unless it cannot be asked."""
+        try:
+            await self._told("close")
+            yield
+        finally:
+            await self._told("open")
+
+    async def _told(self, what: str) -> None:
+        """Returns when the child has done it, or cannot."""
+        if self._child.ready:
+            with suppress(LostError, TimeoutError):
+                async with asyncio.timeout(CLOSING_SECONDS):
+                    await self._child.ask(pickled((what, None, None, self._now())), again=False)
+
     async def _asked(
-        self, method: str, who: Principal, search: DocumentSearch | MemorySearch
+        self, method: str, who: Principal, asked: bytes | DocumentSearch | MemorySearch
     ) -> Any:
         """The child's answer, or None."""
         if not self._child.ready:
@@ -62,9 +88,9 @@ class Finder:
             return None
         try:
             with self._precedence.taken():
-                found = await self._child.ask(pickled((method, who, search, self._now())))
+                found = await self._child.ask(pickled((method, who, asked, self._now())))
         except LostError as error:
-            log.warning("a search is done in the server itself: %s", error)
+            log.warning("a call is answered by the server itself: %s", error)
             return None
         self._leave()
         return found

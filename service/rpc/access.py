@@ -1,4 +1,4 @@
-"""What each call needs: whether it writes, and which containers its request names."""
+"""What each call is: whether it writes, looks through much, and which containers it names."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ class Access:
     """`containers` answers those a request names, defaults included.
 
     What depends on the stored document (its containers) is the storage's check.
+    Calls that look through much may be answered in another process.
     """
 
     writes: bool
     containers: Callable[[Any], Iterable[str]]
+    looks: bool = False
 
 
 def _none(_: Any) -> Iterable[str]:
@@ -46,26 +48,26 @@ ACCESS: Final[dict[str, Access]] = {
     "palimpsest.v1.Documents.UpsertDocument": Access(True, _tags),
     "palimpsest.v1.Documents.BatchUpsertDocuments": Access(True, _tags_of_items),
     "palimpsest.v1.Documents.GetDocument": Access(False, _none),
-    "palimpsest.v1.Documents.ListDocuments": Access(False, _tags),
+    "palimpsest.v1.Documents.ListDocuments": Access(False, _tags, looks=True),
     "palimpsest.v1.Documents.UpdateDocument": Access(True, _tags),
     "palimpsest.v1.Documents.DeleteDocument": Access(True, _none),
     "palimpsest.v1.Documents.BulkDeleteDocuments": Access(True, _tags),
     "palimpsest.v1.Documents.AppendMessages": Access(True, _tags),
-    "palimpsest.v1.Documents.SearchDocuments": Access(False, _tags_or_default),
+    "palimpsest.v1.Documents.SearchDocuments": Access(False, _tags_or_default, looks=True),
     "palimpsest.v1.Documents.WatchDocument": Access(False, _none),
     "palimpsest.v1.Memories.CreateMemories": Access(True, _tag),
     "palimpsest.v1.Memories.GetMemory": Access(False, _tag),
-    "palimpsest.v1.Memories.ListMemories": Access(False, _tags_or_default),
-    "palimpsest.v1.Memories.ListMemoryVersions": Access(False, _tag),
+    "palimpsest.v1.Memories.ListMemories": Access(False, _tags_or_default, looks=True),
+    "palimpsest.v1.Memories.ListMemoryVersions": Access(False, _tag, looks=True),
     "palimpsest.v1.Memories.UpdateMemory": Access(True, _tag),
     "palimpsest.v1.Memories.ForgetMemory": Access(True, _tag),
     "palimpsest.v1.Memories.RestoreMemory": Access(True, _tag),
     "palimpsest.v1.Memories.ForgetMemories": Access(True, _tag),
     "palimpsest.v1.Memories.RestoreMemories": Access(True, _tag),
-    "palimpsest.v1.Memories.SearchMemories": Access(False, _tags_or_default),
-    "palimpsest.v1.Memories.GetProfile": Access(False, _tag),
+    "palimpsest.v1.Memories.SearchMemories": Access(False, _tags_or_default, looks=True),
+    "palimpsest.v1.Memories.GetProfile": Access(False, _tag, looks=True),
     "palimpsest.v1.Memories.DeleteMemory": Access(True, _tag),
-    "palimpsest.v1.Containers.ListContainers": Access(False, _none),
+    "palimpsest.v1.Containers.ListContainers": Access(False, _none, looks=True),
     "palimpsest.v1.Containers.DeleteContainer": Access(True, _tag),
 }
 """By full name of the method."""

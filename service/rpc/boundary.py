@@ -95,12 +95,13 @@ class Boundary:
         handler: Handler,
         access: Access | None,
     ) -> Guarded:
-        """Answers bytes. `access` None: for everyone, also while draining."""
+        """Answers bytes, as the handler may too. `access` None: for everyone, also while
+        draining."""
         holdings = self._holdings
 
         async def work(call: Call, request: Any) -> bytes:
-            answer: Message = await handler(call, request)
-            raw = answer.SerializeToString()
+            answer: Message | bytes = await handler(call, request)
+            raw = answer if isinstance(answer, bytes) else answer.SerializeToString()
             if len(raw) > SMALL:
                 key_id = call.who.key_id
                 size = holdings.take(key_id, len(raw))

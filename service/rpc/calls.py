@@ -7,12 +7,13 @@ import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
-from typing import Any, Final, TypeAlias
-
-import grpc
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
+
+if TYPE_CHECKING:
+    import grpc
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -28,16 +29,25 @@ def new_call_id() -> str:
     return f"{_PROCESS}-{next(_numbers):x}"
 
 
-class Call:
-    """Who calls what, and how long there is for it."""
+class Asked:
+    """Who calls what; all that a call that only reads is answered by."""
 
-    __slots__ = ("context", "method", "stopping", "who")
+    __slots__ = ("method", "who")
+
+    def __init__(self, method: str, who: Principal) -> None:
+        self.method = method
+        self.who = who
+
+
+class Call(Asked):
+    """A call that this process takes, and how long there is for it."""
+
+    __slots__ = ("context", "stopping")
 
     def __init__(
         self, method: str, who: Principal, context: Context, stopping: asyncio.Event
     ) -> None:
-        self.method = method
-        self.who = who
+        super().__init__(method, who)
         self.context = context
         self.stopping = stopping
         """Set when the server is about to end: what waits should answer."""

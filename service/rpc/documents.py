@@ -12,7 +12,7 @@ from service.core import model as m
 from service.core.errors import PalimpsestError
 from service.core.search import Searcher
 from service.core.store import Store
-from service.rpc.calls import Call
+from service.rpc.calls import Asked, Call
 from service.rpc.convert import documents as convert
 from service.rpc.convert import finding, ids
 from service.rpc.convert.common import completion
@@ -80,7 +80,7 @@ class Documents:
         return response
 
     async def list_documents(
-        self, call: Call, request: pb.ListDocumentsRequest
+        self, call: Asked, request: pb.ListDocumentsRequest
     ) -> pb.ListDocumentsResponse:
         broken = check(request)
         query = convert.query(request, broken)
@@ -124,7 +124,7 @@ class Documents:
         return response
 
     async def search_documents(
-        self, call: Call, request: pb.SearchDocumentsRequest
+        self, call: Asked, request: pb.SearchDocumentsRequest
     ) -> pb.SearchDocumentsResponse:
         broken = check(request)
         search = finding.documents(request, broken)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from typing import Final
 
 import structlog
 from google.protobuf.message import DecodeError
 from grpc.aio import InternalError
 
-from service.core.errors import Code, PalimpsestError, Reason
+from service.core.errors import Code, PalimpsestError, Reason, describe
 
 _log = structlog.get_logger("palimpsest.rpc")
 
@@ -49,23 +48,3 @@ def malformed() -> PalimpsestError:
 
 def is_callers_mistake(failure: PalimpsestError) -> bool:
     return failure.code not in _SERVICE_SIDE
-
-
-def describe(error: BaseException) -> list[str]:
-    """Kinds and places of an exception and its causes.
-
-    Without their texts: those of a database hold what callers wrote.
-    """
-    lines: list[str] = []
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        kind = type(current)
-        lines.append(f"{kind.__module__}.{kind.__qualname__}")
-        lines.extend(
-            f"  {frame.filename}:{frame.lineno} {frame.name}"
-            for frame in traceback.extract_tb(current.__traceback__)
-        )
-        current = current.__cause__ or current.__context__
-    return lines

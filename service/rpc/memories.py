@@ -8,7 +8,7 @@ from service.core.errors import PalimpsestError, Reason
 from service.core.profiles import read_profile
 from service.core.search import Searcher
 from service.core.store import Store
-from service.rpc.calls import Call
+from service.rpc.calls import Asked, Call
 from service.rpc.convert import finding, ids
 from service.rpc.convert import memories as convert
 from service.rpc.convert import memory_answers as answers
@@ -59,7 +59,7 @@ class Memories:
         return response
 
     async def list_memories(
-        self, call: Call, request: pb.ListMemoriesRequest
+        self, call: Asked, request: pb.ListMemoriesRequest
     ) -> pb.ListMemoriesResponse:
         broken = check(request)
         query = convert.query(request, broken)
@@ -74,7 +74,7 @@ class Memories:
         return response
 
     async def list_memory_versions(
-        self, call: Call, request: pb.ListMemoryVersionsRequest
+        self, call: Asked, request: pb.ListMemoryVersionsRequest
     ) -> pb.ListMemoryVersionsResponse:
         broken = check(request)
         ids.check_memory(request.id, "id", "Documents.GetDocument", broken)
@@ -201,7 +201,7 @@ class Memories:
         )
 
     async def search_memories(
-        self, call: Call, request: pb.SearchMemoriesRequest
+        self, call: Asked, request: pb.SearchMemoriesRequest
     ) -> pb.SearchMemoriesResponse:
         broken = check(request)
         search = finding.memories(request, broken)
@@ -210,7 +210,9 @@ class Memories:
         found = await self._searcher.memories(call.who, search)
         return finding.memory_answer(found, parts=request.include_score_parts)
 
-    async def get_profile(self, call: Call, request: pb.GetProfileRequest) -> pb.GetProfileResponse:
+    async def get_profile(
+        self, call: Asked, request: pb.GetProfileRequest
+    ) -> pb.GetProfileResponse:
         broken = check(request)
         wanted = finding.profile(request, broken)
         require(broken)

@@ -2,89 +2,77 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable
+from typing import Any, Final, Protocol, TypeAlias
 
 import grpc
-from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
 from service.core.errors import PalimpsestError, Reason
-from service.core.search import Searcher
-from service.core.store import Store
-from service.rpc.access import ACCESS
+from service.core.model import Principal
 from service.rpc.boundary import Boundary
-from service.rpc.calls import Call, Context
-from service.rpc.containers import Containers
-from service.rpc.documents import Documents
+from service.rpc.calls import Call, Context, Handler
 from service.rpc.errors import abort
-from service.rpc.memories import Memories
 from service.rpc.reflected import with_json_names
-from service.rpc.requests import Requests
+from service.rpc.servicers import SERVICES, Method
 
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Handlers: TypeAlias = dict[str, MethodHandler]
 """By path: /package.Service/Method."""
 
-SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
-    documents_pb2.DESCRIPTOR.services_by_name["Documents"],
-    memories_pb2.DESCRIPTOR.services_by_name["Memories"],
-    containers_pb2.DESCRIPTOR.services_by_name["Containers"],
-)
 _HEALTH: Final = health.SERVICE_NAME
 _REFLECTION: Final = reflection.SERVICE_NAME
 
 
-def python_name(method: str) -> str:
-    """The servicer's method for an RPC: GetDocument is get_document."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower()
+class Elsewhere(Protocol):
+    """Another process, with methods of its own on the same database."""
+
+    async def answer(self, who: Principal, method: str, request: bytes) -> bytes | None:
+        """What a method that only reads answers there; None: it cannot be asked now."""
+        ...
 
 
 def register(
     server: grpc.aio.Server,
-    store: Store,
-    searcher: Searcher,
+    methods: Iterable[Method],
+    elsewhere: Elsewhere | None,
     boundary: Boundary,
     healths: health.aio.HealthServicer,
 ) -> None:
     """Gives the server all its methods, and an answer for all others."""
-    requests = Requests(store.digester)
-    servicers = (
-        Documents(store, searcher, requests),
-        Memories(store, searcher, requests),
-        Containers(store, requests),
-    )
     handlers = {**_health(boundary, healths), **_reflection(boundary)}
-    for service, servicer in zip(SERVICES, servicers, strict=True):
-        handlers |= _handlers(service, servicer, boundary)
+    for method in methods:
+        handlers[method.path] = _handler(method, elsewhere, boundary)
     # Not as "registered methods": grpc.aio waits for each of those apart, and every call
     # pays for all of them.
     server.add_generic_rpc_handlers((_Methods(handlers),))
 
 
-def _handlers(service: ServiceDescriptor, servicer: object, boundary: Boundary) -> Handlers:
+def _handler(method: Method, elsewhere: Elsewhere | None, boundary: Boundary) -> MethodHandler:
     # To gRPC requests are streams: then the boundary reads the message, after it
     # has looked at the caller. On the wire there is no difference.
-    handlers: Handlers = {}
-    for method in service.methods:
-        path = f"/{service.full_name}/{method.name}"
-        parse = GetMessageClass(method.input_type).FromString
-        handler = getattr(servicer, python_name(method.name))
-        access = ACCESS[method.full_name]
-        if method.server_streaming:
-            handlers[path] = grpc.stream_stream_rpc_method_handler(
-                boundary.stream(path, parse, handler, access),
-                response_serializer=GetMessageClass(method.output_type).SerializeToString,
-            )
-        else:
-            handlers[path] = grpc.stream_unary_rpc_method_handler(
-                boundary.unary(path, parse, handler, access)
-            )
-    return handlers
+    path, parse, handler, access = method.path, method.parse, method.handler, method.access
+    if method.descriptor.server_streaming:
+        return grpc.stream_stream_rpc_method_handler(
+            boundary.stream(path, parse, handler, access),
+            response_serializer=GetMessageClass(method.descriptor.output_type).SerializeToString,
+        )
+    if elsewhere is not None and access.looks:
+        handler = _asking(elsewhere, handler)
+    return grpc.stream_unary_rpc_method_handler(boundary.unary(path, parse, handler, access))
+
+
+def _asking(elsewhere: Elsewhere, handler: Handler) -> Handler:
+    """Answers there, and by `handler` only if that cannot be."""
+
+    async def asking(call: Call, request: Any) -> Any:
+        answer = await elsewhere.answer(call.who, call.method, request.SerializeToString())
+        return await handler(call, request) if answer is None else answer
+
+    return asking
 
 
 def _health(boundary: Boundary, healths: health.aio.HealthServicer) -> Handlers:

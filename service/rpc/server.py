@@ -16,7 +16,8 @@ from service.core.search import Searcher
 from service.core.store import Store
 from service.rpc.boundary import MAX_MESSAGE_BYTES, Boundary
 from service.rpc.connections import Place, hang_up, place_of
-from service.rpc.methods import SERVICES, register
+from service.rpc.methods import Elsewhere, register
+from service.rpc.servicers import SERVICES, methods_of
 
 _log = structlog.get_logger("palimpsest.rpc")
 
@@ -80,17 +81,24 @@ class Server:
     Args:
         store: What is served; it must be open, and stay so until `drain` returns.
         searcher: Finds things in it.
+        elsewhere: Where calls that look through much are answered. None: here.
         everyone: Who every caller is. None: callers need keys.
     """
 
     def __init__(
-        self, store: Store, searcher: Searcher, *, everyone: Principal | None = None
+        self,
+        store: Store,
+        searcher: Searcher,
+        *,
+        elsewhere: Elsewhere | None = None,
+        everyone: Principal | None = None,
     ) -> None:
         self._boundary = Boundary(store.keys, everyone)
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_OPTIONS)
         self._places: set[Place] = set()
-        register(self._server, store, searcher, self._boundary, self._health)
+        methods = methods_of(store, searcher)
+        register(self._server, methods, elsewhere, self._boundary, self._health)
 
     def bind(self, address: str, tls: Tls | None = None) -> int:
         """Listens on `address`; before `start`.

@@ -13,10 +13,10 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import aiosqlite
 from sqlalchemy import Connection, Engine, create_engine
@@ -28,6 +28,9 @@ from service.storage import scrubbing
 from service.storage.lanes import Lane
 
 T = TypeVar("T")
+
+Gate: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
+"""Nobody reads while its block runs."""
 
 BUSY_SECONDS = 15.0
 """How long a writer waits for another process before it gives up."""
@@ -299,6 +302,8 @@ class SqliteDatabase:
         # Single reads have a connection of their own: no long list holds them up.
         self._singles = Lane(readers[:1])
         self._lists = Lane(readers[1:]) if len(readers) > 1 else self._singles
+        self.gates: list[Gate] = []
+        """Of processes that read for this one: a checkpoint closes them, too."""
 
     @classmethod
     async def open(cls, path: Path, readers: int, *, read_only: bool = False) -> SqliteDatabase:
@@ -332,14 +337,23 @@ class SqliteDatabase:
             lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
         )
         async with AsyncExitStack() as gates:
-            # Lists first: they take long, and single reads go on meanwhile.
-            await gates.enter_async_context(self._lists.closed())
-            if self._singles is not self._lists:
-                await gates.enter_async_context(self._singles.closed())
+            for gate in self.gates:
+                await gates.enter_async_context(gate())
+            await gates.enter_async_context(self.closed())
             rows = await self._writer.visit(
                 lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
             )
         return bool(rows[0][0] == 0)
+
+    @contextlib.asynccontextmanager
+    async def closed(self) -> AsyncIterator[None]:
+        """Nobody reads while the block runs; those who come wait."""
+        async with AsyncExitStack() as gates:
+            # Lists first: they take long, and single reads go on meanwhile.
+            await gates.enter_async_context(self._lists.closed())
+            if self._singles is not self._lists:
+                await gates.enter_async_context(self._singles.closed())
+            yield
 
     def hurry(self) -> None:
         self._writer.hurry()

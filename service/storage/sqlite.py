@@ -13,14 +13,12 @@ from service.core.digests import Digester
 from service.core.times import MonotonicClock
 from service.storage import keys, schema, scrubbing, sweeper
 from service.storage.embedded import SqliteDatabase, create_file, open_sync, transact
-from service.storage.engine import Engine, StoreOptions
-from service.storage.finding import IndexStore
+from service.storage.engine import StoreOptions
 from service.storage.key_epoch import KeyEpoch
 from service.storage.keyring import Keyring
 from service.storage.store import SqlStore
-from service.storage.transactions import Context
 
-__all__ = ["SqliteStore", "StoreOptions", "open_index", "open_store"]
+__all__ = ["SqliteStore", "StoreOptions", "open_store", "open_to_read"]
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +133,12 @@ class SqliteStore(SqlStore):
                 log.exception("scrubbing failed; it will be tried again")
 
 
+class SqliteReader(SqlStore):
+    """The storage on one file that another process writes."""
+
+    file: SqliteDatabase
+
+
 async def open_store(
     path: Path, options: StoreOptions | None = None, clock: MonotonicClock | None = None
 ) -> SqliteStore:
@@ -163,17 +167,20 @@ async def open_store(
 
 
 @asynccontextmanager
-async def open_index(
-    path: Path, digester: Digester, clock: MonotonicClock
-) -> AsyncIterator[IndexStore]:
-    """What searches read, for a process that writes nothing; the schema must be current."""
-    options = StoreOptions()
-    database = await SqliteDatabase.open(path, options.readers, read_only=True)
-    engine = Engine(database, Context(clock, digester), options)
+async def open_to_read(
+    path: Path, digester: Digester, clock: MonotonicClock, readers: int
+) -> AsyncIterator[SqliteReader]:
+    """The storage, for a process that writes nothing; the schema must be current."""
+    options = StoreOptions(readers=readers)
+    database = await SqliteDatabase.open(path, readers, read_only=True)
+    # Who asks has been let in where the keys are.
+    keyring = Keyring(database, lambda: None, clock.now, options.max_waiting)
+    store = SqliteReader(database, clock, digester, keyring, options)
+    store.file = database
     try:
-        yield IndexStore(engine)
+        yield store
     finally:
-        await engine.close()
+        await store.close()
 
 
 def _prepare(path: Path, clock: MonotonicClock) -> tuple[bytes, bool]:

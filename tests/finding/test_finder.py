@@ -1,4 +1,4 @@
-"""The finder: a process that searches for the server, and may die of it."""
+"""The finder: a process that searches and lists for the server, and may die of it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,32 @@ import asyncio
 import os
 import pickle
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from google.protobuf.message import Message
 
+from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
+from palimpsest.v1.filter_pb2 import Filter, FilterList
 from service import finder_main, machinery
 from service.children import Child
 from service.core.errors import PalimpsestError, Reason, Violation
 from service.retrieval.segments import Segments
-from tests.client import Client, connected, struct
+from service.settings import database_path
+from tests.client import Client, Refusal, connected, refused, struct
 from tests.finding.children import children_of, running
-from tests.finding.lab import laboratory, until, where
+from tests.finding.lab import DEADLINE, laboratory, until, where
 from tests.harness import running_server
 from tests.inprocess import ManualClock
 
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
 FACTS = [f"The harbour number {n} is closed on winter nights." for n in range(30)]
 TEXT = "\n\n".join(f"Gate {n} of the harbour opens at {n} o'clock." for n in range(12))
 
@@ -61,8 +69,8 @@ def finders(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
     begun: list[Child] = []
 
     class Noted(Child):
-        def __init__(self, *made_of: Any) -> None:
-            super().__init__(*made_of)
+        def __init__(self, *made_of: Any, **more: Any) -> None:
+            super().__init__(*made_of, **more)
             begun.append(self)
 
     monkeypatch.setattr(machinery, "Child", Noted)
@@ -83,7 +91,7 @@ async def _ready(finders: list[Child]) -> None:
 async def test_what_it_finds_is_what_the_server_itself_finds(
     directory: Path, clock: ManualClock, finders: list[Child]
 ) -> None:
-    """Ids, scores, parts, neighbours, filters, the past, what is forgotten."""
+    """Ids, scores, parts, neighbours, filters, the past, what is forgotten; pages."""
     async with laboratory(directory, clock) as lab:
         made = await lab.client.remember(
             *(
@@ -115,11 +123,130 @@ async def test_what_it_finds_is_what_the_server_itself_finds(
             found = [await lab.client.memories.SearchMemories(one) for one in memories]
             read = [await lab.client.documents.SearchDocuments(one) for one in documents]
             assert all(answer.hits for answer in (*found, *read))
+            first, *_ = pages = await _pages(lab.client)
+            assert first.memories
+            versions = m.ListMemoryVersionsRequest(id=made[1].id)
+            others = [
+                await lab.client.memories.ListMemoryVersions(versions),
+                await lab.client.memories.GetProfile(m.GetProfileRequest(query="harbour")),
+                await lab.client.documents.ListDocuments(d.ListDocumentsRequest()),
+                await lab.client.containers.ListContainers(c.ListContainersRequest()),
+            ]
             assert len(finders) == helpers
-            answers.append(
-                [answer.SerializeToString(deterministic=True) for answer in (*found, *read)]
-            )
+            everything: list[Message] = [*found, *read, *pages, *others]
+            answers.append([one.SerializeToString(deterministic=True) for one in everything])
     assert answers[0] == answers[1]
+
+
+async def _pages(client: Client) -> list[m.ListMemoriesResponse]:
+    request = m.ListMemoriesRequest(page_size=7, filter=where("n", "1"), include_forgotten=True)
+    pages = [await client.memories.ListMemories(request)]
+    while pages[-1].next_page_token:
+        request.page_token = pages[-1].next_page_token
+        pages.append(await client.memories.ListMemories(request))
+    assert len(pages) > 1
+    # Tokens are sealed anew each time.
+    for page in pages:
+        page.ClearField("next_page_token")
+    return pages
+
+
+async def test_what_is_refused_is_refused_with_the_same_words(
+    directory: Path, clock: ManualClock, finders: list[Child]
+) -> None:
+    told: list[list[Refusal]] = []
+    for helpers in (0, 1):
+        async with laboratory(directory, clock, helpers=helpers) as lab:
+            await _ready(finders)
+            ask = lab.client.documents.ListDocuments
+            with refused(INVALID, "INVALID_REQUEST") as broken:
+                await ask(d.ListDocumentsRequest(page_size=-1, container_tags=["no tag"]))
+            with refused(INVALID, "INVALID_PAGE_TOKEN") as stale:
+                await ask(d.ListDocumentsRequest(page_token="?"))
+            told.append([broken, stale])
+    assert told[0] == told[1]
+    assert told[0][0].fields
+
+
+async def test_what_nobody_expected_is_logged_with_its_place(tmp_path: Path) -> None:
+    """The caller hears nothing of it."""
+    with running_server(tmp_path / "data") as server:
+        file = database_path(tmp_path / "data")
+        async with connected(server.address, server.key) as client:
+            await _finder(server.process.pid, client)
+            with closing(sqlite3.connect(file)) as database:
+                database.execute("ALTER TABLE containers RENAME TO secret")
+            with refused(grpc.StatusCode.INTERNAL, "INTERNAL") as refusal:
+                await client.containers.ListContainers(c.ListContainersRequest())
+            with closing(sqlite3.connect(file)) as database:
+                database.execute("ALTER TABLE secret RENAME TO containers")
+        assert "containers" not in refusal.message
+        assert "storage/containers.py" in server.log.read_text()
+
+
+async def _slow(client: Client) -> d.ListDocumentsRequest:
+    """A list that looks through thousands of documents and finds none."""
+    some = struct({"n": "1"})
+    items = [
+        d.UpsertDocumentRequest(custom_id=f"c{n}", content=f"{n}", metadata=some)
+        for n in range(600)
+    ]
+    for step in range(7):
+        for item in items:
+            item.custom_id = f"{step} {item.content}"
+        await client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=items))
+    many = [where(f"k{n}", "nowhere") for n in range(90)]
+    return d.ListDocumentsRequest(filter=Filter(any_of=FilterList(filters=many)))
+
+
+async def test_a_list_that_is_given_up_ends_there(tmp_path: Path) -> None:
+    """It has the one connection for lists, where it would stand in the way of others."""
+    with running_server(tmp_path / "data", "--workers", "0") as server:
+        async with connected(server.address, server.key) as client:
+            await _finder(server.process.pid, client)
+            ask, slow = client.documents.ListDocuments, await _slow(client)
+            given_up = [asyncio.ensure_future(ask(slow)) for _ in range(900)]
+            await asyncio.wait(given_up, return_when=asyncio.FIRST_COMPLETED)
+            for one in given_up:
+                one.cancel()
+            await asyncio.gather(*given_up, return_exceptions=True)
+            page = await ask(d.ListDocumentsRequest(page_size=1), timeout=DEADLINE)
+            assert page.documents
+
+
+async def test_deleted_text_leaves_the_log_while_lists_never_pause(tmp_path: Path) -> None:
+    options = ("--workers", "0", "--checkpoint-interval", "0.2", "--readers", "4")
+    with running_server(tmp_path / "data", *options) as server:
+        async with connected(server.address, server.key) as client:
+            await _finder(server.process.pid, client)
+            slow = await _slow(client)
+            ended = asyncio.Event()
+
+            async def lister() -> None:
+                while not ended.is_set():
+                    await client.documents.ListDocuments(slow)
+
+            log = database_path(tmp_path / "data").with_suffix(".db-wal")
+
+            async def writer() -> None:
+                while not ended.is_set():
+                    await client.put("another document")
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(writer())
+                for _ in range(8):
+                    group.create_task(lister())
+                receipt = await client.put("the marker of a deleted document")
+                assert b"the marker of a deleted" in log.read_bytes()
+                await client.documents.DeleteDocument(d.DeleteDocumentRequest(id=receipt.id))
+
+                async def gone() -> bool:
+                    return b"the marker of a deleted" not in log.read_bytes()
+
+                try:
+                    await until(gone)
+                finally:
+                    ended.set()
 
 
 async def test_what_was_written_is_found_at_once(tmp_path: Path) -> None:

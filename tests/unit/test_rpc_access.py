@@ -14,7 +14,7 @@ from service.rpc.access import ACCESS, authorize_containers, authorize_method
 from service.rpc.containers import Containers
 from service.rpc.documents import Documents
 from service.rpc.memories import Memories
-from service.rpc.methods import SERVICES, python_name
+from service.rpc.servicers import SERVICES, python_name
 
 METHODS = [method for service in SERVICES for method in service.methods]
 READERS = ("Get", "List", "Search", "Watch")

@@ -16,12 +16,12 @@ from service.core.errors import (
     PalimpsestError,
     Reason,
     Violation,
+    describe,
     document_not_found,
     etag_mismatch,
     invalid,
 )
 from service.rpc.errors import status_of
-from service.rpc.failures import describe
 
 NAMES = [value.name for value in errors_pb2.ErrorReason.DESCRIPTOR.values]
 

@@ -1,0 +1,76 @@
+"""Every method of the contract: what it is called, and what answers it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
+from service.core.search import Searcher
+from service.core.store import Store
+from service.rpc.access import ACCESS, Access
+from service.rpc.calls import Asked, Handler
+from service.rpc.containers import Containers
+from service.rpc.documents import Documents
+from service.rpc.memories import Memories
+from service.rpc.requests import Requests
+
+SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
+    documents_pb2.DESCRIPTOR.services_by_name["Documents"],
+    memories_pb2.DESCRIPTOR.services_by_name["Memories"],
+    containers_pb2.DESCRIPTOR.services_by_name["Containers"],
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method. `handler` answers a message, or writes to the stream of its call."""
+
+    path: str
+    descriptor: MethodDescriptor
+    parse: Callable[[bytes], Message]
+    handler: Handler
+    access: Access
+
+    async def answer(self, asked: Asked, request: bytes) -> bytes:
+        """Of a method that looks through much, which needs no more of a call."""
+        handler: Any = self.handler
+        raw: bytes = (await handler(asked, self.parse(request))).SerializeToString()
+        return raw
+
+
+def python_name(method: str) -> str:
+    """The servicer's method for an RPC: GetDocument is get_document."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower()
+
+
+def methods_of(store: Store, searcher: Searcher) -> list[Method]:
+    """All methods, on this store and what finds things in it."""
+    requests = Requests(store.digester)
+    servicers = (
+        Documents(store, searcher, requests),
+        Memories(store, searcher, requests),
+        Containers(store, requests),
+    )
+    return [
+        _method(method, servicer)
+        for service, servicer in zip(SERVICES, servicers, strict=True)
+        for method in service.methods
+    ]
+
+
+def _method(method: MethodDescriptor, servicer: object) -> Method:
+    service: Any = method.containing_service
+    return Method(
+        f"/{service.full_name}/{method.name}",
+        method,
+        GetMessageClass(method.input_type).FromString,
+        getattr(servicer, python_name(method.name)),
+        ACCESS[method.full_name],
+    )
