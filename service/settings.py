@@ -117,7 +117,8 @@ class Settings(BaseSettings):
             ge=0,
             le=16,
             description="Processes beside the server that extract, cut, index and embed while "
-            "there is work, with one more that searches and lists; 0 leaves all that to its threads.",
+            "there is work, with one more that searches and lists; 0 leaves all that to "
+            "its threads.",
         ),
     ] = 1
     lease: Annotated[
