@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from service.core.filters import Filter
@@ -101,6 +101,44 @@ class MemoryHits:
     revision: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What a search reads of the storage once it has ranked.
+
+    Args:
+        memories: Versions, as (container, id).
+        as_of: The instant at which they are shown; None: now.
+        chunks: As (document, position, id).
+        reach: How many chunks before and after each are read too.
+        content: Whether documents come with theirs.
+        known: Containers, each with the revision since which it is asked for changes.
+    """
+
+    memories: Sequence[tuple[str, str]] = ()
+    as_of: int | None = None
+    chunks: Sequence[tuple[str, int, str]] = ()
+    reach: int = 0
+    content: bool = False
+    known: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was there of a lookup.
+
+    Args:
+        memories: By id.
+        documents: Those of the chunks, by id.
+        near: By chunk id, the chunk with those before and after it.
+        unchanged: See `IndexSource.unchanged`.
+    """
+
+    memories: Mapping[str, Memory]
+    documents: Mapping[str, Document]
+    near: Mapping[str, Sequence[ChunkRow]]
+    unchanged: Mapping[str, int]
+
+
 class IndexSource(Protocol):
     """What the search reads of the storage."""
 
@@ -140,22 +178,8 @@ class IndexSource(Protocol):
         """Ids of memory versions shown, or also forgotten, or also superseded, at `at`."""
         ...
 
-    async def memories(
-        self, who: Principal, wanted: Sequence[tuple[str, str]], as_of: int | None
-    ) -> Mapping[str, Memory]:
-        """Versions by id, of (container, id); those deleted since are left out."""
-        ...
-
-    async def chunks(
-        self,
-        who: Principal,
-        wanted: Sequence[tuple[str, int, str]],
-        reach: int,
-        *,
-        content: bool,
-    ) -> tuple[Mapping[str, Document], Mapping[str, Sequence[ChunkRow]]]:
-        """For (document, position, chunk id): documents by id, and by chunk id the chunk
-        with those up to `reach` places before and after it; what is gone is left out."""
+    async def look_up(self, who: Principal, wanted: Lookup) -> Looked:
+        """What is there now; what was deleted since is left out."""
         ...
 
     def now(self) -> int: ...

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import TypeVar
 
 from service.core.filters import Filter
@@ -17,6 +18,8 @@ from service.core.search import (
     DocumentHits,
     DocumentSearch,
     IndexSource,
+    Looked,
+    Lookup,
     MemoryHit,
     MemoryHits,
     MemorySearch,
@@ -85,74 +88,83 @@ class SegmentSearcher:
         self._precedence = precedence
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
-        with self._precedence.taken():
-            return await self._documents(who, search)
-
-    async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
-        with self._precedence.taken():
-            return await self._memories(who, search)
-
-    async def _documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
         async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
             return [await self._chunks(who.tenant, shelf, search.filter) for shelf in shelves]
 
-        query = await self._remote_query(who, search, scopes)
-        for number in range(TRIES):
-            async with self._segments.current(
-                who.tenant, search.containers, presume=not number
-            ) as shelves:
-                eligible = await scopes(shelves)
-                asked = query or await self._query(search.query, eligible)
-                found = await self._rank(eligible, asked, search.limit, search.min_score)
-                state = _State(shelves)
-            hits, true = await asyncio.gather(
-                self._chunk_hits(who, found, search.neighbors, content=search.include_content),
-                self._confirmed(who.tenant, state),
+        def wanted(found: Sequence[Hit], _: object) -> Lookup:
+            return Lookup(
+                chunks=[(hit.group, hit.position, hit.id) for hit in found],
+                reach=search.neighbors,
+                content=search.include_content,
             )
-            if true and len(hits) == len(found):
-                break
+
+        hits, revision = await self._searched(who, search, scopes, wanted, _chunk_hits)
         by_document: dict[str, DocumentHit] = {}
         for hit, document in hits:
             kept = by_document.setdefault(document.id, DocumentHit(document, []))
             kept.chunks.append(hit)
-        return DocumentHits(list(by_document.values()), state.revision)
+        return DocumentHits(list(by_document.values()), revision)
 
-    async def _memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
+    async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
         async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
+            at = self._source.now() if search.as_of is None else search.as_of
             return [await self._scope(who.tenant, shelf, search, at) for shelf in shelves]
 
-        at = self._source.now() if search.as_of is None else search.as_of
-        query = await self._remote_query(who, search, scopes)
-        for number in range(TRIES):
-            at = self._source.now() if search.as_of is None else search.as_of
-            async with self._segments.current(
-                who.tenant, search.containers, presume=not number
-            ) as shelves:
-                eligible = await scopes(shelves)
-                found = await self._rank(
-                    eligible,
-                    query or await self._query(search.query, eligible),
-                    search.limit,
-                    search.min_score,
-                    distinct=not search.every_text,
-                )
-                state = _State(shelves)
-                places = {hit.id: shelves[hit.segment].container for hit in found}
-            hits, true = await asyncio.gather(
-                self._memory_hits(who, search, found, places),
-                self._confirmed(who.tenant, state),
+        def wanted(found: Sequence[Hit], shelves: Sequence[Shelf]) -> Lookup:
+            return Lookup(
+                [
+                    (shelves[hit.segment].container, hit.id)
+                    for hit in found
+                    if hit.kind is Kind.MEMORY
+                ],
+                search.as_of,
+                [(hit.group, hit.position, hit.id) for hit in found if hit.kind is Kind.CHUNK],
             )
-            if true and len(hits) == len(found):
-                break
-        return MemoryHits(hits, state.revision)
 
-    async def _confirmed(self, tenant: int, state: _State) -> bool:
-        """Whether the segments searched missed nothing that was written before."""
-        if state.presumed:
-            known = await self._source.unchanged(tenant, state.presumed)
-            state.revisions.update(known)
-            return len(known) == len(state.presumed)
-        return True
+        def made(found: Sequence[Hit], looked: Looked) -> list[MemoryHit | ChunkHit]:
+            return _memory_hits(search, found, looked)
+
+        hits, revision = await self._searched(
+            who, search, scopes, wanted, made, distinct=not search.every_text
+        )
+        return MemoryHits(hits, revision)
+
+    async def _searched(
+        self,
+        who: Principal,
+        search: DocumentSearch | MemorySearch,
+        scopes: Callable[[Sequence[Shelf]], Awaitable[Sequence[Scope]]],
+        wanted: Callable[[Sequence[Hit], Sequence[Shelf]], Lookup],
+        made: Callable[[Sequence[Hit], Looked], list[T]],
+        *,
+        distinct: bool = True,
+    ) -> tuple[list[T], int]:
+        """What `made` makes of the best hits, and the revision up to which that is true.
+
+        Args:
+            who: Who searches.
+            search: For what.
+            scopes: What of the shelves is eligible.
+            wanted: What is read of hits.
+            made: Leaves out those that are not there, or not to be found, any more.
+            distinct: Whether each text is found once.
+        """
+        with self._precedence.taken():
+            query = await self._remote_query(who, search, scopes)
+            for number in range(TRIES):
+                async with self._segments.current(
+                    who.tenant, search.containers, presume=not number
+                ) as shelves:
+                    eligible = await scopes(shelves)
+                    asked = query or await self._query(search.query, eligible)
+                    found = await self._rank(eligible, asked, search, distinct=distinct)
+                    state = _State(shelves)
+                    lookup = replace(wanted(found, shelves), known=state.presumed)
+                looked = await self._source.look_up(who, lookup)
+                hits = made(found, looked)
+                if state.confirmed(looked.unchanged) and len(hits) == len(found):
+                    break
+            return hits, state.revision
 
     async def _remote_query(
         self,
@@ -218,58 +230,46 @@ class SegmentSearcher:
         self,
         scopes: Sequence[Scope],
         query: Query,
-        limit: int,
-        min_score: float,
+        search: DocumentSearch | MemorySearch,
         *,
-        distinct: bool = True,
+        distinct: bool,
     ) -> list[Hit]:
         def ranked() -> list[Hit]:
-            return rank(scopes, query, self.calibration, limit, distinct=distinct)
+            return rank(scopes, query, self.calibration, search.limit, distinct=distinct)
 
         small = sum(scope.segment.rows for scope in scopes) <= INLINE_ROWS
         found = ranked() if small else await self._in_thread(ranked)
-        return [hit for hit in found if hit.score >= min_score]
-
-    async def _chunk_hits(
-        self, who: Principal, found: Sequence[Hit], reach: int, *, content: bool
-    ) -> list[tuple[ChunkHit, Document]]:
-        wanted = [(hit.group, hit.position, hit.id) for hit in found]
-        if not wanted:
-            return []
-        documents, near = await self._source.chunks(who, wanted, reach, content=content)
-        hits = []
-        for hit in found:
-            document, rows = documents.get(hit.group), near.get(hit.id)
-            if document is None or rows is None:
-                continue
-            before = [row for row in rows if row.position < hit.position]
-            after = [row for row in rows if row.position > hit.position]
-            chunk = rows[len(before)]
-            parts = _parts(hit)
-            hits.append((ChunkHit(hit.group, chunk, hit.score, parts, before, after), document))
-        return hits
-
-    async def _memory_hits(
-        self,
-        who: Principal,
-        search: MemorySearch,
-        found: Sequence[Hit],
-        places: Mapping[str, str],
-    ) -> list[MemoryHit | ChunkHit]:
-        wanted = [(places[hit.id], hit.id) for hit in found if hit.kind is Kind.MEMORY]
-        memories = await self._source.memories(who, wanted, search.as_of) if wanted else {}
-        chunks = [hit for hit in found if hit.kind is Kind.CHUNK]
-        read = await self._chunk_hits(who, chunks, 0, content=False)
-        by_id: dict[str, MemoryHit | ChunkHit] = {hit.chunk.id: hit for hit, _ in read}
-        for hit in found:
-            memory = memories.get(hit.id)
-            if memory is not None and _wanted(memory, search):
-                by_id[hit.id] = MemoryHit(memory, hit.score, _parts(hit))
-        return [by_id[hit.id] for hit in found if hit.id in by_id]
+        return [hit for hit in found if hit.score >= search.min_score]
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, work)
+
+
+def _chunk_hits(found: Sequence[Hit], looked: Looked) -> list[tuple[ChunkHit, Document]]:
+    hits = []
+    for hit in found:
+        document, rows = looked.documents.get(hit.group), looked.near.get(hit.id)
+        if document is None or rows is None:
+            continue
+        before = [row for row in rows if row.position < hit.position]
+        after = [row for row in rows if row.position > hit.position]
+        chunk = rows[len(before)]
+        parts = _parts(hit)
+        hits.append((ChunkHit(hit.group, chunk, hit.score, parts, before, after), document))
+    return hits
+
+
+def _memory_hits(
+    search: MemorySearch, found: Sequence[Hit], looked: Looked
+) -> list[MemoryHit | ChunkHit]:
+    chunks = _chunk_hits([hit for hit in found if hit.kind is Kind.CHUNK], looked)
+    by_id: dict[str, MemoryHit | ChunkHit] = {hit.chunk.id: hit for hit, _ in chunks}
+    for hit in found:
+        memory = looked.memories.get(hit.id)
+        if memory is not None and _wanted(memory, search):
+            by_id[hit.id] = MemoryHit(memory, hit.score, _parts(hit))
+    return [by_id[hit.id] for hit in found if hit.id in by_id]
 
 
 def _wanted(memory: Memory, search: MemorySearch) -> bool:
@@ -300,3 +300,8 @@ class _State:
     @property
     def revision(self) -> int:
         return min(self.revisions.values())
+
+    def confirmed(self, unchanged: Mapping[str, int]) -> bool:
+        """Whether they missed nothing that was written before the search."""
+        self.revisions.update(unchanged)
+        return len(unchanged) == len(self.presumed)

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import Connection, insert, select
 
 from service.core import filters as f
-from service.core.errors import PalimpsestError
 from service.core.indexing import IndexDelta
 from service.core.model import Document, Memory, Principal, Status
 from service.core.processing import ChunkRow, Failed, Job, Processed, Work
+from service.core.search import Looked, Lookup
 from service.core.times import SECOND
 from service.storage import chunks, document_rows, index_rows, jobs, memory_rows
 from service.storage.engine import Engine
@@ -157,38 +157,33 @@ class IndexStore:
             )
         )
 
-    async def memories(
-        self, who: Principal, wanted: Sequence[tuple[str, str]], as_of: int | None
-    ) -> Mapping[str, Memory]:
-        engine = self._engine
-        reads = [memory_rows.MemoryRead(who, container, name, as_of) for container, name in wanted]
-        # One tenant and one instant are read with one statement.
-        found = await engine.database.read(
-            lambda conn: memory_rows.read(conn, engine.context.digester, reads, engine.now()),
-            snapshot=False,
-        )
-        return {memory.id: memory for memory in found if not isinstance(memory, PalimpsestError)}
+    async def look_up(self, who: Principal, wanted: Lookup) -> Looked:
+        engine, names = self._engine, wanted.memories
+        reads = [memory_rows.MemoryRead(who, tag, name, wanted.as_of) for tag, name in names]
 
-    async def chunks(
-        self,
-        who: Principal,
-        wanted: Sequence[tuple[str, int, str]],
-        reach: int,
-        *,
-        content: bool,
-    ) -> tuple[Mapping[str, Document], Mapping[str, Sequence[ChunkRow]]]:
-        def read(
-            conn: Connection,
-        ) -> tuple[dict[str, Document], dict[str, Sequence[ChunkRow]]]:
-            names = dict.fromkeys(document_id for document_id, _, _ in wanted)
-            read_all = document_rows.read if content else document_rows.read_bare
-            found = read_all(conn, [(who, name) for name in names])
-            documents = {d.id: d for d in found if not isinstance(d, PalimpsestError)}
-            near: dict[str, Sequence[ChunkRow]] = {}
-            for document_id, position, chunk_id in wanted:
-                rows = chunks.around(conn, who.tenant, document_id, position, reach)
-                if any(row.id == chunk_id and row.position == position for row in rows):
-                    near[chunk_id] = rows
-            return documents, near
+        def read(conn: Connection) -> Looked:
+            memories = memory_rows.read(conn, engine.context.digester, reads, engine.now())
+            documents, near = _chunks(conn, who, wanted)
+            return Looked(
+                {memory.id: memory for memory in memories if isinstance(memory, Memory)},
+                documents,
+                near,
+                index_rows.unchanged(conn, who.tenant, wanted.known),
+            )
 
-        return await self._engine.database.read(read)
+        # One tenant's memories at one instant are one statement, and a snapshot of its own.
+        return await engine.database.read(read, snapshot=bool(wanted.chunks))
+
+
+def _chunks(
+    conn: Connection, who: Principal, wanted: Lookup
+) -> tuple[dict[str, Document], dict[str, Sequence[ChunkRow]]]:
+    names = dict.fromkeys(document_id for document_id, _, _ in wanted.chunks)
+    read_all = document_rows.read if wanted.content else document_rows.read_bare
+    found = read_all(conn, [(who, name) for name in names]) if names else []
+    near: dict[str, Sequence[ChunkRow]] = {}
+    for document_id, position, chunk_id in wanted.chunks:
+        rows = chunks.around(conn, who.tenant, document_id, position, wanted.reach)
+        if any(row.id == chunk_id and row.position == position for row in rows):
+            near[chunk_id] = rows
+    return {one.id: one for one in found if isinstance(one, Document)}, near

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.retrieval import segments
+from service.retrieval import searcher, segments
 from service.retrieval.searcher import SegmentSearcher
 
 Seed = Callable[[pytest.MonkeyPatch], None]
@@ -47,10 +47,9 @@ def thresholds_are_low(patch: pytest.MonkeyPatch) -> None:
     """What scores less than the threshold is found."""
     rank = SegmentSearcher._rank
 
-    async def generous(
-        self: Any, scopes: Any, query: Any, limit: int, floor: float, **more: Any
-    ) -> Any:
-        return await rank(self, scopes, query, limit, floor * 0.4, **more)
+    async def generous(self: Any, scopes: Any, query: Any, search: Any, **more: Any) -> Any:
+        lower = replace(search, min_score=search.min_score * 0.4)
+        return await rank(self, scopes, query, lower, **more)
 
     patch.setattr(SegmentSearcher, "_rank", generous)
 
@@ -58,10 +57,7 @@ def thresholds_are_low(patch: pytest.MonkeyPatch) -> None:
 def presumptions_are_believed(patch: pytest.MonkeyPatch) -> None:
     """An index that was true the last time is not asked whether it still is."""
 
-    async def believed(*_: object) -> bool:
-        return True
-
-    patch.setattr(SegmentSearcher, "_confirmed", believed)
+    patch.setattr(searcher._State, "confirmed", lambda *_: True)
 
 
 FAULTS: Mapping[str, Seed] = {
