@@ -1,10 +1,14 @@
-"""From a document's content to its chunks, keeping those that stay as they were."""
+"""From a document's content to its chunks, keeping those that stay as they were.
+
+All of it is one visit to those who compute: what is sent there and back costs as much as
+cutting does.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 from service.content.base import Extract, Piece, UnreadableContentError
 from service.content.cutting import cut
@@ -14,6 +18,7 @@ from service.core.digests import Digester
 from service.core.indexing import IndexEntry
 from service.core.model import ContentKind
 from service.core.processing import ChunkRow, Work, indexed_heading
+from service.embedding.base import EmbedderError
 from service.pipeline.workshop import Passage, Workshop
 
 
@@ -27,30 +32,54 @@ class Draft:
     count: int
     """How many chunks the document has from now on."""
 
-
-Content: TypeAlias = tuple[ContentKind, str]
-
-
-def extract(_: Workshop, contents: Sequence[Content]) -> list[Extract | UnreadableContentError]:
-    """The text of each content, or why there is none."""
-    texts: list[Extract | UnreadableContentError] = []
-    for kind, content in contents:
-        try:
-            texts.append(kind_of(kind).extract(content))
-        except UnreadableContentError as error:
-            texts.append(error)
-    return texts
+    def filled(self, vectors: Sequence[bytes], space: int) -> Sequence[bytes]:
+        """Give what is missing the first of these vectors; the answer is the rest."""
+        for (place, _), vector in zip(self.missing, vectors, strict=False):
+            self.changed[place].index = IndexEntry(self.changed[place].index.entry, vector, space)
+        rest = vectors[len(self.missing) :]
+        self.missing = []
+        return rest
 
 
-def draft(workshop: Workshop, texts: Sequence[tuple[Work, Extract]], now: int) -> list[Draft]:
-    """Cut the text of each document into chunks.
+MOST_EMBEDDED = 64
+"""Chunks that get their vectors where they are cut. More are embedded in slices of their
+own, so that others have their turn between."""
+
+
+def draft(
+    workshop: Workshop, works: Sequence[Work], now: int
+) -> list[Draft | UnreadableContentError]:
+    """Read the text out of each document, cut it, and embed it if that is little work.
 
     Args:
-        workshop: Makes the entries.
-        texts: Documents and what was read out of them.
+        workshop: Makes the entries, and the vectors if it can.
+        works: Documents.
         now: The time, in microseconds, of which ids of new chunks tell.
+
+    Returns:
+        For each document its draft, or why there is none.
     """
-    return [_draft(workshop, work, text, now) for work, text in texts]
+    drafts: list[Draft | UnreadableContentError] = []
+    for work in works:
+        try:
+            text = kind_of(work.kind).extract(work.content)
+        except UnreadableContentError as error:
+            drafts.append(error)
+        else:
+            drafts.append(_draft(workshop, work, text, now))
+    if workshop.embeds:
+        _embed(workshop, [one for one in drafts if isinstance(one, Draft)])
+    return drafts
+
+
+def _embed(workshop: Workshop, drafts: Sequence[Draft]) -> None:
+    wanted = [passage for draft in drafts for _, passage in draft.missing]
+    if 0 < len(wanted) <= MOST_EMBEDDED:
+        # Whoever embeds what is missing learns why it cannot be done.
+        with contextlib.suppress(EmbedderError):
+            vectors: Sequence[bytes] = workshop.vectors(wanted)
+            for draft in drafts:
+                vectors = draft.filled(vectors, workshop.space)
 
 
 def _draft(workshop: Workshop, work: Work, text: Extract, now: int) -> Draft:

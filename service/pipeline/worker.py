@@ -9,9 +9,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.content.base import Extract, UnreadableContentError
+from service.content.base import UnreadableContentError
 from service.core.errors import PalimpsestError
-from service.core.indexing import IndexEntry
 from service.core.model import Status
 from service.core.processing import Failed, Job, Processed, Queue, Work
 from service.core.times import SECOND
@@ -28,8 +27,8 @@ POLL_SECONDS = 1.0
 
 LONGEST_PAUSE = 300.0
 
-SLICE = 16
-"""Documents extracted or cut at once: some 5 milliseconds of work with short ones."""
+SLICE = 12
+"""Documents read and cut at once: some 5 milliseconds of work with short ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,24 +147,18 @@ class Pipeline:
             self._held.pop((job.tenant, job.document_id), None)
 
     async def _process(self, works: Sequence[Work]) -> None:
-        contents = [(work.kind, work.content) for work in works]
-        texts = await self._background.map(chunking.extract, contents, SLICE)
-        readable: list[tuple[Work, Extract]] = []
-        for work, text in zip(works, texts, strict=True):
-            if isinstance(text, UnreadableContentError):
-                await self._fail(work.job, str(text), retry=False)
-            else:
-                readable.append((work, text))
-        if not readable:
-            return
-        jobs = [work.job for work, _ in readable]
-        now = self._queue.now()
         # What stage a document is in is written while the work goes on.
-        _, drafts = await asyncio.gather(
-            self._queue.enter(jobs, Status.CHUNKING),
-            self._background.map(chunking.draft, readable, SLICE, now),
+        _, made = await asyncio.gather(
+            self._queue.enter([work.job for work in works], Status.CHUNKING),
+            self._background.map(chunking.draft, works, SLICE, self._queue.now()),
         )
-        embedded = await self._embed(list(zip(jobs, drafts, strict=True)))
+        drafts: list[tuple[Job, Draft]] = []
+        for work, draft in zip(works, made, strict=True):
+            if isinstance(draft, UnreadableContentError):
+                await self._fail(work.job, str(draft), retry=False)
+            else:
+                drafts.append((work.job, draft))
+        embedded = await self._embed(drafts) if drafts else []
         if embedded:
             await self._background.stand_back()
             # Asked for at once, the two would be one transaction and the stage never seen.
@@ -201,14 +194,11 @@ class Pipeline:
         """Give every chunk its vector, or none and say why."""
         wanted = [passage for draft in drafts for _, passage in draft.missing]
         try:
-            vectors = iter(await self._indexing.vectors(wanted) if wanted else ())
+            vectors: Sequence[bytes] = await self._indexing.vectors(wanted) if wanted else ()
         except EmbedderError as error:
             return error
         for draft in drafts:
-            for place, _ in draft.missing:
-                index = draft.changed[place].index
-                vector = next(vectors)
-                draft.changed[place].index = IndexEntry(index.entry, vector, self._indexing.space)
+            vectors = draft.filled(vectors, self._indexing.space)
         return None
 
     async def _fail(self, job: Job, error: str, *, retry: bool) -> None:

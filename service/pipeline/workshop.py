@@ -45,6 +45,11 @@ class Workshop:
         self.hasher = term_hasher(digester)
         self._embedder = embedder
 
+    @property
+    def embeds(self) -> bool:
+        """Whether it makes vectors."""
+        return self._embedder is not None
+
     def entries(self, passages: Sequence[Passage]) -> list[bytes]:
         """Words and features of each passage."""
         return [encode_entry(analyse(*passage), self.hasher) for passage in passages]

@@ -18,8 +18,9 @@ _MONTHS = (
 )
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
+_YEARS = map(str, range(1900, 2100))
 _TIMES = frozenset(
-    ("yesterday", "today", "tonight", "tomorrow", "recently", "ago", *_WEEKDAYS, *_MONTHS)
+    ("yesterday", "today", "tonight", "tomorrow", "recently", "ago", *_WEEKDAYS, *_MONTHS, *_YEARS)
 ) - {"may"}
 _WHICH = frozenset(("last", "next", "this", "past", "previous", "coming", "few"))
 _SPANS = frozenset(
@@ -29,7 +30,6 @@ _SPANS = frozenset(
     )
 )
 _BEFORE_MAY = frozenset(("in", "since", "of", "last", "next", "this"))
-_CENTURIES = ("19", "20")
 
 _ASKS_WHEN = re.compile(
     r"\bwhen\b|\b(?:what|which)\s(?:\w+\s)?(?:date|day|week|month|year|time)\b|\bhow\slong\b",
@@ -90,19 +90,17 @@ def analyse(
     words = split_words(text)
     who = split_words(speaker or leading_name(text))
     said = Counter(words)
-    counts = said.copy()
-    if not leads(speaker, text):
-        counts.update(split_words(speaker))
-    counts.update(split_words(heading))
-    counts.update(paired_characters(f"{heading} {text}"))
+    beside = [*split_words(heading), *paired_characters(f"{heading} {text}")]
+    if speaker and not leads(speaker, text):
+        beside += who
     if instant is not None:
         day = _EPOCH + timedelta(microseconds=instant)
-        counts.update((str(day.day), _MONTHS[day.month - 1], str(day.year)))
+        beside += (str(day.day), _MONTHS[day.month - 1], str(day.year))
+    counts = said + Counter(beside) if beside else said
     terms: dict[str, int] = {}
-    for word, count in counts.items():
-        term = term_of(word)
-        if term:
-            terms[term] = terms.get(term, 0) + count
+    for term, count in zip(map(term_of, counts), counts.values(), strict=True):
+        terms[term] = terms.get(term, 0) + count
+    terms.pop("", None)
     return Features(
         terms=terms,
         words=len(words),
@@ -149,10 +147,7 @@ def analyse_query(text: str) -> Question:
 
 def _tells_time(words: Sequence[str], counts: Mapping[str, int]) -> bool:
     distinct = counts.keys()
-    if not distinct.isdisjoint(_TIMES):
-        return True
-    years = [word for word in distinct if len(word) == 4 and word.startswith(_CENTURIES)]
-    if any(map(str.isdecimal, years)):
+    if not _TIMES.isdisjoint(distinct):
         return True
     if "may" in distinct:
         for first, second in pairwise(words):

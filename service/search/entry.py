@@ -103,17 +103,19 @@ def encode_entry(features: Features, hasher: TermHasher) -> bytes:
         for hashed, count in zip(hashes, features.terms.values(), strict=True):
             counts[hashed] += count
     terms = sorted(counts)
+    often = list(map(counts.__getitem__, terms))
+    length = sum(often)
     names = [hasher.name(word) for word in features.speaker[:_MOST_NAMES]]
     header = _HEADER.pack(
         VERSION,
         features.asks * _ASKS | features.tells_time * _TELLS_TIME,
         len(names),
         min(features.words, 0xFFFF),
-        min(sum(counts.values()), 0xFFFF),
+        min(length, 0xFFFF),
         len(terms),
     )
     words = np.array([*names, *terms], dtype="<u4").tobytes()
-    occurrences = bytes([min(counts[term], 255) for term in terms])
+    occurrences = bytes(often if length <= 255 else [min(count, 255) for count in often])
     return b"".join((header, words, occurrences, bytes(-len(terms) % 4)))
 
 
