@@ -11,7 +11,7 @@ import contextlib
 import pickle
 import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,15 +22,12 @@ from service.core.digests import Digester
 from service.core.errors import PalimpsestError, UnexpectedError, describe
 from service.core.model import Principal
 from service.core.precedence import Precedence
-from service.core.search import IndexSource, Searcher
 from service.core.times import MonotonicClock
 from service.embedding.registry import open_inline
 from service.pipeline.workshop import term_hasher
 from service.retrieval.searcher import SegmentSearcher
-from service.retrieval.segments import Segments
 from service.rpc.calls import Asked
 from service.rpc.servicers import Method, methods_of
-from service.search.weights import calibration
 from service.storage.sqlite import open_to_read
 
 Answer = Callable[[Principal, Any], Awaitable[object]]
@@ -74,7 +71,15 @@ async def _serve(frames: BinaryIO) -> None:
     answering: dict[int, asyncio.Task[tuple[bool, object]]] = {}
     async with open_to_read(plan.path, plan.digester, clock, plan.readers) as store:
         with ThreadPoolExecutor(2) as threads:
-            searcher = _searcher(plan, store.index, threads)
+            searcher = SegmentSearcher(
+                store.index,
+                open_inline(plan.embedder),
+                plan.space,
+                plan.index_memory,
+                term_hasher(plan.digester),
+                threads,
+                Precedence(),
+            )
             known: dict[str, Answer] = {
                 method.path: _answering(method)
                 for method in methods_of(store, searcher)
@@ -119,14 +124,6 @@ async def _serve(frames: BinaryIO) -> None:
                 for task in left:
                     task.cancel()
                 await asyncio.gather(*left, return_exceptions=True)
-
-
-def _searcher(plan: Plan, source: IndexSource, threads: Executor) -> Searcher:
-    embedder = open_inline(plan.embedder)
-    weights = calibration(embedder.name)
-    segments = Segments(source, plan.space, embedder.dimension, weights, plan.index_memory, threads)
-    hasher = term_hasher(plan.digester)
-    return SegmentSearcher(source, segments, embedder, weights, hasher, threads, Precedence())
 
 
 def _answering(method: Method) -> Answer:

@@ -20,7 +20,6 @@ from service.pipeline.worker import Pipeline, PipelineOptions
 from service.pipeline.workshop import Workshop
 from service.retrieval.finder import Finder
 from service.retrieval.searcher import SegmentSearcher
-from service.retrieval.segments import Segments
 from service.search import probes
 from service.search.weights import STATIC, calibration
 from service.settings import Settings
@@ -63,20 +62,11 @@ class Machinery:
                 lease=settings.lease, attempts=settings.attempts, workers=settings.workers
             ),
         )
-        weights = calibration(embedder.name)
-        self.segments = Segments(
-            store.index,
-            space,
-            embedder.dimension,
-            weights,
-            settings.index_memory,
-            self._threads,
-        )
         self._near = SegmentSearcher(
             store.index,
-            self.segments,
             embedder,
-            weights,
+            space,
+            settings.index_memory,
             workshop.hasher,
             self._threads,
             precedence,
@@ -96,7 +86,7 @@ class Machinery:
             module = finder_main.__name__
             self._child = Child(module, pickled(plan), self._threads, gives_up=True)
             self.searcher = self.finder = Finder(
-                self._child, self._near, store.now, self.segments.clear, precedence
+                self._child, self._near, store.now, self._near.clear, precedence
             )
             store.file.gates.append(self.finder.closed)
         store.engine.indexer = self.indexing

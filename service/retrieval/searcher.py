@@ -33,7 +33,7 @@ from service.search.query import Query, make_query, text_to_embed
 from service.search.ranking import Hit, rank
 from service.search.scope import Scope
 from service.search.segment import Kind
-from service.search.weights import Calibration
+from service.search.weights import calibration
 
 T = TypeVar("T")
 
@@ -61,31 +61,37 @@ class SegmentSearcher:
 
     Args:
         source: The storage.
-        segments: Those of the embedder's space.
         embedder: Makes the question's vector.
-        calibration: Of the embedder.
+        space: The number of its vector space.
+        budget: Bytes that the segments may keep.
         hasher: Hashes the question's words.
-        threads: Where ranking is done.
+        threads: Where large segments are loaded and ranked.
         precedence: Taken while a search runs.
     """
 
     def __init__(
         self,
         source: IndexSource,
-        segments: Segments,
         embedder: Embedder,
-        calibration: Calibration,
+        space: int,
+        budget: int,
         hasher: TermHasher,
         threads: Executor,
         precedence: Precedence,
     ) -> None:
         self._source = source
-        self._segments = segments
         self._embedder = embedder
-        self.calibration = calibration
+        self.calibration = calibration(embedder.name)
+        self._segments = Segments(
+            source, space, embedder.dimension, self.calibration, budget, threads
+        )
         self._hasher = hasher
         self._threads = threads
         self._precedence = precedence
+
+    def clear(self) -> None:
+        """Forget the segments that nobody is searching."""
+        self._segments.clear()
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
         async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
