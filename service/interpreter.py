@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import sys
 from collections.abc import Coroutine
@@ -39,6 +41,15 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         import uvloop
 
         uvloop.run(main)
+
+
+def give_back() -> None:
+    """After much was let go: memory that the allocator keeps goes back to the system.
+
+    Where it is glibc's: by itself that gives back only what lies at its heap's end.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def settled() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
-from service import finder_main
+from service import finder_main, interpreter
 from service.children import Child, pickled
 from service.core.precedence import Precedence
 from service.core.search import Searcher
@@ -86,7 +86,7 @@ class Machinery:
             module = finder_main.__name__
             self._child = Child(module, pickled(plan), self._threads, gives_up=True)
             self.searcher = self.finder = Finder(
-                self._child, self._near, store.now, self._near.clear, precedence
+                self._child, self._near, store.now, self._leave, precedence
             )
             store.file.gates.append(self.finder.closed)
         store.engine.indexer = self.indexing
@@ -103,6 +103,11 @@ class Machinery:
             asyncio.create_task(machine._calibrate()),
         ]
         return machine
+
+    def _leave(self) -> None:
+        """The finder searches: what this process loaded until then is not needed any more."""
+        if self._near.clear():
+            interpreter.give_back()
 
     async def _calibrate(self) -> None:
         """Find out what the cosines of an embedder mean that has no figures of its own."""

@@ -89,9 +89,9 @@ class SegmentSearcher:
         self._threads = threads
         self._precedence = precedence
 
-    def clear(self) -> None:
-        """Forget the segments that nobody is searching."""
-        self._segments.clear()
+    def clear(self) -> bool:
+        """Forget the segments that nobody is searching; whether there were any."""
+        return self._segments.clear()
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
         async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:

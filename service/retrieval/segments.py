@@ -177,11 +177,12 @@ class Segments:
             return segment.rows_of(owners)
         return segment.keep_mask(tree, owners)
 
-    def clear(self) -> None:
-        """Forget all that nobody is searching."""
-        for key in list(self._shelves):
-            if key not in self._locks:
-                self._drop(key)
+    def clear(self) -> bool:
+        """Forget all that nobody is searching; whether there was anything."""
+        idle = [key for key in self._shelves if key not in self._locks]
+        for key in idle:
+            self._drop(key)
+        return bool(idle)
 
     def _empty(self) -> Segment:
         return Segment(self._dimension, self._calibration.neighbourhood)
