@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
 from typing import Final
 
 from service.content.base import Kind, UnreadableContentError
-from service.content.conversation import Conversation
-from service.content.html import Html
-from service.content.markdown import Markdown
-from service.content.text import Text
 from service.core.model import ContentKind
 
-KINDS: Final[dict[int, Kind]] = {
-    ContentKind.TEXT: Text(),
-    ContentKind.MARKDOWN: Markdown(),
-    ContentKind.HTML: Html(),
-    ContentKind.CONVERSATION: Conversation(),
+# Where their classes are, so that parsers are loaded by those alone who read content.
+KINDS: Final[dict[int, str]] = {
+    ContentKind.TEXT: "service.content.text:Text",
+    ContentKind.MARKDOWN: "service.content.markdown:Markdown",
+    ContentKind.HTML: "service.content.html:Html",
+    ContentKind.CONVERSATION: "service.content.conversation:Conversation",
 }
 
 
@@ -25,9 +24,15 @@ def kind_of(number: int) -> Kind:
     Raises:
         UnreadableContentError: Nothing does: a newer release wrote the document.
     """
-    kind = KINDS.get(number)
-    if kind is None:
+    if number not in KINDS:
         raise UnreadableContentError(
             f"content of kind {number} cannot be read by this release; update the server"
         )
+    return _made(KINDS[number])
+
+
+@cache
+def _made(place: str) -> Kind:
+    module, _, name = place.partition(":")
+    kind: Kind = getattr(import_module(module), name)()
     return kind

@@ -36,7 +36,7 @@ def bring_up(conn: Connection) -> tuple[str | None, str]:
     """
     before = version(conn)
     if before is None:
-        tables.metadata.create_all(conn)
+        dialects.create_tables(conn, tables.metadata)
         conn.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
         conn.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": HEAD})
     elif before != HEAD:

@@ -203,7 +203,6 @@ memories = Table(
         "tenant",
         "source_document_id",
         sqlite_where=text("source_document_id IS NOT NULL"),
-        postgresql_where=text("source_document_id IS NOT NULL"),
     ),
 )
 
@@ -233,14 +232,12 @@ memory_spans = Table(
         "end_kind",
         "shown_until",
         sqlite_where=text("forget_after IS NOT NULL"),
-        postgresql_where=text("forget_after IS NOT NULL"),
     ),
     Index(
         None,
         "tenant",
         "forget_batch_id",
         sqlite_where=text("forget_batch_id IS NOT NULL"),
-        postgresql_where=text("forget_batch_id IS NOT NULL"),
     ),
     sqlite_with_rowid=False,
 )

@@ -195,14 +195,15 @@ def test_every_kind_of_the_contract_is_registered() -> None:
     assert set(registry.KINDS) == set(ContentKind)
 
 
-def test_a_further_kind_is_a_class_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Shouted:
-        def extract(self, content: str) -> Extract:
-            text = content.strip().upper()
-            return Extract(text, (Block(0, len(text)),))
+class Shouted:
+    def extract(self, content: str) -> Extract:
+        text = content.strip().upper()
+        return Extract(text, (Block(0, len(text)),))
 
+
+def test_a_further_kind_is_a_class_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     number = max(ContentKind) + 1
     with pytest.raises(UnreadableContentError, match="update"):
         registry.kind_of(number)
-    monkeypatch.setitem(registry.KINDS, number, Shouted())
+    monkeypatch.setitem(registry.KINDS, number, f"{__name__}:Shouted")
     assert [p.text for p in cut(registry.kind_of(number).extract(" hello "))] == ["HELLO"]
