@@ -85,7 +85,8 @@ async def _serve(frames: BinaryIO) -> None:
                 for method in methods_of(store, searcher)
                 if method.access.looks
             }
-            known["documents"], known["memories"] = searcher.documents, searcher.memories
+            # For those who search in the middle of a call that writes.
+            known["memories"] = searcher.memories
             gate = contextlib.AsyncExitStack()
             known["close"] = lambda *_: gate.enter_async_context(store.file.closed())
             known["open"] = lambda *_: gate.aclose()

@@ -7,7 +7,7 @@ cutting does.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from service.content.base import Extract, Piece, UnreadableContentError
@@ -32,13 +32,12 @@ class Draft:
     count: int
     """How many chunks the document has from now on."""
 
-    def filled(self, vectors: Sequence[bytes], space: int) -> Sequence[bytes]:
-        """Give what is missing the first of these vectors; the answer is the rest."""
-        for (place, _), vector in zip(self.missing, vectors, strict=False):
-            self.changed[place].index = IndexEntry(self.changed[place].index.entry, vector, space)
-        rest = vectors[len(self.missing) :]
+    def fill(self, vectors: Iterator[bytes], space: int) -> None:
+        """Give what is missing the next of these vectors."""
+        for place, _ in self.missing:
+            row = self.changed[place]
+            row.index = IndexEntry(row.index.entry, next(vectors), space)
         self.missing = []
-        return rest
 
 
 MOST_EMBEDDED = 64
@@ -77,9 +76,9 @@ def _embed(workshop: Workshop, drafts: Sequence[Draft]) -> None:
     if 0 < len(wanted) <= MOST_EMBEDDED:
         # Whoever embeds what is missing learns why it cannot be done.
         with contextlib.suppress(EmbedderError):
-            vectors: Sequence[bytes] = workshop.vectors(wanted)
+            vectors = iter(workshop.vectors(wanted))
             for draft in drafts:
-                vectors = draft.filled(vectors, workshop.space)
+                draft.fill(vectors, workshop.space)
 
 
 def _draft(workshop: Workshop, work: Work, text: Extract, now: int) -> Draft:

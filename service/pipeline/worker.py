@@ -194,11 +194,11 @@ class Pipeline:
         """Give every chunk its vector, or none and say why."""
         wanted = [passage for draft in drafts for _, passage in draft.missing]
         try:
-            vectors: Sequence[bytes] = await self._indexing.vectors(wanted) if wanted else ()
+            vectors = iter(await self._indexing.vectors(wanted) if wanted else ())
         except EmbedderError as error:
             return error
         for draft in drafts:
-            vectors = draft.filled(vectors, self._indexing.space)
+            draft.fill(vectors, self._indexing.space)
         return None
 
     async def _fail(self, job: Job, error: str, *, retry: bool) -> None:

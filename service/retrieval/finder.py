@@ -29,7 +29,7 @@ class Finder:
     """Another process that reads the database, and a searcher; see `core.search.Searcher`.
 
     Args:
-        child: Answers calls, and what a searcher's method of this name answers.
+        child: Answers calls, and searches memories.
         near: Searches while the child cannot: it begins with the first question.
         now: The time as the storage has it, which the other process cannot know.
         leave: Called when the child answers: what `near` keeps is not needed any more.
@@ -56,8 +56,8 @@ class Finder:
         return answer
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
-        found: DocumentHits | None = await self._asked("documents", who, search)
-        return await self._near.documents(who, search) if found is None else found
+        # Only a call that could not be answered in the child comes to this.
+        return await self._near.documents(who, search)
 
     async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
         found: MemoryHits | None = await self._asked("memories", who, search)
@@ -79,9 +79,7 @@ class Finder:
                 async with asyncio.timeout(CLOSING_SECONDS):
                     await self._child.ask(pickled((what, None, None, self._now())), again=False)
 
-    async def _asked(
-        self, method: str, who: Principal, asked: bytes | DocumentSearch | MemorySearch
-    ) -> Any:
+    async def _asked(self, method: str, who: Principal, asked: bytes | MemorySearch) -> Any:
         """The child's answer, or None."""
         if not self._child.ready:
             self._child.wake()
