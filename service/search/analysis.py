@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from service.search.words import paired_characters, split_words, term_of
 
@@ -89,23 +89,19 @@ def analyse(
     """
     words = split_words(text)
     who = split_words(speaker or leading_name(text))
-    said = Counter(words)
-    beside = [*split_words(heading), *paired_characters(f"{heading} {text}")]
+    beside = [*split_words(heading), *paired_characters(heading), *paired_characters(text)]
     if speaker and not leads(speaker, text):
         beside += who
     if instant is not None:
         day = _EPOCH + timedelta(microseconds=instant)
         beside += (str(day.day), _MONTHS[day.month - 1], str(day.year))
-    counts = said + Counter(beside) if beside else said
-    terms: dict[str, int] = {}
-    for term, count in zip(map(term_of, counts), counts.values(), strict=True):
-        terms[term] = terms.get(term, 0) + count
+    terms = Counter(map(term_of, chain(words, beside)))
     terms.pop("", None)
     return Features(
         terms=terms,
         words=len(words),
         asks=text.rstrip().endswith("?"),
-        tells_time=_tells_time(words, said),
+        tells_time=_tells_time(words),
         speaker=tuple(dict.fromkeys(who)),
     )
 
@@ -145,17 +141,16 @@ def analyse_query(text: str) -> Question:
     )
 
 
-def _tells_time(words: Sequence[str], counts: Mapping[str, int]) -> bool:
-    distinct = counts.keys()
-    if not _TIMES.isdisjoint(distinct):
+def _tells_time(words: Sequence[str]) -> bool:
+    if not _TIMES.isdisjoint(words):
         return True
-    if "may" in distinct:
+    if "may" in words:
         for first, second in pairwise(words):
             if second == "may" and (first in _BEFORE_MAY or first.isdecimal()):
                 return True
             if first == "may" and second.isdecimal():
                 return True
-    if distinct.isdisjoint(_WHICH) or distinct.isdisjoint(_SPANS):
+    if _WHICH.isdisjoint(words) or _SPANS.isdisjoint(words):
         return False
     followers = [second for first, second in pairwise(words) if first in _WHICH]
     return not _SPANS.isdisjoint(followers)

@@ -34,6 +34,9 @@ _UNSPACED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
+_ASCII_FOLDED = "".join(
+    letter.lower() if letter.isalnum() or letter == "'" else " " for letter in map(chr, range(128))
+)
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _PAIRED = re.compile(f"[{_UNSPACED}]{{2,}}")
 _SUFFIX = re.compile(r"(?:n't|'(?:s|m|d|re|ve|ll))$")
@@ -53,12 +56,17 @@ def split_words(text: str) -> list[str]:
     """The folded words of a text, in order."""
     if not text.isascii():
         text = text.translate(_TYPOGRAPHY)  # for the sake of the shorter way
+    words: list[str] = []
     if text.isascii():
-        found = _ASCII_WORD.findall(text.lower())
+        runs = text.translate(_ASCII_FOLDED).split()
         if "'" not in text:
-            return found
-        return [_SUFFIX.sub("", word) if "'" in word else word for word in found]
-    words = []
+            return runs
+        for run in runs:
+            if "'" in run:
+                words += [_SUFFIX.sub("", word) for word in _ASCII_WORD.findall(run)]
+            else:
+                words.append(run)
+        return words
     for word in _word().findall(_fold(text)):
         if len(word) > 1 and _IS_UNSPACED.match(word):
             words += [word[i : i + 2] for i in range(len(word) - 1)]
