@@ -182,19 +182,17 @@ class SegmentSearcher:
         if isinstance(self._embedder, InlineEmbedder):
             return None
         async with self._segments.current(who.tenant, search.containers) as shelves:
-            said = text_to_embed(search.query, self._hasher, await scopes(shelves))
-        return await self._embedded(search.query, said)
+            query = make_query(search.query, self._hasher)
+            said = text_to_embed(query, await scopes(shelves))
+        return await self._embedded(query, said)
 
     async def _query(self, text: str, scopes: Sequence[Scope]) -> Query:
-        return await self._embedded(text, text_to_embed(text, self._hasher, scopes))
+        query = make_query(text, self._hasher)
+        return await self._embedded(query, text_to_embed(query, scopes))
 
-    async def _embedded(self, text: str, said: str) -> Query:
-        """Without a vector while the embedder is away: words still find.
-
-        Args:
-            text: The question.
-            said: What of it is embedded.
-        """
+    async def _embedded(self, query: Query, said: str) -> Query:
+        """The query with the vector of what is said; without while the embedder is away:
+        words still find."""
         embedder = self._embedder
         try:
             if isinstance(embedder, InlineEmbedder) and len(said) <= INLINE_CHARACTERS:
@@ -203,8 +201,8 @@ class SegmentSearcher:
                 vectors = await embedder.embed_soon([said], Purpose.QUERY)
         except EmbedderError as error:
             log.warning("searching by words alone: %s", error)
-            return make_query(text, self._hasher)
-        return make_query(text, self._hasher, vectors[0])
+            return query
+        return query.near(vectors[0])
 
     async def _chunks(self, tenant: int, shelf: Shelf, tree: Filter | None) -> Scope:
         mask = None if tree is None else await self._segments.matching(tenant, shelf, tree)

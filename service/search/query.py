@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,37 +18,40 @@ from service.search.words import split_words, without_words
 class Query:
     """What ranking compares items with."""
 
+    text: str
+
     terms: tuple[int, ...]
     """Hashes of its distinct terms."""
 
-    names: frozenset[int]
-    """Hashes of its words, as words of a speaker's name."""
+    names: Mapping[int, str]
+    """Its words by their hashes as words of a speaker's name."""
 
     asks_when: bool = False
     vector: npt.NDArray[np.float32] | None = None
     """(dimension,) of unit length; None: search by words alone."""
 
+    def near(self, vector: npt.ArrayLike) -> Query:
+        """The query with a vector, which is brought to unit length.
 
-def make_query(text: str, hasher: TermHasher, vector: npt.ArrayLike | None = None) -> Query:
-    """Analyse a query; its vector, if there is one, is brought to unit length.
-
-    A vector of zeros says nothing and is left out.
-    """
-    question = analyse_query(text)
-    unit = None
-    if vector is not None:
+        A vector of zeros says nothing and is left out.
+        """
         raw = np.asarray(vector, np.float32)
         norm = float(np.linalg.norm(raw))
-        unit = raw / np.float32(norm) if norm > 0 else None
+        return replace(self, vector=raw / np.float32(norm) if norm > 0 else None)
+
+
+def make_query(text: str, hasher: TermHasher) -> Query:
+    """Analyse a query."""
+    question = analyse_query(text)
     return Query(
-        terms=tuple(dict.fromkeys(hasher.term(term) for term in question.terms)),
-        names=frozenset(hasher.name(word) for word in question.names),
+        text=text,
+        terms=tuple(dict.fromkeys(map(hasher.term, question.terms))),
+        names={hasher.name(word): word for word in question.names},
         asks_when=question.asks_when,
-        vector=unit,
     )
 
 
-def text_to_embed(text: str, hasher: TermHasher, scopes: Sequence[Scope]) -> str:
+def text_to_embed(query: Query, scopes: Sequence[Scope]) -> str:
     """The query less the names of those who speak in what is searched.
 
     Items are embedded without their speaker's name (`embedding_text`), and whether the one
@@ -57,8 +60,7 @@ def text_to_embed(text: str, hasher: TermHasher, scopes: Sequence[Scope]) -> str
     Returns:
         The text to embed: the query as it is if nothing would be left of it.
     """
-    hashed = {hasher.name(word): word for word in analyse_query(text).names}
-    speaking = {word for name in named_speakers(scopes, hashed) for word in name}
-    names = frozenset(word for number, word in hashed.items() if number in speaking)
-    rest = without_words(text, names) if names else text
-    return rest if split_words(rest) else text
+    speaking = {word for name in named_speakers(scopes, query.names) for word in name}
+    names = frozenset(word for number, word in query.names.items() if number in speaking)
+    rest = without_words(query.text, names) if names else query.text
+    return rest if split_words(rest) else query.text

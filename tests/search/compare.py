@@ -18,7 +18,8 @@ CLOSE = 1e-3
 def search(
     scopes: Sequence[Scope], query: str, vector: Sequence[float] | None, limit: int
 ) -> list[Hit]:
-    return rank(scopes, make_query(query, HASHER, vector), CALIBRATION, limit)
+    asked = make_query(query, HASHER)
+    return rank(scopes, asked if vector is None else asked.near(vector), CALIBRATION, limit)
 
 
 def assert_same(
