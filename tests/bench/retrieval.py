@@ -146,6 +146,8 @@ def main() -> None:
     parser.add_argument("--no-manual", action="store_true", help="leave the manual out")
     parser.add_argument("--embedder", default="static", help="as in the settings")
     options = parser.parse_args()
+    if options.locomo and not any(options.locomo.glob("*.json")):
+        parser.error(f"{options.locomo} has no conversation: name the folder of the .json files")
     with tempfile.TemporaryDirectory() as folder:
         manual = options.manual
         if not manual and not options.no_manual:
