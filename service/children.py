@@ -5,8 +5,9 @@ is therefore done in another process, and the server's own interpreter answers c
 
 Frames go in by standard input and out by standard output: the length of a body, the
 number of the question, both little-endian, and the body, a pickle. The first frame in
-tells what the child is made of, and the first one out that it is ready. A frame without
-a body says that nobody waits for the question's answer any more.
+tells what the child is made of, and the first one out that it is ready; a child that may
+take long over an answer repeats that one meanwhile, since who is silent for long is
+ended. A frame without a body says that nobody waits for the question's answer any more.
 """
 
 from __future__ import annotations
@@ -30,6 +31,19 @@ HEADER: Final = Struct("<IQ")
 
 STOP_SECONDS = 5.0
 """How long a child may take to end its work when the server stops."""
+
+SILENCE_SECONDS = 30.0
+"""After so long without a word a child that was asked something is held to hang.
+
+The most that is asked for at once, 4 MiB of documents, takes some 4 seconds.
+"""
+
+_LOOKS = 4
+"""How often it is looked for a word in that time: each look lets the event loop read what
+has come, so that a server that was itself held up does not blame its child."""
+
+_BEGINNING = 10
+"""How many times as long one may be silent that has not begun to answer yet."""
 
 _BUFFER = 1 << 20
 
@@ -84,6 +98,7 @@ class Child:
         self._process: Process | None = None
         self._starting: asyncio.Task[Process] | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._heard = False
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
         self.ready = False
@@ -177,13 +192,31 @@ class Child:
             return
         process = self._process = starting.result()
         _send(process, frame(0, self._made_of))
-        self._reading = asyncio.ensure_future(self._read(process))
+        self._reading = asyncio.ensure_future(self._attend(process))
 
     async def _loaded(self, body: bytes) -> Any:
         if len(body) <= _SMALL:
             return pickle.loads(body)  # noqa: S301  (of our own process)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, pickle.loads, body)
+
+    async def _attend(self, process: Process) -> None:
+        watching = asyncio.ensure_future(self._watch(process))
+        try:
+            await self._read(process)
+        finally:
+            watching.cancel()
+
+    async def _watch(self, process: Process) -> None:
+        """End a process that hangs: those who wait for it are told, and another begins."""
+        silent = 0
+        while silent < (_LOOKS if self.ready else _LOOKS * _BEGINNING):
+            await asyncio.sleep(SILENCE_SECONDS / _LOOKS)
+            silent = 0 if self._heard or not self._asked else silent + 1
+            self._heard = False
+        log.warning("%s has been silent for too long, and is ended", self._module)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
     async def _read(self, process: Process) -> None:
         """Hand each answer to who asked, until the process ends."""
@@ -192,6 +225,7 @@ class Child:
         try:
             while True:
                 size, number = HEADER.unpack(await output.readexactly(HEADER.size))
+                self._heard = True
                 value = await self._loaded(await output.readexactly(size))
                 if not number:
                     self.ready = True
@@ -208,7 +242,7 @@ class Child:
             lost, self._asked = self._asked, {}
             for answer in lost.values():
                 if not answer.done():
-                    answer.set_exception(LostError("a process ended in the middle of work"))
+                    answer.set_exception(LostError("the process at work on it ended, or hung"))
 
 
 def _send(process: Process, data: bytes) -> None:

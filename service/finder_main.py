@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from service import interpreter
-from service.children import HEADER, answers, put
+from service.children import HEADER, SILENCE_SECONDS, answers, put
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, UnexpectedError, describe
 from service.core.model import Principal
@@ -29,6 +29,9 @@ from service.retrieval.searcher import SegmentSearcher
 from service.rpc.calls import Asked
 from service.rpc.servicers import Method, methods_of
 from service.storage.sqlite import open_to_read
+
+SIGN_SECONDS = SILENCE_SECONDS / 10
+"""Between signs of life: an index of many rows takes long to load."""
 
 Answer = Callable[[Principal, Any], Awaitable[object]]
 
@@ -111,8 +114,13 @@ async def _serve(frames: BinaryIO) -> None:
                 task = answering[number] = asyncio.create_task(answer(body))
                 task.add_done_callback(ended)
 
+            async def show_life() -> None:
+                while True:
+                    put(frames, 0, (True, None))
+                    await asyncio.sleep(SIGN_SECONDS)
+
             interpreter.settled()
-            put(frames, 0, (True, None))
+            living = asyncio.create_task(show_life())
             try:
                 while True:
                     number, body = await _next(questions)
@@ -121,7 +129,7 @@ async def _serve(frames: BinaryIO) -> None:
                     elif number in answering:
                         answering[number].cancel()
             finally:
-                left = list(answering.values())
+                left = [living, *answering.values()]
                 for task in left:
                     task.cancel()
                 await asyncio.gather(*left, return_exceptions=True)

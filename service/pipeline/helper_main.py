@@ -12,6 +12,7 @@ from typing import Any
 from service import interpreter
 from service.children import HEADER, answers, put
 from service.core.digests import Digester
+from service.embedding.base import EmbedderError, Purpose
 from service.embedding.registry import open_inline
 from service.pipeline.workshop import Workshop
 
@@ -57,7 +58,12 @@ def main() -> None:
 
 
 def _workshop(digester: Digester, space: int, embedder_name: str | None) -> Workshop:
-    embedder = None if embedder_name is None else open_inline(embedder_name)
+    if embedder_name is None:
+        return Workshop(digester, space, None)
+    embedder = open_inline(embedder_name)
+    # The model is loaded before anybody is told that this helper is ready.
+    with contextlib.suppress(EmbedderError):
+        embedder.embed_now(["words"], Purpose.DOCUMENT)
     return Workshop(digester, space, embedder)
 
 

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.children import LostError
 from service.content.base import UnreadableContentError
 from service.core.errors import PalimpsestError
 from service.core.model import Status
@@ -150,12 +151,14 @@ class Pipeline:
         # What stage a document is in is written while the work goes on.
         _, made = await asyncio.gather(
             self._queue.enter([work.job for work in works], Status.CHUNKING),
-            self._background.map(chunking.draft, works, SLICE, self._queue.now()),
+            self._drafts(works),
         )
         drafts: list[tuple[Job, Draft]] = []
         for work, draft in zip(works, made, strict=True):
             if isinstance(draft, UnreadableContentError):
                 await self._fail(work.job, str(draft), retry=False)
+            elif isinstance(draft, LostError):
+                await self._fail(work.job, str(draft), retry=True)
             else:
                 drafts.append((work.job, draft))
         embedded = await self._embed(drafts) if drafts else []
@@ -170,6 +173,18 @@ class Pipeline:
                 )
             )
 
+    async def _drafts(
+        self, works: Sequence[Work]
+    ) -> list[Draft | UnreadableContentError | LostError]:
+        """The documents cut; of one that those who do it do not survive, what became of them."""
+        try:
+            return [*await self._background.map(chunking.draft, works, SLICE, self._queue.now())]
+        except LostError as error:
+            if len(works) == 1:
+                return [error]
+        # One of them was too much: each by itself, so that it harms no other.
+        return [draft for work in works for draft in await self._drafts([work])]
+
     async def _embed(self, drafts: Sequence[tuple[Job, Draft]]) -> list[tuple[Job, Draft]]:
         """Fill in what vectors are missing; those that get none have failed."""
         # Both are done before a document may fail: the stage is not to be written after.
@@ -180,7 +195,7 @@ class Pipeline:
         if error is None:
             return list(drafts)
         # One text may have spoilt it for all.
-        apart = isinstance(error, EmbedderRefusedError) and len(drafts) > 1
+        apart = isinstance(error, EmbedderRefusedError | LostError) and len(drafts) > 1
         embedded = []
         for job, draft in drafts:
             failure = await self._fill([draft]) if apart else error
@@ -190,12 +205,12 @@ class Pipeline:
                 embedded.append((job, draft))
         return embedded
 
-    async def _fill(self, drafts: Sequence[Draft]) -> EmbedderError | None:
+    async def _fill(self, drafts: Sequence[Draft]) -> EmbedderError | LostError | None:
         """Give every chunk its vector, or none and say why."""
         wanted = [passage for draft in drafts for _, passage in draft.missing]
         try:
             vectors = iter(await self._indexing.vectors(wanted) if wanted else ())
-        except EmbedderError as error:
+        except (EmbedderError, LostError) as error:
             return error
         for draft in drafts:
             draft.fill(vectors, self._indexing.space)

@@ -20,7 +20,7 @@ from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from palimpsest.v1.filter_pb2 import Filter, FilterList
-from service import finder_main, machinery
+from service import children, finder_main, machinery
 from service.children import Child
 from service.core.errors import PalimpsestError, Reason, Violation
 from service.retrieval.segments import Segments
@@ -280,6 +280,28 @@ async def test_a_killed_finder_costs_no_search(tmp_path: Path) -> None:
             for _ in range(3):
                 os.kill(await _finder(server.process.pid, client), signal.SIGKILL)
                 assert all(await asyncio.gather(*(_search(client) for _ in range(8))))
+
+
+async def test_a_finder_that_hangs_is_ended(
+    directory: Path, clock: ManualClock, finders: list[Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "SILENCE_SECONDS", 1.0)
+    async with laboratory(directory, clock, helpers=1) as lab:
+        await lab.client.remember(*FACTS)
+        await _ready(finders)
+        (hanging,) = children_of(os.getpid(), finder_main)
+        os.kill(hanging, signal.SIGSTOP)
+        assert await _search(lab.client)
+        assert not running(hanging)
+
+
+async def test_a_finder_shows_that_it_lives(
+    directory: Path, clock: ManualClock, finders: list[Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with laboratory(directory, clock, helpers=1):
+        await _ready(finders)
+        monkeypatch.setattr(finders[0], "ready", False)
+        await _ready(finders)
 
 
 async def test_the_server_itself_searches_while_there_is_no_finder(

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,49 +15,34 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
+from service import children
 from service.children import LostError
 from service.core.digests import Digester
 from service.embedding.registry import open_embedder
-from service.pipeline import helper_main, indexing
+from service.pipeline import chunking, helper_main, indexing
 from service.pipeline.helpers import Helpers
 from service.pipeline.workshop import Passage, Workshop
 from service.settings import database_path
-from tests.client import connected
+from tests.client import Client, connected
 from tests.finding.children import children_of, running
 from tests.finding.lab import DEADLINE, Lab, laboratory, until
+from tests.finding.work import (
+    POISON,
+    add,
+    die,
+    die_once,
+    draft_or_die,
+    draft_or_hang,
+    fail,
+    hang,
+    own_pid,
+    print_much,
+)
 from tests.harness import Server, running_server
 from tests.inprocess import ManualClock
 
 DIGESTER = Digester(b"0123456789abcdef")
 TEXTS = [f"The harbour number {n} is closed on winter nights." for n in range(40)]
-
-
-def add(_: Workshop, left: int, right: int) -> int:
-    return left + right
-
-
-def fail(_: Workshop) -> None:
-    raise LookupError("not here")
-
-
-def own_pid(_: Workshop) -> int:
-    return os.getpid()
-
-
-def die_once(_: Workshop, mark: str) -> str:
-    if not Path(mark).exists():
-        Path(mark).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "alive"
-
-
-def die(_: Workshop) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def print_much(_: Workshop) -> str:
-    print("x" * 100_000)  # noqa: T201
-    return "said"
 
 
 @asynccontextmanager
@@ -114,6 +99,17 @@ async def test_work_that_kills_twice_is_given_up_and_the_rest_goes_on() -> None:
         assert await helpers.run(add, 1, 2) == 3
 
 
+async def test_work_that_never_ends_is_given_up_and_the_rest_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(children, "SILENCE_SECONDS", 2.0)
+    async with helping() as helpers:
+        await helpers.run(own_pid)
+        with pytest.raises(LostError):
+            await helpers.run(hang)
+        assert await helpers.run(add, 1, 2) == 3
+
+
 async def test_a_caller_that_gives_up_takes_no_one_elses_answer() -> None:
     async with helping() as helpers:
         await helpers.run(own_pid)
@@ -163,8 +159,8 @@ async def test_documents_become_what_threads_make_of_them(
 ) -> None:
     text = "\n\n".join(["# Harbours", *TEXTS, "<p>Gates</p>"])
     made: list[Sequence[object]] = []
-    for helpers in (0, 1):
-        async with laboratory(directory, clock, helpers=helpers, tenant=f"t{helpers}") as lab:
+    for count in (0, 1):
+        async with laboratory(directory, clock, helpers=count, tenant=f"t{count}") as lab:
             request = d.UpsertDocumentRequest(custom_id="a", content=text, content_kind=kind)
             name = (await lab.client.documents.UpsertDocument(request)).receipt.id
             assert (await lab.settled(name)).status == d.DOCUMENT_STATUS_DONE
@@ -177,11 +173,11 @@ async def test_memories_become_what_the_server_makes_of_them(
     directory: Path, clock: ManualClock
 ) -> None:
     rows = []
-    for helpers in (0, 1):
-        async with laboratory(directory, clock, helpers=helpers) as lab:
-            container = f"of-{helpers}"
+    for count in (0, 1):
+        async with laboratory(directory, clock, helpers=count) as lab:
+            container = f"of-{count}"
             await _remember(lab, container, TEXTS)
-            await _until_helping(lab, helpers)
+            await _until_helping(lab, count)
             await _remember(lab, container, [f"{text} Twice." for text in TEXTS])
             rows.append(
                 lab.rows(
@@ -261,14 +257,43 @@ async def _busy(server: Server) -> int:
     return helpers_of(server.process.pid)[0]
 
 
+async def _ended(client: Client, name: str) -> d.Document:
+    """The document once it is DONE or FAILED, however long that takes."""
+    request = d.WatchDocumentRequest(id=name)
+    return [event async for event in client.documents.WatchDocument(request)][-1].document
+
+
 async def test_a_killed_helper_costs_no_document(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         os.kill(await _busy(server), signal.SIGKILL)
         async with connected(server.address, server.key) as client:
             for n in range(100):
-                request = d.WatchDocumentRequest(id=f"c{n}")
-                last = [event async for event in client.documents.WatchDocument(request)][-1]
-                assert last.document.status == d.DOCUMENT_STATUS_DONE, last
+                document = await _ended(client, f"c{n}")
+                assert document.status == d.DOCUMENT_STATUS_DONE, document
+
+
+@pytest.mark.parametrize("draft", [draft_or_die, draft_or_hang])
+async def test_a_document_that_no_helper_survives_fails_alone(
+    directory: Path,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    draft: Callable[..., object],
+) -> None:
+    monkeypatch.setattr(children, "SILENCE_SECONDS", 2.0)
+    monkeypatch.setattr(chunking, "draft", draft)
+    async with laboratory(directory, clock, helpers=1, workers=1, attempts=1) as lab:
+        texts = [*TEXTS[:5], POISON, *TEXTS[5:10]]
+        items = [
+            d.UpsertDocumentRequest(custom_id=f"c{n}", content=text) for n, text in enumerate(texts)
+        ]
+        await lab.client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=items))
+        for n, text in enumerate(texts):
+            document = await _ended(lab.client, f"c{n}")
+            if text == POISON:
+                assert document.status == d.DOCUMENT_STATUS_FAILED
+                assert "process" in document.error
+            else:
+                assert document.status == d.DOCUMENT_STATUS_DONE, document
 
 
 async def test_a_helper_that_dies_while_it_begins_is_replaced() -> None:

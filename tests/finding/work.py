@@ -1,0 +1,64 @@
+"""What helpers are asked for in tests; they import this module, and so little with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from service.content.base import UnreadableContentError
+from service.core.processing import Work
+from service.pipeline import chunking
+from service.pipeline.chunking import Draft
+from service.pipeline.workshop import Workshop
+
+POISON = "Nobody can read this."
+
+
+def add(_: Workshop, left: int, right: int) -> int:
+    return left + right
+
+
+def fail(_: Workshop) -> None:
+    raise LookupError("not here")
+
+
+def own_pid(_: Workshop) -> int:
+    return os.getpid()
+
+
+def die_once(_: Workshop, mark: str) -> str:
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"
+
+
+def die(_: Workshop) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang(_: Workshop) -> None:
+    signal.pause()
+
+
+def draft_or_die(
+    workshop: Workshop, works: Sequence[Work], now: int
+) -> list[Draft | UnreadableContentError]:
+    if any(work.content == POISON for work in works):
+        die(workshop)
+    return chunking.draft(workshop, works, now)
+
+
+def draft_or_hang(
+    workshop: Workshop, works: Sequence[Work], now: int
+) -> list[Draft | UnreadableContentError]:
+    if any(work.content == POISON for work in works):
+        hang(workshop)
+    return chunking.draft(workshop, works, now)
+
+
+def print_much(_: Workshop) -> str:
+    print("x" * 100_000)  # noqa: T201
+    return "said"
