@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.search.columns import Column, Floats, Rows
+from service.search.vectors import UnitVectors
 
 _BLOCK = 4096  # rows of vectors gathered at once: 4 MB at 256 dimensions
 _BYTES_PER_GROUP = 250  # its name, number and list of rows, about
@@ -90,7 +91,7 @@ class Groups:
                 del self._members[group]
         return left
 
-    def link(self, groups: Iterable[str], vectors: Floats, words: Floats) -> None:
+    def link(self, groups: Iterable[str], vectors: UnitVectors, words: Floats) -> None:
         """Bring groups into order, and let each of their rows know its neighbours.
 
         Args:
@@ -139,7 +140,7 @@ class Groups:
             [self._numbers.setdefault(group, len(self._numbers)) for group in self._names]
         )
 
-    def _measure(self, moved: npt.NDArray[np.int64], vectors: Floats) -> None:
+    def _measure(self, moved: npt.NDArray[np.int64], vectors: UnitVectors) -> None:
         """Fill in `spread` around rows that got other neighbours."""
         touched = moved
         for _ in self._neighbourhood:
@@ -148,7 +149,7 @@ class Groups:
             touched = np.unique(around[around >= 0])
         for start in range(0, len(touched), _BLOCK):
             rows = touched[start : start + _BLOCK]
-            total = vectors[rows]
+            total = vectors.at(rows)
             before: npt.NDArray[Any] = rows
             after: npt.NDArray[Any] = rows
             for weight in self._neighbourhood:
@@ -156,7 +157,7 @@ class Groups:
                 after = np.where(after >= 0, self.after.values[after], -1)
                 for neighbours in (before, after):
                     there = neighbours >= 0
-                    total[there] += np.float32(weight) * vectors[neighbours[there]]
+                    total[there] += np.float32(weight) * vectors.at(neighbours[there])
             self.spread.values[rows] = _lengths(total)
 
 

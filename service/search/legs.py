@@ -73,9 +73,9 @@ class Leg:
         if self.count * _SPARSE < segment.rows:
             rows = np.flatnonzero(self.eligible)
             self.cosine = self._zeros()
-            self.cosine[rows] = segment.vectors[rows] @ vector
+            self.cosine[rows] = segment.vectors.some_times(vector, rows)
         else:
-            self.cosine = segment.vectors @ vector
+            self.cosine = segment.vectors.times(vector)
             self.cosine[~self.eligible] = 0
         self.nearness = self._with_beside(self.cosine) / segment.spread
         self.embedded = self.eligible & segment.embedded

@@ -17,6 +17,7 @@ from service.search.masks import Masks
 from service.search.postings import Postings
 from service.search.shown import Shown, Spans
 from service.search.speakers import Name, Speakers
+from service.search.vectors import UnitVectors
 
 ALWAYS: Spans = ((-FOREVER, FOREVER),)
 """The `shown` of an item that is found whenever it is there."""
@@ -95,7 +96,7 @@ class Segment:
         self._words = Column(np.float32)
         self._asks = Column(np.bool_)
         self._tells_time = Column(np.bool_)
-        self._vectors = Column(np.float32, dimension)
+        self._vectors = UnitVectors(dimension)
         self._embedded = Column(np.bool_)
 
     # What is there
@@ -307,9 +308,9 @@ class Segment:
         return self._groups.spread.values
 
     @property
-    def vectors(self) -> Floats:
+    def vectors(self) -> UnitVectors:
         """(rows, dimension) of unit length, or zeros where there is none."""
-        return self._vectors.values
+        return self._vectors
 
     @property
     def embedded(self) -> Mask:
