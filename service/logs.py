@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from traceback import StackSummary, extract_tb
 from types import TracebackType
 from typing import Any, Literal, TextIO, TypeAlias
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from service.core.errors import describe
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -73,7 +74,7 @@ def describe_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict
     """Replaces `exc_info` by a traceback that quotes no values."""
     info = _exc_info(event.pop("exc_info", None))
     if info is not None:
-        event["exception"] = "\n".join(_lines(info[1]))
+        event["exception"] = "\n".join(describe(info[1]))
     return event
 
 
@@ -84,30 +85,6 @@ def _exc_info(given: object) -> ExcInfo | None:
         return None if given[0] is None else given
     found = sys.exc_info() if given else (None, None, None)
     return None if found[0] is None else found
-
-
-def _lines(error: BaseException) -> list[str]:
-    lines: list[str] = []
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        frames = StackSummary.from_list(extract_tb(current.__traceback__))
-        lines.append(_title(current))
-        lines.extend(line.rstrip("\n") for line in frames.format())
-        current = current.__cause__ or (
-            None if current.__suppress_context__ else current.__context__
-        )
-    return lines
-
-
-def _title(error: BaseException) -> str:
-    name = f"{type(error).__module__}.{type(error).__qualname__}"
-    if isinstance(error, OSError):
-        # An error number, and a path of the operator's own.
-        return f"{name}: {error}"
-    code = getattr(error, "sqlite_errorname", None)
-    return f"{name}: {code}" if code else name
 
 
 def is_client_gone(given: object) -> bool:

@@ -227,7 +227,7 @@ class UnexpectedError(Exception):
 
 
 def describe(error: BaseException) -> list[str]:
-    """Kinds and places of an exception and its causes.
+    """The kinds and places of an exception and of what it came of.
 
     Without their texts: those of a database hold what callers wrote.
     """
@@ -236,13 +236,23 @@ def describe(error: BaseException) -> list[str]:
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
-        kind = type(current)
-        lines.append(f"{kind.__module__}.{kind.__qualname__}")
+        lines.append(_title(current))
         lines.extend(
-            f"  {frame.filename}:{frame.lineno} {frame.name}"
+            f"  {frame.filename}:{frame.lineno} in {frame.name}"
             for frame in traceback.extract_tb(current.__traceback__)
         )
         if isinstance(current, UnexpectedError):
             lines.extend(current.trace)
-        current = current.__cause__ or current.__context__
+        current = current.__cause__ or (
+            None if current.__suppress_context__ else current.__context__
+        )
     return lines
+
+
+def _title(error: BaseException) -> str:
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    if isinstance(error, OSError):
+        # An error number, and a path of the operator's own.
+        return f"{name}: {error}"
+    code = getattr(error, "sqlite_errorname", None)
+    return f"{name}: {code}" if code else name

@@ -159,6 +159,8 @@ class IndexStore:
 
     async def look_up(self, who: Principal, wanted: Lookup) -> Looked:
         engine, names = self._engine, wanted.memories
+        if not (names or wanted.chunks or wanted.known):
+            return Looked({}, {}, {}, {})
         reads = [memory_rows.MemoryRead(who, tag, name, wanted.as_of) for tag, name in names]
 
         def read(conn: Connection) -> Looked:
