@@ -102,6 +102,8 @@ async def reindex_forever(source: Reindex, indexing: Indexing) -> None:
             log.warning("indexing anew waits for the embedder: %s", error)
         except PalimpsestError as error:
             log.warning("indexing anew waits for the database: %s", error)
+        except Exception:
+            log.exception("indexing anew failed; it will be tried again")
         await asyncio.sleep(RETRY_SECONDS)
 
 

@@ -121,6 +121,8 @@ class Pipeline:
                     await self._queue.renew(list(self._held.values()), self._options.lease)
                 except PalimpsestError as error:
                     log.warning("leases were not renewed: %s", error)
+                except Exception:
+                    log.exception("leases were not renewed; it will be tried again")
 
     async def _take(self, works: Sequence[Work]) -> None:
         jobs = [work.job for work in works]

@@ -16,7 +16,7 @@ from service.core.processing import Failed, Job, Processed
 from service.pipeline import worker
 from service.storage.sqlite import SqliteStore
 from tests.client import connected
-from tests.finding.lab import Lab, laboratory, until
+from tests.finding.lab import DEADLINE, Lab, laboratory, until
 from tests.inprocess import ManualClock
 
 LEASE = 20.0
@@ -214,6 +214,28 @@ async def test_a_fault_of_the_service_costs_one_document_no_more_than_its_tries(
         lab.service.store.queue.enter = enter  # type: ignore[method-assign]
         repaired = await lab.client.put("words", custom_id="a", wait=True)
         assert repaired.status == d.DOCUMENT_STATUS_DONE
+
+
+async def test_leases_are_renewed_after_a_fault_of_the_service(
+    directory: Path, clock: ManualClock
+) -> None:
+    async with laboratory(directory, clock, embedder="words:a", lease=0.5) as lab:
+        queue = lab.service.store.queue
+        renew, faults, renewed = queue.renew, [RuntimeError("a bug")], asyncio.Event()
+
+        async def flaky(jobs: Sequence[Job], lease: float) -> None:
+            if faults:
+                raise faults.pop()
+            await renew(jobs, lease)
+            renewed.set()
+
+        queue.renew = flaky  # type: ignore[method-assign]
+        lab.stages.hold(Status.CHUNKING)
+        put = asyncio.create_task(lab.client.put("words", wait=True))
+        await lab.stages.reached()
+        await asyncio.wait_for(renewed.wait(), DEADLINE)
+        lab.stages.let_go()
+        assert (await put).status == d.DOCUMENT_STATUS_DONE
 
 
 async def test_one_tenants_load_does_not_hold_up_another(

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from service import reindexing
+from service.children import LostError
+from service.pipeline import reindexing as pipeline_reindexing
+from service.pipeline.indexing import Indexing
+from service.pipeline.workshop import Passage
 from service.settings import Settings
 from tests.embedding_server import Server
 from tests.finding.lab import Lab, laboratory, until
@@ -55,6 +62,29 @@ async def test_words_find_until_the_new_vectors_are_there(
         assert changes == ["document.created", "document.processed", "document.indexed"]
         assert (await lab.client.get("1")).status == d.DOCUMENT_STATUS_DONE
         assert lab.check() == []
+
+
+async def test_it_goes_on_after_a_helper_was_lost(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with laboratory(directory, clock, embedder="words:a") as lab:
+        await stock(lab)
+    monkeypatch.setattr(pipeline_reindexing, "RETRY_SECONDS", 0.05)
+    vectors, lost = Indexing.vectors, [LostError("lost")]
+
+    async def losing(indexing: Indexing, passages: Sequence[Passage]) -> list[bytes]:
+        if lost:
+            raise lost.pop()
+        return await vectors(indexing, passages)
+
+    monkeypatch.setattr(Indexing, "vectors", losing)
+    async with laboratory(directory, clock, embedder="words:b") as lab:
+
+        async def moved() -> bool:
+            return [row.name for row in lab.rows(SPACES)] == ["words:b"]
+
+        await until(moved)
+    assert not lost
 
 
 async def test_the_command_moves_everything_and_goes_on_where_it_was_stopped(
