@@ -9,7 +9,13 @@ from typing import TypeVar
 
 from service.children import LostError
 from service.core.indexing import NO_EMBEDDER, IndexEntry
-from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
+from service.embedding.base import (
+    Embedder,
+    EmbedderError,
+    EmbedderRefusedError,
+    InlineEmbedder,
+    Purpose,
+)
 from service.pipeline.hands import Background, Hands
 from service.pipeline.workshop import Passage, Workshop
 from service.search.entry import encode_vectors
@@ -95,7 +101,11 @@ class Indexing:
         if not self._inline:
             texts = [passage.embedded for passage in passages]
             return encode_vectors(await self.embedder.embed(texts, Purpose.DOCUMENT))
-        return await self._background.map(Workshop.vectors, passages, SLICE)
+        try:
+            return await self._background.map(Workshop.vectors, passages, SLICE)
+        except LostError as error:
+            # One of the texts may have been too much: whoever asked tries them one by one.
+            raise EmbedderRefusedError(str(error)) from error
 
     async def _index_inline(self, passages: Sequence[Passage]) -> list[IndexEntry]:
         characters = _characters(passages)

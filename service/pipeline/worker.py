@@ -197,7 +197,7 @@ class Pipeline:
         if error is None:
             return list(drafts)
         # One text may have spoilt it for all.
-        apart = isinstance(error, EmbedderRefusedError | LostError) and len(drafts) > 1
+        apart = isinstance(error, EmbedderRefusedError) and len(drafts) > 1
         embedded = []
         for job, draft in drafts:
             failure = await self._fill([draft]) if apart else error
@@ -207,12 +207,12 @@ class Pipeline:
                 embedded.append((job, draft))
         return embedded
 
-    async def _fill(self, drafts: Sequence[Draft]) -> EmbedderError | LostError | None:
+    async def _fill(self, drafts: Sequence[Draft]) -> EmbedderError | None:
         """Give every chunk its vector, or none and say why."""
         wanted = [passage for draft in drafts for _, passage in draft.missing]
         try:
             vectors = iter(await self._indexing.vectors(wanted) if wanted else ())
-        except (EmbedderError, LostError) as error:
+        except EmbedderError as error:
             return error
         for draft in drafts:
             draft.fill(vectors, self._indexing.space)

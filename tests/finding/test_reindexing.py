@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,12 @@ from palimpsest.v1 import documents_pb2 as d
 from service import reindexing
 from service.children import LostError
 from service.pipeline import reindexing as pipeline_reindexing
-from service.pipeline.indexing import Indexing
-from service.pipeline.workshop import Passage
+from service.pipeline.hands import Background
+from service.pipeline.workshop import Passage, Workshop
 from service.settings import Settings
 from tests.embedding_server import Server
 from tests.finding.lab import Lab, laboratory, until
+from tests.finding.work import POISON
 from tests.inprocess import ManualClock
 
 SPACES = (
@@ -64,27 +66,68 @@ async def test_words_find_until_the_new_vectors_are_there(
         assert lab.check() == []
 
 
-async def test_it_goes_on_after_a_helper_was_lost(
-    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", [LostError("lost"), RuntimeError("a bug")])
+async def test_it_goes_on_after_a_fault(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     async with laboratory(directory, clock, embedder="words:a") as lab:
         await stock(lab)
     monkeypatch.setattr(pipeline_reindexing, "RETRY_SECONDS", 0.05)
-    vectors, lost = Indexing.vectors, [LostError("lost")]
+    faults = [fault]
 
-    async def losing(indexing: Indexing, passages: Sequence[Passage]) -> list[bytes]:
-        if lost:
-            raise lost.pop()
-        return await vectors(indexing, passages)
+    def failing(_: Sequence[Passage]) -> None:
+        if faults:
+            raise faults.pop()
 
-    monkeypatch.setattr(Indexing, "vectors", losing)
+    _before_each_slice(monkeypatch, failing)
     async with laboratory(directory, clock, embedder="words:b") as lab:
 
         async def moved() -> bool:
             return [row.name for row in lab.rows(SPACES)] == ["words:b"]
 
         await until(moved)
-    assert not lost
+    assert not faults
+
+
+async def test_a_text_that_no_helper_survives_holds_up_no_other(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with laboratory(directory, clock, embedder="words:a") as lab:
+        await stock(lab)
+        await lab.client.remember(POISON)
+
+    def dying(passages: Sequence[Passage]) -> None:
+        if any(passage.text == POISON for passage in passages):
+            raise LostError("lost")
+
+    _before_each_slice(monkeypatch, dying)
+    async with laboratory(directory, clock, embedder="words:b") as lab:
+
+        async def moved() -> bool:
+            left = lab.rows(
+                "SELECT content FROM memories JOIN embedders e ON embedder = e.id"
+                " WHERE e.name = 'words:a'"
+            )
+            chunks = lab.rows(
+                "SELECT 1 FROM chunks JOIN embedders e ON embedder = e.id WHERE e.name = 'words:a'"
+            )
+            return not chunks and [str(row.content, "utf-8") for row in left] == [POISON]
+
+        await until(moved)
+
+
+def _before_each_slice(
+    monkeypatch: pytest.MonkeyPatch, happens: Callable[[Sequence[Passage]], None]
+) -> None:
+    """Of what is embedded in the background."""
+    through = Background.map
+
+    async def watched(self: Background, work: Any, items: Any, *more: Any) -> Any:
+        if work is Workshop.vectors:
+            happens(items)
+        return await through(self, work, items, *more)
+
+    monkeypatch.setattr(Background, "map", watched)
 
 
 async def test_the_command_moves_everything_and_goes_on_where_it_was_stopped(
