@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
+from collections.abc import Iterable
 from functools import cache, lru_cache
 
 import Stemmer
@@ -56,22 +57,26 @@ def split_words(text: str) -> list[str]:
     """The folded words of a text, in order."""
     if not text.isascii():
         text = text.translate(_TYPOGRAPHY)  # for the sake of the shorter way
-    words: list[str] = []
     if text.isascii():
         runs = text.translate(_ASCII_FOLDED).split()
-        if "'" not in text:
-            return runs
-        for run in runs:
-            if "'" in run:
-                words += [_SUFFIX.sub("", word) for word in _ASCII_WORD.findall(run)]
-            else:
-                words.append(run)
-        return words
+        return _without_apostrophes(runs) if "'" in text else runs
+    words = []
     for word in _word().findall(_fold(text)):
         if len(word) > 1 and _IS_UNSPACED.match(word):
             words += [word[i : i + 2] for i in range(len(word) - 1)]
         else:
             words.append(_SUFFIX.sub("", word))
+    return words
+
+
+def _without_apostrophes(runs: Iterable[str]) -> list[str]:
+    """The words of runs of ASCII letters, digits and apostrophes, less their endings."""
+    words: list[str] = []
+    for run in runs:
+        if "'" in run:
+            words += [_SUFFIX.sub("", word) for word in _ASCII_WORD.findall(run)]
+        else:
+            words.append(run)
     return words
 
 
