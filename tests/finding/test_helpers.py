@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,7 @@ from tests.finding.work import (
     add,
     die,
     die_once,
-    draft_or_die,
-    draft_or_hang,
+    draft_or,
     fail,
     hang,
     own_pid,
@@ -272,15 +272,15 @@ async def test_a_killed_helper_costs_no_document(tmp_path: Path) -> None:
                 assert document.status == d.DOCUMENT_STATUS_DONE, document
 
 
-@pytest.mark.parametrize("draft", [draft_or_die, draft_or_hang])
+@pytest.mark.parametrize("end", [die, hang])
 async def test_a_document_that_no_helper_survives_fails_alone(
     directory: Path,
     clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
-    draft: Callable[..., object],
+    end: Callable[[Workshop], None],
 ) -> None:
     monkeypatch.setattr(children, "SILENCE_SECONDS", 2.0)
-    monkeypatch.setattr(chunking, "draft", draft)
+    monkeypatch.setattr(chunking, "draft", partial(draft_or, end))
     async with laboratory(directory, clock, helpers=1, workers=1, attempts=1) as lab:
         texts = [*TEXTS[:5], POISON, *TEXTS[5:10]]
         items = [

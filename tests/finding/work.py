@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from service.content.base import UnreadableContentError
@@ -43,19 +43,11 @@ def hang(_: Workshop) -> None:
     signal.pause()
 
 
-def draft_or_die(
-    workshop: Workshop, works: Sequence[Work], now: int
+def draft_or(
+    end: Callable[[Workshop], None], workshop: Workshop, works: Sequence[Work], now: int
 ) -> list[Draft | UnreadableContentError]:
     if any(work.content == POISON for work in works):
-        die(workshop)
-    return chunking.draft(workshop, works, now)
-
-
-def draft_or_hang(
-    workshop: Workshop, works: Sequence[Work], now: int
-) -> list[Draft | UnreadableContentError]:
-    if any(work.content == POISON for work in works):
-        hang(workshop)
+        end(workshop)
     return chunking.draft(workshop, works, now)
 
 
