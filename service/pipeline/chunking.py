@@ -58,14 +58,17 @@ def draft(
     Returns:
         For each document its draft, or why there is none.
     """
-    drafts: list[Draft | UnreadableContentError] = []
+    cuts: list[_Cut | UnreadableContentError] = []
     for work in works:
         try:
             text = kind_of(work.kind).extract(work.content)
         except UnreadableContentError as error:
-            drafts.append(error)
+            cuts.append(error)
         else:
-            drafts.append(_draft(workshop, work, text, now))
+            cuts.append(_cut(workshop, work, text, now))
+    made = [one for one in cuts if isinstance(one, _Cut)]
+    entries = iter(workshop.entries([passage for one in made for passage in one.unknown]))
+    drafts = [one.draft(entries, workshop.space) if isinstance(one, _Cut) else one for one in cuts]
     if workshop.embeds:
         _embed(workshop, [one for one in drafts if isinstance(one, Draft)])
     return drafts
@@ -81,7 +84,44 @@ def _embed(workshop: Workshop, drafts: Sequence[Draft]) -> None:
                 draft.fill(vectors, workshop.space)
 
 
-def _draft(workshop: Workshop, work: Work, text: Extract, now: int) -> Draft:
+@dataclass(slots=True)
+class _Cut:
+    """A document's chunks, before the entries of those that are new are known."""
+
+    before: Sequence[ChunkRow]
+    rows: list[ChunkRow]
+    passages: list[Passage]
+    places: list[int]
+    """Places in `rows` of those whose entry is to be made."""
+    lacking: set[int]
+    """Places in `rows` of those that need a vector."""
+
+    @property
+    def unknown(self) -> Iterator[Passage]:
+        return map(self.passages.__getitem__, self.places)
+
+    def draft(self, entries: Iterator[bytes], space: int) -> Draft:
+        """Take the entries of what is unknown, which are next."""
+        rows, before, lacking = self.rows, self.before, self.lacking
+        for place in self.places:
+            entry, index = next(entries), rows[place].index
+            if index.entry != entry or index.embedder != space:
+                rows[place].index = IndexEntry(entry)
+                lacking.add(place)
+        changed = [
+            place
+            for place, row in enumerate(rows)
+            if place in lacking or place >= len(before) or row != before[place]
+        ]
+        missing = [
+            (number, self.passages[place])
+            for number, place in enumerate(changed)
+            if place in lacking
+        ]
+        return Draft([rows[place] for place in changed], missing, len(rows))
+
+
+def _cut(workshop: Workshop, work: Work, text: Extract, now: int) -> _Cut:
     """Cut a text into chunks, and find again those whose text has not changed.
 
     A chunk keeps its id as long as its text and place in the structure stay, and
@@ -91,45 +131,20 @@ def _draft(workshop: Workshop, work: Work, text: Extract, now: int) -> Draft:
     for row in reversed(work.chunks):
         known.setdefault((row.text, row.heading, row.speaker, row.instant), []).append(row)
     conversation = work.kind is ContentKind.CONVERSATION
-    rows: list[ChunkRow] = []
-    missing: list[tuple[int, Passage]] = []
-    unknown: list[int] = []
-    passages: list[Passage] = []
+    done = _Cut(work.chunks, [], [], [], set())
     for position, piece in enumerate(cut(text)):
         instant = _instant(work, piece, conversation=conversation)
-        passage = Passage(
-            piece.text,
-            indexed_heading(work.kind, work.title, piece.heading),
-            piece.speaker,
-            instant,
-        )
+        heading = indexed_heading(work.kind, work.title, piece.heading)
         twins = known.get((piece.text, piece.heading, piece.speaker, instant))
         twin = twins.pop() if twins else None
-        rows.append(_row(piece, position, instant, twin, workshop.digester, now))
-        passages.append(passage)
+        done.rows.append(_row(piece, position, instant, twin, workshop.digester, now))
+        done.passages.append(Passage(piece.text, heading, piece.speaker, instant))
         # Of a message nothing but itself is indexed; of a section also the title.
         if twin is None or not conversation:
-            unknown.append(position)
+            done.places.append(position)
         elif twin.index.embedder != workshop.space:
-            missing.append((position, passage))
-    entries = workshop.entries([passages[position] for position in unknown])
-    for position, entry in zip(unknown, entries, strict=True):
-        index = rows[position].index
-        if index.entry != entry or index.embedder != workshop.space:
-            rows[position].index = IndexEntry(entry)
-            missing.append((position, passages[position]))
-    lacking = dict(missing)
-    before = work.chunks
-    changed = [
-        place
-        for place, row in enumerate(rows)
-        if place in lacking or place >= len(before) or row != before[place]
-    ]
-    return Draft(
-        [rows[place] for place in changed],
-        [(number, lacking[place]) for number, place in enumerate(changed) if place in lacking],
-        len(rows),
-    )
+            done.lacking.add(position)
+    return done
 
 
 def _row(

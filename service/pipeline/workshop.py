@@ -8,7 +8,7 @@ from typing import NamedTuple
 from service.core.digests import Digester
 from service.embedding.base import InlineEmbedder, Purpose
 from service.search.analysis import analyse, embedding_text
-from service.search.entry import TermHasher, encode_entry, encode_vectors
+from service.search.entry import TermHasher, encode_entries, encode_vectors
 
 
 class Passage(NamedTuple):
@@ -52,7 +52,7 @@ class Workshop:
 
     def entries(self, passages: Sequence[Passage]) -> list[bytes]:
         """Words and features of each passage."""
-        return [encode_entry(analyse(*passage), self.hasher) for passage in passages]
+        return encode_entries([analyse(*passage) for passage in passages], self.hasher)
 
     def vectors(self, passages: Sequence[Passage]) -> list[bytes]:
         """The vector of each passage; only with an embedder.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain, pairwise
 
 from service.search.words import paired_characters, split_words, term_of
 
@@ -30,6 +29,7 @@ _SPANS = frozenset(
     )
 )
 _BEFORE_MAY = frozenset(("in", "since", "of", "last", "next", "this"))
+_HINTS = _TIMES | _WHICH | {"may"}
 
 _ASKS_WHEN = re.compile(
     r"\bwhen\b|\b(?:what|which)\s(?:\w+\s)?(?:date|day|week|month|year|time)\b|\bhow\slong\b",
@@ -42,11 +42,11 @@ _LEADING_NAME = re.compile(r"\s*([^\W\d_][\w.'’-]*(?: [^\W\d_][\w.'’-]*){0,2
 class Features:
     """What the index keeps of one item's text."""
 
-    terms: Mapping[str, int]
-    """How often each term occurs in the text, its heading, speaker and date."""
+    counted: Sequence[str]
+    """The folded words of the text, its heading, speaker and date, as often as they occur."""
 
     words: int
-    """All words of the text alone, stop words too."""
+    """How many of them are the text's alone."""
 
     asks: bool
     """The text is a question."""
@@ -62,11 +62,8 @@ class Features:
 class Question:
     """What ranking needs of a query's text."""
 
-    terms: tuple[str, ...]
-    """Distinct terms, in the order of their first occurrence."""
-
-    names: tuple[str, ...]
-    """Distinct folded words, stop words left out: what speakers' names are compared with."""
+    words: tuple[str, ...]
+    """Distinct folded words that are terms, in the order of their first occurrence."""
 
     asks_when: bool
     """The query asks for a time."""
@@ -95,10 +92,8 @@ def analyse(
     if instant is not None:
         day = _EPOCH + timedelta(microseconds=instant)
         beside += (str(day.day), _MONTHS[day.month - 1], str(day.year))
-    terms = Counter(map(term_of, chain(words, beside)))
-    terms.pop("", None)
     return Features(
-        terms=terms,
+        counted=words + beside if beside else words,
         words=len(words),
         asks=text.rstrip().endswith("?"),
         tells_time=_tells_time(words),
@@ -119,7 +114,7 @@ def embedding_text(text: str, heading: str = "", speaker: str = "") -> str:
 
 def leading_name(text: str) -> str:
     """The short name that begins a text such as "Ann: …"; "" if none does."""
-    match = _LEADING_NAME.match(text)
+    match = _LEADING_NAME.match(text) if ": " in text else None
     if match is None or any(word[0].islower() for word in match.group(1).split()):
         return ""
     return match.group(1)
@@ -132,25 +127,31 @@ def leads(name: str, text: str) -> bool:
 
 def analyse_query(text: str) -> Question:
     """What a query looks for."""
-    words = dict.fromkeys(split_words(text))
-    terms = [(word, term_of(word)) for word in words]
     return Question(
-        terms=tuple(dict.fromkeys(term for _, term in terms if term)),
-        names=tuple(word for word, term in terms if term),
+        words=tuple(filter(term_of, dict.fromkeys(split_words(text)))),
         asks_when=_ASKS_WHEN.search(text) is not None,
     )
 
 
 def _tells_time(words: Sequence[str]) -> bool:
-    if not _TIMES.isdisjoint(words):
+    hints = _HINTS.intersection(words)
+    if not _TIMES.isdisjoint(hints):
         return True
-    if "may" in words:
-        for first, second in pairwise(words):
-            if second == "may" and (first in _BEFORE_MAY or first.isdecimal()):
+    for hint in hints:
+        for before, after in _neighbours(hint, words):
+            if hint != "may":
+                tells = after in _SPANS
+            else:
+                tells = before in _BEFORE_MAY or before.isdecimal() or after.isdecimal()
+            if tells:
                 return True
-            if first == "may" and second.isdecimal():
-                return True
-    if _WHICH.isdisjoint(words) or _SPANS.isdisjoint(words):
-        return False
-    followers = [second for first, second in pairwise(words) if first in _WHICH]
-    return not _SPANS.isdisjoint(followers)
+    return False
+
+
+def _neighbours(word: str, words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What stands before and after each occurrence of a word; "" at the ends."""
+    place = -1
+    with suppress(ValueError):
+        while True:
+            place = words.index(word, place + 1)
+            yield words[place - 1] if place else "", "".join(words[place + 1 : place + 2])

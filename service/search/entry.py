@@ -17,16 +17,18 @@ database page cannot be guessed back into its words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain, pairwise
 from struct import Struct
 
 import numpy as np
 import numpy.typing as npt
 
 from service.search.analysis import Features
+from service.search.words import term_of
 
 VERSION = 1
 
@@ -34,6 +36,12 @@ _HEADER = Struct("<BBBxHHI")
 _HEADER_WORDS = _HEADER.size // 4
 _ASKS, _TELLS_TIME = 1, 2
 _MOST_NAMES = 8
+
+NO_TERM = -1
+REMEMBERED = 65_536
+"""Words whose hashes are kept, of up to `LONGEST` characters: some 10 MB."""
+
+LONGEST = 64
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint32]
@@ -51,22 +59,41 @@ class TermHasher:
     counts as the other, which moves a score a little and breaks nothing.
     """
 
-    def __init__(self, secret: bytes, cached: int = 65_536) -> None:
-        """Hash with `secret` (16 bytes or more), remembering the `cached` latest words."""
-        key = secret[:64]
-
-        def hashes(person: bytes) -> Callable[[str], int]:
-            @lru_cache(maxsize=cached)
-            def hashed(word: str) -> int:
-                digest = blake2b(word.encode(), digest_size=4, key=key, person=person).digest()
-                return int.from_bytes(digest, "little")
-
-            return hashed
-
-        self.term = hashes(b"term")
-        """The hash of an analysed term."""
-        self.name = hashes(b"name")
+    def __init__(self, secret: bytes) -> None:
+        """Hash with `secret` (16 bytes or more)."""
+        self._key = secret[:64]
+        self.terms: Mapping[str, int] = _Terms(self)
+        """Of each folded word there may be: the hash of its term, or NO_TERM."""
+        self.name = lru_cache(maxsize=4096)(self._name)
         """The hash of a word of a speaker's name."""
+
+    def term(self, term: str) -> int:
+        """The hash of a term."""
+        return self._hash(term, b"term")
+
+    def _name(self, word: str) -> int:
+        return self._hash(word, b"name")
+
+    def _hash(self, word: str, person: bytes) -> int:
+        digest = blake2b(word.encode(), digest_size=4, key=self._key, person=person).digest()
+        return int.from_bytes(digest, "little")
+
+
+class _Terms(dict[str, int]):
+    """Finds the terms of words, and remembers them: a dict, since C looks through it."""
+
+    def __init__(self, hasher: TermHasher) -> None:
+        super().__init__()
+        self._hasher = hasher
+
+    def __missing__(self, word: str) -> int:
+        term = term_of(word)
+        hashed = self._hasher.term(term) if term else NO_TERM
+        if len(word) <= LONGEST:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[word] = hashed
+        return hashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,29 +121,39 @@ class Entries:
     """The hashed words of each item's speaker's name, in order."""
 
 
-def encode_entry(features: Features, hasher: TermHasher) -> bytes:
-    """The entry of one item's features."""
-    hashes = list(map(hasher.term, features.terms))
-    counts = dict(zip(hashes, features.terms.values(), strict=True))
-    if len(counts) < len(hashes):  # Terms share a hash.
-        counts = dict.fromkeys(counts, 0)
-        for hashed, count in zip(hashes, features.terms.values(), strict=True):
-            counts[hashed] += count
-    terms = sorted(counts)
-    often = list(map(counts.__getitem__, terms))
-    length = sum(often)
-    names = [hasher.name(word) for word in features.speaker[:_MOST_NAMES]]
+def encode_entries(items: Sequence[Features], hasher: TermHasher) -> list[bytes]:
+    """The entry of each item's features: all of them in one sort, since most are short."""
+    counted = list(chain.from_iterable(item.counted for item in items))
+    hashes = np.fromiter(map(hasher.terms.__getitem__, counted), np.int64, len(counted))
+    owners = np.repeat(np.arange(len(items)), [len(item.counted) for item in items])
+    occurrences = (owners << 32 | hashes)[hashes != NO_TERM]
+    occurrences.sort()
+    first = np.flatnonzero(np.diff(occurrences, prepend=-1))
+    distinct = occurrences[first]
+    often = np.diff(first, append=len(occurrences))
+    terms = distinct.astype("<u4").tobytes()
+    counts = np.minimum(often, 255).astype(np.uint8).tobytes()
+    owned = np.arange(len(items) + 1) << 32
+    lengths = np.diff(np.searchsorted(occurrences, owned)).tolist()
+    ends = np.searchsorted(distinct, owned).tolist()
+    return [
+        _entry(item, hasher, length, terms[4 * start : 4 * end], counts[start:end])
+        for item, length, (start, end) in zip(items, lengths, pairwise(ends), strict=True)
+    ]
+
+
+def _entry(item: Features, hasher: TermHasher, length: int, terms: bytes, counts: bytes) -> bytes:
+    names = [hasher.name(word) for word in item.speaker[:_MOST_NAMES]]
     header = _HEADER.pack(
         VERSION,
-        features.asks * _ASKS | features.tells_time * _TELLS_TIME,
+        item.asks * _ASKS | item.tells_time * _TELLS_TIME,
         len(names),
-        min(features.words, 0xFFFF),
+        min(item.words, 0xFFFF),
         min(length, 0xFFFF),
-        len(terms),
+        len(counts),
     )
-    words = np.array([*names, *terms], dtype="<u4").tobytes()
-    occurrences = bytes(often if length <= 255 else [min(count, 255) for count in often])
-    return b"".join((header, words, occurrences, bytes(-len(terms) % 4)))
+    named = np.array(names, "<u4").tobytes() if names else b""
+    return b"".join((header, named, terms, counts, bytes(-len(counts) % 4)))
 
 
 def decode_entries(blobs: Sequence[bytes]) -> Entries:

@@ -45,8 +45,8 @@ def make_query(text: str, hasher: TermHasher) -> Query:
     question = analyse_query(text)
     return Query(
         text=text,
-        terms=tuple(dict.fromkeys(map(hasher.term, question.terms))),
-        names={hasher.name(word): word for word in question.names},
+        terms=tuple(dict.fromkeys(map(hasher.terms.__getitem__, question.words))),
+        names={hasher.name(word): word for word in question.words},
         asks_when=question.asks_when,
     )
 

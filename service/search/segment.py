@@ -41,7 +41,7 @@ class Item(NamedTuple):
 
     kind: Kind
     entry: bytes
-    """From `encode_entry`."""
+    """From `encode_entries`."""
 
     digest: bytes
     """Of the text, 8 bytes or more: items with one digest are found once."""

@@ -13,7 +13,7 @@ import re
 import threading
 import unicodedata
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import cache
 
 import Stemmer
 
@@ -88,7 +88,6 @@ def paired_characters(text: str) -> list[str]:
     return [] if text.isascii() else list("".join(_PAIRED.findall(_fold(text))))
 
 
-@lru_cache(maxsize=65_536)
 def term_of(word: str) -> str:
     """The term a folded word counts as; "" for a stop word."""
     if word in STOP_WORDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -10,7 +11,7 @@ from hashlib import blake2b
 import numpy as np
 
 from service.search.analysis import Features, analyse, analyse_query
-from service.search.entry import TermHasher, encode_entry, encode_vectors
+from service.search.entry import TermHasher, encode_entries, encode_vectors
 from service.search.segment import ALWAYS, Item, Kind
 from service.search.shown import Spans
 from service.search.weights import (
@@ -19,6 +20,7 @@ from service.search.weights import (
     WEIGHTS,
     Calibration,
 )
+from service.search.words import term_of
 
 HASHER = TermHasher(b"a secret of the tests")
 CALIBRATION = Calibration(neighbourhood=(0.5, 0.25), chance=0.4, sure=0.6)
@@ -54,13 +56,20 @@ class Text:
         vector = None
         if self.vector is not None:
             (vector,) = encode_vectors(np.array([self.vector], np.float32))
-        entry = encode_entry(self.features, HASHER)
+        (entry,) = encode_entries([self.features], HASHER)
         return Item(
             self.id, self.kind, entry, self.digest, vector, self.group, self.position, self.shown
         )
 
     def is_shown(self, at: int) -> bool:
         return any(start <= at < until for start, until in self.shown)
+
+
+def terms_of(features: Features) -> Counter[str]:
+    """How often each term occurs."""
+    terms = Counter(map(term_of, features.counted))
+    del terms[""]
+    return terms
 
 
 def unit(vector: Sequence[float]) -> list[float]:
@@ -155,20 +164,21 @@ class Reference:
         """BM25, and the share of the query's terms in and beside each text."""
         count = len(self.texts)
         bm25, coverage = [0.0] * count, [0.0] * count
-        lengths = [sum(features.terms.values()) for features in self.features]
+        terms = [terms_of(features) for features in self.features]
+        lengths = [sum(counts.values()) for counts in terms]
         average = sum(lengths) / count if count else 0
         idfs = {}
-        for term in self.question.terms:
-            df = sum(term in features.terms for features in self.features)
+        for term in dict.fromkeys(map(term_of, self.question.words)):
+            df = sum(term in counts for counts in terms)
             idfs[term] = math.log(1 + (count - df + 0.5) / (df + 0.5))
         for row in range(count):
             for term, idf in idfs.items():
-                times = self.features[row].terms.get(term, 0)
+                times = terms[row].get(term, 0)
                 if times:
                     longer = 1 - WEIGHTS.b + WEIGHTS.b * lengths[row] / average
                     bm25[row] += idf * times * (WEIGHTS.k1 + 1) / (times + WEIGHTS.k1 * longer)
                 near = (row, *self.beside(row, 1))
-                if any(term in self.features[other].terms for other in near):
+                if any(term in terms[other] for other in near):
                     coverage[row] += idf / sum(idfs.values())
         return bm25, coverage
 
@@ -198,7 +208,7 @@ class Reference:
         return [dot(vector, asked) for vector in own], scaled
 
     def named_speaker(self) -> tuple[str, ...] | None:
-        named = {f.speaker for f in self.features if set(f.speaker) & set(self.question.names)}
+        named = {f.speaker for f in self.features if set(f.speaker) & set(self.question.words)}
         return named.pop() if len(named) == 1 else None
 
     def confident(self, words: float, cosine: float) -> float:
