@@ -21,7 +21,6 @@ import pickle
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from concurrent.futures import Executor
 from struct import Struct
 from typing import Any, BinaryIO, Final
 
@@ -46,9 +45,6 @@ _BEGINNING = 10
 """How many times as long one may be silent that has not begun to answer yet."""
 
 _BUFFER = 1 << 20
-
-_SMALL = 64 * 1024
-"""Bytes of an answer that is read without a thread: a fraction of a millisecond."""
 
 
 class LostError(Exception):
@@ -84,16 +80,12 @@ class Child:
     Args:
         module: What it runs.
         made_of: The body of the first frame.
-        threads: Where large answers are read, so that the event loop goes on.
         gives_up: Whether it can be told in the middle of work that nobody waits for it.
     """
 
-    def __init__(
-        self, module: str, made_of: bytes, threads: Executor, *, gives_up: bool = False
-    ) -> None:
+    def __init__(self, module: str, made_of: bytes, *, gives_up: bool = False) -> None:
         self._module = module
         self._made_of = made_of
-        self._threads = threads
         self._gives_up = gives_up
         self._process: Process | None = None
         self._starting: asyncio.Task[Process] | None = None
@@ -194,12 +186,6 @@ class Child:
         _send(process, frame(0, self._made_of))
         self._reading = asyncio.ensure_future(self._attend(process))
 
-    async def _loaded(self, body: bytes) -> Any:
-        if len(body) <= _SMALL:
-            return pickle.loads(body)  # noqa: S301  (of our own process)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, pickle.loads, body)
-
     async def _attend(self, process: Process) -> None:
         watching = asyncio.ensure_future(self._watch(process))
         try:
@@ -226,7 +212,9 @@ class Child:
             while True:
                 size, number = HEADER.unpack(await output.readexactly(HEADER.size))
                 self._heard = True
-                value = await self._loaded(await output.readexactly(size))
+                body = await output.readexactly(size)
+                # Here: in a thread it would keep the interpreter to itself all the same.
+                value = pickle.loads(body)  # noqa: S301  (of our own process)
                 if not number:
                     self.ready = True
                 elif not (answer := self._asked.pop(number)).done():

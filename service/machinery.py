@@ -49,9 +49,7 @@ class Machinery:
         hands: Hands = near
         if settings.helpers:
             made_there = settings.embedder if inline is not None else None
-            self._helpers = hands = Helpers(
-                settings.helpers, store.digester, space, made_there, self._working
-            )
+            self._helpers = hands = Helpers(settings.helpers, store.digester, space, made_there)
         background = Background(hands, precedence)
         self.indexing = Indexing(embedder, workshop, near, hands, background)
         self.pipeline = Pipeline(
@@ -84,7 +82,7 @@ class Machinery:
                 settings.readers,
             )
             module = finder_main.__name__
-            self._child = Child(module, pickled(plan), self._threads, gives_up=True)
+            self._child = Child(module, pickled(plan), gives_up=True)
             self.searcher = self.finder = Finder(
                 self._child, self._near, store.now, self._leave, precedence
             )

@@ -107,10 +107,11 @@ class Queue(Protocol):
         """Give back jobs that were not begun or not finished, for others to take."""
         ...
 
-    async def finish(self, processed: Processed) -> bool:
-        """Swap the chunks in and make the document DONE.
+    async def finish(self, processed: Sequence[Processed]) -> Sequence[bool | Exception]:
+        """Swap the chunks of each document in and make it DONE.
 
-        False: a newer write or another worker has it, and nothing was changed.
+        False: a newer write or another worker has it, and nothing was changed. An
+        exception: it could not be written, which is no reason for the others.
         """
         ...
 

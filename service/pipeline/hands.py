@@ -41,12 +41,6 @@ class Hands(Protocol):
         """
         ...
 
-    async def run_soon(
-        self, work: Callable[Concatenate[Workshop, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """`run`, for little work that somebody waits for."""
-        ...
-
 
 class Threads:
     """Threads of this process: only one of them runs at a time."""
@@ -69,8 +63,6 @@ class Threads:
         return await loop.run_in_executor(
             self._threads, lambda: work(self._workshop, *args, **kwargs)
         )
-
-    run_soon = run
 
 
 class Background:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
 from typing import Concatenate, ParamSpec, TypeVar
 
 from service.children import Child, pickled
@@ -30,7 +29,6 @@ class Helpers:
         digester: Of the database.
         space: The number of the vector space.
         embedder: What `registry.open_embedder` opens; None: no vectors are made there.
-        threads: Where what is sent is pickled, so that the event loop goes on.
         idle: Seconds without work after which a helper ends.
     """
 
@@ -40,12 +38,10 @@ class Helpers:
         digester: Digester,
         space: int,
         embedder: str | None,
-        threads: Executor,
         idle: float = IDLE_SECONDS,
     ) -> None:
         made_of = pickled((idle, digester, space, embedder))
-        self._helpers = [Child(helper_main.__name__, made_of, threads) for _ in range(count)]
-        self._threads = threads
+        self._helpers = [Child(helper_main.__name__, made_of) for _ in range(count)]
 
     @property
     def free(self) -> bool:
@@ -64,19 +60,8 @@ class Helpers:
             LostError: No helper could be started, or two of them ended in the middle.
             Exception: What `work` raised.
         """
-        loop = asyncio.get_running_loop()
-        asked = (work, args, kwargs)
-        return await self._ask(await loop.run_in_executor(self._threads, pickled, asked))
-
-    async def run_soon(
-        self, work: Callable[Concatenate[Workshop, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """`run`, of arguments that are pickled sooner than a thread would have begun."""
-        return await self._ask(pickled((work, args, kwargs)))
-
-    async def _ask(self, body: bytes) -> T:
         helper = min(self._helpers, key=lambda one: one.load)
-        result: T = await helper.ask(body)
+        result: T = await helper.ask(pickled((work, args, kwargs)))
         return result
 
     async def close(self) -> None:

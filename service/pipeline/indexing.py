@@ -129,10 +129,10 @@ class Indexing:
             patience = PATIENCE_SECONDS + _characters(passages) / CHARACTERS_A_SECOND
             try:
                 async with asyncio.timeout(patience):
-                    return await self._hands.run_soon(work, passages)
+                    return await self._hands.run(work, passages)
             except (LostError, TimeoutError) as error:
                 log.warning("texts are indexed in the server itself: %r", error)
-        return await self._near.run_soon(work, passages)
+        return await self._near.run(work, passages)
 
     def _made(
         self, passages: Sequence[Passage], entries: Sequence[bytes], vectors: Sequence[bytes]

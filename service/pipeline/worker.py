@@ -168,12 +168,12 @@ class Pipeline:
             await self._background.stand_back()
             # Asked for at once, the two would be one transaction and the stage never seen.
             await self._queue.enter([job for job, _ in embedded], Status.INDEXING)
-            await asyncio.gather(
-                *(
-                    self._queue.finish(Processed(job, draft.changed, draft.count))
-                    for job, draft in embedded
-                )
+            outcomes = await self._queue.finish(
+                [Processed(job, draft.changed, draft.count) for job, draft in embedded]
             )
+            for outcome in outcomes:
+                if isinstance(outcome, Exception):
+                    raise outcome
 
     async def _drafts(
         self, works: Sequence[Work]

@@ -88,12 +88,21 @@ class Engine:
         """Set when a document may have come into the queue."""
         self.indexer: Indexer = Unindexed()
         """Makes memories findable as they are written; set before the first write."""
-        self._mutations: Coalescer[Mutation, Any] = Coalescer(
+        self._mutations: Coalescer[Sequence[Mutation], Sequence[Any]] = Coalescer(
             self._run_mutations, options.max_waiting
         )
 
     async def mutate(self, operation: Operation, call: Call, weight: int = 1) -> Any:
-        return await self._mutations.submit(Mutation(operation, call), weight)
+        (outcome,) = await self._mutations.submit([Mutation(operation, call)], weight)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def mutate_all(
+        self, operation: Operation, calls: Sequence[Call], weight: int
+    ) -> Sequence[Any]:
+        """What many calls come to, each by itself; an exception for one that failed."""
+        return await self._mutations.submit([Mutation(operation, call) for call in calls], weight)
 
     async def mutate_indexed(
         self,
@@ -110,7 +119,8 @@ class Engine:
             call.index = await self.indexer.index(texts, dates)
         return await self.mutate(operation, call, len(texts))
 
-    async def _run_mutations(self, mutations: Sequence[Mutation]) -> Sequence[Any]:
+    async def _run_mutations(self, asked: Sequence[Sequence[Mutation]]) -> Sequence[Sequence[Any]]:
+        mutations = list(chain.from_iterable(asked))
         await self._index([mutation.call for mutation in mutations if mutation.call.texts])
         batch = await self.database.write(lambda conn: self._run_batch(conn, mutations))
         if batch.changed:
@@ -119,10 +129,11 @@ class Engine:
         if batch.queued:
             self.queued.set()
         self.watchers.notify(batch.changed)
-        return [
+        outcomes = iter(
             self.database.translated(outcome) if isinstance(outcome, Exception) else outcome
             for outcome in batch.outcomes
-        ]
+        )
+        return [list(islice(outcomes, len(together))) for together in asked]
 
     async def _index(self, calls: Sequence[Call]) -> None:
         """The texts of all calls at once."""

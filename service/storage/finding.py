@@ -60,7 +60,9 @@ class QueueStore:
             Call(Principal(tenant, ACTOR), (list(mine.values()), status))
             for tenant, mine in jobs.by_tenant(held).items()
         ]
-        await asyncio.gather(*(engine.mutate(jobs.enter_stage, call) for call in calls))
+        for outcome in await engine.mutate_all(jobs.enter_stage, calls, len(calls)):
+            if isinstance(outcome, Exception):
+                raise outcome
         self._notify(held)
 
     async def renew(self, held: Sequence[Job], lease: float) -> None:
@@ -72,10 +74,10 @@ class QueueStore:
         await self._engine.database.write(lambda conn: jobs.release(conn, held, now))
         self._notify(held)
 
-    async def finish(self, processed: Processed) -> bool:
-        call = Call(Principal(processed.job.tenant, ACTOR), processed)
-        weight = 1 + len(processed.changed)
-        return bool(await self._engine.mutate(chunks.finish, call, weight))
+    async def finish(self, processed: Sequence[Processed]) -> Sequence[bool | Exception]:
+        calls = [Call(Principal(one.job.tenant, ACTOR), one) for one in processed]
+        weight = sum(1 + len(one.changed) for one in processed)
+        return await self._engine.mutate_all(chunks.finish, calls, weight)
 
     async def fail(self, failed: Failed) -> bool:
         call = Call(Principal(failed.job.tenant, ACTOR), failed)

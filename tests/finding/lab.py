@@ -48,7 +48,7 @@ class Stages:
         self.came = asyncio.Event()
         self.go_on = asyncio.Event()
         self.seen: list[tuple[str, Status]] = []
-        self.finished: list[tuple[str, bool]] = []
+        self.finished: list[tuple[str, bool | Exception]] = []
         claim, enter, finish = queue.claim, queue.enter, queue.finish
 
         async def held_claim(holder: str, limit: int, lease: float) -> Sequence[Work]:
@@ -61,10 +61,11 @@ class Stages:
             if status is not Status.INDEXING:  # Written beside the end of processing.
                 await self._at(status, jobs)
 
-        async def noted_finish(processed: Processed) -> bool:
-            await self._at(Status.INDEXING, [processed.job])
+        async def noted_finish(processed: Sequence[Processed]) -> Sequence[bool | Exception]:
+            await self._at(Status.INDEXING, [one.job for one in processed])
             held = await finish(processed)
-            self.finished.append((processed.job.document_id, held))
+            names = [one.job.document_id for one in processed]
+            self.finished.extend(zip(names, held, strict=True))
             return held
 
         queue.claim = held_claim  # type: ignore[method-assign]

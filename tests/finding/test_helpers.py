@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -49,13 +48,12 @@ TEXTS = [f"The harbour number {n} is closed on winter nights." for n in range(40
 async def helping(
     count: int = 1, embedder: str | None = None, **options: float
 ) -> AsyncIterator[Helpers]:
-    with ThreadPoolExecutor(1) as threads:
-        helpers = Helpers(count, DIGESTER, 1, embedder, threads, **options)
-        try:
-            async with asyncio.timeout(DEADLINE):
-                yield helpers
-        finally:
-            await helpers.close()
+    helpers = Helpers(count, DIGESTER, 1, embedder, **options)
+    try:
+        async with asyncio.timeout(DEADLINE):
+            yield helpers
+    finally:
+        await helpers.close()
 
 
 def helpers_of(pid: int) -> list[int]:

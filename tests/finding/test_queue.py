@@ -104,12 +104,12 @@ async def test_a_dead_workers_document_is_finished_by_another_once(
     await store.queue.renew([dead.job], 100 * LEASE)
     await store.queue.enter([dead.job], Status.INDEXING)
     assert await waiting.status("a") == d.DOCUMENT_STATUS_EXTRACTING
-    assert not await store.queue.finish(Processed(dead.job, [], 0))
+    assert await store.queue.finish([Processed(dead.job, [], 0)]) == [False]
     assert not await store.queue.fail(Failed(dead.job, "no", None))
     await store.queue.release([dead.job])
     assert await waiting.status("a") == d.DOCUMENT_STATUS_EXTRACTING
-    assert await store.queue.finish(Processed(heir.job, [], 0))
-    assert not await store.queue.finish(Processed(heir.job, [], 0))
+    assert await store.queue.finish([Processed(heir.job, [], 0)]) == [True]
+    assert await store.queue.finish([Processed(heir.job, [], 0)]) == [False]
     await store.queue.enter([heir.job], Status.INDEXING)
     assert await waiting.status("a") == d.DOCUMENT_STATUS_DONE
     assert waiting.changes(receipt.id) == ["document.created", "document.processed"]
