@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 from service import finder_main, interpreter
@@ -50,7 +51,10 @@ class Machinery:
         if settings.helpers:
             made_there = settings.embedder if inline is not None else None
             self._helpers = hands = Helpers(settings.helpers, store.digester, space, made_there)
-        background = Background(hands, precedence)
+        count = max(1, settings.helpers)
+        # One processor is left to those who go first.
+        modest = max(1, min(count, (os.cpu_count() or 1) - 1))
+        background = Background(hands, precedence, count, modest)
         self.indexing = Indexing(embedder, workshop, near, hands, background)
         self.pipeline = Pipeline(
             store.queue,

@@ -116,11 +116,11 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=16,
-            description="Processes beside the server that extract, cut, index and embed while "
-            "there is work, with one more that searches and lists; 0 leaves all that to "
-            "its threads.",
+            description="Processes beside the server, at most, that extract, cut, index and "
+            "embed while there is work, with one more that searches and lists; 0 leaves all "
+            "that to its threads.",
         ),
-    ] = 1
+    ] = 2
     lease: Annotated[
         float,
         Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 NO_EMBEDDER = 0
 """The number of the vector space of what has no vector."""
@@ -25,6 +25,10 @@ class IndexEntry:
     vector: bytes | None = None
     embedder: int = NO_EMBEDDER
     date: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled by position: a third of the time that names take, and thousands go their way.
+        return IndexEntry, (self.entry, self.vector, self.embedder, self.date)
 
 
 class Indexer(Protocol):

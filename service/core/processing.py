@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Protocol
 
 from service.core.indexing import IndexEntry
 from service.core.model import ContentKind, Status
@@ -24,6 +25,12 @@ class ChunkRow:
     instant: int | None
     digest: bytes
     index: IndexEntry
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ChunkRow, _chunk_fields(self)  # As IndexEntry does.
+
+
+_chunk_fields = attrgetter(*(field.name for field in fields(ChunkRow)))
 
 
 def heading_of(title: str, heading: str) -> str:

@@ -40,7 +40,7 @@ class Draft:
         self.missing = []
 
 
-MOST_EMBEDDED = 64
+MOST_EMBEDDED = 96
 """Chunks that get their vectors where they are cut. More are embedded in slices of their
 own, so that others have their turn between."""
 

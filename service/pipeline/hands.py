@@ -18,6 +18,10 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
+AT_ONCE = 2
+"""Slices that one of the hands is given: at work on one, it need not wait for the next."""
+
+
 class Hands(Protocol):
     """Do work that needs a workshop, with a workshop of their own."""
 
@@ -71,13 +75,17 @@ class Background:
     Args:
         hands: Who do it.
         precedence: Says when to stand back.
-        limit: Slices at once. More than one, so that hands need not wait for the next.
+        count: How many the hands are.
+        modest: How many of them work while others want to go first, who need processors too.
     """
 
-    def __init__(self, hands: Hands, precedence: Precedence, limit: int = 3) -> None:
+    def __init__(
+        self, hands: Hands, precedence: Precedence, count: int = 1, modest: int = 1
+    ) -> None:
         self._hands = hands
         self._precedence = precedence
-        self._turns = Turns(limit)
+        self._turns = Turns(AT_ONCE * count)
+        self._modest = asyncio.Semaphore(AT_ONCE * modest)
 
     async def stand_back(self) -> None:
         """Before a step of work: let those go first who wait for an answer."""
@@ -100,7 +108,10 @@ class Background:
 
         async def one(part: Sequence[In]) -> Sequence[Out]:
             await self.stand_back()
-            return await self._hands.run(work, part, *args, **kwargs)
+            if not self._precedence.wanted:
+                return await self._hands.run(work, part, *args, **kwargs)
+            async with self._modest:
+                return await self._hands.run(work, part, *args, **kwargs)
 
         parts = [items[start : start + size] for start in range(0, len(items), size)]
         return list(chain.from_iterable(await self._turns.map(one, parts)))

@@ -12,6 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from service.children import Child, pickled
 from service.core.digests import Digester
 from service.pipeline import helper_main
+from service.pipeline.hands import AT_ONCE
 from service.pipeline.workshop import Workshop
 
 P = ParamSpec("P")
@@ -22,10 +23,10 @@ IDLE_SECONDS = 60.0
 
 
 class Helpers:
-    """So many processes; see `hands.Hands`.
+    """So many processes, as far as there is work for them; see `hands.Hands`.
 
     Args:
-        count: How many work beside each other.
+        count: How many work beside each other, at most.
         digester: Of the database.
         space: The number of the vector space.
         embedder: What `registry.open_embedder` opens; None: no vectors are made there.
@@ -48,8 +49,7 @@ class Helpers:
         return any(helper.ready for helper in self._helpers)
 
     def wake(self) -> None:
-        for helper in self._helpers:
-            helper.wake()
+        self._helpers[0].wake()
 
     async def run(
         self, work: Callable[Concatenate[Workshop, P], T], *args: P.args, **kwargs: P.kwargs
@@ -60,9 +60,20 @@ class Helpers:
             LostError: No helper could be started, or two of them ended in the middle.
             Exception: What `work` raised.
         """
-        helper = min(self._helpers, key=lambda one: one.load)
-        result: T = await helper.ask(pickled((work, args, kwargs)))
+        result: T = await self._helper().ask(pickled((work, args, kwargs)))
         return result
+
+    def _helper(self) -> Child:
+        """The first that may be given more. If there is none, another begins."""
+        begun = [helper for helper in self._helpers if helper.ready] or self._helpers[:1]
+        for helper in begun:
+            if helper.load < AT_ONCE:
+                return helper
+        for helper in self._helpers:
+            if helper not in begun:
+                helper.wake()
+                break
+        return min(begun, key=lambda helper: helper.load)
 
     async def close(self) -> None:
         await asyncio.gather(*(helper.close() for helper in self._helpers))

@@ -242,7 +242,7 @@ def containers_of(
     conn: Connection, tenant: int, names: Iterable[str]
 ) -> dict[str, tuple[str, ...]]:
     """The containers of documents by id."""
-    rows = conn.execute(_CONTAINERS, {"t": tenant, "names": padded(names)})
+    rows = conn.execute(_CONTAINERS, {"t": tenant, "names": padded(names)}).all()
     return {member.id: member.containers for member in members(rows)}
 
 

@@ -183,9 +183,9 @@ def take(
             share[lane] = _due(conn, lane, now, SHARE + left)
             left -= len(share[lane]) - SHARE
     taken = [
-        Job(lane.tenant, row.document_id, row.revision, holder, row.attempts + 1)
+        Job(lane.tenant, document_id, revision, holder, attempts + 1)
         for lane, rows in share.items()
-        for row in rows
+        for document_id, revision, attempts in rows
     ]
     for tenant, mine in by_tenant(taken).items():
         where = {"t": tenant, "names": padded(mine), "to_due": until, "to_holder": holder}
@@ -247,8 +247,8 @@ def _within(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Job]
     """The jobs whose contents have `most` bytes together, one at least; and the others."""
     sizes: dict[tuple[int, str], int] = {}
     for tenant, mine in by_tenant(held).items():
-        for row in conn.execute(_SIZES, {"t": tenant, "names": padded(mine)}):
-            sizes[tenant, row.document_id] = row.size
+        found = conn.execute(_SIZES, {"t": tenant, "names": padded(mine)}).all()
+        sizes.update({(tenant, document_id): size for document_id, size in found})
     kept: list[Job] = []
     rest: list[Job] = []
     for job in held:
@@ -267,17 +267,11 @@ def load_work(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Wo
     kept, rest = _within(conn, held, most)
     for tenant, mine in by_tenant(kept).items():
         chunks = load_chunks(conn, tenant, mine)
-        for row in conn.execute(_WORK, {"t": tenant, "names": padded(mine)}):
-            job = mine[row.id]
-            if row.revision == job.revision:
-                found.append(
-                    Work(
-                        job,
-                        ContentKind(row.kind),
-                        str(row.content, "utf-8"),
-                        row.title,
-                        row.document_date,
-                        chunks.get(row.id, []),
-                    )
-                )
+        rows = conn.execute(_WORK, {"t": tenant, "names": padded(mine)}).all()
+        for document_id, revision, kind, title, document_date, content in rows:
+            job = mine[document_id]
+            if revision == job.revision:
+                text = str(content, "utf-8")
+                before = chunks.get(document_id, [])
+                found.append(Work(job, ContentKind(kind), text, title, document_date, before))
     return found, rest

@@ -195,7 +195,7 @@ def judge(
     """The answer (names and scores) is the reference's, in order, up to ties."""
     query = asked.query
     texts = [passage.embedded(embedder) for passage in eligible]
-    named = set(analyse_query(query).names)
+    named = set(analyse_query(query).words)
     speaking = {word for text in texts for word in text.features.speaker} & named
     rest = without_words(query, speaking) if speaking else query
     vector = embedder.vector(rest if split_words(rest) else query)
