@@ -19,7 +19,7 @@ def waiting(server: Server) -> int:
         return int(database.execute("SELECT count(*) FROM jobs").fetchone()[0])
 
 
-async def processed(server: Server) -> None:
-    """Return when every document is DONE or FAILED."""
-    while waiting(server):  # noqa: ASYNC110  (another process does it)
+async def processed(server: Server, but: int = 0) -> None:
+    """Return when every document is DONE or FAILED, but for so many."""
+    while waiting(server) > but:  # noqa: ASYNC110  (another process does it)
         await asyncio.sleep(POLL_SECONDS)
