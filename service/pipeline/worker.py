@@ -169,10 +169,12 @@ class Pipeline:
                 log.exception("documents could not be processed; they will be tried again")
                 reason = "processing met a fault of the service; its log says more"
                 await asyncio.gather(*(self._fail(job, reason, retry=True) for job in jobs))
-        except PalimpsestError as error:
+        except Exception as error:
             # What could not be given back is lost with its lease: nobody renews it now.
-            log.warning("documents wait for the database: %s", error)
             self._drop(jobs)
+            if not isinstance(error, PalimpsestError):
+                raise
+            log.warning("documents wait for the database: %s", error)
             await asyncio.sleep(POLL_SECONDS)
         else:
             self._drop(jobs)

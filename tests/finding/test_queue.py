@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -236,6 +237,43 @@ async def test_leases_are_renewed_after_a_fault_of_the_service(
         await asyncio.wait_for(renewed.wait(), DEADLINE)
         lab.stages.let_go()
         assert (await put).status == d.DOCUMENT_STATUS_DONE
+
+
+async def test_what_failed_and_could_not_be_given_back_is_held_no_longer(
+    directory: Path, clock: ManualClock
+) -> None:
+    async with laboratory(directory, clock, embedder="words:a", lease=0.5) as lab:
+        queue = lab.service.store.queue
+        finish, fail, renew = queue.finish, queue.fail, queue.renew
+        failed, renewed, names = asyncio.Event(), asyncio.Event(), list[str]()
+
+        async def broken(_: object) -> Any:
+            raise RuntimeError("a bug")
+
+        async def broken_too(_: object) -> bool:
+            failed.set()
+            raise RuntimeError("another bug")
+
+        async def noted(jobs: Sequence[Job], lease: float) -> None:
+            names.extend(job.document_id for job in jobs)
+            await renew(jobs, lease)
+            renewed.set()
+
+        queue.finish, queue.fail = broken, broken_too  # type: ignore[method-assign]
+        lost = await lab.client.put("words", custom_id="a")
+        await asyncio.wait_for(failed.wait(), DEADLINE)
+        queue.finish, queue.fail = finish, fail  # type: ignore[method-assign]
+
+        # While another is at work, leases are renewed, but not that one's.
+        lab.stages.hold(Status.CHUNKING)
+        other = await lab.client.put("words", custom_id="b")
+        await lab.stages.reached()
+        queue.renew = noted  # type: ignore[method-assign]
+        await asyncio.wait_for(renewed.wait(), DEADLINE)
+        assert set(names) == {other.id}
+        lab.stages.let_go()
+        clock.advance(LEASE + 1)
+        assert (await lab.settled(lost.id)).status == d.DOCUMENT_STATUS_DONE
 
 
 async def test_one_tenants_load_does_not_hold_up_another(
