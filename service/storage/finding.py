@@ -39,11 +39,11 @@ class QueueStore:
         lanes = await engine.database.read(lambda conn: jobs.due(conn, limit, self._turns, now))
         if not lanes:
             return ()
-        for lane in lanes:
-            self._turns.served(lane)
-        held = await engine.database.write(
+        held, served = await engine.database.write(
             lambda conn: jobs.take(conn, lanes, holder, limit, now, until)
         )
+        for lane in served:
+            self._turns.served(lane)
         if not held:
             return ()
         self._notify(held)

@@ -10,10 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from functools import lru_cache
+from itertools import chain, repeat, zip_longest
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, TextClause, bindparam, func, select, text, update
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    TextClause,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+    union_all,
+    update,
+)
 
 from service.core.model import ContentKind, Status
 from service.core.processing import Job, Work
@@ -30,12 +42,19 @@ SHARE = 16
 MOST_TENANTS = 1024
 """Tenants looked at for one claim."""
 
+STRIDES = (1, 4, 16, 64)
+"""Lanes looked at by one statement, and by the next: what one lane has may be enough."""
+
 
 class Lane(NamedTuple):
     """A container of a tenant, as the queue sees it."""
 
     tenant: int
     name: str
+
+
+NOWHERE = Lane(-1, "")
+"""The lane of no document."""
 
 
 @dataclass(slots=True)
@@ -73,16 +92,34 @@ _LANES = text(
       SELECT 1 FROM jobs WHERE tenant = :t AND jobs.lane = found.lane AND due_time <= :now)
     LIMIT :most"""
 )
-_DUE = (
-    select(jobs.c.document_id, jobs.c.revision, jobs.c.attempts)
-    .where(
-        jobs.c.tenant == bindparam("t"),
-        jobs.c.lane == bindparam("in_lane"),
-        jobs.c.due_time <= bindparam("now"),
+
+
+@lru_cache(maxsize=len(STRIDES))
+def _due_of(count: int) -> CompoundSelect[Any]:
+    """The first documents that are due of each of so many lanes, with the lane's number."""
+    return union_all(
+        *(
+            select(
+                select(
+                    literal_column(str(number)).label("number"),
+                    jobs.c.document_id,
+                    jobs.c.revision,
+                    jobs.c.attempts,
+                )
+                .where(
+                    jobs.c.tenant == bindparam(f"t{number}"),
+                    jobs.c.lane == bindparam(f"lane{number}"),
+                    jobs.c.due_time <= bindparam("now"),
+                )
+                .order_by(jobs.c.due_time)
+                .limit(bindparam("most"))
+                .subquery()
+            )
+            for number in range(count)
+        )
     )
-    .order_by(jobs.c.due_time)
-    .limit(bindparam("most"))
-)
+
+
 _TAKE = (
     update(jobs)
     .where(
@@ -145,19 +182,18 @@ _WORK = (
 
 def due(conn: Connection, limit: int, turns: Turns, now: int) -> list[Lane]:
     """The lanes whose turn it is, in turn: enough of them for `limit` documents."""
-    most = -(-limit // SHARE)
     lanes: list[list[Lane]] = []
     tenants = _from(conn, _TENANTS, turns.tenant, -1, {"most": MOST_TENANTS})
     for tenant in tenants:
-        where = {"t": tenant, "now": now, "most": most}
+        where = {"t": tenant, "now": now, "most": limit}
         found = _from(conn, _LANES, turns.lanes.get(tenant, ""), "", where)
         if found:
-            lanes.append([Lane(tenant, name) for name in found[:most]])
-        if len(lanes) == most:
+            lanes.append([Lane(tenant, name) for name in found[:limit]])
+        if len(lanes) == limit:
             break
     turns.lanes = {tenant: turns.lanes[tenant] for tenant in tenants if tenant in turns.lanes}
     in_turn = [lane for one_of_each in zip_longest(*lanes) for lane in one_of_each if lane]
-    return in_turn[:most]
+    return in_turn[:limit]
 
 
 def _from(
@@ -171,32 +207,49 @@ def _from(
 
 def take(
     conn: Connection, lanes: Sequence[Lane], holder: str, limit: int, now: int, until: int
-) -> list[Job]:
-    """Take jobs of these lanes for a lease until `until`."""
+) -> tuple[list[Job], list[Lane]]:
+    """Take jobs of these lanes for a lease until `until`; also says which have had their turn."""
     share: dict[Lane, Sequence[Any]] = {}
     left = limit
-    for lane in lanes:
-        share[lane] = _due(conn, lane, now, min(SHARE, left))
-        left -= len(share[lane])
+    rest = lanes
+    for size in chain(STRIDES, repeat(STRIDES[-1])):
+        if not rest or not left:
+            break
+        part, rest = rest[:size], rest[size:]
+        for lane, rows in zip(part, _due(conn, part, size, now, min(SHARE, left)), strict=False):
+            if left:
+                share[lane] = rows[:left]
+                left -= len(share[lane])
+    served = list(share)
     for lane, rows in share.items():
         if left and len(rows) == SHARE:
-            share[lane] = _due(conn, lane, now, SHARE + left)
-            left -= len(share[lane]) - SHARE
+            (more,) = _due(conn, [lane], 1, now, SHARE + left)
+            share[lane] = more
+            left -= len(more) - SHARE
     taken = [
         Job(lane.tenant, document_id, revision, holder, attempts + 1)
         for lane, rows in share.items()
-        for document_id, revision, attempts in rows
+        for _, document_id, revision, attempts in rows
     ]
     for tenant, mine in by_tenant(taken).items():
         where = {"t": tenant, "names": padded(mine), "to_due": until, "to_holder": holder}
         conn.execute(_TAKE, where)
     enter(conn, taken, Status.EXTRACTING)
-    return taken
+    return taken, served
 
 
-def _due(conn: Connection, lane: Lane, now: int, most: int) -> Sequence[Any]:
-    where = {"t": lane.tenant, "in_lane": lane.name, "now": now, "most": most}
-    return conn.execute(_DUE, where).all()
+def _due(
+    conn: Connection, lanes: Sequence[Lane], size: int, now: int, most: int
+) -> Sequence[Sequence[Any]]:
+    """Up to `most` jobs of each of up to `size` lanes, and no jobs of those that lack."""
+    where: dict[str, object] = {"now": now, "most": most}
+    for number in range(size):
+        lane = lanes[number] if number < len(lanes) else NOWHERE
+        where |= {f"t{number}": lane.tenant, f"lane{number}": lane.name}
+    found: list[list[Any]] = [[] for _ in range(size)]
+    for row in conn.execute(_due_of(size), where).all():
+        found[row.number].append(row)
+    return found
 
 
 def enter(conn: Connection, held: Sequence[Job], status: Status) -> None:

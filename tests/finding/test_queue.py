@@ -72,6 +72,21 @@ async def test_containers_whose_documents_pause_hold_up_no_other(waiting: Lab) -
     assert only.content == "text 1"
 
 
+async def test_containers_with_few_documents_are_taken_together_and_in_turn(waiting: Lab) -> None:
+    store = waiting.service.store
+    names = [f"c{i:03}" for i in range(150)]
+    await queued(store, "large", names, 1)
+    claims = [await store.queue.claim("w", 64, LEASE) for _ in range(3)]
+    assert [len(claim) for claim in claims] == [64, 64, 22]
+
+    await queued(store, "large", names, 2)
+    again = await store.queue.claim("w", 64, LEASE)
+    rows = waiting.rows("SELECT id, custom_id FROM documents")
+    container = {row.id: row.custom_id.split()[0] for row in rows}
+    # Where the third claim ended, the next one goes on: from the first container.
+    assert {container[work.job.document_id] for work in again} == {*names[:64]}
+
+
 async def test_everything_is_taken_once_whatever_the_turns(waiting: Lab) -> None:
     store = waiting.service.store
     for tenant in range(7):

@@ -7,6 +7,7 @@ import pytest
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from service.core.model import Status
+from service.pipeline import worker
 from service.search.probes import QUESTIONS, STATEMENTS
 from tests.client import struct
 from tests.embedding_server import Server
@@ -120,13 +121,17 @@ async def test_what_is_deleted_at_work_never_comes_back(lab: Lab, stage: Status)
 
 
 @at_every_stage
-async def test_containers_deleted_at_work_take_everything_along(lab: Lab, stage: Status) -> None:
+async def test_containers_deleted_at_work_take_everything_along(
+    lab: Lab, stage: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await lab.client.put("words of a", custom_id="a", container_tags=["gone"])
     await lab.client.put("words of b", custom_id="b", container_tags=["gone", "kept"], wait=True)
     await lab.idle()
+    # One worker takes both, and the other nothing meanwhile.
+    monkeypatch.setattr(worker, "GATHER_SECONDS", 3600.0)
     lab.stages.hold(stage)
-    await lab.client.put("newer words of a", custom_id="a")
-    await lab.client.put("newer words of b", custom_id="b")
+    newer = [d.UpsertDocumentRequest(content=f"newer words of {i}", custom_id=i) for i in "ab"]
+    await lab.client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=newer))
     await lab.stages.reached()
     await lab.client.containers.DeleteContainer(c.DeleteContainerRequest(container_tag="gone"))
     assert await lab.texts("words", container_tags=["gone"]) == []
