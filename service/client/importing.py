@@ -29,6 +29,8 @@ DIGEST_KEY: Final = "import_digest"
 _BATCH_ITEMS: Final = 200
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _BATCH_SECONDS: Final = 300
+_WAIT_SECONDS: Final = 60
+"""How long an import waits at its end until what it uploaded can be found."""
 _TITLE_LENGTH: Final = 200
 
 
@@ -97,7 +99,7 @@ class _Import:
             except OSError as error:
                 self._summary.failed.append((source.name, error.strerror or str(error)))
             self._advance(1)
-        self._upload()
+        self._upload(wait=True)
         return self._summary
 
     def _known(self) -> dict[str, str]:
@@ -125,12 +127,14 @@ class _Import:
         if len(self._batch) == _BATCH_ITEMS:
             self._upload()
 
-    def _upload(self) -> None:
+    def _upload(self, *, wait: bool = False) -> None:
         if not self._batch:
             return
-        request = BatchUpsertDocumentsRequest(items=[item for _, item in self._batch])
+        items = [item for _, item in self._batch]
         answer = self._connection.call(
-            self._connection.documents.BatchUpsertDocuments, request, seconds=_BATCH_SECONDS
+            self._connection.documents.BatchUpsertDocuments,
+            BatchUpsertDocumentsRequest(items=items, wait=wait),
+            seconds=_WAIT_SECONDS if wait else _BATCH_SECONDS,
         )
         for (source, _), outcome in zip(self._batch, answer.outcomes, strict=True):
             if outcome.HasField("error"):

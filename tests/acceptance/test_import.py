@@ -16,6 +16,7 @@ from palimpsest.v1.documents_pb2 import (
     CONTENT_KIND_HTML,
     CONTENT_KIND_MARKDOWN,
     CONTENT_KIND_TEXT,
+    DOCUMENT_STATUS_DONE,
     Document,
     GetDocumentRequest,
     ListDocumentsRequest,
@@ -103,6 +104,13 @@ def test_files_become_documents(
         "notes/plain.txt": CONTENT_KIND_TEXT,
         "notes/Page.HTML": CONTENT_KIND_HTML,
     }
+
+
+def test_what_was_imported_can_be_found_when_the_command_ends(
+    folder: Path, run: Import, listed: Callable[[], dict[str, Document]]
+) -> None:
+    run(".")
+    assert {document.status for document in listed().values()} == {DOCUMENT_STATUS_DONE}
 
 
 def test_a_second_run_uploads_only_what_changed(
