@@ -120,12 +120,12 @@ class _Import:
 
     def _add(self, source: Source, request: UpsertDocumentRequest) -> None:
         size = request.ByteSize()
-        if self._batch and self._batch_bytes + size > _BATCH_BYTES:
+        # Not before there is more: the last batch is the one that is waited for.
+        full = len(self._batch) == _BATCH_ITEMS or self._batch_bytes + size > _BATCH_BYTES
+        if self._batch and full:
             self._upload()
         self._batch.append((source, request))
         self._batch_bytes += size
-        if len(self._batch) == _BATCH_ITEMS:
-            self._upload()
 
     def _upload(self, *, wait: bool = False) -> None:
         if not self._batch:
