@@ -114,11 +114,11 @@ class Queue(Protocol):
         """Give back jobs that were not begun or not finished, for others to take."""
         ...
 
-    async def finish(self, processed: Sequence[Processed]) -> Sequence[bool | Exception]:
+    async def finish(self, processed: Sequence[Processed]) -> Sequence[bool]:
         """Swap the chunks of each document in and make it DONE.
 
-        False: a newer write or another worker has it, and nothing was changed. An
-        exception: it could not be written, which is no reason for the others.
+        False: a newer write or another worker has it, and nothing was changed. If one
+        cannot be written, the others are all the same, and its error is raised.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from itertools import chain
@@ -108,9 +109,7 @@ class Background:
 
         async def one(part: Sequence[In]) -> Sequence[Out]:
             await self.stand_back()
-            if not self._precedence.wanted:
-                return await self._hands.run(work, part, *args, **kwargs)
-            async with self._modest:
+            async with self._modest if self._precedence.wanted else contextlib.nullcontext():
                 return await self._hands.run(work, part, *args, **kwargs)
 
         parts = [items[start : start + size] for start in range(0, len(items), size)]

@@ -79,6 +79,7 @@ class Pipeline:
         self._held: dict[tuple[int, str], Job] = {}
         self._idle = asyncio.Event()
         """Set while no documents are held."""
+        self._idle.set()
         self._looking = asyncio.Lock()
         """Of the worker that looks for documents: one at a time."""
         self._next_look = 0.0
@@ -204,12 +205,9 @@ class Pipeline:
             await self._background.stand_back()
             # Asked for at once, the two would be one transaction and the stage never seen.
             await self._queue.enter([job for job, _ in embedded], Status.INDEXING)
-            outcomes = await self._queue.finish(
+            await self._queue.finish(
                 [Processed(job, draft.changed, draft.count) for job, draft in embedded]
             )
-            for outcome in outcomes:
-                if isinstance(outcome, Exception):
-                    raise outcome
 
     async def _drafts(
         self, works: Sequence[Work]

@@ -93,16 +93,19 @@ class Engine:
         )
 
     async def mutate(self, operation: Operation, call: Call, weight: int = 1) -> Any:
-        (outcome,) = await self._mutations.submit([Mutation(operation, call)], weight)
-        if isinstance(outcome, Exception):
-            raise outcome
+        (outcome,) = await self.mutate_all(operation, [call], weight)
         return outcome
 
     async def mutate_all(
         self, operation: Operation, calls: Sequence[Call], weight: int
     ) -> Sequence[Any]:
-        """What many calls come to, each by itself; an exception for one that failed."""
-        return await self._mutations.submit([Mutation(operation, call) for call in calls], weight)
+        """What many calls come to; raises what the first failed of, the others being done."""
+        mutations = [Mutation(operation, call) for call in calls]
+        outcomes = await self._mutations.submit(mutations, weight)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+        return outcomes
 
     async def mutate_indexed(
         self,

@@ -60,9 +60,7 @@ class QueueStore:
             Call(Principal(tenant, ACTOR), (list(mine.values()), status))
             for tenant, mine in jobs.by_tenant(held).items()
         ]
-        for outcome in await engine.mutate_all(jobs.enter_stage, calls, len(calls)):
-            if isinstance(outcome, Exception):
-                raise outcome
+        await engine.mutate_all(jobs.enter_stage, calls, len(calls))
         self._notify(held)
 
     async def renew(self, held: Sequence[Job], lease: float) -> None:
@@ -74,7 +72,7 @@ class QueueStore:
         await self._engine.database.write(lambda conn: jobs.release(conn, held, now))
         self._notify(held)
 
-    async def finish(self, processed: Sequence[Processed]) -> Sequence[bool | Exception]:
+    async def finish(self, processed: Sequence[Processed]) -> Sequence[bool]:
         calls = [Call(Principal(one.job.tenant, ACTOR), one) for one in processed]
         weight = sum(1 + len(one.changed) for one in processed)
         return await self._engine.mutate_all(chunks.finish, calls, weight)

@@ -48,7 +48,7 @@ class Stages:
         self.came = asyncio.Event()
         self.go_on = asyncio.Event()
         self.seen: list[tuple[str, Status]] = []
-        self.finished: list[tuple[str, bool | Exception]] = []
+        self.finished: list[tuple[str, bool]] = []
         claim, enter, finish = queue.claim, queue.enter, queue.finish
 
         async def held_claim(holder: str, limit: int, lease: float) -> Sequence[Work]:
@@ -61,7 +61,7 @@ class Stages:
             if status is not Status.INDEXING:  # Written beside the end of processing.
                 await self._at(status, jobs)
 
-        async def noted_finish(processed: Sequence[Processed]) -> Sequence[bool | Exception]:
+        async def noted_finish(processed: Sequence[Processed]) -> Sequence[bool]:
             await self._at(Status.INDEXING, [one.job for one in processed])
             held = await finish(processed)
             names = [one.job.document_id for one in processed]
