@@ -81,7 +81,7 @@ async def running(
     try:
         everyone = await _everyone(store) if settings.no_auth else None
         first_key = None if settings.no_auth else await _first_key(store, settings)
-        server = Server(store, machine.searcher, elsewhere=machine.finder, everyone=everyone)
+        server = Server(store, machine.searcher, offloader=machine.finder, everyone=everyone)
         port = server.bind(settings.listen, tls)
         service = Service(_address(settings.listen, port), store, server, first_key)
         await server.start()
