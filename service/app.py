@@ -17,7 +17,8 @@ from service.core.times import MonotonicClock
 from service.core.windows import DailyWindow
 from service.embedding.registry import open_embedder
 from service.machinery import Machinery
-from service.rpc.server import Server, Tls
+from service.rpc.server import Server
+from service.rpc.tls import ServerTls, TlsFiles
 from service.settings import Settings
 from service.storage.schema import DEFAULT_TENANT
 from service.storage.sqlite import SqliteStore, StoreOptions, open_store
@@ -34,12 +35,14 @@ class Service:
         store: What it serves.
         server: What serves it.
         first_key: The key that was made, if there were none.
+        tls: None where it serves plaintext.
     """
 
     address: str
     store: SqliteStore
     server: Server
     first_key: str | None
+    tls: ServerTls | None
 
 
 @asynccontextmanager
@@ -56,7 +59,8 @@ async def running(
         clock: What time it is. None: what the machine says.
 
     Raises:
-        OSError: The data folder or a TLS file cannot be used.
+        OSError: The data folder cannot be used.
+        service.tls_files.TlsFileError: A TLS file cannot be used.
         service.rpc.server.BindError: The address cannot be listened on.
         service.storage.schema.SchemaTooNewError: A newer release wrote the database.
     """
@@ -83,11 +87,12 @@ async def running(
         first_key = None if settings.no_auth else await _first_key(store, settings)
         server = Server(store, machine.searcher, offloader=machine.finder, everyone=everyone)
         port = server.bind(settings.listen, tls)
-        service = Service(_address(settings.listen, port), store, server, first_key)
+        service = Service(_address(settings.listen, port), store, server, first_key, tls)
         await server.start()
         try:
             await server.serving()
-            yield service
+            async with _watched(tls):
+                yield service
         finally:
             await _drain(server, settings.drain_grace, hurry or asyncio.Event())
     finally:
@@ -97,6 +102,8 @@ async def running(
 
 async def serve(settings: Settings, announce: Callable[[Service], None]) -> None:
     """Run until SIGTERM or SIGINT, then drain; a second signal ends the grace.
+
+    With TLS, SIGHUP reads its files again.
 
     Args:
         settings: How.
@@ -113,6 +120,8 @@ async def serve(settings: Settings, announce: Callable[[Service], None]) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     async with running(settings, hurry) as service:
+        if service.tls is not None:
+            loop.add_signal_handler(signal.SIGHUP, service.tls.request_reload)
         _log.info("serving", address=service.address, pid=os.getpid())
         announce(service)
         interpreter.settled()
@@ -156,15 +165,23 @@ async def _first_key(store: SqliteStore, settings: Settings) -> str | None:
     return key
 
 
-def _tls(settings: Settings) -> Tls | None:
+def _tls(settings: Settings) -> ServerTls | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
-    client_ca = settings.tls_client_ca
-    return Tls(
-        certificate=settings.tls_cert.read_bytes(),
-        private_key=settings.tls_key.read_bytes(),
-        client_ca=None if client_ca is None else client_ca.read_bytes(),
-    )
+    return ServerTls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
+
+
+@asynccontextmanager
+async def _watched(tls: ServerTls | None) -> AsyncIterator[None]:
+    if tls is None:
+        yield
+        return
+    watching = asyncio.create_task(tls.watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 def _address(listen: str, port: int) -> str:

@@ -155,12 +155,13 @@ def serve(**given: Any) -> None:
 
     from service import app, logs
     from service.rpc.server import BindError
+    from service.tls_files import TlsFileError
 
     logs.configure(settings.log_level, settings.log_format)
     with _explained():
         try:
             app.run(settings, lambda service: _announce(settings, service))
-        except BindError as error:
+        except (BindError, TlsFileError) as error:
             raise click.ClickException(str(error)) from error
 
 

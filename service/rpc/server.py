@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import dataclass
 from typing import Final
 
 import grpc
@@ -25,6 +24,7 @@ from service.rpc.grpc_guard import MAX_MESSAGE_BYTES
 from service.rpc.methods import ReadOffloader, register
 from service.rpc.policy import CallPolicy
 from service.rpc.servicers import SERVICES, methods_of
+from service.rpc.tls import ServerTls
 
 _log = structlog.get_logger("palimpsest.rpc")
 
@@ -71,22 +71,6 @@ class BindError(Exception):
     """An address cannot be listened on; the text says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """PEM texts. With `client_ca`, clients must show a certificate it signed."""
-
-    certificate: bytes
-    private_key: bytes
-    client_ca: bytes | None = None
-
-    def credentials(self) -> grpc.ServerCredentials:
-        return grpc.ssl_server_credentials(
-            [(self.private_key, self.certificate)],
-            root_certificates=self.client_ca,
-            require_client_auth=self.client_ca is not None,
-        )
-
-
 class Server:
     """Serves a store. To be made, and used, inside a running event loop.
 
@@ -116,7 +100,7 @@ class Server:
         methods = methods_of(store, searcher)
         register(self._server, methods, offloader, self._policy, self._health)
 
-    def bind(self, address: str, tls: Tls | None = None) -> int:
+    def bind(self, address: str, tls: ServerTls | None = None) -> int:
         """Listens on `address`; before `start`.
 
         Args:
@@ -127,8 +111,7 @@ class Server:
             The port; for a path, a number without meaning.
 
         Raises:
-            BindError: The address is in use or malformed, or the PEM texts are
-                not a key and its certificate.
+            BindError: The address is in use or malformed.
         """
         if address.startswith("unix:") and _answers(address.removeprefix("unix:")):
             raise BindError(f"cannot listen on {address}: another server does")
@@ -138,12 +121,7 @@ class Server:
             else:
                 port = self._server.add_secure_port(address, tls.credentials())
         except RuntimeError as error:
-            hint = (
-                "is it in use?"
-                if tls is None
-                else "is it in use, or the key not the certificate's?"
-            )
-            raise BindError(f"cannot listen on {address}: {hint}") from error
+            raise BindError(f"cannot listen on {address}: is it in use?") from error
         self._addresses.add(bound_address(address, port))
         return port
 

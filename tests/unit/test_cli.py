@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 from service import cli
 from service.settings import Settings
 
+PEM = Path(__file__).parents[1] / "rpc" / "tls"
+
 
 def palimpsest(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
@@ -42,11 +44,26 @@ def test_serve_refuses_an_open_address() -> None:
     assert "not a loopback address" in done.output
 
 
-def test_serve_tells_of_a_missing_certificate(tmp_path: Path) -> None:
-    files = ("--tls-cert", tmp_path / "no.crt", "--tls-key", tmp_path / "no.key")
-    done = palimpsest("serve", "--data-dir", tmp_path / "data", *files)
+@pytest.mark.parametrize(
+    ("certificate", "key", "client_ca", "words"),
+    [
+        ("none.pem", "server.key", "ca.pem", "none.pem: No such file"),
+        ("server.pem", "none.key", "ca.pem", "none.key: No such file"),
+        ("server.pem", "server.key", "none.pem", "none.pem: No such file"),
+        ("server.pem", "client.key", "ca.pem", "client.key: not the key of"),
+        ("server.key", "server.pem", "ca.pem", "server.key: not PEM"),
+        ("server.pem", "server.key", "server.pem", "server.pem: not the certificate of an auth"),
+    ],
+)
+def test_serve_tells_which_tls_file_is_wrong(
+    tmp_path: Path, certificate: str, key: str, client_ca: str, words: str
+) -> None:
+    files = ("--tls-cert", PEM / certificate, "--tls-key", PEM / key, "--tls-client-ca")
+    done = palimpsest("serve", "--data-dir", tmp_path / "data", *files, PEM / client_ca)
     assert done.exit_code == 1
-    assert "no.crt" in done.output
+    assert words in done.output
+    assert "Traceback" not in done.output
+    assert not (tmp_path / "data").exists()
 
 
 def test_migrate_says_what_it_did(tmp_path: Path) -> None:
