@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 import click
 from pydantic import ValidationError
 
-from service.client.command import import_command, search_command
+from service.client.command import health_command, import_command, search_command
 from service.settings import ENV_PREFIX, Settings, database_path, explain
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def main() -> None:
     """A self-hosted memory service for agents, spoken over gRPC."""
 
 
+main.add_command(health_command)
 main.add_command(import_command)
 main.add_command(search_command)
 

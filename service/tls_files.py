@@ -49,6 +49,11 @@ class KeyPair:
     warnings: tuple[str, ...]
     expires: datetime
 
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """What a connection of the context shows."""
+        with _as_file(self.certificate) as chain, _as_file(self.private_key) as key:
+            context.load_cert_chain(chain, key)
+
 
 @dataclass(frozen=True, slots=True)
 class Authorities:

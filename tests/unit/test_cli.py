@@ -27,7 +27,17 @@ def data(tmp_path: Path) -> Path:
 
 def test_help_lists_the_commands() -> None:
     text = palimpsest("--help").output
-    for command in ("serve", "import", "keys", "migrate", "check", "backup", "scrub"):
+    for command in (
+        "serve",
+        "import",
+        "search",
+        "health",
+        "keys",
+        "migrate",
+        "check",
+        "backup",
+        "scrub",
+    ):
         assert f"\n  {command} " in text
 
 
