@@ -94,6 +94,6 @@ def test_a_server_that_cannot_answer_now_is_not_taken_for_none(busy: Busy, targe
     busy.stopping = True
     with (
         connected(target) as connection,
-        pytest.raises(ServerError, match="^The server is stopping; try again$"),
+        pytest.raises(ServerError, match=r"^The server is stopping; try again$"),
     ):
         connection.call(connection.documents.ListDocuments, ListDocumentsRequest())
