@@ -18,6 +18,7 @@ from service.rpc.convert import finding, ids
 from service.rpc.convert.common import completion
 from service.rpc.pages import open_listing
 from service.rpc.requests import Requests
+from service.rpc.threads import MANY_ITEMS, away
 from service.rpc.validation import check, require
 
 _WAIT_SECONDS: Final = 60.0
@@ -50,9 +51,7 @@ class Documents:
     async def batch_upsert_documents(
         self, call: RpcCall, request: pb.BatchUpsertDocumentsRequest
     ) -> pb.BatchUpsertDocumentsResponse:
-        broken = check(request)
-        writes = convert.writes(request, broken)
-        require(broken)
+        writes = await away(len(request.items) >= MANY_ITEMS, _writes, request)
         receipt = await self._requests.run(
             call, request, lambda ref: self._store.documents.batch_upsert(call.who, writes, ref)
         )
@@ -222,3 +221,10 @@ class Documents:
         finally:
             if isinstance(states, AsyncGenerator):
                 await states.aclose()
+
+
+def _writes(request: pb.BatchUpsertDocumentsRequest) -> list[m.DocumentWrite]:
+    broken = check(request)
+    writes = convert.writes(request, broken)
+    require(broken)
+    return writes

@@ -22,6 +22,7 @@ from service.rpc.failures import failure_of, malformed
 from service.rpc.policy import CANCELLED, ActiveCall, CallPolicy, new_call_id, shutting_down
 from service.rpc.public_calls import RECEIVE_SECONDS as PUBLIC_RECEIVE_SECONDS
 from service.rpc.public_calls import late
+from service.rpc.threads import MANY_BYTES, away
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 
@@ -137,8 +138,10 @@ class CallGuard:
                     await policy.admit(active, access, None if access is None else bearer(metadata))
                     request = source
                     if parse is not None:
-                        request = _parse(parse, await self._receive(active, context))
+                        raw = await self._receive(active, context)
+                        request = await away(len(raw) >= MANY_BYTES, _parse, parse, raw)
                     active.received = True
+                    await policy.turn(active)
                     if access is not None:
                         authorize_containers(active.who, access, request)
                     call = RpcCall(method, active.who, context, policy.stopping)

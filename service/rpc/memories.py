@@ -14,6 +14,7 @@ from service.rpc.convert import memories as convert
 from service.rpc.convert import memory_answers as answers
 from service.rpc.pages import open_listing
 from service.rpc.requests import Requests
+from service.rpc.threads import MANY_ITEMS, away
 from service.rpc.validation import check, require
 
 
@@ -28,15 +29,7 @@ class Memories:
     async def create_memories(
         self, call: RpcCall, request: pb.CreateMemoriesRequest
     ) -> pb.CreateMemoriesResponse:
-        broken = check(request)
-        create = m.MemoryCreate(
-            convert.container(request.container_tag),
-            tuple(
-                convert.new(memory, f"memories[{index}].", broken)
-                for index, memory in enumerate(request.memories)
-            ),
-        )
-        require(broken)
+        create = await away(len(request.memories) >= MANY_ITEMS, _create, request)
         done = await self._requests.run(
             call, request, lambda ref: self._store.memories.create(call.who, create, ref)
         )
@@ -222,3 +215,16 @@ class Memories:
     def _check_past(self, as_of: int | None) -> None:
         if as_of is not None and as_of > self._store.now():
             raise PalimpsestError(Reason.TIME_IN_FUTURE, "as_of lies in the future")
+
+
+def _create(request: pb.CreateMemoriesRequest) -> m.MemoryCreate:
+    broken = check(request)
+    create = m.MemoryCreate(
+        convert.container(request.container_tag),
+        tuple(
+            convert.new(memory, f"memories[{index}].", broken)
+            for index, memory in enumerate(request.memories)
+        ),
+    )
+    require(broken)
+    return create

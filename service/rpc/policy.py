@@ -26,6 +26,7 @@ from service.rpc.failures import is_callers_mistake
 from service.rpc.peers import Connection, Connections
 from service.rpc.public_calls import PublicCalls
 from service.rpc.quotas import SMALL_BYTES, Account, Quotas, Resource
+from service.rpc.turns import TenantTurns
 
 RECHECK_SECONDS: Final = 0.5
 """How often the keys of calls in progress are looked at again."""
@@ -124,6 +125,7 @@ class CallPolicy:
         self._connections = connections
         self._quotas = Quotas()
         self._public = PublicCalls()
+        self._turns = TenantTurns()
         self._calls: dict[ActiveCall, None] = {}
         self._leaving = 0
         self._idle: asyncio.Event | None = None
@@ -214,6 +216,11 @@ class CallPolicy:
             await self._quotas.take_in_turn(call.account, Resource.BYTES, size * PER_BYTE)
             call.request_bytes = size * PER_BYTE
 
+    async def turn(self, call: ActiveCall) -> None:
+        """Returns when the call, which is about to be worked on, has its tenant's turn."""
+        if call.account is not None:
+            await self._turns.begin(call.who.tenant, call)
+
     async def hold_answer(self, call: ActiveCall, at_most: int) -> Hold:
         """Room for an answer that is yet to be made, once there is some."""
         account = call.account
@@ -243,6 +250,7 @@ class CallPolicy:
             self._public.leave(call)
         account = call.account
         if account is not None:
+            self._turns.end(call.who.tenant, call)
             self._quotas.give(account, Resource.CALLS)
             self._quotas.give(account, Resource.BYTES, call.request_bytes)
             if not call.received and outcome == CANCELLED:

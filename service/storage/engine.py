@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+PART = 32
+"""Calls of a long list that are always worked on together."""
+
 
 class Database(Protocol):
     """Where transactions run: the embedded database, or a server."""
@@ -93,19 +96,35 @@ class Engine:
         )
 
     async def mutate(self, operation: Operation, call: Call, weight: int = 1) -> Any:
-        (outcome,) = await self.mutate_all(operation, [call], weight)
+        mutations = [Mutation(operation, call)]
+        (outcome,) = await self._mutations.submit(mutations, weight, call.tenant)
+        if isinstance(outcome, Exception):
+            raise outcome
         return outcome
 
     async def mutate_all(
         self, operation: Operation, calls: Sequence[Call], weight: int
     ) -> Sequence[Any]:
         """What many calls come to; raises what the first failed of, the others being done."""
+        if not calls:
+            return ()
         mutations = [Mutation(operation, call) for call in calls]
-        outcomes = await self._mutations.submit(mutations, weight)
+        # Each part is a batch of its own while other tenants wait.
+        parts = [mutations[i : i + PART] for i in range(0, len(mutations), PART)]
+        each = -(-weight // len(parts))
+        done = await asyncio.gather(
+            *(self._mutations.submit(part, each, part[0].call.tenant) for part in parts)
+        )
+        outcomes = list(chain.from_iterable(done))
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
         return outcomes
+
+    @property
+    def shared(self) -> bool:
+        """Whether several tenants write, so that one should not keep the writer for long."""
+        return self._mutations.shared
 
     async def mutate_indexed(
         self,

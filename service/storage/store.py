@@ -34,6 +34,9 @@ from service.storage.transactions import Call, Context
 DOCUMENTS_AT_ONCE: Final = 64
 """Single documents read in one statement: each may be a mebibyte, several times over."""
 
+BATCH_STEP: Final = 64
+"""Documents of one batch that are written at once while other tenants write, too."""
+
 
 class DocumentStore:
     def __init__(self, engine: Engine, options: StoreOptions) -> None:
@@ -65,10 +68,19 @@ class DocumentStore:
     async def batch_upsert(
         self, who: m.Principal, writes: Sequence[m.DocumentWrite], request: m.RequestRef | None
     ) -> m.BatchReceipt:
-        receipt: m.BatchReceipt = await self._engine.mutate(
-            documents.batch_upsert, Call(who, writes, request), len(writes)
-        )
-        return receipt
+        step = documents.BatchStep(writes, len(writes))
+        while True:
+            # At once, unless other tenants would have to wait for it.
+            left = len(writes) - len(step.before)
+            count = min(BATCH_STEP, left) if self._engine.shared else left
+            step = replace(step, at_most=count)
+            outcome: documents.BatchStep | m.BatchReceipt
+            outcome = await self._engine.mutate(
+                documents.batch_upsert, Call(who, step, request), count
+            )
+            if isinstance(outcome, m.BatchReceipt):
+                return outcome
+            step = outcome
 
     async def update(
         self, who: m.Principal, patch: m.DocumentPatch, request: m.RequestRef | None
@@ -125,7 +137,7 @@ class DocumentStore:
         return cast(m.BulkDeleteReceipt, receipt)
 
     async def get(self, who: m.Principal, name: str) -> m.Document:
-        return await self._gets.submit((who, name))
+        return await self._gets.submit((who, name), group=who.tenant)
 
     async def list(
         self, who: m.Principal, query: m.DocumentQuery, page: m.PageRequest
@@ -267,7 +279,9 @@ class MemoryStore:
     async def get(
         self, who: m.Principal, container: str, memory_id: str, as_of: int | None
     ) -> m.Memory:
-        return await self._gets.submit(memory_rows.MemoryRead(who, container, memory_id, as_of))
+        return await self._gets.submit(
+            memory_rows.MemoryRead(who, container, memory_id, as_of), group=who.tenant
+        )
 
     async def list(
         self, who: m.Principal, query: m.MemoryQuery, page: m.PageRequest
