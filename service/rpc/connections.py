@@ -127,6 +127,11 @@ class ConnectionMonitor:
         self.connections = Connections(self._close)
 
     def _close(self, peer: str) -> None:
+        """At once if its socket is known, else after the next look."""
+        for one in self._accepted.values():
+            if one is not None and one.peer == peer and _peer_of(one.number) == peer:
+                _shut_down(one.number)
+                return
         self._closing.add(peer)
 
     async def run(self) -> None:
@@ -254,6 +259,16 @@ def _named(accepted: list[_Accepted], peers: set[str], why: str) -> dict[int, st
 def _shut_down(number: int) -> None:
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as end:
         end.shutdown(socket.SHUT_RDWR)
+
+
+def _peer_of(number: int) -> str | None:
+    """Whose connection the open file is now, if it is one."""
+    try:
+        with socket.socket(fileno=os.dup(number)) as end:
+            host, port = end.getpeername()[:2]
+            return peer_name(host, port)
+    except (OSError, ValueError):
+        return None
 
 
 def _address(end: socket.socket) -> BoundAddress | None:

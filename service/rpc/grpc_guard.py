@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
+import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc.aio import AbortError
 
@@ -129,6 +130,9 @@ class CallGuard:
             if access is not None and policy.draining:
                 await policy.pace_refusal()
                 await abort(context, shutting_down(), new_call_id())
+            if policy.is_closed(context.peer()):
+                # Calls of a flood come until its connection has ended; nothing is done for them.
+                await context.abort(grpc.StatusCode.UNAVAILABLE)
             metadata = context.invocation_metadata()
             active = policy.begin(method, context.peer(), _this_task(), lambda: origin(metadata))
             failure: PalimpsestError | None = None

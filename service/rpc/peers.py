@@ -13,11 +13,12 @@ from time import monotonic
 from typing import Final
 from urllib.parse import unquote
 
-FRUITLESS_BURST: Final = 256.0
-"""Calls that come to nothing which one connection may begin at once …"""
+FRUITLESS_BURST: Final = 128.0
+"""Calls that come to nothing which one connection may begin at once, and once more until it is
+closed …"""
 
 FRUITLESS_PER_SECOND: Final = 64.0
-"""… and again each second."""
+"""… and so many each second."""
 
 KEYED_FACTOR: Final = 10.0
 """Times as many on a connection by which somebody with a key has called: callers who are in a
@@ -35,8 +36,8 @@ class Connection:
     """
 
     __slots__ = (
-        "_credit", "_since", "calls", "keyed", "last_call", "name", "peer", "public_calls",
-        "tenant",
+        "_credit", "_since", "calls", "closed", "keyed", "last_call", "name", "peer",
+        "public_calls", "tenant",
     )  # fmt: skip
 
     def __init__(self, peer: str) -> None:
@@ -46,6 +47,8 @@ class Connection:
         """Whether somebody with a key has called by it."""
         self.tenant: int | None = None
         """Of the last call with a key."""
+        self.closed = False
+        """Whether it was ended; what had come by it before is still to be refused."""
         self.calls = 0
         """Calls in progress."""
         self.public_calls = 0
@@ -78,7 +81,7 @@ class Connections:
     """Those by which calls came, until they are known to have ended.
 
     Args:
-        close: Ends the connection of a peer, by its canonical name, soon.
+        close: Ends the connection of a peer, by its canonical name.
     """
 
     def __init__(self, close: Callable[[str], None]) -> None:
@@ -98,12 +101,14 @@ class Connections:
     def charge(self, connection: Connection) -> float:
         """`Connection.charge`, closing one that goes too far."""
         left = connection.charge()
-        if connection.abusive:
-            self._close(connection.name)
+        if connection.abusive and not connection.closed:
+            self.close(connection)
         return left
 
     def close(self, connection: Connection) -> None:
+        """End it, unless it stands for many."""
         if not connection.shared:
+            connection.closed = True
             self._close(connection.name)
 
     def keep(self, names: Container[str]) -> None:

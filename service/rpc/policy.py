@@ -149,6 +149,10 @@ class CallPolicy:
 
     # --- the life of a call --------------------------------------------------
 
+    def is_closed(self, peer: str) -> bool:
+        """Whether the connection of a peer was ended for what it did."""
+        return self._connections.of(peer).closed
+
     def begin(
         self,
         method: str,
