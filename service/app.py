@@ -149,7 +149,8 @@ async def _drain(server: Server, grace: float, hurry: asyncio.Event) -> None:
 
 
 async def _everyone(store: SqliteStore) -> Principal:
-    return Principal(tenant=await store.ensure_tenant(DEFAULT_TENANT), key_id="")
+    tenant = await store.ensure_tenant(DEFAULT_TENANT)
+    return Principal(tenant=tenant, key_id="", tenant_name=DEFAULT_TENANT)
 
 
 async def _first_key(store: SqliteStore, settings: Settings) -> str | None:

@@ -79,6 +79,7 @@ class Principal:
     """Who calls: a tenant's key and what it may do.
 
     `containers` None means all of the tenant's; `expires_at` None means never.
+    `tenant_name` is for logs.
     """
 
     tenant: int
@@ -86,6 +87,7 @@ class Principal:
     containers: frozenset[str] | None = None
     read_only: bool = False
     expires_at: int | None = None
+    tenant_name: str = ""
 
     def allows(self, container: str) -> bool:
         return self.containers is None or container in self.containers

@@ -195,6 +195,14 @@ class CallPolicy:
         except PalimpsestError as error:
             if error.code is Code.UNAUTHENTICATED:
                 self._connections.charge(call.connection)
+                if token is not None:
+                    self._log.warning(
+                        "key refused",
+                        peer=call.connection.peer,
+                        key=self._keys.key_id(token),
+                        method=call.method,
+                        **call.origin(),
+                    )
             raise
 
     @asynccontextmanager
@@ -356,7 +364,7 @@ class CallPolicy:
             code=outcome,
             reason=failure.reason.name if failure else None,
             milliseconds=round((perf_counter() - call.started) * 1000, 3),
-            tenant=call.who.tenant,
+            tenant=call.who.tenant_name or call.who.tenant,
             key=call.who.key_id,
             peer=call.connection.peer,
             call_id=call.call_id,

@@ -18,7 +18,11 @@ from service.storage.tables import api_keys, tenants
 
 _FORM = re.compile(r"pal_[0-9A-Za-z]{12}_[0-9A-Za-z]{44}", re.ASCII)
 
-_BY_HASH = select(api_keys).where(api_keys.c.key_hash.in_(bindparam("hashes", expanding=True)))
+_BY_HASH = (
+    select(api_keys, tenants.c.name)
+    .join(tenants, tenants.c.tenant == api_keys.c.tenant)
+    .where(api_keys.c.key_hash.in_(bindparam("hashes", expanding=True)))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,14 @@ def looks_like_key(token: str) -> bool:
     return _FORM.fullmatch(token) is not None
 
 
+def named_key(token: str) -> str:
+    """The id of the key that a token claims to be; empty if it has not the form of one.
+
+    The id is no secret, and what stands in its place is safe to be logged.
+    """
+    return token.split("_")[1] if looks_like_key(token) else ""
+
+
 def hash_key(token: str) -> bytes:
     """SHA-256: keys have 256 bits of entropy, so nothing slower is needed."""
     return hashlib.sha256(token.encode()).digest()
@@ -51,7 +63,7 @@ def find(conn: Connection, hashes: Sequence[bytes]) -> dict[bytes, Principal]:
         if row.revoke_time is None:
             tags = None if row.containers is None else frozenset(json.loads(row.containers))
             found[bytes(row.key_hash)] = Principal(
-                row.tenant, row.key_id, tags, bool(row.read_only), row.expire_time
+                row.tenant, row.key_id, tags, bool(row.read_only), row.expire_time, row.name
             )
     return found
 

@@ -31,7 +31,7 @@ ACROSS_TENANTS = {
         "the operator is told how much there is to index anew"
     ),
     r"WITH RECURSIVE found \(tenant\) AS": "the queue lets tenants take turns",
-    r"SELECT api_keys\..* FROM api_keys WHERE api_keys\.key_hash IN": (
+    r"SELECT api_keys\..* FROM api_keys JOIN tenants .* WHERE api_keys\.key_hash IN": (
         "a key is what says whose call it is"
     ),
     r"SELECT count\(\*\) AS count_1 FROM api_keys$": "whether a server is fresh",
