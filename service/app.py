@@ -74,6 +74,7 @@ async def running(
         scrub_window=DailyWindow.parse(window) if window else None,
         max_waiting=settings.max_waiting,
         readers=settings.readers,
+        disk_reserve=settings.disk_reserve,
     )
     embedder = await asyncio.to_thread(open_embedder, settings.embedder, settings.embedder_key_file)
     store = await open_store(settings.database, options, clock)

@@ -230,7 +230,8 @@ class BulkDeleteReceipt:
     complete: bool
     sample_ids: tuple[str, ...] = ()
     upto: int | None = None
-    """Of an unfinished one: the revision it was fixed at, to go on with."""
+    """Of an unfinished one, to go on with: the revision it was fixed at, or, by ids, how
+    many of them are done."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
+from service.core.errors import PalimpsestError
 from service.core.times import system_clock
 from service.storage import checks, keys, schema, scrubbing
 from service.storage.embedded import connect, create_file, open_sync, transact
 from service.storage.key_epoch import KeyEpoch
 from service.storage.keys import KeyInfo
+from service.storage.reserve import given_up, room_at
+from service.storage.room import lacks_room
+
+T = TypeVar("T")
 
 _PAGES_AT_ONCE = 1024
 
@@ -78,9 +86,29 @@ def list_keys(path: Path) -> list[KeyInfo]:
 
 
 def revoke_key(path: Path, key_id: str) -> bool:
-    """True when there was such a key in force. Servers refuse it from now on."""
-    with _opened(path) as conn, _changing_keys(path):
-        return transact(conn, lambda conn: keys.revoke(conn, key_id, system_clock()))
+    """True when there was such a key in force. Servers refuse it from now on.
+
+    Goes through on a full disk, too.
+    """
+
+    def revoke() -> bool:
+        with _opened(path) as conn, _changing_keys(path):
+            return transact(conn, lambda conn: keys.revoke(conn, key_id, system_clock()))
+
+    return _with_reserve(path, revoke)
+
+
+def _with_reserve(path: Path, work: Callable[[], T]) -> T:
+    """Do `work`, if need be with the room that a server keeps for deletions."""
+    try:
+        return work()
+    except Exception as error:
+        if not lacks_room(error):
+            raise
+    with given_up(path):
+        with open_sync(path) as conn, contextlib.suppress(DBAPIError):
+            _empty_log(conn, seconds=0)
+        return work()
 
 
 def check(path: Path, progress: Callable[[str], None]) -> list[str]:
@@ -126,19 +154,31 @@ def _sync(target: Path) -> None:
 def scrub(path: Path, progress: Callable[[str], None]) -> None:
     """Rewrite the file without what deletion left in page slack, and empty the WAL.
 
-    Writers wait meanwhile; a busy database raises sqlite3.OperationalError.
+    Writers wait meanwhile; a busy database raises sqlite3.OperationalError, and a disk
+    that has no room for it, not even with the reserve for deletions, OSError.
     """
-    with open_sync(path) as conn:
-        progress("rewriting the database")
-        scrubbing.rewrite(conn)
-        progress("emptying the write-ahead log")
-        if not _empty_log(conn):
-            raise sqlite3.OperationalError("a reader holds the write-ahead log; run scrub again")
+
+    def rewrite() -> None:
+        with open_sync(path) as conn:
+            progress("rewriting the database")
+            scrubbing.rewrite(conn, room_at(path))
+            progress("emptying the write-ahead log")
+            if not _empty_log(conn):
+                raise sqlite3.OperationalError(
+                    "a reader holds the write-ahead log; run scrub again"
+                )
+
+    try:
+        _with_reserve(path, rewrite)
+    except PalimpsestError as error:
+        raise OSError(
+            errno.ENOSPC, "scrubbing needs free space of twice what the database holds"
+        ) from error
 
 
-def _empty_log(conn: Connection) -> bool:
+def _empty_log(conn: Connection, seconds: float = _LOG_SECONDS) -> bool:
     """Whether it could be done while a server reads, writes and checkpoints too."""
-    stop = time.monotonic() + _LOG_SECONDS
+    stop = time.monotonic() + seconds
     while True:
         # The bulk first, so that a server's writers wait for the rest alone.
         conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()

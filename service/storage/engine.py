@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from service.core.coalescing import Coalescer
+from service.core.errors import PalimpsestError
 from service.core.indexing import Indexer, Unindexed
 from service.core.windows import DailyWindow
 from service.storage import dialects
@@ -31,7 +32,17 @@ PART = 32
 class Database(Protocol):
     """Where transactions run: the embedded database, or a server."""
 
-    async def write(self, work: Callable[[Connection], T]) -> T: ...
+    async def write(self, work: Callable[[Connection], T], *, frees: bool = False) -> T:
+        """Run `work` in a transaction that is on the disk when this returns.
+
+        Args:
+            work: Is run again if it failed for lack of room.
+            frees: It deletes only, and may use the room that is kept for deletions.
+
+        Raises:
+            PalimpsestError: STORAGE_FULL, STORAGE_UNAVAILABLE.
+        """
+        ...
 
     async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
         """Run `work` on one snapshot, or, without, each statement on its own."""
@@ -67,6 +78,7 @@ class StoreOptions:
         max_waiting: Mutations and reads that may wait before OVERLOADED.
         readers: Reading connections: one for single reads, the others for lists. More
             help where lists scan for long, and cost throughput where they are short.
+        disk_reserve: Bytes of disk that are kept for deletions; 0: none.
     """
 
     sweep_interval: float = 1.0
@@ -75,6 +87,7 @@ class StoreOptions:
     scrub_window: DailyWindow | None = None
     max_waiting: int = 10_000
     readers: int = 2
+    disk_reserve: int = 0
 
 
 class Engine:
@@ -95,20 +108,23 @@ class Engine:
             self._run_mutations, options.max_waiting
         )
 
-    async def mutate(self, operation: Operation, call: Call, weight: int = 1) -> Any:
-        mutations = [Mutation(operation, call)]
+    async def mutate(
+        self, operation: Operation, call: Call, weight: int = 1, *, frees: bool = False
+    ) -> Any:
+        """What a call comes to. One that `frees` goes through on a full disk."""
+        mutations = [Mutation(operation, call, frees)]
         (outcome,) = await self._mutations.submit(mutations, weight, call.tenant)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     async def mutate_all(
-        self, operation: Operation, calls: Sequence[Call], weight: int
+        self, operation: Operation, calls: Sequence[Call], weight: int, *, frees: bool = False
     ) -> Sequence[Any]:
         """What many calls come to; raises what the first failed of, the others being done."""
         if not calls:
             return ()
-        mutations = [Mutation(operation, call) for call in calls]
+        mutations = [Mutation(operation, call, frees) for call in calls]
         # Each part is a batch of its own while other tenants wait.
         parts = [mutations[i : i + PART] for i in range(0, len(mutations), PART)]
         each = -(-weight // len(parts))
@@ -144,7 +160,7 @@ class Engine:
     async def _run_mutations(self, asked: Sequence[Sequence[Mutation]]) -> Sequence[Sequence[Any]]:
         mutations = list(chain.from_iterable(asked))
         await self._index([mutation.call for mutation in mutations if mutation.call.texts])
-        batch = await self.database.write(lambda conn: self._run_batch(conn, mutations))
+        batch = await self._committed(mutations)
         if batch.changed:
             self.deleted = True
             self.scrubs.wrote(self.now(), erased=batch.erased)
@@ -156,6 +172,34 @@ class Engine:
             for outcome in batch.outcomes
         )
         return [list(islice(outcomes, len(together))) for together in asked]
+
+    async def _committed(self, mutations: Sequence[Mutation]) -> Batch:
+        """Run mutations in one transaction; on a full disk only those that free room.
+
+        Of those each for itself then, as one may need more room than there is.
+        """
+        freeing = [index for index, mutation in enumerate(mutations) if mutation.frees]
+        only = len(freeing) == len(mutations)
+        try:
+            return await self.database.write(
+                lambda conn: self._run_batch(conn, mutations), frees=only
+            )
+        except PalimpsestError as error:
+            if not freeing or len(mutations) == 1:
+                raise
+            batch = Batch([error] * len(mutations), set())
+        apart = [[index] for index in freeing] if only else [freeing]
+        for indexes in apart:
+            try:
+                part = await self._committed([mutations[index] for index in indexes])
+            except PalimpsestError as error:
+                part = Batch([error] * len(indexes), set())
+            for index, outcome in zip(indexes, part.outcomes, strict=True):
+                batch.outcomes[index] = outcome
+            batch.changed |= part.changed
+            batch.erased = batch.erased or part.erased
+            batch.queued = batch.queued or part.queued
+        return batch
 
     async def _index(self, calls: Sequence[Call]) -> None:
         """The texts of all calls at once."""

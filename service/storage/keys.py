@@ -68,11 +68,17 @@ def find(conn: Connection, hashes: Sequence[bytes]) -> dict[bytes, Principal]:
     return found
 
 
+def tenant_named(conn: Connection, name: str) -> int | None:
+    """The number of the tenant of this name, if there is one."""
+    tenant = conn.execute(select(tenants.c.tenant).where(tenants.c.name == name)).scalar()
+    return None if tenant is None else int(tenant)
+
+
 def ensure_tenant(conn: Connection, name: str, now: int) -> int:
     """The tenant of this name, made if it is new."""
-    tenant = conn.execute(select(tenants.c.tenant).where(tenants.c.name == name)).scalar()
+    tenant = tenant_named(conn, name)
     if tenant is not None:
-        return int(tenant)
+        return tenant
     result = conn.execute(
         insert(tenants).values(name=name, revision=0, last_time=0, create_time=now)
     )

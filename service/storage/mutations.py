@@ -20,6 +20,8 @@ class Mutation:
 
     operation: Operation
     call: Call
+    frees: bool = False
+    """It deletes only, and may use the room that is kept for deletions."""
 
 
 @dataclass(slots=True)
@@ -72,8 +74,9 @@ def _attempt(
     try:
         done = run_operation(conn, context, operation, [mutations[i].call for i in indexes])
     except Exception as error:
-        if not dialects.in_transaction(conn):
-            raise  # The database has undone everything (full disk, I/O error).
+        if not dialects.in_transaction(conn) or dialects.lacks_room(error):
+            # The database has undone everything (I/O error), or all is tried again.
+            raise
         conn.exec_driver_sql("ROLLBACK TO SAVEPOINT mutations")
         conn.exec_driver_sql("RELEASE SAVEPOINT mutations")
         return error

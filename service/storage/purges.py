@@ -78,6 +78,8 @@ class Purge:
     """Also delete memories and the container itself (DeleteContainer)."""
     allow_missing: bool = False
     upto: int | None = None
+    most: int = STEP
+    """Documents or memories that one step deletes."""
     deleted: int = 0
     detached: int = 0
     memories: int = 0
@@ -128,7 +130,7 @@ _STEP = (
     select(document_containers.c.revision)
     .where(*_MEMBERS)
     .order_by(document_containers.c.revision)
-    .limit(STEP)
+    .limit(bindparam("most"))
     .subquery()
 )
 
@@ -210,7 +212,7 @@ def _receipt(
 
 
 def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
-    """Up to STEP deletions; True when nothing is left to delete."""
+    """Up to `purge.most` deletions; True when nothing is left to delete."""
     for container in purge.containers:
         deleted, detached = _delete_documents(tx, call, purge, container)
         if deleted or detached:
@@ -231,7 +233,7 @@ def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
 
 def _delete_documents(tx: TenantTx, call: Call, purge: Purge, container: str) -> tuple[int, int]:
     where = {"t": tx.tenant, "in_container": container, "upto": purge.upto}
-    taken, upto = tx.conn.execute(_UPTO, where).one()
+    taken, upto = tx.conn.execute(_UPTO, {**where, "most": purge.most}).one()
     if not taken:
         return 0, 0
     where["upto"] = upto
@@ -336,7 +338,7 @@ _CHAIN_ROOTS = (
         memory_spans.c.state_until == FOREVER,
         memory_spans.c.revision <= bindparam("upto"),
     )
-    .limit(STEP)
+    .limit(bindparam("most"))
 )
 
 
@@ -344,7 +346,8 @@ def _delete_memories(tx: TenantTx, call: Call, purge: Purge) -> int:
     container = purge.containers[0]
     roots = set(
         tx.conn.execute(
-            _CHAIN_ROOTS, {"t": tx.tenant, "in_container": container, "upto": purge.upto}
+            _CHAIN_ROOTS,
+            {"t": tx.tenant, "in_container": container, "upto": purge.upto, "most": purge.most},
         ).scalars()
     )
     chains = load_chains(tx, roots)

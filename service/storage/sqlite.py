@@ -10,12 +10,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from service.core.digests import Digester
+from service.core.errors import PalimpsestError
 from service.core.times import MonotonicClock
 from service.storage import keys, schema, scrubbing, sweeper
 from service.storage.embedded import SqliteDatabase, create_file, open_sync, transact
 from service.storage.engine import StoreOptions
 from service.storage.key_epoch import KeyEpoch
 from service.storage.keyring import Keyring
+from service.storage.reserve import given_up
+from service.storage.room import lacks_room
 from service.storage.store import SqlStore
 
 __all__ = ["SqliteStore", "StoreOptions", "open_store", "open_to_read"]
@@ -37,6 +40,8 @@ class SqliteStore(SqlStore):
     async def ensure_first_key(self) -> str | None:
         """A key for the default tenant, if there is no key at all."""
         now = self.now()
+        if await self.engine.database.read(keys.any_key):
+            return None
         secret = await self.engine.database.write(
             lambda conn: (
                 None
@@ -59,6 +64,9 @@ class SqliteStore(SqlStore):
     async def ensure_tenant(self, name: str) -> int:
         """The number of a tenant, made if it is new (for running without keys)."""
         now = self.now()
+        known = await self.engine.database.read(lambda conn: keys.tenant_named(conn, name))
+        if known is not None:
+            return known
         return await self.engine.database.write(lambda conn: keys.ensure_tenant(conn, name, now))
 
     async def close(self) -> None:
@@ -75,7 +83,9 @@ class SqliteStore(SqlStore):
             recorded += await engine.mutate(sweeper.expire, sweeper.sweep_call(tenant, memory_ids))
         stale = await engine.database.read(lambda conn: sweeper.stale_requests(conn, now))
         if stale:
-            await engine.database.write(lambda conn: sweeper.forget_requests(conn, stale, now))
+            await engine.database.write(
+                lambda conn: sweeper.forget_requests(conn, stale, now), frees=True
+            )
         return recorded
 
     async def _sweep_forever(self) -> None:
@@ -84,17 +94,23 @@ class SqliteStore(SqlStore):
             try:
                 while await self.sweep() >= sweeper.STEP:
                     pass
+            except PalimpsestError as error:
+                log.warning("sweeping waits: %s", error)
             except Exception:
                 log.exception("sweeping failed; it will be tried again")
 
     async def _checkpoint_forever(self) -> None:
         while True:
             await asyncio.sleep(self.options.checkpoint_interval)
+            self.file.room.renew()
             if not self.engine.deleted:
                 continue
             self.engine.deleted = False
             try:
                 done = await self.engine.database.checkpoint()
+            except PalimpsestError as error:
+                log.warning("the checkpoint waits: %s", error)
+                done = False
             except Exception:
                 log.exception("the checkpoint failed; it will be tried again")
                 done = False
@@ -129,6 +145,8 @@ class SqliteStore(SqlStore):
             await asyncio.sleep(min(self.options.scrub_interval, SCRUB_LOOK_SECONDS))
             try:
                 await self.scrub_if_due()
+            except PalimpsestError as error:
+                log.warning("scrubbing waits: %s", error)
             except Exception:
                 log.exception("scrubbing failed; it will be tried again")
 
@@ -151,7 +169,7 @@ async def open_store(
     options = options or StoreOptions()
     clock = clock or MonotonicClock()
     secret, unscrubbed = await asyncio.to_thread(_prepare, path, clock)
-    database = await SqliteDatabase.open(path, options.readers)
+    database = await SqliteDatabase.open(path, options.readers, reserve=options.disk_reserve)
     epoch = KeyEpoch(path)
     keyring = Keyring(database, epoch.current, clock.now, options.max_waiting)
     store = SqliteStore(database, clock, Digester(secret), keyring, options)
@@ -185,6 +203,17 @@ async def open_to_read(
 
 def _prepare(path: Path, clock: MonotonicClock) -> tuple[bytes, bool]:
     """The secret of digests, and whether deletions of an earlier run wait for a scrub."""
+    try:
+        return _prepared(path, clock)
+    except Exception as error:
+        if not lacks_room(error):
+            raise
+    # The log and its index need some room, too.
+    with given_up(path):
+        return _prepared(path, clock)
+
+
+def _prepared(path: Path, clock: MonotonicClock) -> tuple[bytes, bool]:
     create_file(path)
     with open_sync(path) as conn:
         transact(conn, schema.bring_up)

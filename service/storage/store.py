@@ -25,6 +25,7 @@ from service.storage import (
     memory_rows,
     purges,
 )
+from service.storage.deletions import run_delete_ids, run_purge
 from service.storage.engine import Database, Engine, StoreOptions
 from service.storage.finding import IndexStore, QueueStore
 from service.storage.keyring import Keyring
@@ -102,7 +103,7 @@ class DocumentStore:
         self, who: m.Principal, delete: m.DocumentDelete, request: m.RequestRef | None
     ) -> m.DeleteReceipt:
         receipt: m.DeleteReceipt = await self._engine.mutate(
-            documents.delete_documents, Call(who, delete, request)
+            documents.delete_documents, Call(who, delete, request), frees=True
         )
         return receipt
 
@@ -118,10 +119,7 @@ class DocumentStore:
             return await self._engine.database.read(
                 lambda conn: bulk_deletes.preview_ids(conn, who, ids)
             )
-        receipt: m.BulkDeleteReceipt = await self._engine.mutate(
-            bulk_deletes.delete_ids, Call(who, ids, request), len(ids)
-        )
-        return receipt
+        return await run_delete_ids(self._engine, who, ids, request)
 
     async def delete_containers(
         self,
@@ -248,7 +246,7 @@ class MemoryStore:
         self, who: m.Principal, delete: m.MemoryDelete, request: m.RequestRef | None
     ) -> m.MemoryDeleteReceipt:
         receipt: m.MemoryDeleteReceipt = await self._engine.mutate(
-            memories.delete_memories, Call(who, delete, request)
+            memories.delete_memories, Call(who, delete, request), frees=True
         )
         return receipt
 
@@ -327,35 +325,6 @@ class ContainerStore:
         purge = purges.Purge((container,), whole=True, allow_missing=allow_missing)
         receipt = await run_purge(self._engine, who, purge, request, validate_only, budget)
         return cast(m.ContainerDeleteReceipt, receipt)
-
-
-PURGE_PAUSE_SECONDS = 0.001
-"""Between two steps of a purge, for everybody else's calls."""
-
-
-async def run_purge(
-    engine: Engine,
-    who: m.Principal,
-    purge: purges.Purge,
-    request: m.RequestRef | None,
-    validate_only: bool,
-    budget: float | None,
-) -> m.BulkDeleteReceipt | m.ContainerDeleteReceipt:
-    """Step after step until all is deleted or the budget (seconds) is used up."""
-    if validate_only:
-        step = await engine.database.read(lambda conn: purges.preview(conn, who, purge))
-        return step.receipt
-    loop = asyncio.get_running_loop()
-    stop = float("inf") if budget is None else loop.time() + budget
-    while True:
-        outcome: purges.Step | m.BulkDeleteReceipt | m.ContainerDeleteReceipt
-        outcome = await engine.mutate(purges.purge_step, Call(who, purge, request))
-        if not isinstance(outcome, purges.Step):
-            return outcome
-        purge = outcome.purge
-        if outcome.receipt.complete or loop.time() >= stop:
-            return outcome.receipt
-        await asyncio.sleep(PURGE_PAUSE_SECONDS)
 
 
 class SqlStore:

@@ -97,7 +97,10 @@ def tiny_disk(folder: Path) -> Iterator[Disk]:
     mount.mkdir()
     script = f'mount -t tmpfs -o size={DISK} tmpfs "$0" && exec "$@"'
     command = [*_NAMESPACE, "sh", "-c", script, str(mount)]
-    serve = [sys.executable, "-m", "service", "serve", "--data-dir", str(mount / "data")]
+    serve = [
+        *(sys.executable, "-m", "service", "serve", "--data-dir", str(mount / "data")),
+        *("--disk-reserve", str(DISK)),
+    ]
     log = folder / "disk.log"
     process, address = launch([*command, *serve], log)
     seen = Path(f"/proc/{process.pid}/root{mount}") / "data"
