@@ -84,7 +84,7 @@ class Settings(BaseSettings):
             description="Bytes of disk kept so that deleting works when it is full, at most a "
             "16th of it; 0 keeps none.",
         ),
-    ] = 64 * 1024 * 1024
+    ] = 32 * 1024 * 1024
     max_waiting: Annotated[
         int,
         Field(ge=1, description="Writes, and reads, that may wait before further are refused."),
