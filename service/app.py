@@ -23,6 +23,8 @@ from service.settings import Settings
 from service.storage.schema import DEFAULT_TENANT
 from service.storage.sqlite import SqliteStore, StoreOptions, open_store
 
+DAY_SECONDS = 86_400
+
 _log = structlog.get_logger("palimpsest.app")
 
 
@@ -66,7 +68,7 @@ async def running(
     """
     tls = _tls(settings)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    window = settings.scrub_window
+    window, days = settings.scrub_window, settings.change_retention
     options = StoreOptions(
         sweep_interval=settings.sweep_interval,
         checkpoint_interval=settings.checkpoint_interval,
@@ -74,6 +76,7 @@ async def running(
         scrub_window=DailyWindow.parse(window) if window else None,
         max_waiting=settings.max_waiting,
         readers=settings.readers,
+        change_retention=None if days is None else days * DAY_SECONDS,
         disk_reserve=settings.disk_reserve,
     )
     embedder = await asyncio.to_thread(open_embedder, settings.embedder, settings.embedder_key_file)

@@ -77,6 +77,10 @@ class Settings(BaseSettings):
             description="When a larger one is scrubbed, daily: `HH:MM-HH:MM` in UTC.",
         ),
     ] = None
+    change_retention: Annotated[
+        float | None,
+        Field(gt=0, description="Days that the log of changes is kept; for ever if not given."),
+    ] = None
     disk_reserve: Annotated[
         int,
         Field(

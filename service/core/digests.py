@@ -39,6 +39,11 @@ class Digester:
             framed += b"%d:%b" % (len(data), data)
         return base64.urlsafe_b64encode(self._digest(b"etag", bytes(framed), 12)).decode()
 
+    def tag(self, tenant: int, tag: str) -> str:
+        """23 characters that stand for a container's tag; no tag begins with `~`."""
+        digest = self._digest(b"tag", b"%d:%b" % (tenant, tag.encode()), 16)
+        return "~" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
     def derived(self, purpose: bytes) -> bytes:
         """A secret of 32 bytes for one purpose (at most 16 bytes)."""
         return self._digest(purpose, b"", 32)

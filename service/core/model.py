@@ -305,12 +305,20 @@ class MemoryUpdate:
     is_static: bool | None = None
     etag: str | None = None
 
+    @property
+    def container(self) -> str:
+        return self.target.container
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryForget:
     target: MemoryTarget
     reason: str = ""
     etag: str | None = None
+
+    @property
+    def container(self) -> str:
+        return self.target.container
 
 
 @dataclass(frozen=True, slots=True)

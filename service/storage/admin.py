@@ -14,9 +14,10 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from service.core.digests import Digester
 from service.core.errors import PalimpsestError
 from service.core.times import system_clock
-from service.storage import checks, keys, schema, scrubbing
+from service.storage import change_log, checks, keys, schema, scrubbing
 from service.storage.embedded import connect, create_file, open_sync, transact
 from service.storage.key_epoch import KeyEpoch
 from service.storage.keys import KeyInfo
@@ -29,6 +30,7 @@ _PAGES_AT_ONCE = 1024
 
 _LOG_SECONDS = 60.0
 _LOG_PAUSE_SECONDS = 0.05
+_REDACT_PAUSE_SECONDS = 0.001
 
 
 def migrate(path: Path) -> tuple[str | None, str]:
@@ -160,6 +162,7 @@ def scrub(path: Path, progress: Callable[[str], None]) -> None:
 
     def rewrite() -> None:
         with open_sync(path) as conn:
+            _redact(conn)
             progress("rewriting the database")
             scrubbing.rewrite(conn, room_at(path))
             progress("emptying the write-ahead log")
@@ -174,6 +177,16 @@ def scrub(path: Path, progress: Callable[[str], None]) -> None:
         raise OSError(
             errno.ENOSPC, "scrubbing needs free space of twice what the database holds"
         ) from error
+
+
+def _redact(conn: Connection) -> None:
+    """What a server would do soon, or has had no time to do."""
+    # Another release's database is rewritten as it is.
+    if schema.version(conn) != schema.HEAD or not change_log.unredacted(conn):
+        return
+    digester = Digester(schema.digest_secret(conn))
+    while transact(conn, lambda conn: change_log.redact(conn, digester)):
+        time.sleep(_REDACT_PAUSE_SECONDS)
 
 
 def _empty_log(conn: Connection, seconds: float = _LOG_SECONDS) -> bool:

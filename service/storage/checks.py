@@ -123,8 +123,12 @@ INVARIANTS: dict[str, str] = {
         JOIN tenants t ON t.tenant = h.tenant
         WHERE h.revision > t.revision OR h.time > t.last_time""",
     "gap in a tenant's revisions": """
-        SELECT t.tenant, t.revision FROM tenants t WHERE t.revision <> (
+        SELECT t.tenant, t.revision FROM tenants t WHERE t.revision <> t.oldest_revision - 1 + (
           SELECT count(DISTINCT h.revision) FROM changes h WHERE h.tenant = t.tenant)""",
+    "change before the oldest that is kept": """
+        SELECT h.tenant, h.revision FROM changes h
+        JOIN tenants t ON t.tenant = h.tenant
+        WHERE h.revision < t.oldest_revision""",
     "changes whose times do not follow their revisions": """
         SELECT a.tenant, a.revision FROM changes a JOIN changes b
         ON b.tenant = a.tenant AND b.revision = a.revision + 1 WHERE b.time < a.time""",

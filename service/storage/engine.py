@@ -78,6 +78,7 @@ class StoreOptions:
         max_waiting: Mutations and reads that may wait before OVERLOADED.
         readers: Reading connections: one for single reads, the others for lists. More
             help where lists scan for long, and cost throughput where they are short.
+        change_retention: Seconds that changes are kept; None: for ever.
         disk_reserve: Bytes of disk that are kept for deletions; 0: none.
     """
 
@@ -87,6 +88,7 @@ class StoreOptions:
     scrub_window: DailyWindow | None = None
     max_waiting: int = 10_000
     readers: int = 2
+    change_retention: float | None = None
     disk_reserve: int = 0
 
 

@@ -123,15 +123,17 @@ class IndexStore:
 
     async def unchanged(self, tenant: int, known: Mapping[str, int]) -> Mapping[str, int]:
         # Each container is asked for with one statement, which is a snapshot of its own.
+        digester = self._engine.context.digester
         return await self._engine.database.read(
-            lambda conn: index_rows.unchanged(conn, tenant, known), snapshot=False
+            lambda conn: index_rows.unchanged(conn, digester, tenant, known), snapshot=False
         )
 
     async def delta(
         self, tenant: int, container: str, after: int | None, embedder: int
     ) -> IndexDelta:
+        digester = self._engine.context.digester
         return await self._engine.database.read(
-            lambda conn: index_rows.read_delta(conn, tenant, container, after, embedder)
+            lambda conn: index_rows.read_delta(conn, digester, tenant, container, after, embedder)
         )
 
     async def matching(
@@ -174,7 +176,7 @@ class IndexStore:
                 {memory.id: memory for memory in memories if isinstance(memory, Memory)},
                 documents,
                 near,
-                index_rows.unchanged(conn, who.tenant, wanted.known),
+                index_rows.unchanged(conn, engine.context.digester, who.tenant, wanted.known),
             )
 
         # One tenant's memories at one instant are one statement, and a snapshot of its own.

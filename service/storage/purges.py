@@ -38,6 +38,7 @@ from service.core.model import (
     Status,
 )
 from service.core.times import FOREVER
+from service.storage import change_log
 from service.storage.document_rows import load, members
 from service.storage.document_writes import LEAVE, MOVE, delete_rows, record_deletion, removal
 from service.storage.lists import tenant_revision
@@ -386,7 +387,8 @@ def _remove_container(tx: TenantTx, call: Call, purge: Purge) -> bool:
     tx.conn.execute(
         delete(containers).where(containers.c.tenant == tx.tenant, containers.c.container == tag)
     )
-    tx.change(call, "container.deleted", tag, [tag])
+    revision = tx.change(call, change_log.CONTAINER_DELETED, tag, [tag])
+    change_log.erase_tag(tx.conn, tx.tenant, tag, revision)
     return True
 
 

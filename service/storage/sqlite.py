@@ -7,12 +7,13 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError
-from service.core.times import MonotonicClock
-from service.storage import keys, schema, scrubbing, sweeper
+from service.core.times import SECOND, MonotonicClock
+from service.storage import change_log, keys, schema, scrubbing, sweeper
 from service.storage.embedded import SqliteDatabase, create_file, open_sync, transact
 from service.storage.engine import StoreOptions
 from service.storage.key_epoch import KeyEpoch
@@ -27,6 +28,12 @@ log = logging.getLogger(__name__)
 
 SCRUB_LOOK_SECONDS = 1.0
 """Between two looks whether a scrub is due."""
+
+TRIM_SECONDS = 60.0
+"""Between two looks for changes that are kept no longer."""
+
+PAUSE_SECONDS = 0.001
+"""Between two steps through the change log, for everybody else's calls."""
 
 
 class SqliteStore(SqlStore):
@@ -86,7 +93,43 @@ class SqliteStore(SqlStore):
             await engine.database.write(
                 lambda conn: sweeper.forget_requests(conn, stale, now), frees=True
             )
+        await self.redact()
         return recorded
+
+    async def redact(self) -> None:
+        """Take the tags of deleted containers out of the change log."""
+        engine = self.engine
+        if not await engine.database.read(change_log.unredacted):
+            return
+        while await engine.database.write(
+            lambda conn: change_log.redact(conn, self.digester), frees=True
+        ):
+            engine.deleted = True
+            engine.scrubs.wrote(self.now(), erased=True)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def trim_changes(self) -> None:
+        """Remove changes that are older than the retention."""
+        if self.options.change_retention is None:
+            return
+        database = self.engine.database
+        before = self.now() - round(self.options.change_retention * SECOND)
+        for tenant in await database.read(lambda conn: change_log.outdated(conn, before)):
+            trim = partial(change_log.trim, tenant=tenant, before=before)
+            more = True
+            while more:
+                more = await database.write(trim, frees=True)
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _trim_forever(self, retention: float) -> None:
+        while True:
+            await asyncio.sleep(min(retention, TRIM_SECONDS))
+            try:
+                await self.trim_changes()
+            except PalimpsestError as error:
+                log.warning("old changes are removed later: %s", error)
+            except Exception:
+                log.exception("old changes are not removed; it will be tried again")
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -128,6 +171,7 @@ class SqliteStore(SqlStore):
                     "or run `palimpsest scrub` to remove the last traces of what was deleted"
                 )
             return False
+        await self.redact()
         schedule.begin()
         started = time.monotonic()
         try:
@@ -181,6 +225,8 @@ async def open_store(
     store.keep(asyncio.create_task(store._sweep_forever()))
     store.keep(asyncio.create_task(store._checkpoint_forever()))
     store.keep(asyncio.create_task(store._scrub_forever()))
+    if options.change_retention is not None:
+        store.keep(asyncio.create_task(store._trim_forever(options.change_retention)))
     return store
 
 

@@ -50,6 +50,8 @@ tenants = Table(
     Column("revision", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
     Column("create_time", BigInteger, nullable=False),
+    # From this one on every change is kept; one more than `revision`: none is.
+    Column("oldest_revision", BigInteger, nullable=False, server_default=text("1")),
 )
 
 api_keys = Table(
@@ -242,7 +244,8 @@ memory_spans = Table(
     sqlite_with_rowid=False,
 )
 
-# A change of a document in several containers has a row for each.
+# A change of a document in several containers has a row for each. Those of a container
+# that was deleted have a digest of its tag.
 changes = Table(
     "changes",
     metadata,
@@ -255,6 +258,16 @@ changes = Table(
     Column("key_id", String(40), nullable=False),
     Column("request_id", String(36)),
     Index(None, "tenant", "container", "revision"),
+    sqlite_with_rowid=False,
+)
+
+# Tags of deleted containers that changes up to a revision still have.
+erased_containers = Table(
+    "erased_containers",
+    metadata,
+    _tenant(),
+    Column("container", String(100), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -311,14 +311,18 @@ def _recall(
                 "request_id was used for another request; take a new one",
             )
         elif row is not None and row.complete:
-            outcomes[index] = receipts.decode(row.receipt)
+            outcomes[index] = _receipt(row, calls[index])
         elif request.request_id in taken:
             later.append(index)
         else:
             taken.add(request.request_id)
-            calls[index].progress = receipts.decode(row.receipt) if row is not None else None
+            calls[index].progress = _receipt(row, calls[index]) if row is not None else None
             fresh.append(index)
     return fresh, later
+
+
+def _receipt(row: Any, call: Call) -> Any:
+    return receipts.decode(row.receipt, getattr(call.payload, "container", ""))
 
 
 _COMPACT = json.JSONEncoder(separators=(",", ":"))

@@ -85,6 +85,7 @@ BREAKS = {
     " WHERE container = 'a'",
     "change beyond the tenant's revision": "UPDATE tenants SET revision = revision - 1",
     "gap in a tenant's revisions": "DELETE FROM changes WHERE revision = 2",
+    "change before the oldest that is kept": "UPDATE tenants SET oldest_revision = 3",
     "changes whose times do not follow their revisions": "UPDATE changes SET time = time + 999999"
     " WHERE revision = 2",
     "row of an unknown tenant": "UPDATE containers SET tenant = 77 WHERE container = 'a'",

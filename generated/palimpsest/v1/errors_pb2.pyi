@@ -98,7 +98,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_MESSAGE_TOO_LARGE: _ErrorReason.ValueType  # 61
     """RESOURCE_EXHAUSTED: the message is larger than 16 MiB."""
     ERROR_REASON_STORAGE_FULL: _ErrorReason.ValueType  # 62
-    """RESOURCE_EXHAUSTED: the disk, or the quota on it, is full."""
+    """RESOURCE_EXHAUSTED: the disk, or the quota on it, is full;
+    deletions use room that is kept for them, and make room for other writes.
+    """
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 63
     """RESOURCE_EXHAUSTED: the key or its tenant has as much in use as it may have
     at once; ErrorInfo metadata `quota` says what: "calls_per_key",
@@ -205,7 +207,9 @@ caller alone.
 ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 61
 """RESOURCE_EXHAUSTED: the message is larger than 16 MiB."""
 ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 62
-"""RESOURCE_EXHAUSTED: the disk, or the quota on it, is full."""
+"""RESOURCE_EXHAUSTED: the disk, or the quota on it, is full;
+deletions use room that is kept for them, and make room for other writes.
+"""
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 63
 """RESOURCE_EXHAUSTED: the key or its tenant has as much in use as it may have
 at once; ErrorInfo metadata `quota` says what: "calls_per_key",
