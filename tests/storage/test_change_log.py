@@ -320,7 +320,7 @@ async def test_an_older_database_loses_the_tags_of_what_it_deleted(
             ),
             f"INSERT INTO requests VALUES (1, 'r', x'', '{receipt}', 1, {START})",
         ):
-            conn.execute(text(sql))
+            conn.execute(text(f"/* old */ {sql}"))
     store = await open_store(path, StoreOptions(sweep_interval=3600), MonotonicClock(clock))
     try:
         await store.redact()

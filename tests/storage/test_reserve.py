@@ -49,7 +49,9 @@ class FullDisk:
 
 
 def _documents(conn: Connection) -> int:
-    return int(conn.exec_driver_sql("SELECT sum(documents) FROM containers").scalar() or 0)
+    return int(
+        conn.exec_driver_sql("/* look */ SELECT sum(documents) FROM containers").scalar() or 0
+    )
 
 
 @asynccontextmanager

@@ -24,6 +24,12 @@ ACROSS_TENANTS = {
     r"SELECT requests\.tenant, requests\.request_id .* requests\.create_time < .* LIMIT": (
         "the sweep looks for receipts kept long enough, and removes each by its tenant"
     ),
+    r"SELECT erased_containers\.tenant, .* FROM erased_containers LIMIT": (
+        "the sweep looks for tags of deleted containers, and takes each out by its tenant"
+    ),
+    r"SELECT tenants\.tenant FROM tenants WHERE \? > \(SELECT changes\.time": (
+        "the retention looks at the first change of each tenant, and removes by its tenant"
+    ),
     r"SELECT anon_1\.tenant, .* WHERE (memories|chunks)\.embedder [<>] \? LIMIT": (
         "indexing anew looks for what is in another vector space, and works on each by its tenant"
     ),
