@@ -1,6 +1,6 @@
 """The oldest change that is kept, and tags of deleted containers out of what is.
 
-Revision ID: 0004
+Revision ID: 0003
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
+revision = "0003"
 down_revision = "0002"
 
 _AT_ONCE = 1000
