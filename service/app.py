@@ -8,6 +8,8 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -17,6 +19,7 @@ from service.core.times import MonotonicClock
 from service.core.windows import DailyWindow
 from service.embedding.registry import open_embedder
 from service.machinery import Machinery
+from service.rpc.connections import MAX_CONNECTIONS, RESERVED_FILES
 from service.rpc.server import Server
 from service.rpc.tls import ServerTls, TlsFiles
 from service.settings import Settings
@@ -88,15 +91,16 @@ async def running(
         raise
     try:
         everyone = await _everyone(store) if settings.no_auth else None
-        first_key = None if settings.no_auth else await _first_key(store, settings)
         server = Server(store, machine.searcher, offloader=machine.finder, everyone=everyone)
         port = server.bind(settings.listen, tls)
-        service = Service(_address(settings.listen, port), store, server, first_key, tls)
         await server.start()
         try:
+            # Now that it is listened on: a start that fails before leaves no key behind.
+            first_key = None if settings.no_auth else await _first_key(store, settings)
             await server.serving()
             async with _watched(tls):
-                yield service
+                address = _address(settings.listen, port)
+                yield Service(address, store, server, first_key, tls)
         finally:
             await _drain(server, settings.drain_grace, hurry or asyncio.Event())
     finally:
@@ -136,6 +140,13 @@ async def serve(settings: Settings, announce: Callable[[Service], None]) -> None
 
 def run(settings: Settings, announce: Callable[[Service], None]) -> None:
     """`serve` in an event loop of its own."""
+    files = interpreter.raise_file_limit()
+    if files is not None and files < MAX_CONNECTIONS + RESERVED_FILES:
+        _log.warning(
+            "the limit of open files is too low for as many connections as there may be",
+            limit=files,
+            connections=MAX_CONNECTIONS,
+        )
     interpreter.run(serve(settings, announce))
 
 
@@ -158,16 +169,37 @@ async def _everyone(store: SqliteStore) -> Principal:
 
 
 async def _first_key(store: SqliteStore, settings: Settings) -> str | None:
-    key = await store.ensure_first_key()
-    if key is not None:
-        # A file left by an earlier database must not lend the key its mode.
-        settings.first_key_file.unlink(missing_ok=True)
-        descriptor = os.open(settings.first_key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(key + "\n")
-            file.flush()
-            os.fsync(descriptor)
+    """Make the first key, if there is none, and keep it in its file once it is valid.
+
+    It is written before, under another name: a process that ends in between has not lost
+    the only copy, and the next start gives it its name.
+    """
+    file = settings.first_key_file
+    new = file.with_name(file.name + ".new")
+    key = await store.ensure_first_key(partial(_write_key, new))
+    if new.exists():
+        new.replace(file)
+        _sync(file.parent)
     return key
+
+
+def _write_key(path: Path, key: str) -> None:
+    """Write a key for the owner alone; it is on the disk when this returns."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(descriptor)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _tls(settings: Settings) -> ServerTls | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError
@@ -44,26 +46,33 @@ class SqliteStore(SqlStore):
     epoch: KeyEpoch
     _told_of_scrubbing = False
 
-    async def ensure_first_key(self) -> str | None:
-        """A key for the default tenant, if there is no key at all."""
+    async def ensure_first_key(self, keep: Callable[[str], None] | None = None) -> str | None:
+        """A key for the default tenant, if there is no key at all.
+
+        Args:
+            keep: Called with it before it is valid: if that fails, there is none.
+        """
         now = self.now()
         if await self.engine.database.read(keys.any_key):
             return None
-        secret = await self.engine.database.write(
-            lambda conn: (
-                None
-                if keys.any_key(conn)
-                else keys.create(
-                    conn,
-                    tenant=schema.DEFAULT_TENANT,
-                    label="first key",
-                    containers=(),
-                    read_only=False,
-                    expires_at=None,
-                    now=now,
-                )[1]
+
+        def make(conn: Connection) -> str | None:
+            if keys.any_key(conn):
+                return None
+            _, secret = keys.create(
+                conn,
+                tenant=schema.DEFAULT_TENANT,
+                label="first key",
+                containers=(),
+                read_only=False,
+                expires_at=None,
+                now=now,
             )
-        )
+            if keep is not None:
+                keep(secret)
+            return secret
+
+        secret = await self.engine.database.write(make)
         if secret is not None:
             self.epoch.advance()
         return secret
