@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 `check` found faults.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shlex
@@ -20,11 +21,14 @@ import click
 from pydantic import ValidationError
 
 from service.client.command import health_command, import_command, search_command
+from service.output import streams
 from service.settings import ENV_PREFIX, Settings, database_path, explain
 
 if TYPE_CHECKING:
     from service.app import Service
     from service.storage.keys import KeyInfo
+
+log = logging.getLogger("palimpsest.cli")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -115,7 +119,7 @@ def _existing(data_dir: Path) -> Path:
     if not path.is_file():
         raise click.ClickException(
             f"there is no database in {data_dir}; "
-            "name its folder with --data-dir, or make one with `palimpsest migrate`"
+            "name its folder with --data-dir, or make one with `palimpsest serve` or `migrate`"
         )
     return path
 
@@ -151,32 +155,70 @@ def serve(**given: Any) -> None:
 
     Calls in progress are finished first; a second signal ends their grace.
     """
-    settings = _settings(given)
-    _keep_temporary_files_in(settings.data_dir)
+    from service import logs
 
-    from service import app, logs
+    form = given["log_format"] or os.environ.get(f"{ENV_PREFIX}LOG_FORMAT")
+    failure: click.ClickException | None = None
+    try:
+        settings = _settings(given)
+    except click.UsageError as error:
+        if form != "json":
+            raise
+        logs.configure("info", "json", sys.stderr)
+        log.error("%s", error.format_message())
+        raise SystemExit(error.exit_code) from error
+    _keep_temporary_files_in(settings.data_dir)
+    with logs.running(settings.log_level, settings.log_format, settings.data_dir):
+        try:
+            with _explained():
+                _serve(settings)
+        except click.ClickException as error:
+            failure = error
+            if form == "json":
+                log.error("%s", error.format_message())
+        except KeyboardInterrupt:
+            log.info("interrupted before it served")
+            raise SystemExit(1) from None
+    if failure is not None:
+        raise SystemExit(failure.exit_code) if form == "json" else failure
+
+
+def _serve(settings: Settings) -> None:
+    from service import app
     from service.rpc.server import BindError
     from service.tls_files import TlsFileError
 
-    logs.configure(settings.log_level, settings.log_format)
-    with _explained():
-        try:
-            app.run(settings, lambda service: _announce(settings, service))
-        except (BindError, TlsFileError) as error:
-            raise click.ClickException(str(error)) from error
+    try:
+        app.run(settings, lambda service: _announce(settings, service))
+    except (BindError, TlsFileError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _announce(settings: Settings, service: Service) -> None:
-    click.echo(f"Palimpsest is serving on {service.address}")
-    if service.first_key is not None:
-        click.echo(
-            f"\nThe first key, shown only now and kept in {settings.first_key_file}:\n\n"
-            f"  {service.first_key}\n"
-        )
+    """Say where the service is, and where its first key.
+
+    The key itself goes to a terminal only: what is written elsewhere is often kept.
+    """
+    terminal = sys.stdout.isatty()
+    if settings.log_format == "json" and not terminal:
+        if service.first_key is not None:
+            log.info("the first key is in %s", settings.first_key_file)
+        return
+    lines = [f"Palimpsest is serving on {service.address}"]
+    if service.first_key is not None and terminal:
+        lines.append(f"\nThe first key, shown only now and kept in {settings.first_key_file}:\n")
+        lines.append(f"  {service.first_key}\n")
+    elif service.first_key is not None:
+        lines.append(f"The first key is in {settings.first_key_file}")
     call = grpcurl_line(settings, service.address)
     if call is not None:
-        click.echo(f"Store a first document from another terminal:\n\n  {call}\n")
-    sys.stdout.flush()
+        lines.append(f"Store a first document from another terminal:\n\n  {call}\n")
+    try:
+        click.echo("\n".join(lines))
+    except OSError as error:
+        # Serving matters more than saying so.
+        streams.discard_output()
+        log.warning("where the service is could not be said on standard output: %s", error)
 
 
 def grpcurl_line(settings: Settings, address: str) -> str | None:
@@ -224,6 +266,7 @@ def keys() -> None:
 )
 @click.option("--read-only", is_flag=True, help="Limit it to calls that change nothing.")
 @click.option("--expires-in", type=Duration(), help="Limit it in time, such as 12h or 90d.")
+@click.option("--init", is_flag=True, help="Make the database if there is none.")
 def create_key(
     data_dir: Path,
     tenant: str,
@@ -231,6 +274,7 @@ def create_key(
     containers: tuple[str, ...],
     read_only: bool,
     expires_in: int | None,
+    init: bool,
 ) -> None:
     """Make a key and print it, the only time it can be seen.
 
@@ -239,9 +283,10 @@ def create_key(
     from service.core.times import system_clock
     from service.storage import admin
 
+    path = _new_or_existing(data_dir) if init else _existing(data_dir)
     with _explained():
         info, secret = admin.create_key(
-            _new_or_existing(data_dir),
+            path,
             tenant=tenant,
             label=label,
             containers=containers,
@@ -249,7 +294,12 @@ def create_key(
             expires_at=None if expires_in is None else system_clock() + expires_in * 1_000_000,
         )
     click.echo(f"Made key {info.key_id} of tenant {info.tenant}. Keep it safe:", err=True)
-    click.echo(secret)
+    try:
+        click.echo(secret)
+    except OSError:
+        # A key that nobody has seen must not stay in force.
+        admin.revoke_key(path, info.key_id)
+        raise
 
 
 @keys.command("list")
@@ -401,12 +451,14 @@ def reindex(**given: Any) -> None:
     searches go on with what there is. Stopped, it goes on where it was.
     """
     settings = _settings(given)
-    from service import reindexing
+    from service import logs, reindexing
 
+    logs.configure(settings.log_level, settings.log_format, sys.stderr)
+    json = settings.log_format == "json"
     path = _existing(settings.data_dir)
     with _explained():
         total = reindexing.remaining(path, settings)
-        with click.progressbar(length=total, label="Indexing", file=sys.stderr) as bar:
+        with click.progressbar(length=total, label="Indexing", file=sys.stderr, hidden=json) as bar:
             done = reindexing.run(path, settings, bar.update)
     click.echo(f"{done} texts indexed with {settings.embedder}; all is in its space now.")
 

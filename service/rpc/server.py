@@ -28,8 +28,6 @@ from service.rpc.tls import ServerTls
 
 _log = structlog.get_logger("palimpsest.rpc")
 
-MAX_CONNECTIONS: Final = 4096
-
 _OPTIONS: Final = (
     # Two servers on one port would share its calls without a word.
     ("grpc.so_reuseport", 0),

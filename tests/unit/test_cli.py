@@ -120,7 +120,10 @@ def test_containers_are_named_as_in_the_contract(data: Path) -> None:
     assert done.exit_code == 2
 
 
-@pytest.mark.parametrize("command", [("check",), ("backup", "copy"), ("scrub",), ("keys", "list")])
+@pytest.mark.parametrize(
+    "command",
+    [("check",), ("backup", "copy"), ("scrub",), ("keys", "list"), ("keys", "create")],
+)
 def test_a_folder_without_database_is_told(tmp_path: Path, command: tuple[str, ...]) -> None:
     done = palimpsest(*command, "--data-dir", tmp_path)
     assert done.exit_code == 1
@@ -172,3 +175,13 @@ def test_the_grpcurl_line_reads_the_key_from_its_file(tmp_path: Path) -> None:
     assert "secret" not in line
     assert f"$(cat {settings.first_key_file})" in line
     assert " 127.0.0.1:1 " in line
+
+
+def test_a_key_makes_a_database_only_if_it_is_told_to(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    made = palimpsest("keys", "create", "--data-dir", folder, "--init")
+    assert made.exit_code == 0
+    assert made.stdout.startswith("pal_")
+    assert palimpsest("keys", "create", "--data-dir", folder, "--init").exit_code == 0
+    listed = palimpsest("keys", "list", "--data-dir", folder)
+    assert listed.stdout.count("\tvalid\t") == 2
