@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import structlog
 
+from service import logs
 from service.core.errors import Code, PalimpsestError, Reason
 from service.core.model import Principal
 from service.core.store import Keys
@@ -133,6 +134,8 @@ class CallPolicy:
         self._pacing_stopped = asyncio.Event()
         self._log = structlog.get_logger("palimpsest.rpc")
         self._log_all = bool(self._log.is_enabled_for(logging.DEBUG))
+        # What callers can cause as often as they like.
+        self._limited_log = logs.LimitedLogger("palimpsest.rpc", limit=10, seconds=1.0)
         self.stopping = asyncio.Event()
         """Set when the server is draining."""
         self.refused = 0
@@ -196,7 +199,7 @@ class CallPolicy:
             if error.code is Code.UNAUTHENTICATED:
                 self._connections.charge(call.connection)
                 if token is not None:
-                    self._log.warning(
+                    self._limited_log.warning(
                         "key refused",
                         peer=call.connection.peer,
                         key=self._keys.key_id(token),
@@ -356,6 +359,8 @@ class CallPolicy:
             if not self._log_all:
                 return
             write = self._log.debug
+        elif failure.code is Code.RESOURCE_EXHAUSTED:
+            write = self._limited_log.info
         else:
             write = self._log.info
         write(
