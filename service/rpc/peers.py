@@ -64,17 +64,19 @@ class Connection:
     def charge(self) -> float:
         """Count a call that comes to nothing; what is left, in such calls: refuse below zero."""
         now = monotonic()
-        factor = KEYED_FACTOR if self.keyed else 1.0
-        burst = FRUITLESS_BURST * factor
-        earned = (now - self._since) * FRUITLESS_PER_SECOND * factor
-        self._credit = min(burst, self._credit + earned) - 1
+        earned = (now - self._since) * FRUITLESS_PER_SECOND * self._factor
+        self._credit = min(FRUITLESS_BURST * self._factor, self._credit + earned) - 1
         self._since = now
         return self._credit
 
     @property
     def abusive(self) -> bool:
         """Whether it went on in spite of refusals: it is to be closed."""
-        return self._credit < -FRUITLESS_BURST and not self.shared
+        return self._credit < -FRUITLESS_BURST * self._factor and not self.shared
+
+    @property
+    def _factor(self) -> float:
+        return KEYED_FACTOR if self.keyed else 1.0
 
 
 class Connections:
