@@ -12,8 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from service.core.digests import Digester
 from service.core.ids import base62
 from service.core.model import Principal
+from service.storage import checksums, schema
 from service.storage.tables import api_keys, tenants
 
 _FORM = re.compile(r"pal_[0-9A-Za-z]{12}_[0-9A-Za-z]{44}", re.ASCII)
@@ -99,19 +101,18 @@ def create(
     """A new key; its secret is in the answer and nowhere else."""
     key_id = base62(secrets.randbits(71), 12)
     token = f"pal_{key_id}_{base62(secrets.randbits(256), 44)}"
-    tags = json.dumps(sorted(containers)) if containers else None
-    conn.execute(
-        insert(api_keys).values(
-            tenant=ensure_tenant(conn, tenant, now),
-            key_id=key_id,
-            key_hash=hash_key(token),
-            label=label,
-            containers=tags,
-            read_only=read_only,
-            create_time=now,
-            expire_time=expires_at,
-        )
-    )
+    row: dict[str, Any] = {
+        "tenant": ensure_tenant(conn, tenant, now),
+        "key_id": key_id,
+        "key_hash": hash_key(token),
+        "label": label,
+        "containers": json.dumps(sorted(containers)) if containers else None,
+        "read_only": int(read_only),
+        "create_time": now,
+        "expire_time": expires_at,
+    }
+    row["checksum"] = checksums.of_key(Digester(schema.digest_secret(conn)), row)
+    conn.execute(insert(api_keys).values({**row, "read_only": read_only}))
     return (
         KeyInfo(
             key_id,

@@ -35,6 +35,11 @@ def _tenant() -> Column[int]:
     return Column("tenant", Integer, primary_key=True, autoincrement=False)
 
 
+def _checksum() -> Column[bytes]:
+    """See `checksums`, which says what of its row it stands for."""
+    return Column("checksum", LargeBinary, nullable=False, server_default=text("x''"))
+
+
 secrets = Table(
     "secrets",
     metadata,
@@ -66,6 +71,7 @@ api_keys = Table(
     Column("create_time", BigInteger, nullable=False),
     Column("expire_time", BigInteger),
     Column("revoke_time", BigInteger),
+    _checksum(),
     sqlite_with_rowid=False,
 )
 
@@ -173,6 +179,7 @@ chunks = Table(
     Column("entry", LargeBinary, nullable=False),
     Column("vector", LargeBinary),
     Column("embedder", Integer, nullable=False),
+    _checksum(),
     Index("ix_chunks_embedder", "embedder", "tenant", "document_id", "position"),
 )
 
@@ -198,6 +205,7 @@ memories = Table(
     Column("embedder", Integer, nullable=False, server_default=text("0")),
     Column("entry", LargeBinary),
     Column("vector", LargeBinary),
+    _checksum(),
     UniqueConstraint("tenant", "root_id", "version"),
     Index("ix_memories_embedder", "embedder", "tenant", "id"),
     Index(
@@ -226,6 +234,7 @@ memory_spans = Table(
     Column("content_hash", LargeBinary, nullable=False),
     # Of the change that made the span what it is.
     Column("revision", BigInteger, nullable=False),
+    _checksum(),
     Index(None, "tenant", "container", "end_kind", "root_id", "memory_id"),
     Index(None, "tenant", "container", "end_kind", "memory_id"),
     Index(None, "tenant", "container", "content_hash", "end_kind"),
