@@ -175,6 +175,11 @@ async def _first_key(store: SqliteStore, settings: Settings) -> str | None:
     the only copy, and the next start gives it its name.
     """
     file = settings.first_key_file
+    if file.exists() and not await store.has_keys():
+        raise FileExistsError(
+            f"the database has no key, and {file} holds that of another one; "
+            "put its database back, or move the file out of the folder"
+        )
     new = file.with_name(file.name + ".new")
     key = await store.ensure_first_key(partial(_write_key, new))
     if new.exists():

@@ -13,10 +13,10 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import aiosqlite
 from sqlalchemy import Connection, Engine, create_engine
@@ -30,6 +30,17 @@ from service.storage.reserve import DiskReserve, room_at
 from service.storage.room import DiskRoom, lacks_room, storage_full
 
 T = TypeVar("T")
+
+
+class Mark(Protocol):
+    """Keeps note of what was acknowledged, see `high_water`."""
+
+    def advance(self, revisions: Mapping[int, int]) -> None: ...
+
+    def sync(self) -> None: ...
+
+    def close(self) -> None: ...
+
 
 Gate: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 """Nobody reads while its block runs."""
@@ -257,12 +268,20 @@ class Worker:
         """Returns when all that the thread was asked for is over."""
         await self.visit(lambda _: None)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction that is on the disk when this returns."""
+    async def write(
+        self, work: Callable[[Connection], T], committed: Callable[[T], None] | None = None
+    ) -> T:
+        """Run `work` in a transaction that is on the disk when this returns.
+
+        `committed` gets its result then, in the connection's thread.
+        """
 
         def writing(conn: Connection) -> T:
             self._begin(conn)
-            return complete(conn, work)
+            result = complete(conn, work)
+            if committed is not None:
+                committed(result)
+            return result
 
         return await self.visit(writing)
 
@@ -302,8 +321,10 @@ class SqliteDatabase:
         writer: Worker,
         readers: list[Worker],
         reserve: DiskReserve | None = None,
+        mark: Mark | None = None,
     ) -> None:
         self.path = path
+        self._mark = mark
         self._writer = writer
         self._readers = readers
         # Single reads have a connection of their own: no long list holds them up.
@@ -316,18 +337,38 @@ class SqliteDatabase:
 
     @classmethod
     async def open(
-        cls, path: Path, readers: int, *, read_only: bool = False, reserve: int = 0
+        cls,
+        path: Path,
+        readers: int,
+        *,
+        read_only: bool = False,
+        reserve: int = 0,
+        mark: Mark | None = None,
     ) -> SqliteDatabase:
-        """Open a database whose schema is current; `reserve` bytes are kept for deletions."""
+        """Open a database whose schema is current; it closes `mark` at the end.
+
+        `reserve` bytes are kept for deletions.
+        """
         writer = await Worker.open(path, read_only=read_only)
         reading = [await Worker.open(path, read_only=True) for _ in range(readers)]
-        return cls(path, writer, reading, DiskReserve(path, reserve) if reserve else None)
+        return cls(path, writer, reading, DiskReserve(path, reserve) if reserve else None, mark)
 
     def translated(self, error: BaseException) -> BaseException:
         return translated(error)
 
-    async def write(self, work: Callable[[Connection], T], *, frees: bool = False) -> T:
-        return await self.room.write(work, frees=frees)
+    async def write(
+        self,
+        work: Callable[[Connection], T],
+        revisions: Callable[[T], Mapping[int, int]] | None = None,
+        *,
+        frees: bool = False,
+    ) -> T:
+        mark = self._mark
+        if mark is None or revisions is None:
+            return await self.room.write(work, frees=frees)
+        return await self.room.write(
+            work, lambda result: mark.advance(revisions(result)), frees=frees
+        )
 
     async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
         if snapshot:
@@ -369,6 +410,8 @@ class SqliteDatabase:
                 rows = await self._writer.visit(
                     lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
                 )
+            if self._mark is not None:
+                await asyncio.to_thread(self._mark.sync)
             return bool(rows[0][0] == 0)
 
     @contextlib.asynccontextmanager
@@ -418,6 +461,8 @@ class SqliteDatabase:
             await reader.close()
         await self._writer.close()
         self.room.close()
+        if self._mark is not None:
+            await asyncio.to_thread(self._mark.close)
 
 
 def create_file(path: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, Protocol, TypeVar
+from operator import attrgetter
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
@@ -25,18 +26,31 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+Revisions: TypeAlias = Mapping[int, int]
+"""Of tenants, by their number."""
+
 PART = 32
 """Calls of a long list that are always worked on together."""
+
+_REVISIONS = attrgetter("revisions")
 
 
 class Database(Protocol):
     """Where transactions run: the embedded database, or a server."""
 
-    async def write(self, work: Callable[[Connection], T], *, frees: bool = False) -> T:
+    async def write(
+        self,
+        work: Callable[[Connection], T],
+        revisions: Callable[[T], Revisions] | None = None,
+        *,
+        frees: bool = False,
+    ) -> T:
         """Run `work` in a transaction that is on the disk when this returns.
 
         Args:
-            work: Is run again if it failed for lack of room.
+            work: What to do; run again if it failed for lack of room.
+            revisions: What is acknowledged by that, which a database that could lose it
+                without a trace keeps note of.
             frees: It deletes only, and may use the room that is kept for deletions.
 
         Raises:
@@ -184,7 +198,7 @@ class Engine:
         only = len(freeing) == len(mutations)
         try:
             return await self.database.write(
-                lambda conn: self._run_batch(conn, mutations), frees=only
+                lambda conn: self._run_batch(conn, mutations), _REVISIONS, frees=only
             )
         except PalimpsestError as error:
             if not freeing or len(mutations) == 1:

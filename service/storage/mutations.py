@@ -6,7 +6,7 @@ Statement count, not the disk, is the cost of a call, and a batch shares its sta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
@@ -29,13 +29,15 @@ class Batch:
     """What a batch came to.
 
     One outcome per mutation, the (tenant, id)s changed, whether anything that was
-    stored before was deleted or replaced, and whether documents were queued.
+    stored before was deleted or replaced, whether documents were queued, and the
+    revision that each tenant has reached.
     """
 
     outcomes: list[Outcome]
     changed: set[tuple[int, str]]
     erased: bool = False
     queued: bool = False
+    revisions: dict[int, int] = field(default_factory=dict)
 
 
 def run_mutations(conn: Connection, context: Context, mutations: Sequence[Mutation]) -> Batch:
@@ -86,4 +88,6 @@ def _attempt(
     batch.changed.update((tenant, entity) for entity in done.changed)
     batch.erased = batch.erased or done.erased
     batch.queued = batch.queued or done.queued
+    if done.revision:
+        batch.revisions[tenant] = done.revision
     return None

@@ -48,7 +48,9 @@ def lacks_room(error: BaseException | None) -> bool:
 class Write(Protocol):
     """Runs work in a transaction that is on the disk when it returns."""
 
-    async def __call__(self, work: Callable[[Connection], T]) -> T: ...
+    async def __call__(
+        self, work: Callable[[Connection], T], committed: Callable[[T], None] | None = None
+    ) -> T: ...
 
 
 class DiskRoom:
@@ -71,29 +73,40 @@ class DiskRoom:
         self._checkpoint = checkpoint
         self._next_try = 0.0
 
-    async def write(self, work: Callable[[Connection], T], *, frees: bool) -> T:
-        """Run `work`, which only deletes if it `frees`; raises STORAGE_FULL."""
+    async def write(
+        self,
+        work: Callable[[Connection], T],
+        committed: Callable[[T], None] | None = None,
+        *,
+        frees: bool,
+    ) -> T:
+        """Run `work`, which only deletes if it `frees`; raises STORAGE_FULL.
+
+        `committed` gets the result once it is on the disk.
+        """
         if frees:
-            done = await self._freeing(work)
+            done = await self._freeing(work, committed)
             self._next_try = 0.0
             return done
         try:
-            return await self._write(self._guarded(work))
+            return await self._write(self._guarded(work), committed)
         except PalimpsestError as error:
             if not lacks_room(error) or not self._may_try():
                 raise
         await self.empty_log()
-        return await self._write(self._guarded(work, lend=True))
+        return await self._write(self._guarded(work, lend=True), committed)
 
-    async def _freeing(self, work: Callable[[Connection], T]) -> T:
+    async def _freeing(
+        self, work: Callable[[Connection], T], committed: Callable[[T], None] | None
+    ) -> T:
         try:
-            return await self._write(work)
+            return await self._write(work, committed)
         except PalimpsestError as error:
             if not lacks_room(error):
                 raise
         with self.given_up():
             await self.empty_log()
-            return await self._write(work)
+            return await self._write(work, committed)
 
     def _may_try(self) -> bool:
         now = time.monotonic()

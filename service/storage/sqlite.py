@@ -15,9 +15,10 @@ from sqlalchemy import Connection
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError
 from service.core.times import SECOND, MonotonicClock
-from service.storage import change_log, keys, schema, scrubbing, sweeper
-from service.storage.embedded import SqliteDatabase, create_file, open_sync, transact
+from service.storage import change_log, high_water, keys, opening, schema, scrubbing, sweeper
+from service.storage.embedded import SqliteDatabase
 from service.storage.engine import StoreOptions
+from service.storage.high_water import HighWaterMark
 from service.storage.key_epoch import KeyEpoch
 from service.storage.keyring import Keyring
 from service.storage.reserve import given_up
@@ -46,6 +47,10 @@ class SqliteStore(SqlStore):
     epoch: KeyEpoch
     _told_of_scrubbing = False
 
+    async def has_keys(self) -> bool:
+        """Whether any key was ever created."""
+        return await self.engine.database.read(keys.any_key)
+
     async def ensure_first_key(self, keep: Callable[[str], None] | None = None) -> str | None:
         """A key for the default tenant, if there is no key at all.
 
@@ -53,7 +58,7 @@ class SqliteStore(SqlStore):
             keep: Called with it before it is valid: if that fails, there is none.
         """
         now = self.now()
-        if await self.engine.database.read(keys.any_key):
+        if await self.has_keys():
             return None
 
         def make(conn: Connection) -> str | None:
@@ -72,7 +77,9 @@ class SqliteStore(SqlStore):
                 keep(secret)
             return secret
 
-        secret = await self.engine.database.write(make)
+        secret = await self.engine.database.write(
+            make, lambda secret: {high_water.KEYS: 1} if secret is not None else {}
+        )
         if secret is not None:
             self.epoch.advance()
         return secret
@@ -217,12 +224,15 @@ async def open_store(
 
     Raises:
         SchemaTooNewError: a newer release wrote it.
+        StorageRefusedError: a database has been here and is gone, or lacks changes.
         sqlite3.DatabaseError, OSError: it is no database or cannot be opened.
     """
     options = options or StoreOptions()
     clock = clock or MonotonicClock()
-    secret, unscrubbed = await asyncio.to_thread(_prepare, path, clock)
-    database = await SqliteDatabase.open(path, options.readers, reserve=options.disk_reserve)
+    secret, unscrubbed, mark = await asyncio.to_thread(_prepare, path, clock)
+    database = await SqliteDatabase.open(
+        path, options.readers, reserve=options.disk_reserve, mark=mark
+    )
     epoch = KeyEpoch(path)
     keyring = Keyring(database, epoch.current, clock.now, options.max_waiting)
     store = SqliteStore(database, clock, Digester(secret), keyring, options)
@@ -256,8 +266,8 @@ async def open_to_read(
         await store.close()
 
 
-def _prepare(path: Path, clock: MonotonicClock) -> tuple[bytes, bool]:
-    """The secret of digests, and whether deletions of an earlier run wait for a scrub."""
+def _prepare(path: Path, clock: MonotonicClock) -> tuple[bytes, bool, HighWaterMark]:
+    """The secret of digests, whether deletions of an earlier run wait for a scrub, the mark."""
     try:
         return _prepared(path, clock)
     except Exception as error:
@@ -268,9 +278,8 @@ def _prepare(path: Path, clock: MonotonicClock) -> tuple[bytes, bool]:
         return _prepared(path, clock)
 
 
-def _prepared(path: Path, clock: MonotonicClock) -> tuple[bytes, bool]:
-    create_file(path)
-    with open_sync(path) as conn:
-        transact(conn, schema.bring_up)
-        schema.started_clock(conn, clock)
-        return schema.digest_secret(conn), scrubbing.marked(conn)
+def _prepared(path: Path, clock: MonotonicClock) -> tuple[bytes, bool, HighWaterMark]:
+    with opening.opened(path) as opened:
+        schema.started_clock(opened.conn, clock)
+        secret, unscrubbed = schema.digest_secret(opened.conn), scrubbing.marked(opened.conn)
+        return secret, unscrubbed, opened.mark

@@ -41,6 +41,9 @@ ACROSS_TENANTS = {
         "a key is what says whose call it is"
     ),
     r"SELECT count\(\*\) AS count_1 FROM api_keys$": "whether a server is fresh",
+    r"SELECT count\(\*\) AS count_1, count\(api_keys\.revoke_time\) AS count_2 FROM api_keys$": (
+        "the high-water mark counts changes of keys"
+    ),
     r"SELECT api_keys\..* FROM api_keys JOIN tenants .* ORDER BY": "the operator lists all keys",
     r"UPDATE api_keys SET revoke_time=\? WHERE api_keys\.key_id = \?": (
         "the operator names a key by its id"
