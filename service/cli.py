@@ -11,11 +11,11 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 import click
 from pydantic import ValidationError
@@ -117,6 +117,10 @@ def _existing(data_dir: Path) -> Path:
     """The database of a data folder that has one."""
     path = database_path(data_dir)
     if not path.is_file():
+        from service.storage import presence
+
+        if left := presence.traces(path):
+            raise click.ClickException(str(presence.lost(path, left)))
         raise click.ClickException(
             f"there is no database in {data_dir}; "
             "name its folder with --data-dir, or make one with `palimpsest serve` or `migrate`"
@@ -380,33 +384,50 @@ def migrate(data_dir: Path) -> None:
 @main.command()
 @_data_dir_option
 def check(data_dir: Path) -> None:
-    """Verify every invariant of the database, on a snapshot; a server may run."""
+    """Verify the database on a snapshot; a server may run, and nothing is written.
+
+    Its pages, every digest, every invariant, and that nothing acknowledged is missing.
+    """
     from service.storage import admin
 
+    path = database_path(data_dir)
     with _explained():
-        findings = admin.check(_existing(data_dir), _progress)
+        findings = admin.check(path if _was_there(path) else _existing(data_dir), _progress)
+    if findings:
+        _tell_of(
+            findings,
+            f"Stop the server, keep a copy of {data_dir}, "
+            "and put back the last backup that `palimpsest check` finds well.",
+        )
+    click.echo("All is well.")
+
+
+def _was_there(path: Path) -> bool:
+    """Whether a database left traces, though it may be gone."""
+    from service.storage import presence
+
+    return bool(presence.traces(path))
+
+
+def _tell_of(findings: Sequence[str], advice: str) -> NoReturn:
     for finding in findings:
         click.echo(finding)
-    if findings:
-        click.echo(
-            f"{len(findings)} found. Stop the server, keep a copy of {data_dir}, "
-            "and put back the last backup that `palimpsest check` finds well.",
-            err=True,
-        )
-        raise SystemExit(FINDINGS)
-    click.echo("All is well.")
+    click.echo(f"{len(findings)} found. {advice}", err=True)
+    raise SystemExit(FINDINGS)
 
 
 @main.command()
 @_data_dir_option
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
 def backup(data_dir: Path, target: Path) -> None:
-    """Write a consistent copy to TARGET, a new file; a server may run."""
+    """Write a consistent and verified copy to TARGET, a new file; a server may run.
+
+    A damaged database is not copied: what was found is listed, with exit code 3.
+    """
     from service.storage import admin
+    from service.storage.backups import DamagedSourceError
 
     source = _existing(data_dir)
-    if target.exists():
-        raise click.ClickException(f"{target} is there already; name a new file")
     shown = -1
 
     def progress(done: int, total: int) -> None:
@@ -418,11 +439,13 @@ def backup(data_dir: Path, target: Path) -> None:
 
     with _explained():
         try:
-            admin.backup(source, target, progress)
-        except BaseException as error:
-            if not isinstance(error, FileExistsError):
-                target.unlink(missing_ok=True)
-            raise
+            admin.backup(source, target, progress, _progress)
+        except DamagedSourceError as error:
+            _tell_of(
+                error.findings,
+                f"The database is damaged and {target} was not written. Stop the server, keep a "
+                f"copy of {data_dir}, and put back the last sound backup.",
+            )
     click.echo(f"Wrote {target}. Keys are in it as hashes; guard it like the database itself.")
 
 

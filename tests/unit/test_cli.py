@@ -162,7 +162,7 @@ def test_scrub_runs(data: Path) -> None:
 def test_a_file_that_is_no_database_is_told(data: Path) -> None:
     (data / "palimpsest.db").write_bytes(b"no database at all " * 400)
     done = palimpsest("check", "--data-dir", data)
-    assert done.exit_code == 1
+    assert done.exit_code == cli.FINDINGS
     assert "last backup" in done.output
 
 
