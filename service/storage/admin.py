@@ -117,8 +117,9 @@ def _with_reserve(path: Path, work: Callable[[], T]) -> T:
 def scrub(path: Path, progress: Callable[[str], None]) -> None:
     """Rewrite the file without what deletion left in page slack, and empty the WAL.
 
-    Writers wait meanwhile; a busy database raises sqlite3.OperationalError
-    or StorageRefusedError, and a disk that has no room for it, not even with the reserve for deletions, OSError.
+    Writers wait meanwhile; a busy database raises sqlite3.OperationalError or
+    StorageRefusedError, and a disk that has no room for it, not even with the reserve for
+    deletions, OSError.
     """
 
     def rewrite() -> None:

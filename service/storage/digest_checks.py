@@ -82,7 +82,7 @@ def _of_key(digester: Digester, row: Row) -> Iterator[str]:
 
 
 def _of_request(_: Digester, row: Row) -> Iterable[str]:
-    receipts.decode(row[2])
+    receipts.decode(row[2], "")
     return ()
 
 

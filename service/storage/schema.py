@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, select, text
 from service.core.times import MonotonicClock
 from service.storage import dialects, tables
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision that this code needs."""
 
 DEFAULT_TENANT = "default"

@@ -113,7 +113,7 @@ def test_an_emptied_or_missing_database_has_no_backup(database: Path, tmp_path: 
 def test_an_older_schema_is_backed_up_before_it_is_migrated(database: Path, tmp_path: Path) -> None:
     age(database)
     backup(database, tmp_path / "copy.db")
-    assert admin.migrate(tmp_path / "copy.db")[0] == "0002"
+    assert admin.migrate(tmp_path / "copy.db")[0] == "0003"
     assert check(tmp_path / "copy.db") == []
 
 

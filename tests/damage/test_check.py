@@ -155,7 +155,7 @@ def test_an_older_schema_is_told_and_a_migrated_one_is_well(data: Path, database
     done = run_check(data)
     assert done.exit_code == 1
     assert "palimpsest migrate" in done.output
-    assert admin.migrate(database) == ("0002", schema.HEAD)
+    assert admin.migrate(database) == ("0003", schema.HEAD)
     assert check(database) == []
     flip(database, places(database, TEXTS["metadata of a memory"].encode())[0])
     assert check(database)

@@ -1,6 +1,6 @@
 """Checksums of rows, so that a check finds damage that no index shows.
 
-Revision ID: 0003
+Revision ID: 0004
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from alembic import op
 from service.core.digests import Digester
 from service.storage import checksums
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
