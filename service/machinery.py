@@ -90,7 +90,12 @@ class Machinery:
             module = finder_main.__name__
             self._child = Child(module, pickled(plan), gives_up=True)
             self.searcher = self.finder = Finder(
-                self._child, self._near, store.now, self._leave, precedence
+                self._child,
+                self._near,
+                store.now,
+                store.memories.close_past,
+                self._leave,
+                precedence,
             )
             store.file.gates.append(self.finder.closed)
         store.engine.indexer = self.indexing

@@ -113,8 +113,8 @@ class SegmentSearcher:
 
     async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
         async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
-            at = self._source.now() if search.as_of is None else search.as_of
-            return [await self._scope(who.tenant, shelf, search, at) for shelf in shelves]
+            wall = self._source.now()
+            return [await self._scope(who.tenant, shelf, search, wall) for shelf in shelves]
 
         def wanted(found: Sequence[Hit], shelves: Sequence[Shelf]) -> Lookup:
             return Lookup(
@@ -206,9 +206,9 @@ class SegmentSearcher:
 
     async def _chunks(self, tenant: int, shelf: Shelf, tree: Filter | None) -> Scope:
         mask = None if tree is None else await self._segments.matching(tenant, shelf, tree)
-        return Scope(shelf.segment, shelf.segment.eligible(Kind.CHUNK, 0, mask))
+        return Scope(shelf.segment, shelf.segment.eligible_now(Kind.CHUNK, 0, mask))
 
-    async def _scope(self, tenant: int, shelf: Shelf, search: MemorySearch, at: int) -> Scope:
+    async def _scope(self, tenant: int, shelf: Shelf, search: MemorySearch, wall: int) -> Scope:
         segment = shelf.segment
         mask: Mask | None = None
         if search.filter is not None:
@@ -217,17 +217,20 @@ class SegmentSearcher:
             names = await self._source.in_state(
                 tenant,
                 shelf.container,
-                at,
+                search.as_of,
+                wall,
                 forgotten=search.include_forgotten,
                 history=search.include_history,
             )
             eligible = segment.present(Kind.MEMORY, segment.rows_of(names))
             if mask is not None:
                 eligible &= mask
+        elif search.as_of is None:
+            eligible = segment.eligible_now(Kind.MEMORY, wall, mask)
         else:
-            eligible = segment.eligible(Kind.MEMORY, at, mask)
+            eligible = segment.eligible(Kind.MEMORY, search.as_of, mask)
         if search.include_chunks:
-            eligible |= segment.eligible(Kind.CHUNK, at, mask)
+            eligible |= segment.eligible_now(Kind.CHUNK, 0, mask)
         return Scope(segment, eligible)
 
     async def _rank(

@@ -224,7 +224,9 @@ def take_in(shelf: Shelf, delta: IndexDelta) -> None:
 
 def _memories(rows: Sequence[IndexRow]) -> list[Item]:
     return [
-        Item(row.id, Kind.MEMORY, row.entry, row.digest, row.vector, shown=row.spans)
+        Item(
+            row.id, Kind.MEMORY, row.entry, row.digest, row.vector, shown=row.spans, until=row.until
+        )
         for row in rows
         if row.entry is not None
     ]

@@ -13,13 +13,14 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from sqlalchemy import Connection
 
 from service.core.coalescing import Coalescer
-from service.core.errors import PalimpsestError
+from service.core.errors import OpenTimeError, PalimpsestError, Reason
 from service.core.indexing import Indexer, Unindexed
+from service.core.model import Principal
 from service.core.windows import DailyWindow
 from service.storage import dialects
 from service.storage.mutations import Batch, Mutation, run_mutations
 from service.storage.scrubbing import Schedule
-from service.storage.transactions import Call, Context, Operation
+from service.storage.transactions import Call, Context, Operation, close_past, last_time
 from service.storage.watching import Watchers
 
 T = TypeVar("T")
@@ -109,9 +110,19 @@ class StoreOptions:
 class Engine:
     """What the nouns share: reads, coalesced mutations, time."""
 
-    def __init__(self, database: Database, context: Context, options: StoreOptions) -> None:
+    def __init__(
+        self,
+        database: Database,
+        context: Context,
+        options: StoreOptions,
+        *,
+        read_only: bool = False,
+    ) -> None:
         self.database = database
         self.context = context
+        self._read_only = read_only
+        self._closed: dict[int, int] = {}
+        """By tenant: a time up to which nothing can commit any more, on any server."""
         self.watchers = Watchers()
         # What a crash left in the log may hold deletions, too.
         self.deleted = True
@@ -244,7 +255,27 @@ class Engine:
         return self._mutations.idle and self.database.idle and self.watchers.idle
 
     def now(self) -> int:
+        """The wall clock."""
         return self.context.clock.now()
+
+    async def close_past(self, who: Principal, instant: int) -> None:
+        """Return when no commit of the tenant can have a time up to `instant` any more.
+
+        Raises:
+            PalimpsestError: TIME_IN_FUTURE, by the wall clock.
+            OpenTimeError: Some can, and this is a process that only reads.
+        """
+        if instant > self.now():
+            raise PalimpsestError(Reason.TIME_IN_FUTURE, "as_of lies in the future")
+        tenant = who.tenant
+        if instant <= self._closed.get(tenant, 0):
+            return
+        closed = await self.database.read(lambda conn: last_time(conn, tenant), snapshot=False)
+        if instant > closed:
+            if self._read_only:
+                raise OpenTimeError(instant)
+            closed = await self.mutate(close_past, Call(who, instant))
+        self._closed[tenant] = max(closed, self._closed.get(tenant, 0))
 
     async def close(self) -> None:
         self.database.hurry()

@@ -82,7 +82,7 @@ def many_targets(tx: TenantTx, request: MemoryForgetMany) -> list[Stored]:
             tx.tenant,
             request.container,
             request.filter,
-            tx.now,
+            tx.wall,
             request.max_forget + 1,
         )
         return _few_enough(request, found)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, bindparam, exists, select
 
@@ -28,7 +28,7 @@ from service.core.store import Page
 from service.core.times import FOREVER
 from service.storage.filters import compile_filter
 from service.storage.lists import after, cut, merged, one_page, tenant_revision
-from service.storage.tables import memories, memory_spans
+from service.storage.tables import memories, memory_spans, tenants
 from service.storage.transactions import TenantTx, padded
 
 _root = memories.alias("root")
@@ -73,11 +73,11 @@ SPANS_JOINED = memory_spans.join(memories, _SAME_VERSION)
 VERSIONS_JOINED = memories.join(memory_spans, _SAME_VERSION)
 """Versions with their spans: for what is found by its version."""
 _ROWS = select(*_COLUMNS).select_from(SPANS_JOINED).where(memory_spans.c.tenant == bindparam("t"))
-_AT = (
+_BY_ID_AT = _ROWS.where(
+    memory_spans.c.memory_id.in_(bindparam("names", expanding=True)),
     memory_spans.c.shown_from <= bindparam("at"),
     memory_spans.c.state_until > bindparam("at"),
 )
-_BY_ID_AT = _ROWS.where(memory_spans.c.memory_id.in_(bindparam("names", expanding=True)), *_AT)
 _CURRENT = _ROWS.where(
     memory_spans.c.memory_id.in_(bindparam("names", expanding=True)),
     memory_spans.c.state_until == FOREVER,
@@ -85,8 +85,21 @@ _CURRENT = _ROWS.where(
 _BY_CONTENT = _ROWS.where(
     memory_spans.c.container == bindparam("in_container"),
     memory_spans.c.content_hash.in_(bindparam("hashes", expanding=True)),
-    memory_spans.c.end_kind == int(End.OPEN),
+    memory_spans.c.end_kind.in_((int(End.OPEN), int(End.EXPIRED))),
+    (memory_spans.c.end_kind == int(End.OPEN))
+    | (memory_spans.c.shown_until > bindparam("wall")) & (memory_spans.c.state_until == FOREVER),
 )
+_EARLY = select(
+    tenants.c.revision,
+    exists()
+    .where(
+        memory_spans.c.tenant == bindparam("t"),
+        memory_spans.c.end_kind == int(End.EXPIRED),
+        memory_spans.c.shown_until > bindparam("wall"),
+        memory_spans.c.forget_after.is_not(None),
+    )
+    .label("early"),
+).where(tenants.c.tenant == bindparam("t"))
 _BY_BATCH = _ROWS.where(memory_spans.c.forget_batch_id == bindparam("batch"))
 _newer = memories.alias("newer")
 _LATEST = select(memories.c.root_id, memories.c.id).where(
@@ -166,17 +179,37 @@ def read(
     """Each version as it stood at its instant (None: now), or NOT_FOUND."""
     found: dict[tuple[int, int | None, str], Memory] = {}
     for tenant, as_of in {(item.who.tenant, item.as_of) for item in wanted}:
-        at = now if as_of is None else as_of
-        names = {i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of}
-        for row in conn.execute(_BY_ID_AT, {"t": tenant, "names": padded(names), "at": at}):
-            stored = stored_of(row)
-            memory = rules.view(digester, stored.version, stored.span, at)
+        names = padded({i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of})
+        where: dict[str, object] = {"t": tenant, "names": names}
+        if as_of is None:
+            rows = conn.execute(_CURRENT, where)
+        else:
+            rows = conn.execute(_BY_ID_AT, {**where, "at": as_of})
+        for row in rows:
+            memory = _seen(digester, row, as_of, now)
             found[tenant, as_of, memory.id] = memory
     results: list[Memory | PalimpsestError] = []
     for item in wanted:
         there = found.get((item.who.tenant, item.as_of, item.id))
         results.append(there if there and there.container == item.container else memory_not_found())
     return results
+
+
+def _seen(digester: Digester, row: Any, as_of: int | None, wall: int) -> Memory:
+    """A row as it stood at an instant, or (None) stands now."""
+    stored = stored_of(row)
+    span = stored.span
+    over = span.over(wall) if as_of is None else span.over_at(as_of)
+    return rules.view(digester, stored.version, span, over=over)
+
+
+def shown_ends(conn: Connection, tenant: int, wall: int) -> tuple[int, tuple[End, ...]]:
+    """The tenant's revision, and the ends that a span can have which is shown now.
+
+    One is EXPIRED only if that was recorded while a clock was ahead.
+    """
+    revision, early = conn.execute(_EARLY, {"t": tenant, "wall": wall}).one()
+    return int(revision), (End.OPEN, End.EXPIRED) if early else (End.OPEN,)
 
 
 def current(tx: TenantTx, names: Iterable[str]) -> dict[str, Stored]:
@@ -217,7 +250,7 @@ def _resolve_id(
         return rules.content_mismatch(stored.version.id)
     if stored.span.end is End.SUPERSEDED:
         return rules.not_latest(latest[stored.version.root_id])
-    if tx.now >= stored.span.shown_until:
+    if stored.span.over(tx.wall):
         return rules.already_forgotten(stored.version.id)
     return stored
 
@@ -233,11 +266,17 @@ def _with_contents(
             if target.container == container
         }
         rows = tx.conn.execute(
-            _BY_CONTENT, {"t": tx.tenant, "in_container": container, "hashes": padded(hashes)}
+            _BY_CONTENT,
+            {
+                "t": tx.tenant,
+                "in_container": container,
+                "hashes": padded(hashes),
+                "wall": tx.wall,
+            },
         )
         for row in rows:
             stored = stored_of(row)
-            if tx.now < stored.span.shown_until:
+            if not stored.span.over(tx.wall):
                 found.setdefault((container, stored.version.content), []).append(stored)
     return found
 
@@ -270,17 +309,18 @@ def list_memories(
     page: PageRequest,
     now: int,
 ) -> Page[Memory]:
-    revision = tenant_revision(conn, who.tenant)
-    at = now if query.as_of is None else query.as_of
+    revision, shown = shown_ends(conn, who.tenant, now)
+    as_of = query.as_of
     keys = [memory_spans.c.memory_id]
     if not query.order.by_update:
         keys.insert(0, memory_spans.c.root_id)
     condition = compile_filter(query.filter, memories, FIELDS) if query.filter else None
     # Nothing moves in a past that is listed: what was written since is no reason to leave out.
-    moved = memory_spans.c.revision if query.as_of is None else None
+    moved = memory_spans.c.revision if as_of is None else None
+    ends = _ends_now(query, shown, now) if as_of is None else _ends_then(query, as_of)
     branches = []
     for container in query.containers:
-        for end in _ends(query):
+        for end, conditions in ends:
             branch = (
                 select(*_COLUMNS)
                 .add_columns(memory_spans.c.memory_id)
@@ -289,9 +329,7 @@ def list_memories(
                     memory_spans.c.tenant == who.tenant,
                     memory_spans.c.container == container,
                     memory_spans.c.end_kind == int(end),
-                    memory_spans.c.shown_from <= at,
-                    memory_spans.c.state_until > at,
-                    *_shown(query, end, at),
+                    *conditions,
                 )
             )
             if condition is not None:
@@ -301,8 +339,7 @@ def list_memories(
     rows = conn.execute(statement, after(page)).all()
 
     def make(row: Any) -> Memory:
-        stored = stored_of(row)
-        return rules.view(digester, stored.version, stored.span, at)
+        return _seen(digester, row, as_of, now)
 
     def position(row: Any) -> Position:
         return tuple(getattr(row, key.name) for key in keys)
@@ -310,19 +347,35 @@ def list_memories(
     return cut(rows, make, position, _weight, page, revision)
 
 
-def _ends(query: MemoryQuery) -> Iterator[End]:
-    """Which ends a span can have had to be listed: at a past instant, any."""
-    yield End.OPEN
-    if query.as_of is not None or query.include_forgotten:
-        yield End.FORGOTTEN
-        yield End.EXPIRED
-    if query.as_of is not None or query.include_history:
-        yield End.SUPERSEDED
+Ends: TypeAlias = list[tuple[End, tuple[ColumnElement[bool], ...]]]
+"""Ends that a span can have to be listed, each with what else must be true of it."""
 
 
-def _shown(query: MemoryQuery, end: End, at: int) -> list[ColumnElement[bool]]:
-    over = query.include_history if end is End.SUPERSEDED else query.include_forgotten
-    return [] if over else [memory_spans.c.shown_until > at]
+def _ends_now(query: MemoryQuery, shown: Iterable[End], wall: int) -> Ends:
+    current = memory_spans.c.state_until == FOREVER
+    found: Ends = []
+    if query.include_forgotten:
+        found += [(end, (current,)) for end in (End.OPEN, End.FORGOTTEN, End.EXPIRED)]
+    else:
+        found += [(end, (current, memory_spans.c.shown_until > wall)) for end in shown]
+    if query.include_history:
+        found.append((End.SUPERSEDED, (current,)))
+    return found
+
+
+def _ends_then(query: MemoryQuery, as_of: int) -> Ends:
+    """At an instant of the past, any end can still lie ahead."""
+    there = (memory_spans.c.shown_from <= as_of, memory_spans.c.state_until > as_of)
+    shown = (*there, memory_spans.c.shown_until > as_of)
+    return [
+        (
+            end,
+            there
+            if (query.include_history if end is End.SUPERSEDED else query.include_forgotten)
+            else shown,
+        )
+        for end in End
+    ]
 
 
 def _weight(memory: Memory) -> int:
@@ -363,27 +416,31 @@ def list_versions(
     ).all()
 
     def make(row: Any) -> Memory:
-        stored = stored_of(row)
-        return rules.view(digester, stored.version, stored.span, now)
+        return _seen(digester, row, None, now)
 
     return cut(rows, make, lambda row: (row.version,), _weight, page, revision)
 
 
 def matching(
-    conn: Connection, tenant: int, container: str, filter_: f.Filter, at: int, limit: int
+    conn: Connection, tenant: int, container: str, filter_: f.Filter, wall: int, limit: int
 ) -> list[Stored]:
     """Latest, remembered memories for which the filter is true, oldest first."""
-    rows = conn.execute(
-        select(*_COLUMNS)
-        .select_from(SPANS_JOINED)
-        .where(
-            memory_spans.c.tenant == tenant,
-            memory_spans.c.container == container,
-            memory_spans.c.end_kind == int(End.OPEN),
-            memory_spans.c.shown_until > at,
-            compile_filter(filter_, memories, FIELDS),
+    _, ends = shown_ends(conn, tenant, wall)
+    found: list[Stored] = []
+    for end in ends:
+        rows = conn.execute(
+            select(*_COLUMNS)
+            .select_from(SPANS_JOINED)
+            .where(
+                memory_spans.c.tenant == tenant,
+                memory_spans.c.container == container,
+                memory_spans.c.end_kind == int(end),
+                memory_spans.c.state_until == FOREVER,
+                memory_spans.c.shown_until > wall,
+                compile_filter(filter_, memories, FIELDS),
+            )
+            .order_by(memory_spans.c.root_id, memory_spans.c.memory_id)
+            .limit(limit)
         )
-        .order_by(memory_spans.c.root_id, memory_spans.c.memory_id)
-        .limit(limit)
-    )
-    return [stored_of(row) for row in rows]
+        found += [stored_of(row) for row in rows]
+    return sorted(found, key=lambda s: (s.version.root_id, s.version.id))[:limit]

@@ -13,7 +13,7 @@ from service.core.coalescing import Coalescer
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason, document_not_found
 from service.core.store import Page
-from service.core.times import MonotonicClock
+from service.core.times import WallClock
 from service.storage import (
     bulk_deletes,
     containers,
@@ -281,6 +281,9 @@ class MemoryStore:
             memory_rows.MemoryRead(who, container, memory_id, as_of), group=who.tenant
         )
 
+    async def close_past(self, who: m.Principal, as_of: int) -> None:
+        await self._engine.close_past(who, as_of)
+
     async def list(
         self, who: m.Principal, query: m.MemoryQuery, page: m.PageRequest
     ) -> Page[m.Memory]:
@@ -333,13 +336,15 @@ class SqlStore:
     def __init__(
         self,
         database: Database,
-        clock: MonotonicClock,
+        clock: WallClock,
         digester: Digester,
         keys: Keyring,
         options: StoreOptions,
+        *,
+        read_only: bool = False,
     ) -> None:
         self.digester = digester
-        self.engine = Engine(database, Context(clock, digester), options)
+        self.engine = Engine(database, Context(clock, digester), options, read_only=read_only)
         self.options = options
         self.keys = keys
         self.documents = DocumentStore(self.engine, options)
