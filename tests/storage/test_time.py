@@ -229,9 +229,9 @@ async def test_closing_the_past_writes_only_where_something_could_still_come(
     writes: list[int] = []
     write = store.engine.database.write
 
-    async def counted(work: Any) -> Any:
+    async def counted(work: Any, *arguments: Any, **options: Any) -> Any:
         writes.append(1)
-        return await write(work)
+        return await write(work, *arguments, **options)
 
     store.engine.database.write = counted  # type: ignore[method-assign]
     await store.memories.close_past(who, made.create_time)
