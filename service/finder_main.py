@@ -11,7 +11,6 @@ import contextlib
 import pickle
 import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,12 +19,13 @@ from service import interpreter
 from service.children import HEADER, SILENCE_SECONDS, answers, put
 from service.core.digests import Digester
 from service.core.errors import OpenTimeError, PalimpsestError, UnexpectedError, describe
+from service.core.fairness import FairThreads
 from service.core.model import Principal
 from service.core.precedence import Precedence
 from service.core.times import WallClock
 from service.embedding.registry import open_inline
 from service.pipeline.workshop import term_hasher
-from service.retrieval.searcher import SegmentSearcher
+from service.retrieval.searcher import TENANT_THREADS, THREADS, SegmentSearcher
 from service.rpc.calls import CallInfo
 from service.rpc.servicers import Method, methods_of
 from service.storage.sqlite import open_to_read
@@ -74,7 +74,7 @@ async def _serve(frames: BinaryIO) -> None:
     clock = WallClock(lambda: told)
     answering: dict[int, asyncio.Task[tuple[bool, object]]] = {}
     async with open_to_read(plan.path, plan.digester, clock, plan.readers) as store:
-        with ThreadPoolExecutor(2) as threads:
+        with contextlib.closing(FairThreads(THREADS, TENANT_THREADS, "search")) as threads:
             searcher = SegmentSearcher(
                 store.index,
                 open_inline(plan.embedder),

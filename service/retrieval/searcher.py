@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import replace
 from typing import TypeVar
 
+from service.core.fairness import FairThreads
 from service.core.filters import Filter
 from service.core.model import Document, Memory, Principal
 from service.core.precedence import Precedence
@@ -49,6 +48,12 @@ In a thread each step gives up the interpreter to the event loop and has to wait
 back, which takes longer under load than the work itself (a few milliseconds) does.
 """
 
+THREADS = 3
+"""Threads that load and rank large segments."""
+
+TENANT_THREADS = 2
+"""How many of them work for one tenant at once; the third is for the others."""
+
 TRIES = 4
 """Rounds in which what was deleted while the search ran is replaced by the next best.
 
@@ -65,7 +70,7 @@ class SegmentSearcher:
         space: The number of its vector space.
         budget: Bytes that the segments may keep.
         hasher: Hashes the question's words.
-        threads: Where large segments are loaded and ranked.
+        threads: Where large segments are loaded and ranked; tenants take turns.
         precedence: Taken while a search runs.
     """
 
@@ -76,7 +81,7 @@ class SegmentSearcher:
         space: int,
         budget: int,
         hasher: TermHasher,
-        threads: Executor,
+        threads: FairThreads,
         precedence: Precedence,
     ) -> None:
         self._source = source
@@ -163,7 +168,7 @@ class SegmentSearcher:
                 ) as shelves:
                     eligible = await scopes(shelves)
                     asked = query or await self._query(search.query, eligible)
-                    found = await self._rank(eligible, asked, search, distinct=distinct)
+                    found = await self._rank(who.tenant, eligible, asked, search, distinct=distinct)
                     state = _State(shelves)
                     lookup = replace(wanted(found, shelves), known=state.presumed)
                 looked = await self._source.look_up(who, lookup)
@@ -235,6 +240,7 @@ class SegmentSearcher:
 
     async def _rank(
         self,
+        tenant: int,
         scopes: Sequence[Scope],
         query: Query,
         search: DocumentSearch | MemorySearch,
@@ -245,12 +251,8 @@ class SegmentSearcher:
             return rank(scopes, query, self.calibration, search.limit, distinct=distinct)
 
         small = sum(scope.segment.rows for scope in scopes) <= INLINE_ROWS
-        found = ranked() if small else await self._in_thread(ranked)
+        found = ranked() if small else await self._threads.run(tenant, ranked)
         return [hit for hit in found if hit.score >= search.min_score]
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, work)
 
 
 def _chunk_hits(found: Sequence[Hit], looked: Looked) -> list[tuple[ChunkHit, Document]]:

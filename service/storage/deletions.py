@@ -35,7 +35,9 @@ async def run_purge(
             was for some, the answer is not complete.
     """
     if validate_only:
-        step = await engine.database.read(lambda conn: purges.preview(conn, who, purge))
+        step = await engine.database.read(
+            lambda conn: purges.preview(conn, who, purge), tenant=who.tenant
+        )
         return step.receipt
     loop = asyncio.get_running_loop()
     stop = float("inf") if budget is None else loop.time() + budget

@@ -18,6 +18,7 @@ from service.core.indexing import Indexer, Unindexed
 from service.core.model import Principal
 from service.core.windows import DailyWindow
 from service.storage import dialects
+from service.storage.lanes import NO_TENANT
 from service.storage.mutations import Batch, Mutation, run_mutations
 from service.storage.scrubbing import Schedule
 from service.storage.transactions import Call, Context, Operation, close_past, last_time
@@ -59,8 +60,14 @@ class Database(Protocol):
         """
         ...
 
-    async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
-        """Run `work` on one snapshot, or, without, each statement on its own."""
+    async def read(
+        self, work: Callable[[Connection], T], *, snapshot: bool = True, tenant: int = NO_TENANT
+    ) -> T:
+        """Run `work` on one snapshot, or, without, each statement on its own.
+
+        Tenants take turns, and `work` may run again from its beginning. It stops when
+        the caller is cancelled.
+        """
         ...
 
     def translated(self, error: BaseException) -> BaseException:
@@ -91,8 +98,8 @@ class StoreOptions:
         scrub_interval: Seconds after which what deletion left in page slack is removed.
         scrub_window: When that is done in a database too large for any time of day.
         max_waiting: Mutations and reads that may wait before OVERLOADED.
-        readers: Reading connections: one for single reads, the others for lists. More
-            help where lists scan for long, and cost throughput where they are short.
+        readers: Reads that run at once: a single read, and lists. More help where lists
+            scan for long, and cost throughput where they are short.
         change_retention: Seconds that changes are kept; None: for ever.
         disk_reserve: Bytes of disk that are kept for deletions; 0: none.
     """

@@ -138,7 +138,9 @@ class IndexStore:
         # Each container is asked for with one statement, which is a snapshot of its own.
         digester = self._engine.context.digester
         return await self._engine.database.read(
-            lambda conn: index_rows.unchanged(conn, digester, tenant, known), snapshot=False
+            lambda conn: index_rows.unchanged(conn, digester, tenant, known),
+            snapshot=False,
+            tenant=tenant,
         )
 
     async def delta(
@@ -146,7 +148,8 @@ class IndexStore:
     ) -> IndexDelta:
         digester = self._engine.context.digester
         return await self._engine.database.read(
-            lambda conn: index_rows.read_delta(conn, digester, tenant, container, after, embedder)
+            lambda conn: index_rows.read_delta(conn, digester, tenant, container, after, embedder),
+            tenant=tenant,
         )
 
     async def matching(
@@ -165,7 +168,7 @@ class IndexStore:
                 found |= index_rows.matching_memories(conn, tenant, container, tree, memories)
             return found
 
-        return await self._engine.database.read(both)
+        return await self._engine.database.read(both, tenant=tenant)
 
     async def in_state(
         self,
@@ -180,7 +183,8 @@ class IndexStore:
         return await self._engine.database.read(
             lambda conn: index_rows.in_state(
                 conn, tenant, container, as_of, wall, forgotten=forgotten, history=history
-            )
+            ),
+            tenant=tenant,
         )
 
     async def look_up(self, who: Principal, wanted: Lookup) -> Looked:
@@ -200,7 +204,7 @@ class IndexStore:
             )
 
         # One tenant's memories at one instant are one statement, and a snapshot of its own.
-        return await engine.database.read(read, snapshot=bool(wanted.chunks))
+        return await engine.database.read(read, snapshot=bool(wanted.chunks), tenant=who.tenant)
 
 
 def _chunks(

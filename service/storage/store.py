@@ -117,7 +117,7 @@ class DocumentStore:
     ) -> m.BulkDeleteReceipt:
         if validate_only:
             return await self._engine.database.read(
-                lambda conn: bulk_deletes.preview_ids(conn, who, ids)
+                lambda conn: bulk_deletes.preview_ids(conn, who, ids), tenant=who.tenant
             )
         return await run_delete_ids(self._engine, who, ids, request)
 
@@ -141,7 +141,8 @@ class DocumentStore:
         self, who: m.Principal, query: m.DocumentQuery, page: m.PageRequest
     ) -> Page[m.Document]:
         return await self._engine.database.read(
-            lambda conn: document_lists.list_documents(conn, who, query, page)
+            lambda conn: document_lists.list_documents(conn, who, query, page),
+            tenant=who.tenant,
         )
 
     async def watch(self, who: m.Principal, name: str) -> AsyncIterator[m.Document | str]:
@@ -291,7 +292,8 @@ class MemoryStore:
         return await engine.database.read(
             lambda conn: memory_rows.list_memories(
                 conn, engine.context.digester, who, query, page, engine.now()
-            )
+            ),
+            tenant=who.tenant,
         )
 
     async def versions(
@@ -301,7 +303,8 @@ class MemoryStore:
         return await engine.database.read(
             lambda conn: memory_rows.list_versions(
                 conn, engine.context.digester, who, container, memory_id, page, engine.now()
-            )
+            ),
+            tenant=who.tenant,
         )
 
 
@@ -312,7 +315,8 @@ class ContainerStore:
     async def list(self, who: m.Principal, prefix: str, page: m.PageRequest) -> Page[m.Container]:
         now = self._engine.now()
         return await self._engine.database.read(
-            lambda conn: containers.list_containers(conn, who, prefix, page, now)
+            lambda conn: containers.list_containers(conn, who, prefix, page, now),
+            tenant=who.tenant,
         )
 
     async def delete(
