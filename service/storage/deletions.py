@@ -45,7 +45,9 @@ async def run_purge(
     while True:
         try:
             outcome: purges.Step | m.BulkDeleteReceipt | m.ContainerDeleteReceipt
-            outcome = await engine.mutate(purges.purge_step, Call(who, purge, request), frees=True)
+            outcome = await engine.mutate(
+                purges.purge_step, Call(who, purge, request), purge.most, frees=True
+            )
         except PalimpsestError as error:
             if error.reason is Reason.STORAGE_FULL and purge.most > 1:
                 purge = replace(purge, most=purge.most // _SMALLER or 1)

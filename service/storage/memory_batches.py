@@ -10,6 +10,7 @@ from service.core.errors import (
     Reason,
     Violation,
 )
+from service.core.filters import Filter
 from service.core.model import (
     ForgetManyReceipt,
     MemoryForgetMany,
@@ -25,13 +26,33 @@ from service.storage.memory_writes import (
     forget_one,
     restore_one,
 )
-from service.storage.transactions import DEFERRED, Call, Outcome, TenantTx
+from service.storage.transactions import DEFERRED, Call, Outcome, Snapshot, TenantTx
+
+
+def match(read: Snapshot, request: MemoryForgetMany, filter_: Filter) -> tuple[str, ...]:
+    """What the request's filter matches; raises TOO_MANY_MATCHES.
+
+    The transaction that forgets must not wait for a filter, and need not: a version never
+    changes in what filters test, so that it is enough to look whether it is still shown.
+    """
+    limit = request.max_forget + 1
+    found = rows.matching(read.conn, read.tenant, request.container, filter_, read.wall, limit)
+    _check_few_enough(request, len(found))
+    return tuple(found)
+
+
+def preview(read: Snapshot, request: MemoryForgetMany) -> ForgetManyReceipt:
+    """What a request would forget now; nothing is forgotten."""
+    if request.filter is not None:
+        return _receipt(read, request, "", match(read, request, request.filter))
+    stored = many_targets(read, request)
+    return _receipt(read, request, "", [one.version.id for one in stored])
 
 
 def forget_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     """Payload: MemoryForgetMany, all or none. Answers ForgetManyReceipt.
 
-    One call at a time: what a filter matches depends on the call before it.
+    One call at a time: what is remembered depends on the call before it.
     """
     call = calls[0]
     request: MemoryForgetMany = call.payload
@@ -46,50 +67,29 @@ def forget_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         for one in stored:
             forget_one(tx, call, writes, one, request.reason, batch)
         writes.flush()
-        result = _receipt(tx, request, batch, stored)
+        result = _receipt(tx, request, batch, [one.version.id for one in stored])
         tx.remember(call, result)
     return [result, *(DEFERRED for _ in calls[1:])]
 
 
-def preview_forget_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: MemoryForgetMany. Answers what it would forget, and forgets nothing."""
-    results: list[Outcome] = []
-    for call in calls:
-        try:
-            found = many_targets(tx, call.payload)
-        except PalimpsestError as error:
-            results.append(error)
-        else:
-            results.append(_receipt(tx, call.payload, "", found))
-    return results
-
-
 def _receipt(
-    tx: TenantTx, request: MemoryForgetMany, batch: str, stored: Sequence[Stored]
+    tx: Snapshot, request: MemoryForgetMany, batch: str, names: Sequence[str]
 ) -> ForgetManyReceipt:
-    names = tuple(one.version.id for one in stored)
     scores = dict(request.found or ())
     return ForgetManyReceipt(
-        batch, names, tx.revision, tuple(scores[name] for name in names) if scores else ()
+        batch, tuple(names), tx.revision, tuple(scores[name] for name in names) if scores else ()
     )
 
 
-def many_targets(tx: TenantTx, request: MemoryForgetMany) -> list[Stored]:
+def many_targets(tx: Snapshot, request: MemoryForgetMany) -> list[Stored]:
     """What ForgetMemories means; raises when an id is bad or too many match."""
     if request.filter is not None:
-        found = rows.matching(
-            tx.conn,
-            tx.tenant,
-            request.container,
-            request.filter,
-            tx.wall,
-            request.max_forget + 1,
-        )
-        return _few_enough(request, found)
+        return rows.remembered(tx, request.container, request.matched)
     if request.found is not None:
-        names = [name for name, _ in request.found]
-        now = rows.resolve(tx, [MemoryTarget(request.container, name) for name in names])
-        return _few_enough(request, [one for one in now if isinstance(one, Stored)])
+        found = [name for name, _ in request.found]
+        stored = rows.remembered(tx, request.container, found)
+        _check_few_enough(request, len(stored))
+        return stored
     targets = [MemoryTarget(request.container, memory_id) for memory_id in request.ids]
     resolved = rows.resolve(tx, targets)
     bad = [(i, r) for i, r in enumerate(resolved) if isinstance(r, PalimpsestError)]
@@ -106,14 +106,17 @@ def many_targets(tx: TenantTx, request: MemoryForgetMany) -> list[Stored]:
     return [stored for stored in resolved if isinstance(stored, Stored)]
 
 
-def _few_enough(request: MemoryForgetMany, found: list[Stored]) -> list[Stored]:
-    if len(found) > request.max_forget:
+def _check_few_enough(request: MemoryForgetMany, count: int) -> None:
+    if count > request.max_forget:
         raise PalimpsestError(
             Reason.TOO_MANY_MATCHES,
             f"More than max_forget ({request.max_forget}) memories match; nothing was forgotten",
             resource=("max_forget", str(request.max_forget)),
         )
-    return found
+
+
+RESTORED = 500
+"""Memories that a batch has at most: as many as one call forgets."""
 
 
 def restore_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:

@@ -29,7 +29,7 @@ from service.core.times import FOREVER
 from service.storage.filters import compile_filter
 from service.storage.lists import after, cut, merged, one_page, tenant_revision
 from service.storage.tables import memories, memory_spans, tenants
-from service.storage.transactions import TenantTx, padded
+from service.storage.transactions import Snapshot, padded
 
 _root = memories.alias("root")
 FIELDS: dict[f.Field, Any] = {
@@ -212,7 +212,7 @@ def shown_ends(conn: Connection, tenant: int, wall: int) -> tuple[int, tuple[End
     return int(revision), (End.OPEN, End.EXPIRED) if early else (End.OPEN,)
 
 
-def current(tx: TenantTx, names: Iterable[str]) -> dict[str, Stored]:
+def current(tx: Snapshot, names: Iterable[str]) -> dict[str, Stored]:
     """Versions by id, with their current spans."""
     wanted = padded(names)
     if not wanted:
@@ -221,7 +221,7 @@ def current(tx: TenantTx, names: Iterable[str]) -> dict[str, Stored]:
     return {stored.version.id: stored for stored in map(stored_of, rows)}
 
 
-def resolve(tx: TenantTx, targets: Sequence[MemoryTarget]) -> list[Stored | PalimpsestError]:
+def resolve(tx: Snapshot, targets: Sequence[MemoryTarget]) -> list[Stored | PalimpsestError]:
     """What each target means now: a latest, remembered version, or why not."""
     by_id = current(tx, {t.id for t in targets if t.id is not None})
     by_content = _with_contents(tx, [t for t in targets if t.id is None])
@@ -242,7 +242,7 @@ def resolve(tx: TenantTx, targets: Sequence[MemoryTarget]) -> list[Stored | Pali
 
 
 def _resolve_id(
-    tx: TenantTx, target: MemoryTarget, stored: Stored | None, latest: dict[str, str]
+    tx: Snapshot, target: MemoryTarget, stored: Stored | None, latest: dict[str, str]
 ) -> Stored | PalimpsestError:
     if stored is None or stored.version.container != target.container:
         return memory_not_found()
@@ -256,7 +256,7 @@ def _resolve_id(
 
 
 def _with_contents(
-    tx: TenantTx, targets: Sequence[MemoryTarget]
+    tx: Snapshot, targets: Sequence[MemoryTarget]
 ) -> dict[tuple[str, str], list[Stored]]:
     found: dict[tuple[str, str], list[Stored]] = {}
     for container in {target.container for target in targets}:
@@ -281,12 +281,12 @@ def _with_contents(
     return found
 
 
-def _latest(tx: TenantTx, stored: Iterable[Stored]) -> dict[str, str]:
+def _latest(tx: Snapshot, stored: Iterable[Stored]) -> dict[str, str]:
     roots = {s.version.root_id for s in stored if s.span.end is End.SUPERSEDED}
     return latest_ids(tx, roots)
 
 
-def latest_ids(tx: TenantTx, roots: Iterable[str]) -> dict[str, str]:
+def latest_ids(tx: Snapshot, roots: Iterable[str]) -> dict[str, str]:
     """The latest version's id of each chain."""
     wanted = padded(roots)
     if not wanted:
@@ -295,7 +295,7 @@ def latest_ids(tx: TenantTx, roots: Iterable[str]) -> dict[str, str]:
     return {row.root_id: row.id for row in rows}
 
 
-def forgotten_by(tx: TenantTx, batch: str) -> list[Stored]:
+def forgotten_by(tx: Snapshot, batch: str) -> list[Stored]:
     """Every span that a forget batch ended."""
     rows = tx.conn.execute(_BY_BATCH, {"t": tx.tenant, "batch": batch})
     return sorted((stored_of(row) for row in rows), key=lambda s: s.version.id)
@@ -423,13 +423,13 @@ def list_versions(
 
 def matching(
     conn: Connection, tenant: int, container: str, filter_: f.Filter, wall: int, limit: int
-) -> list[Stored]:
-    """Latest, remembered memories for which the filter is true, oldest first."""
+) -> list[str]:
+    """Ids of latest, remembered memories for which the filter is true, oldest first."""
     _, ends = shown_ends(conn, tenant, wall)
-    found: list[Stored] = []
+    found: list[tuple[str, str]] = []
     for end in ends:
         rows = conn.execute(
-            select(*_COLUMNS)
+            select(memory_spans.c.root_id, memory_spans.c.memory_id)
             .select_from(SPANS_JOINED)
             .where(
                 memory_spans.c.tenant == tenant,
@@ -442,5 +442,14 @@ def matching(
             .order_by(memory_spans.c.root_id, memory_spans.c.memory_id)
             .limit(limit)
         )
-        found += [stored_of(row) for row in rows]
-    return sorted(found, key=lambda s: (s.version.root_id, s.version.id))[:limit]
+        found += [(row.root_id, row.memory_id) for row in rows]
+    return [memory_id for _, memory_id in sorted(found)[:limit]]
+
+
+def remembered(tx: Snapshot, container: str, names: Sequence[str]) -> list[Stored]:
+    """Those of the versions that are latest and remembered now, in their order."""
+    found = current(tx, names)
+    stored = (found[name] for name in names if name in found)
+    return [
+        one for one in stored if one.version.container == container and not one.span.over(tx.wall)
+    ]

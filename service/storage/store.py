@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, cast
 
+from sqlalchemy import Connection
+
 from service.core import memories as rules
 from service.core import model as m
 from service.core.coalescing import Coalescer
@@ -29,8 +31,9 @@ from service.storage.deletions import run_delete_ids, run_purge
 from service.storage.engine import Database, Engine, StoreOptions
 from service.storage.finding import IndexStore, QueueStore
 from service.storage.keyring import Keyring
+from service.storage.lists import tenant_revision
 from service.storage.reindexing import ReindexStore
-from service.storage.transactions import Call, Context
+from service.storage.transactions import Call, Context, TenantRead, recalled
 
 DOCUMENTS_AT_ONCE: Final = 64
 """Single documents read in one statement: each may be a mebibyte, several times over."""
@@ -259,19 +262,39 @@ class MemoryStore:
         *,
         validate_only: bool,
     ) -> m.ForgetManyReceipt:
-        operation = (
-            memory_batches.preview_forget_many if validate_only else memory_batches.forget_many
-        )
+        database = self._engine.database
+        if validate_only:
+            preview: m.ForgetManyReceipt = await database.read(
+                lambda conn: memory_batches.preview(self._snapshot(conn, who), forget),
+                tenant=who.tenant,
+            )
+            return preview
+        if forget.filter is not None:
+            filter_ = forget.filter
+
+            def match(conn: Connection) -> m.ForgetManyReceipt | tuple[str, ...]:
+                known: m.ForgetManyReceipt | None = recalled(conn, who.tenant, forget, request)
+                return known or memory_batches.match(self._snapshot(conn, who), forget, filter_)
+
+            matched = await database.read(match, tenant=who.tenant)
+            if isinstance(matched, m.ForgetManyReceipt):
+                return matched
+            forget = replace(forget, matched=matched)
         receipt: m.ForgetManyReceipt = await self._engine.mutate(
-            operation, Call(who, forget, None if validate_only else request), len(forget.ids) or 1
+            memory_batches.forget_many, Call(who, forget, request), forget.size or 1
         )
         return receipt
+
+    def _snapshot(self, conn: Connection, who: m.Principal) -> TenantRead:
+        engine = self._engine
+        revision = tenant_revision(conn, who.tenant)
+        return TenantRead(conn, who.tenant, engine.context.digester, revision, engine.now())
 
     async def restore_many(
         self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.RequestRef | None
     ) -> m.RestoreManyReceipt:
         receipt: m.RestoreManyReceipt = await self._engine.mutate(
-            memory_batches.restore_many, Call(who, restore, request)
+            memory_batches.restore_many, Call(who, restore, request), memory_batches.RESTORED
         )
         return receipt
 

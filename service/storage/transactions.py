@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -119,6 +119,36 @@ _REMEMBERED = select(
     requests.c.tenant == bindparam("t"),
     requests.c.request_id.in_(bindparam("ids", expanding=True)),
 )
+
+
+class Snapshot(Protocol):
+    """What reading a tenant's rows needs: a transaction that writes, or one that reads."""
+
+    @property
+    def conn(self) -> Connection: ...
+
+    @property
+    def tenant(self) -> int: ...
+
+    @property
+    def digester(self) -> Digester: ...
+
+    @property
+    def revision(self) -> int: ...
+
+    @property
+    def wall(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRead:
+    """A transaction that only reads; see `Snapshot`."""
+
+    conn: Connection
+    tenant: int
+    digester: Digester
+    revision: int
+    wall: int
 
 
 class TenantTx:
@@ -340,24 +370,48 @@ def _recall(
             fresh.append(index)
             continue
         row = known.get(request.request_id)
-        if row is not None and bytes(row.fingerprint) != request.fingerprint:
-            outcomes[index] = PalimpsestError(
-                Reason.REQUEST_ID_REUSED,
-                "request_id was used for another request; take a new one",
-            )
-        elif row is not None and row.complete:
-            outcomes[index] = _receipt(row, calls[index])
+        outcome = _remembered(row, calls[index].payload, request)
+        if outcome is not None:
+            outcomes[index] = outcome
         elif request.request_id in taken:
             later.append(index)
         else:
             taken.add(request.request_id)
-            calls[index].progress = _receipt(row, calls[index]) if row is not None else None
+            payload = calls[index].payload
+            calls[index].progress = None if row is None else _receipt(row, payload)
             fresh.append(index)
     return fresh, later
 
 
-def _receipt(row: Any, call: Call) -> Any:
-    return receipts.decode(row.receipt, getattr(call.payload, "container", ""))
+def recalled(
+    conn: Connection, tenant: int, payload: Any, request: RequestRef | None
+) -> Outcome | None:
+    """The first receipt of a request that is to be repeated; None: there is none.
+
+    For what is done before the transaction that would find it. Raises REQUEST_ID_REUSED.
+    """
+    if request is None:
+        return None
+    where = {"t": tenant, "ids": [request.request_id]}
+    outcome = _remembered(conn.execute(_REMEMBERED, where).one_or_none(), payload, request)
+    if isinstance(outcome, PalimpsestError):
+        raise outcome
+    return outcome
+
+
+def _remembered(row: Any, payload: Any, request: RequestRef) -> Outcome | None:
+    """What a finished request came to, or why its id is taken; None: it is to be done."""
+    if row is None:
+        return None
+    if bytes(row.fingerprint) != request.fingerprint:
+        return PalimpsestError(
+            Reason.REQUEST_ID_REUSED, "request_id was used for another request; take a new one"
+        )
+    return _receipt(row, payload) if row.complete else None
+
+
+def _receipt(row: Any, payload: Any) -> Any:
+    return receipts.decode(row.receipt, getattr(payload, "container", ""))
 
 
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
