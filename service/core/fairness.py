@@ -29,25 +29,25 @@ class FairQueue(Generic[T]):
     def push(self, tenant: int, item: T) -> None:
         self._waiting.setdefault(tenant, OrderedDict())[item] = None
 
-    def pop(self, eligible: Callable[[int], bool]) -> tuple[int, T] | None:
-        """The first item of the eligible tenant whose turn it is, which then goes last."""
+    def first(self, eligible: Callable[[int], bool] | None = None) -> tuple[int, T] | None:
+        """What leaves next: the first item of the eligible tenant whose turn it is."""
         for tenant, items in self._waiting.items():
-            if eligible(tenant):
-                item = next(iter(items))
-                self._waiting.move_to_end(tenant)
-                self.discard(tenant, item)
-                return tenant, item
+            if eligible is None or eligible(tenant):
+                return tenant, next(iter(items))
         return None
 
-    def discard(self, tenant: int, item: T) -> bool:
-        """Take an item out of its turn; whether it was there."""
+    def take(self, tenant: int, item: T) -> None:
+        """Remove an item in its turn: its tenant goes last."""
+        self._waiting.move_to_end(tenant)
+        self.discard(tenant, item)
+
+    def discard(self, tenant: int, item: T) -> None:
+        """Remove an item out of its turn, if it is there."""
         items = self._waiting.get(tenant)
-        if items is None or item not in items:
-            return False
-        del items[item]
-        if not items:
-            del self._waiting[tenant]
-        return True
+        if items is not None and item in items:
+            del items[item]
+            if not items:
+                del self._waiting[tenant]
 
 
 class FairThreads:
@@ -110,10 +110,11 @@ class FairThreads:
 
     def _dispatch(self) -> None:
         while self._running.total() < self._limit:
-            popped = self._waiting.pop(lambda tenant: self._running[tenant] < self._share)
-            if popped is None:
+            first = self._waiting.first(lambda tenant: self._running[tenant] < self._share)
+            if first is None:
                 return
-            tenant, turn = popped
+            tenant, turn = first
+            self._waiting.take(tenant, turn)
             # A cancelled one may not have left the queue yet.
             if not turn.cancelled():
                 self._running[tenant] += 1

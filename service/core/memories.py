@@ -143,12 +143,17 @@ def already_forgotten(memory_id: str) -> PalimpsestError:
     )
 
 
+NAMED = 20
+"""Ids that an error names, at most."""
+
+
 def ambiguous(ids: list[str]) -> PalimpsestError:
+    count = str(len(ids)) if len(ids) <= NAMED else f"More than {NAMED}"
     return PalimpsestError(
         Reason.AMBIGUOUS_CONTENT,
-        f"{len(ids)} memories have this content; use an id",
+        f"{count} memories have this content; use an id",
         resource=("palimpsest.v1.Memory", ids[0]),
-        metadata={"ids": ",".join(sorted(ids)[:20])},
+        metadata={"ids": ",".join(sorted(ids)[:NAMED])},
     )
 
 

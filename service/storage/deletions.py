@@ -46,7 +46,7 @@ async def run_purge(
         try:
             outcome: purges.Step | m.BulkDeleteReceipt | m.ContainerDeleteReceipt
             outcome = await engine.mutate(
-                purges.purge_step, Call(who, purge, request), purge.most, frees=True
+                purges.purge_step, Call(who, purge, request), cost=purge.most, frees=True
             )
         except PalimpsestError as error:
             if error.reason is Reason.STORAGE_FULL and purge.most > 1:

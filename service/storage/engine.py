@@ -143,11 +143,26 @@ class Engine:
         )
 
     async def mutate(
-        self, operation: Operation, call: Call, weight: int = 1, *, frees: bool = False
+        self,
+        operation: Operation,
+        call: Call,
+        weight: int = 1,
+        *,
+        cost: int | None = None,
+        frees: bool = False,
     ) -> Any:
-        """What a call comes to. One that `frees` goes through on a full disk."""
+        """What a call comes to.
+
+        Args:
+            operation: What it asks for.
+            call: The call.
+            weight: How many items it carries.
+            cost: How many rows it may write, if those are more. A transaction that is
+                long holds up all tenants.
+            frees: It deletes only, and goes through on a full disk.
+        """
         mutations = [Mutation(operation, call, frees)]
-        (outcome,) = await self._mutations.submit(mutations, weight, call.tenant)
+        (outcome,) = await self._mutations.submit(mutations, weight, call.tenant, cost)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

@@ -86,9 +86,9 @@ _BY_CONTENT = _ROWS.where(
     memory_spans.c.container == bindparam("in_container"),
     memory_spans.c.content_hash.in_(bindparam("hashes", expanding=True)),
     memory_spans.c.end_kind.in_((int(End.OPEN), int(End.EXPIRED))),
-    (memory_spans.c.end_kind == int(End.OPEN))
-    | (memory_spans.c.shown_until > bindparam("wall")) & (memory_spans.c.state_until == FOREVER),
-)
+    memory_spans.c.shown_until > bindparam("wall"),
+    memory_spans.c.state_until == FOREVER,
+).limit(bindparam("most"))
 _EARLY = select(
     tenants.c.revision,
     exists()
@@ -265,20 +265,26 @@ def _with_contents(
             for target in targets
             if target.container == container
         }
-        rows = tx.conn.execute(
-            _BY_CONTENT,
-            {
-                "t": tx.tenant,
-                "in_container": container,
-                "hashes": padded(hashes),
-                "wall": tx.wall,
-            },
-        )
-        for row in rows:
+        for row in _having(tx, container, padded(hashes)):
             stored = stored_of(row)
-            if not stored.span.over(tx.wall):
-                found.setdefault((container, stored.version.content), []).append(stored)
+            found.setdefault((container, stored.version.content), []).append(stored)
     return found
+
+
+def _having(tx: Snapshot, container: str, hashes: Sequence[bytes]) -> Sequence[Any]:
+    """Memories with these contents; of one that very many have, enough to say so."""
+    where = {"t": tx.tenant, "in_container": container, "wall": tx.wall}
+    most = rules.NAMED * 2 + len(hashes)
+    rows = tx.conn.execute(_BY_CONTENT, {**where, "hashes": hashes, "most": most}).all()
+    if len(rows) < most:
+        return rows
+    return [
+        row
+        for digest in set(hashes)
+        for row in tx.conn.execute(
+            _BY_CONTENT, {**where, "hashes": [digest], "most": rules.NAMED + 1}
+        )
+    ]
 
 
 def _latest(tx: Snapshot, stored: Iterable[Stored]) -> dict[str, str]:

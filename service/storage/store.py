@@ -294,7 +294,7 @@ class MemoryStore:
         self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.RequestRef | None
     ) -> m.RestoreManyReceipt:
         receipt: m.RestoreManyReceipt = await self._engine.mutate(
-            memory_batches.restore_many, Call(who, restore, request), memory_batches.RESTORED
+            memory_batches.restore_many, Call(who, restore, request), cost=memory_batches.RESTORED
         )
         return receipt
 
