@@ -58,7 +58,8 @@ A checkpoint waits no longer than this for the reads of other processes, as the
 server's own reads wait for the checkpoint.
 """
 
-_PROGRESS_STEPS = 20_000
+_PROGRESS_STEPS = 10_000
+"""Instructions of SQLite between two looks whether a read must stop or pause."""
 
 
 def connect(path: Path | str, *, read_only: bool = False) -> sqlite3.Connection:

@@ -15,7 +15,7 @@ import itertools
 import math
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
@@ -25,8 +25,11 @@ T = TypeVar("T")
 NO_TENANT = 0
 """Stands for the service itself, and for reads on behalf of many tenants."""
 
-QUANTUM_SECONDS = 0.005
-"""How long a read runs before it pauses for another that waits."""
+QUANTUM_SECONDS = 0.001
+"""How long a read runs before it pauses for another tenant's that waits."""
+
+OWN_QUANTUM_SECONDS = 0.01
+"""The same for one of its own tenant: to change between two scans often helps neither."""
 
 SPARE = 3
 """Readers that only a tenant takes that has none."""
@@ -68,9 +71,13 @@ class Turn:
     def must_stop(self) -> bool:
         """Whether the read must end here; pauses it first while others have their turn."""
         lane = self._lane
-        if lane is not None and lane.contended and monotonic() - self._since > QUANTUM_SECONDS:
+        if lane is not None and lane.claims and monotonic() - self._since > self._quantum(lane):
             self._pause(lane)
         return self.abandoned or self.restart or self.overdue
+
+    def _quantum(self, lane: Lane[Any]) -> float:
+        own = all(tenant == self.tenant for tenant in lane.claims)
+        return OWN_QUANTUM_SECONDS if own else QUANTUM_SECONDS
 
     @property
     def overdue(self) -> bool:
@@ -151,8 +158,9 @@ class Lane(Generic[R]):
         self._all_back = asyncio.Event()
         self._settling: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self.contended = False
-        """Whether a read waits that could run if another paused; the threads look at it."""
+        self.claims: tuple[int, ...] = ()
+        """Tenants, two at most, with a read that could run if another paused; the threads
+        look at it."""
 
     @property
     def all_idle(self) -> bool:
@@ -270,7 +278,7 @@ class Lane(Generic[R]):
 
     def _dispatch(self) -> None:
         """Give the free slots to those whose turn it is."""
-        while self._has_slot and (found := self._next()) is not None:
+        while self._has_slot and (found := next(self._eligible(), None)) is not None:
             tenant, turn = found
             waiting = self._waiting[tenant]
             self._waiting.move_to_end(tenant)
@@ -282,14 +290,14 @@ class Lane(Generic[R]):
             elif not begun.cancelled():  # A cancelled one may not have left yet.
                 begun.set_result(self._started(turn))
             self._leave(tenant, waiting)
-        self.contended = bool(self._waiting) and self._next() is not None
+        self.claims = tuple(tenant for tenant, _ in itertools.islice(self._eligible(), 2))
 
-    def _next(self) -> tuple[int, Turn] | None:
+    def _eligible(self) -> Iterator[tuple[int, Turn]]:
+        """Of each tenant the read that may run next, in the order of their turns."""
         for tenant, waiting in self._waiting.items():
             may_begin = not self._closing and self._may_begin(tenant)
             if (turn := waiting.first(may_begin=may_begin)) is not None:
-                return tenant, turn
-        return None
+                yield tenant, turn
 
     @asynccontextmanager
     async def closed(self) -> AsyncIterator[None]:

@@ -23,7 +23,7 @@ from service.core.predicates import fields_of, predicate, reads_metadata
 MANY_CONDITIONS: Final = 16
 """From so many on, a call of the function is cheaper than to compile and evaluate them."""
 
-PULSE_ROWS: Final = 32
+PULSE_ROWS: Final = 8
 """Calls of the function between two looks whether the statement must stop."""
 
 _NAME: Final = "filter_holds"

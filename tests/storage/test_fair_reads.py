@@ -112,14 +112,8 @@ async def test_those_who_have_gone_leave_room_for_others(store: SqliteStore) -> 
         pass
     async with _endless(store, [1] * 4):
         await _read_between(store, 9)
-    assert store.file.idle or await _settled(store)
-
-
-async def _settled(store: SqliteStore) -> bool:
-    async with asyncio.timeout(LIMIT):
-        while not store.file.idle:
-            await asyncio.sleep(0.001)
-    return True
+    async with asyncio.timeout(LIMIT), store.file.closed():
+        assert store.file.idle
 
 
 async def test_a_checkpoint_does_not_wait_for_a_scan_which_begins_again(

@@ -7,11 +7,12 @@ import itertools
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, insert, select
 from sqlalchemy.exc import OperationalError
 
 from service.core import filters as f
@@ -23,6 +24,7 @@ from service.storage.embedded import connect, engine_on
 from service.storage.memory_rows import FIELDS as MEMORY_FIELDS
 from service.storage.tables import documents, memories, metadata
 
+NAMES = [f"thing_{number:03}" for number in range(10 * programs.PULSE_ROWS)]
 KEYS = ("a", "b", "c.d")
 TEXTS = ("", "x", "X", "xy", "Straße", "STRASSE", "true", "2", "-1.5", "2026-01-02T03:04:05Z")
 NUMBERS = (-1.5, 0.0, 2.0, 1e300)
@@ -92,13 +94,18 @@ def conn() -> Iterator[Connection]:
         yield connection
 
 
+def _all(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
+    named = select(table.c.id, *columns).where(table.c.tenant == 1, table.c.id.in_(NAMES))
+    return named.order_by(table.c.id)
+
+
 def _memory(number: int, given: dict[str, Scalar], **columns: object) -> dict[str, object]:
     text = canonical(given)
     return {
         "tenant": 1,
-        "id": f"mem_{number}",
+        "id": NAMES[number],
         "container": "c",
-        "root_id": f"mem_{number}",
+        "root_id": NAMES[number],
         "version": 1,
         "content": b"",
         "metadata": text,
@@ -116,8 +123,8 @@ def _memory(number: int, given: dict[str, Scalar], **columns: object) -> dict[st
 def test_a_program_holds_of_what_the_expression_holds_of(
     conn: Connection, given_rows: list[tuple[object, ...]], tree: f.Filter
 ) -> None:
-    conn.execute(memories.delete())
-    conn.execute(documents.delete())
+    for table in (memories, documents):
+        conn.execute(table.delete().where(table.c.tenant == 1, table.c.id.in_(NAMES)))
     for number, row in enumerate(given_rows):
         given_metadata, created, updated, date, events, static, status = row
         assert isinstance(given_metadata, dict)
@@ -132,7 +139,7 @@ def test_a_program_holds_of_what_the_expression_holds_of(
         conn.execute(insert(memories).values(memory))
         document = {
             "tenant": 1,
-            "id": f"doc_{number}",
+            "id": NAMES[number],
             "content_hash": b"",
             "metadata": memory["metadata"],
             "comparable": memory["comparable"],
@@ -152,7 +159,7 @@ def test_a_program_holds_of_what_the_expression_holds_of(
     for table, fields in ((memories, MEMORY_FIELDS), (documents, DOCUMENT_FIELDS)):
         expression = func.coalesce(filters._compiled(tree, table, fields), False)
         program = programs.call(tree, table, fields)
-        both = conn.execute(select(table.c.id, expression, program)).all()
+        both = conn.execute(_all(table, expression, program)).all()
         assert len(both) == len(given_rows)
         assert [(row[0], bool(row[1])) for row in both] == [(row[0], bool(row[2])) for row in both]
 
@@ -185,12 +192,12 @@ def test_a_statement_can_be_stopped_in_a_program() -> None:
     with closing(connect(":memory:")) as raw, engine_on(raw).connect() as conn:
         programs.install(raw, lambda: next(looks) == 3)
         metadata.create_all(conn)
-        conn.execute(insert(memories), [_memory(n, {}) for n in range(10 * programs.PULSE_ROWS)])
+        conn.execute(insert(memories), [_memory(n, {}) for n in range(len(NAMES))])
         every = f.Not(_many(200))
-        statement = select(memories.c.id).where(programs.call(every, memories, MEMORY_FIELDS))
+        statement = _all(memories).where(programs.call(every, memories, MEMORY_FIELDS))
         with pytest.raises(OperationalError) as caught:
             conn.execute(statement).all()
         assert isinstance(caught.value.orig, sqlite3.OperationalError)
         assert caught.value.orig.sqlite_errorname == "SQLITE_INTERRUPT"
         assert next(looks) == 4
-        assert len(conn.execute(statement).all()) == 10 * programs.PULSE_ROWS
+        assert len(conn.execute(statement).all()) == len(NAMES)

@@ -53,9 +53,16 @@ class Blocked:
     def __init__(self) -> None:
         self.go = threading.Event()
         self.began: list[str] = []
+        self._noted = threading.Semaphore(0)
+
+    async def begun(self, count: int) -> None:
+        """Returns when so many more have begun."""
+        for _ in range(count):
+            assert await asyncio.to_thread(self._noted.acquire, timeout=LIMIT)
 
     def __call__(self, name: str) -> str:
         self.began.append(name)
+        self._noted.release()
         assert self.go.wait(LIMIT)
         return name
 
@@ -79,8 +86,7 @@ async def test_a_thread_counts_until_its_work_is_over_though_its_caller_has_gone
     blocked = Blocked()
     first = [asyncio.create_task(threads.run(1, blocked, f"a{n}")) for n in range(2)]
     waiting = [asyncio.create_task(threads.run(1, blocked, f"a{n}")) for n in (2, 3)]
-    while len(blocked.began) < 2:
-        await asyncio.sleep(0)
+    await blocked.begun(2)
     for task in (*first, waiting[0]):
         task.cancel()
     await asyncio.wait((*first, waiting[0]))
@@ -96,8 +102,7 @@ async def test_a_call_cancelled_as_its_turn_comes_gives_the_turn_back() -> None:
     blocked = Blocked()
     running = asyncio.create_task(threads.run(1, blocked, "first"))
     late = asyncio.create_task(threads.run(1, str, 1))
-    while not blocked.began:
-        await asyncio.sleep(0)
+    await blocked.begun(1)
     blocked.go.set()
     running.add_done_callback(lambda _: late.cancel())
     assert await running == "first"
