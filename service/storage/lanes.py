@@ -38,6 +38,10 @@ READ_SECONDS = 20.0
 """How long one read may take, pauses included: an open read holds back the checkpoint."""
 
 
+RESTARTS = 2
+"""How often a read begins again because its lane was closed; then it is waited for."""
+
+
 class Reader(Protocol):
     """What a lane holds."""
 
@@ -62,6 +66,7 @@ class Turn:
         """It is in the way of a closing lane, and is to begin again when that is open."""
         self.number = 0
         """Its place among those that wait."""
+        self._restarts = RESTARTS
         self._seconds = seconds
         self._deadline = math.inf
         self._lane = lane
@@ -106,8 +111,11 @@ class Turn:
         self._resumed.set()
 
     def begin_again(self) -> None:
-        self.restart = True
-        self._resumed.set()
+        """End now, to begin again later; unless it has done so too often."""
+        if self._restarts:
+            self._restarts -= 1
+            self.restart = True
+            self._resumed.set()
 
 
 class _Waiting(Generic[R]):
@@ -303,7 +311,8 @@ class Lane(Generic[R]):
     async def closed(self) -> AsyncIterator[None]:
         """Nobody reads in this lane while the block runs; those who come wait.
 
-        Reads that are too long to be waited for begin again afterwards.
+        Long reads are not waited for, but begin again afterwards; RESTARTS times at most,
+        so that they come to their end however often the lane is closed.
         """
         async with self._gate:
             self._closing = True

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Connection, text
 
 from service.core import model as m
-from service.storage.lanes import SPARE, Lane, Turn
+from service.storage.lanes import RESTARTS, SPARE, Lane, Turn
 from service.storage.sqlite import SqliteStore
 
 LIMIT = 15.0
@@ -135,6 +135,24 @@ async def test_a_checkpoint_does_not_wait_for_a_scan_which_begins_again(
         assert await store.file.checkpoint()
         assert await scan == receipt.revision
     assert rounds == 2
+
+
+async def test_however_often_checkpoints_come_a_long_read_comes_to_its_end(
+    store: SqliteStore, who: m.Principal
+) -> None:
+    rounds = 0
+
+    def read(conn: Connection) -> int:
+        nonlocal rounds
+        rounds += 1
+        return int(conn.execute(_LONG).scalar_one())
+
+    scan = asyncio.create_task(store.file.read(read, tenant=who.tenant))
+    async with asyncio.timeout(LIMIT):
+        while not scan.done():
+            assert await store.file.checkpoint()
+    assert await scan == 1_500_000
+    assert rounds <= 1 + RESTARTS
 
 
 class _Reader:

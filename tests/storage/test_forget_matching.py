@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -16,41 +14,13 @@ from service.core import filters as f
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.storage.sqlite import SqliteStore
+from tests.gates import held
 
 LIMIT = 15.0
 FILTER = f.AllOf((f.Condition("kind", f.EqualsString("draft")),))
 LONG = f.AllOf((FILTER, *(f.Condition(f"k{n}", f.EqualsString("x")) for n in range(20))))
 FORGET = m.MemoryForgetMany("c", filter=FILTER, max_forget=3, reason="old")
 FIRST = m.RequestRef("0" * 36, b"fingerprint")
-
-
-class Gate:
-    """Where filters are evaluated, the thread waits until it may go on."""
-
-    def __init__(self) -> None:
-        self.reached = threading.Event()
-        self.go = threading.Event()
-
-    async def wait(self) -> None:
-        assert await asyncio.to_thread(self.reached.wait, LIMIT)
-
-
-@contextmanager
-def _held(marker: str = "json_extract") -> Iterator[Gate]:
-    """Hold every statement that evaluates a filter, once it has read its rows."""
-    gate = Gate()
-
-    def hold(conn: Any, cursor: Any, statement: str, *_: object) -> None:
-        if marker in statement:
-            gate.reached.set()
-            assert gate.go.wait(LIMIT)
-
-    event.listen(Engine, "before_cursor_execute", hold)
-    try:
-        yield gate
-    finally:
-        gate.go.set()
-        event.remove(Engine, "before_cursor_execute", hold)
 
 
 async def _drafts(store: SqliteStore, who: m.Principal, count: int) -> list[str]:
@@ -85,7 +55,7 @@ async def test_a_filter_holds_up_nobodys_writes(
     await _drafts(store, who, 3)
     other = m.Principal(await store.ensure_tenant("other"), "k")
     forget = m.MemoryForgetMany("c", filter=filter_)
-    with _held(marker) as gate:
+    with held(marker) as gate:
         matching = asyncio.create_task(_forget(store, who, preview=preview, forget=forget))
         await gate.wait()
         async with asyncio.timeout(LIMIT):
@@ -151,7 +121,7 @@ async def test_a_call_whose_caller_has_gone_forgets_nothing(
     store: SqliteStore, who: m.Principal
 ) -> None:
     made = await _drafts(store, who, 3)
-    with _held() as gate:
+    with held() as gate:
         matching = asyncio.create_task(_forget(store, who))
         await gate.wait()
         matching.cancel()
