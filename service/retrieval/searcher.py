@@ -168,7 +168,9 @@ class SegmentSearcher:
                 ) as shelves:
                     eligible = await scopes(shelves)
                     asked = query or await self._query(search.query, eligible)
-                    found = await self._rank(who.tenant, eligible, asked, search, distinct=distinct)
+                    found = await self._rank(
+                        eligible, asked, search, tenant=who.tenant, distinct=distinct
+                    )
                     state = _State(shelves)
                     lookup = replace(wanted(found, shelves), known=state.presumed)
                 looked = await self._source.look_up(who, lookup)
@@ -240,11 +242,11 @@ class SegmentSearcher:
 
     async def _rank(
         self,
-        tenant: int,
         scopes: Sequence[Scope],
         query: Query,
         search: DocumentSearch | MemorySearch,
         *,
+        tenant: int,
         distinct: bool,
     ) -> list[Hit]:
         def ranked() -> list[Hit]:

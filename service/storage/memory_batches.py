@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import Connection, select
+
 from service.core import ids
 from service.core.errors import (
     PalimpsestError,
@@ -19,14 +21,51 @@ from service.core.model import (
     MemoryTarget,
     RestoreManyReceipt,
 )
+from service.core.times import FOREVER
 from service.storage import memory_rows as rows
+from service.storage.filters import compile_filter
 from service.storage.memory_rows import Stored
 from service.storage.memory_writes import (
     Writes,
     forget_one,
     restore_one,
 )
+from service.storage.tables import memories, memory_spans
 from service.storage.transactions import DEFERRED, Call, Outcome, Snapshot, TenantTx
+
+
+def matching(
+    conn: Connection, tenant: int, container: str, filter_: Filter, wall: int, limit: int
+) -> list[str]:
+    """Ids of latest, remembered memories for which the filter is true, oldest first."""
+    _, ends = rows.shown_ends(conn, tenant, wall)
+    found: list[tuple[str, str]] = []
+    for end in ends:
+        matched = conn.execute(
+            select(memory_spans.c.root_id, memory_spans.c.memory_id)
+            .select_from(rows.SPANS_JOINED)
+            .where(
+                memory_spans.c.tenant == tenant,
+                memory_spans.c.container == container,
+                memory_spans.c.end_kind == int(end),
+                memory_spans.c.state_until == FOREVER,
+                memory_spans.c.shown_until > wall,
+                compile_filter(filter_, memories, rows.FIELDS),
+            )
+            .order_by(memory_spans.c.root_id, memory_spans.c.memory_id)
+            .limit(limit)
+        )
+        found += [(row.root_id, row.memory_id) for row in matched]
+    return [memory_id for _, memory_id in sorted(found)[:limit]]
+
+
+def remembered(tx: Snapshot, container: str, names: Sequence[str]) -> list[Stored]:
+    """Those of the versions that are latest and remembered now, in their order."""
+    found = rows.current(tx, names)
+    stored = (found[name] for name in names if name in found)
+    return [
+        one for one in stored if one.version.container == container and not one.span.over(tx.wall)
+    ]
 
 
 def match(read: Snapshot, request: MemoryForgetMany, filter_: Filter) -> tuple[str, ...]:
@@ -36,7 +75,7 @@ def match(read: Snapshot, request: MemoryForgetMany, filter_: Filter) -> tuple[s
     changes in what filters test, so that it is enough to look whether it is still shown.
     """
     limit = request.max_forget + 1
-    found = rows.matching(read.conn, read.tenant, request.container, filter_, read.wall, limit)
+    found = matching(read.conn, read.tenant, request.container, filter_, read.wall, limit)
     _check_few_enough(request, len(found))
     return tuple(found)
 
@@ -84,10 +123,10 @@ def _receipt(
 def many_targets(tx: Snapshot, request: MemoryForgetMany) -> list[Stored]:
     """What ForgetMemories means; raises when an id is bad or too many match."""
     if request.filter is not None:
-        return rows.remembered(tx, request.container, request.matched)
+        return remembered(tx, request.container, request.matched)
     if request.found is not None:
         found = [name for name, _ in request.found]
-        stored = rows.remembered(tx, request.container, found)
+        stored = remembered(tx, request.container, found)
         _check_few_enough(request, len(stored))
         return stored
     targets = [MemoryTarget(request.container, memory_id) for memory_id in request.ids]

@@ -425,37 +425,3 @@ def list_versions(
         return _seen(digester, row, None, now)
 
     return cut(rows, make, lambda row: (row.version,), _weight, page, revision)
-
-
-def matching(
-    conn: Connection, tenant: int, container: str, filter_: f.Filter, wall: int, limit: int
-) -> list[str]:
-    """Ids of latest, remembered memories for which the filter is true, oldest first."""
-    _, ends = shown_ends(conn, tenant, wall)
-    found: list[tuple[str, str]] = []
-    for end in ends:
-        rows = conn.execute(
-            select(memory_spans.c.root_id, memory_spans.c.memory_id)
-            .select_from(SPANS_JOINED)
-            .where(
-                memory_spans.c.tenant == tenant,
-                memory_spans.c.container == container,
-                memory_spans.c.end_kind == int(end),
-                memory_spans.c.state_until == FOREVER,
-                memory_spans.c.shown_until > wall,
-                compile_filter(filter_, memories, FIELDS),
-            )
-            .order_by(memory_spans.c.root_id, memory_spans.c.memory_id)
-            .limit(limit)
-        )
-        found += [(row.root_id, row.memory_id) for row in rows]
-    return [memory_id for _, memory_id in sorted(found)[:limit]]
-
-
-def remembered(tx: Snapshot, container: str, names: Sequence[str]) -> list[Stored]:
-    """Those of the versions that are latest and remembered now, in their order."""
-    found = current(tx, names)
-    stored = (found[name] for name in names if name in found)
-    return [
-        one for one in stored if one.version.container == container and not one.span.over(tx.wall)
-    ]
