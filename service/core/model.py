@@ -494,10 +494,13 @@ class PageRequest:
     """`size` items after `after` (None: from the start).
 
     `upto` is the revision before the first page was read (None: this is it): by
-    update, what has moved since is not listed again.
+    update, what has moved since is not listed again. `began` is the time of the
+    tenant's last write before the first page: by creation, what was created later
+    is not listed, so that a listing ends whatever others write.
     """
 
     size: int
     after: Position | None = None
     upto: int | None = None
     max_bytes: int = 3 * 1024 * 1024
+    began: int | None = None

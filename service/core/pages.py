@@ -5,27 +5,45 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from typing import NamedTuple
 
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import Position
 
 _SIGNATURE = 16
+_FORMAT = b"2"
+"""Signed with every token, so that one of an older format is refused."""
 
 
-def encode_token(digester: Digester, fingerprint: bytes, position: Position, revision: int) -> str:
-    """A token for the page after `position` of the listing `fingerprint` names.
+class Listed(NamedTuple):
+    """How far a listing has come.
 
-    It carries ids, tags and revisions, never content, and any replica that
+    Args:
+        after: The position of the last item listed.
+        revision: The tenant's before the first page was read.
+        began: The time of the tenant's last write before the first page.
+    """
+
+    after: Position
+    revision: int
+    began: int | None
+
+
+def encode_token(digester: Digester, fingerprint: bytes, listed: Listed) -> str:
+    """A token for the next page of the listing that `fingerprint` names.
+
+    It carries ids, tags, revisions and times, never content, and any replica that
     shares the secret can read it.
     """
-    payload = json.dumps([revision, *position], separators=(",", ":")).encode()
-    signature = digester.sign(fingerprint + payload)
+    values = [listed.revision, listed.began, *listed.after]
+    payload = json.dumps(values, separators=(",", ":")).encode()
+    signature = digester.sign(_FORMAT + fingerprint + payload)
     return base64.urlsafe_b64encode(signature + payload).decode().rstrip("=")
 
 
-def decode_token(digester: Digester, fingerprint: bytes, token: str) -> tuple[Position, int]:
-    """The position and first-page revision of a token.
+def decode_token(digester: Digester, fingerprint: bytes, token: str) -> Listed:
+    """What a token says.
 
     Raises INVALID_PAGE_TOKEN when it was made for another tenant or request, or
     not by this service.
@@ -35,10 +53,10 @@ def decode_token(digester: Digester, fingerprint: bytes, token: str) -> tuple[Po
     except (binascii.Error, ValueError):
         raw = b""
     signature, payload = raw[:_SIGNATURE], raw[_SIGNATURE:]
-    if not payload or not digester.verify(fingerprint + payload, signature):
+    if not payload or not digester.verify(_FORMAT + fingerprint + payload, signature):
         raise PalimpsestError(
             Reason.INVALID_PAGE_TOKEN,
             "page_token does not belong to this request; start again without it",
         )
-    revision, *position = json.loads(payload)
-    return tuple(position), revision
+    revision, began, *position = json.loads(payload)
+    return Listed(tuple(position), revision, began)

@@ -25,11 +25,15 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T_co]):
-    """`next` is None on the last page; `revision` is the tenant's before the read."""
+    """`next` is None on the last page; `revision` is the tenant's before the read.
+
+    `began`: when the tenant last wrote before the read, in microseconds.
+    """
 
     items: Sequence[T_co]
     next: m.Position | None
     revision: int
+    began: int | None = None
 
 
 class Keys(Protocol):

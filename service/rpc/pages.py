@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from service.core.digests import Digester
 from service.core.model import PageRequest
-from service.core.pages import decode_token, encode_token
+from service.core.pages import Listed, decode_token, encode_token
 from service.core.store import Page
 from service.rpc.calls import CallInfo
 
@@ -17,21 +17,21 @@ MAX_SIZE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page of a listing. `revision` is the first page's; None on that one."""
+    """One page of a listing. `page.upto` is None on the first one."""
 
     digester: Digester
     fingerprint: bytes
     page: PageRequest
-    revision: int | None
 
     def fill(self, response: Any, answered: Page[Any]) -> None:
         """Sets `revision` and `next_page_token`."""
-        revision = answered.revision if self.revision is None else self.revision
+        revision, began = answered.revision, answered.began
+        if self.page.upto is not None:
+            revision, began = self.page.upto, self.page.began
         response.revision = revision
         if answered.next is not None:
-            response.next_page_token = encode_token(
-                self.digester, self.fingerprint, answered.next, revision
-            )
+            listed = Listed(answered.next, revision, began)
+            response.next_page_token = encode_token(self.digester, self.fingerprint, listed)
 
 
 def open_listing(digester: Digester, call: CallInfo, request: Any) -> Listing:
@@ -48,6 +48,8 @@ def open_listing(digester: Digester, call: CallInfo, request: Any) -> Listing:
     fingerprint = digester.request(
         f"{call.method} {call.who.tenant} {seen}", request.SerializeToString(deterministic=True)
     )
-    after, revision = decode_token(digester, fingerprint, token) if token else (None, None)
-    page = PageRequest(min(size or DEFAULT_SIZE, MAX_SIZE), after, revision)
-    return Listing(digester, fingerprint, page, revision)
+    page = PageRequest(min(size or DEFAULT_SIZE, MAX_SIZE))
+    if token:
+        after, revision, began = decode_token(digester, fingerprint, token)
+        page = replace(page, after=after, upto=revision, began=began)
+    return Listing(digester, fingerprint, page)

@@ -11,7 +11,7 @@ from service.core.memories import End
 from service.core.model import Container, Order, PageRequest, Principal
 from service.core.store import Page
 from service.core.times import FOREVER
-from service.storage.lists import after, cut, one_page, tenant_revision
+from service.storage.lists import after, cut, one_page, tenant_state
 from service.storage.tables import containers, memory_spans
 
 # Expired, but not yet met by the sweeper: still in the stored count.
@@ -36,7 +36,7 @@ def list_containers(
     conn: Connection, who: Principal, prefix: str, page: PageRequest, now: int
 ) -> Page[Container]:
     """By tag; counts are exact at `now`."""
-    revision = tenant_revision(conn, who.tenant)
+    state = tenant_state(conn, who.tenant)
     branch = select(
         containers.c.container,
         containers.c.documents,
@@ -61,4 +61,4 @@ def list_containers(
         shown = row.memories + uncounted[row.container]
         return Container(row.container, row.documents, shown, row.create_time)
 
-    return cut(rows, make, lambda row: (row.container,), lambda _: 200, page, revision)
+    return cut(rows, make, lambda row: (row.container,), lambda _: 200, page, state)

@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, select
 
 from service.core import filters as f
+from service.core import ids
 from service.core.model import Document, DocumentQuery, PageRequest, Position, Principal
 from service.core.store import Page
 from service.storage.document_rows import READ_COLUMNS, document_of
 from service.storage.filters import compile_filter
-from service.storage.lists import after, cut, merged, one_page, tenant_revision
+from service.storage.lists import after, cut, merged, one_page, shape_of, tenant_state
 from service.storage.tables import document_containers, document_contents, documents
 from service.storage.transactions import padded
 
@@ -35,13 +36,13 @@ _ROW_BYTES = 400
 def list_documents(
     conn: Connection, who: Principal, query: DocumentQuery, page: PageRequest
 ) -> Page[Document]:
-    revision = tenant_revision(conn, who.tenant)
+    state = tenant_state(conn, who.tenant)
     tags = query.containers or tuple(sorted(who.containers or ()))
     key = "revision" if query.order.by_update else "id"
     light = query.filter is None or f.weight(query.filter) <= _CACHED_WEIGHT
     build = _cached_statement if light else _statement
-    statement = build(who.tenant, query, tags, page.size, page.after is not None)
-    rows = conn.execute(statement, after(page)).all()
+    statement = build(who.tenant, query, tags, shape_of(page))
+    rows = conn.execute(statement, after(page, ids.DOCUMENT)).all()
 
     contents: Iterator[tuple[str, str]] = iter(())
     if query.include_content:
@@ -54,16 +55,15 @@ def list_documents(
     def position(row: Any) -> Position:
         return (getattr(row, key),)
 
-    return cut(rows, make, position, _weight, page, revision)
+    return cut(rows, make, position, _weight, page, state)
 
 
 def _statement(
-    tenant: int, query: DocumentQuery, tags: tuple[str, ...], size: int, resumed: bool
+    tenant: int, query: DocumentQuery, tags: tuple[str, ...], shape: PageRequest
 ) -> Select[Any]:
     key = "revision" if query.order.by_update else "id"
-    shape = PageRequest(size, (), 0) if resumed else PageRequest(size)
     branches = [
-        one_page(branch, [sort], query.order, shape, sort)
+        one_page(branch, [sort], query.order, shape, revision=sort, created=sort)
         for branch, sort in _branches(tenant, query, tags, key)
     ]
     return merged(branches, [key], query.order, shape)

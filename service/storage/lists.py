@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, tuple_, union_all
 
+from service.core import ids
 from service.core.model import Order, PageRequest, Position
 from service.core.store import Page
 from service.storage.tables import tenants
@@ -14,20 +15,52 @@ from service.storage.tables import tenants
 T = TypeVar("T")
 
 _REVISION = select(tenants.c.revision).where(tenants.c.tenant == bindparam("t"))
+_STATE = select(tenants.c.revision, tenants.c.last_time).where(tenants.c.tenant == bindparam("t"))
 
 
 def tenant_revision(conn: Connection, tenant: int) -> int:
     return int(conn.execute(_REVISION, {"t": tenant}).scalar_one())
 
 
-def after(page: PageRequest) -> dict[str, str | int]:
-    """Values of the parameters that `one_page` leaves open."""
+class State(NamedTuple):
+    """The state of a tenant that a page is read from."""
+
+    revision: int
+    time: int
+    """Of the last write, in microseconds: whatever is created later has a later time."""
+
+
+def tenant_state(conn: Connection, tenant: int) -> State:
+    revision, time = conn.execute(_STATE, {"t": tenant}).one()
+    return State(revision, time)
+
+
+def after(page: PageRequest, prefix: str = "") -> dict[str, str | int]:
+    """Values of the parameters that `one_page` leaves open.
+
+    Args:
+        page: The page.
+        prefix: Of the ids that the list is ordered by, where it is by creation.
+    """
     values: dict[str, str | int] = {
         f"after_{index}": value for index, value in enumerate(page.after or ())
     }
     if page.upto is not None:
         values["upto"] = page.upto
+    if page.began is not None:
+        values["began"] = page.began
+        values["newer"] = ids.lower_bound(prefix, page.began + 1)
     return values
+
+
+def shape_of(page: PageRequest) -> PageRequest:
+    """The page as far as its statement depends on it: equal for all but the first."""
+    return PageRequest(
+        page.size,
+        None if page.after is None else (),
+        None if page.upto is None else 0,
+        began=None if page.began is None else 0,
+    )
 
 
 def one_page(
@@ -36,15 +69,19 @@ def one_page(
     order: Order,
     page: PageRequest,
     revision: ColumnElement[Any] | None = None,
+    created: ColumnElement[Any] | None = None,
 ) -> Select[Any]:
     """The rows of a branch after the page's position, in order, one too many.
 
     The position itself is a parameter (see `after`), so that every page of a
     listing is the same statement. `revision` is the column of the last write,
-    where the order is by update.
+    where the order is by update; `created` the column of the id that says when what
+    is listed was created, where it is by creation.
     """
     if page.upto is not None and order.by_update and revision is not None:
         branch = branch.where(revision <= bindparam("upto", type_=revision.type))
+    if page.began is not None and not order.by_update and created is not None:
+        branch = branch.where(created < bindparam("newer", type_=created.type))
     if page.after is not None:
         names = [bindparam(f"after_{index}", type_=key.type) for index, key in enumerate(keys)]
         here, there = (tuple_(*keys), tuple_(*names)) if len(keys) > 1 else (keys[0], names[0])
@@ -71,7 +108,7 @@ def cut(
     position: Callable[[Any], Position],
     weight: Callable[[T], int],
     page: PageRequest,
-    revision: int,
+    state: State,
 ) -> Page[T]:
     """At most `size` items and `max_bytes`, but at least one where there is one."""
     items: list[T] = []
@@ -83,4 +120,5 @@ def cut(
             break
         items.append(item)
     more = len(items) < len(rows)
-    return Page(items, position(rows[len(items) - 1]) if more else None, revision)
+    following = position(rows[len(items) - 1]) if more else None
+    return Page(items, following, state.revision, state.time)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import ColumnElement, Connection, bindparam, exists, select
 
 from service.core import filters as f
+from service.core import ids
 from service.core import memories as rules
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, memory_not_found
@@ -27,7 +28,7 @@ from service.core.model import (
 from service.core.store import Page
 from service.core.times import FOREVER
 from service.storage.filters import compile_filter
-from service.storage.lists import after, cut, merged, one_page, tenant_revision
+from service.storage.lists import State, after, cut, merged, one_page, tenant_state
 from service.storage.tables import memories, memory_spans, tenants
 from service.storage.transactions import Snapshot, padded
 
@@ -91,6 +92,7 @@ _BY_CONTENT = _ROWS.where(
 ).limit(bindparam("most"))
 _EARLY = select(
     tenants.c.revision,
+    tenants.c.last_time,
     exists()
     .where(
         memory_spans.c.tenant == bindparam("t"),
@@ -203,13 +205,13 @@ def _seen(digester: Digester, row: Any, as_of: int | None, wall: int) -> Memory:
     return rules.view(digester, stored.version, span, over=over)
 
 
-def shown_ends(conn: Connection, tenant: int, wall: int) -> tuple[int, tuple[End, ...]]:
-    """The tenant's revision, and the ends that a span can have which is shown now.
+def shown_ends(conn: Connection, tenant: int, wall: int) -> tuple[State, tuple[End, ...]]:
+    """The tenant's state, and the ends that a span can have which is shown now.
 
     One is EXPIRED only if that was recorded while a clock was ahead.
     """
-    revision, early = conn.execute(_EARLY, {"t": tenant, "wall": wall}).one()
-    return int(revision), (End.OPEN, End.EXPIRED) if early else (End.OPEN,)
+    revision, time, early = conn.execute(_EARLY, {"t": tenant, "wall": wall}).one()
+    return State(revision, time), (End.OPEN, End.EXPIRED) if early else (End.OPEN,)
 
 
 def current(tx: Snapshot, names: Iterable[str]) -> dict[str, Stored]:
@@ -315,11 +317,9 @@ def list_memories(
     page: PageRequest,
     now: int,
 ) -> Page[Memory]:
-    revision, shown = shown_ends(conn, who.tenant, now)
+    state, shown = shown_ends(conn, who.tenant, now)
     as_of = query.as_of
-    keys = [memory_spans.c.memory_id]
-    if not query.order.by_update:
-        keys.insert(0, memory_spans.c.root_id)
+    keys = _keys(query)
     condition = compile_filter(query.filter, memories, FIELDS) if query.filter else None
     # Nothing moves in a past that is listed: what was written since is no reason to leave out.
     moved = memory_spans.c.revision if as_of is None else None
@@ -340,9 +340,15 @@ def list_memories(
             )
             if condition is not None:
                 branch = branch.where(condition)
-            branches.append(one_page(branch, keys, query.order, page, moved))
+            if page.began is not None and query.include_history:
+                branch = branch.where(memories.c.create_time <= bindparam("began"))
+            branches.append(
+                one_page(
+                    branch, keys, query.order, page, revision=moved, created=memory_spans.c.root_id
+                )
+            )
     statement = merged(branches, [key.name for key in keys], query.order, page)
-    rows = conn.execute(statement, after(page)).all()
+    rows = conn.execute(statement, after(page, ids.MEMORY)).all()
 
     def make(row: Any) -> Memory:
         return _seen(digester, row, as_of, now)
@@ -350,7 +356,17 @@ def list_memories(
     def position(row: Any) -> Position:
         return tuple(getattr(row, key.name) for key in keys)
 
-    return cut(rows, make, position, _weight, page, revision)
+    return cut(rows, make, position, _weight, page, state)
+
+
+def _keys(query: MemoryQuery) -> list[ColumnElement[Any]]:
+    """What the list is ordered by, and a position in it consists of."""
+    if query.order.by_update:
+        return [memory_spans.c.memory_id]
+    if query.include_history:
+        return [memory_spans.c.root_id, memory_spans.c.memory_id]
+    # A chain is one item: the version that is listed may be a newer one at the next page.
+    return [memory_spans.c.root_id]
 
 
 Ends: TypeAlias = list[tuple[End, tuple[ColumnElement[bool], ...]]]
@@ -398,7 +414,7 @@ def list_versions(
     now: int,
 ) -> Page[Memory]:
     """The chain of a version, newest first; raises MEMORY_NOT_FOUND."""
-    revision = tenant_revision(conn, who.tenant)
+    state = tenant_state(conn, who.tenant)
     root = conn.execute(
         select(memories.c.root_id).where(
             memories.c.tenant == who.tenant,
@@ -424,4 +440,4 @@ def list_versions(
     def make(row: Any) -> Memory:
         return _seen(digester, row, None, now)
 
-    return cut(rows, make, lambda row: (row.version,), _weight, page, revision)
+    return cut(rows, make, lambda row: (row.version,), _weight, page, state)

@@ -13,7 +13,7 @@ from service.core import filters as filter_rules
 from service.core import memories as memory_rules
 from service.core import metadata as metadata_rules
 from service.core import profiles
-from service.core.model import MessagesAppend
+from service.core.model import MemoryQuery, MessagesAppend
 from service.core.times import FOREVER
 from service.rpc import pages
 from service.rpc.convert import finding
@@ -108,14 +108,31 @@ def pages_skip_a_row(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         pages,
         "encode_token",
-        lambda digester, fingerprint, position, revision: encode(
-            digester, fingerprint, tuple(_past(part) for part in position), revision
+        lambda digester, fingerprint, listed: encode(
+            digester, fingerprint, listed._replace(after=tuple(map(_past, listed.after)))
         ),
     )
 
 
 def _past(part: str | int) -> str | int:
     return part + "0" if isinstance(part, str) else part - 1
+
+
+def positions_name_versions(patch: pytest.MonkeyPatch) -> None:
+    """A memory that is updated after it was listed comes behind its own position."""
+    history = memory_rows._keys(MemoryQuery(("a",), include_history=True))
+    keys = memory_rows._keys
+    patch.setattr(
+        memory_rows,
+        "_keys",
+        lambda query: keys(query) if query.order.by_update else history,
+    )
+
+
+def lists_grow_while_they_are_read(patch: pytest.MonkeyPatch) -> None:
+    """What is created after the first page is listed in a later one."""
+    decode = pages.decode_token
+    patch.setattr(pages, "decode_token", lambda *args: decode(*args)._replace(began=None))
 
 
 def sources_outlive_their_documents(patch: pytest.MonkeyPatch) -> None:
@@ -189,6 +206,8 @@ FAULTS: Mapping[str, Seed] = {
         nulls_stay_in_metadata,
         requests_are_forgotten,
         pages_skip_a_row,
+        positions_name_versions,
+        lists_grow_while_they_are_read,
         sources_outlive_their_documents,
         batches_go_in_request_order,
         appends_are_done_again,

@@ -175,6 +175,23 @@ class Machine(RuleBasedStateMachine):
         if not listing.token:
             self.listings.remove(listing)
 
+    @rule(asking=asking(LISTS), writes=some.some(writing("documents") | writing("memories"), 6))
+    def write_between_pages(self, asking: Asking, writes: list[Asking]) -> None:
+        """A list that is read to its end, page by page, with a write before each of them."""
+        method, request = asking
+        request.page_size = 1
+        with self.judged() as referee:
+            listing = referee.open(method, self.settled(request))
+        for written, write in writes:
+            if listing is None or not listing.token:
+                return
+            self.call(written, write)
+            with self.judged() as referee:
+                referee.turn(listing)
+        while listing is not None and listing.token:
+            with self.judged() as referee:
+                referee.turn(listing)
+
     @precondition(lambda self: self.referee.asked)
     @rule(place=st.integers(0, 30), other=some.optional(some.upserts, 3))
     def repeat_a_request_id(self, place: int, other: Any) -> None:

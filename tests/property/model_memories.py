@@ -127,7 +127,8 @@ class MemoryReads:
         for version in self.meant(request, moment):
             key = version.created if by_update else version.first_created
             key = -key if request.order in DESCENDING else key
-            rows.append(Row((key,), version.id, self.shown(version, moment)))
+            shown = self.shown(version, moment)
+            rows.append(Row((key,), version.id, shown, len(version.log)))
         return rows
 
     def search_memories(self, _: Caller, request: pb.SearchMemoriesRequest) -> list[Row]:

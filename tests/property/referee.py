@@ -52,7 +52,10 @@ class Asked:
 class Listing:
     """A list that is read page by page while others write.
 
-    `steady`: what matched whenever a page was read.
+    Args:
+        there: What existed before the first page, in the model's names.
+        seen: What was listed. Without history a memory is one thing, whatever its version.
+        steady: What matched whenever a page was read.
     """
 
     method: str
@@ -60,9 +63,16 @@ class Listing:
     request: Any
     by_update: bool
     revision: int
+    there: frozenset[str]
     token: str = ""
     seen: list[str] = field(default_factory=list)
     steady: dict[str, Row] = field(default_factory=dict)
+
+    def identity(self, item: Any) -> str:
+        """The name of the thing that an item shows, in the names of the item."""
+        if self.method == "ListMemories" and not self.request.include_history:
+            return str(item.root_memory_id)
+        return getattr(item, "id", "") or str(item.container_tag)
 
 
 class Referee:
@@ -154,8 +164,9 @@ class Referee:
             self._check_refused(method, who, request, refusal)
             return None
         by_update = getattr(request, "order", 0) in (3, 4)
-        listing = Listing(method, who, request, by_update, self.model.tenant.revision)
-        listing.steady = dict(rows)
+        there = frozenset((*self.model.documents.documents, *self.model.memories.versions))
+        listing = Listing(method, who, request, by_update, self.model.tenant.revision, there)
+        listing.steady = self._things(listing, rows)
         self._read(listing, rows)
         return listing
 
@@ -247,21 +258,29 @@ class Referee:
             raise FindingError(f"{where}: a page of {len(page)}, asked for {size}")
         for item in page:
             name = getattr(item, "id", "") or item.container_tag
-            if name not in rows or name in listing.seen:
+            thing = listing.identity(item)
+            if name not in rows or thing in listing.seen:
                 raise FindingError(f"{where}: lists {{{_line(item)}}} twice or wrongly")
+            if "Containers" not in listing.method and self.names.ours(thing) not in listing.there:
+                raise FindingError(f"{where}: lists {{{_line(item)}}}, made since the first page")
             try:
                 check_same(rows[name].message, item, self.names)
             except FindingError as finding:
                 raise FindingError(f"{where}: {finding}") from None
-            listing.seen.append(name)
+            listing.seen.append(thing)
         listing.token = answer.next_page_token
+        now = self._things(listing, rows)
         listing.steady = {
             name: row
             for name, row in listing.steady.items()
-            if name in rows and (not listing.by_update or rows[name].message == row.message)
+            if name in now and (not listing.by_update or now[name] == row)
         }
         if not listing.token:
             self._check_whole(where, listing)
+
+    def _things(self, listing: Listing, rows: Mapping[str, Row]) -> dict[str, Row]:
+        """The rows by what they show."""
+        return {self.names.theirs(listing.identity(row.message)): row for row in rows.values()}
 
     @staticmethod
     def _check_whole(where: str, listing: Listing) -> None:

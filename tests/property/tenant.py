@@ -79,11 +79,15 @@ class Caller:
 
 @dataclass(frozen=True)
 class Row:
-    """One thing of a list. Rows of equal keys may come in any order."""
+    """One thing of a list. Rows of equal keys may come in any order.
+
+    `writes`: how often its state has changed, as far as the message does not tell.
+    """
 
     key: tuple[Any, ...]
     name: str
     message: Message
+    writes: int = 0
 
 
 class Tenant:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from functools import partial
+from typing import Any
 
 from service.core import filters as f
 from service.core import model as m
+from service.core.store import Page
 from service.core.times import FOREVER
 from service.storage import admin, change_log
 from service.storage.sqlite import SqliteStore
@@ -31,6 +33,10 @@ FILTER = f.AllOf(
         ),
     )
 )
+
+
+def following(page: Page[Any]) -> m.PageRequest:
+    return m.PageRequest(1, page.next, page.revision, began=page.began)
 
 
 async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
@@ -53,7 +59,7 @@ async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
     ):
         query = m.DocumentQuery(containers, all_of, FILTER, (m.Status.QUEUED,), "c", order, content)
         page = await store.documents.list(who, query, m.PageRequest(1))
-        await store.documents.list(who, query, m.PageRequest(1, page.next, page.revision))
+        await store.documents.list(who, query, following(page))
     for order, tags in itertools.product(m.Order, ((), ("a",))):
         query = m.DocumentQuery(tags, filter=LONG, order=order)
         await store.documents.list(who, query, m.PageRequest(1))
@@ -113,11 +119,11 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
     ):
         query = m.MemoryQuery(tags, FILTER, extra, extra, order, past)
         page = await store.memories.list(who, query, m.PageRequest(1))
-        await store.memories.list(who, query, m.PageRequest(1, page.next, page.revision))
+        await store.memories.list(who, query, following(page))
     for order in m.Order:
         await store.memories.list(who, m.MemoryQuery(("a",), LONG, order=order), m.PageRequest(1))
     page = await store.memories.versions(who, "a", first.id, m.PageRequest(1))
-    await store.memories.versions(who, "a", first.id, m.PageRequest(1, page.next, page.revision))
+    await store.memories.versions(who, "a", first.id, following(page))
     await _exercise_early_expiry(store, who, clock)
     await store.memories.close_past(who, store.now())
     await store.documents.delete(who, m.DocumentDelete("src"), None)
