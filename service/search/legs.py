@@ -18,11 +18,21 @@ class Leg:
 
     All arrays are (rows,) and 0 outside the eligible. Eligible are all the items of
     a group or none, so that a neighbour that is looked up is eligible too.
+
+    Args:
+        segment: The items.
+        eligible: (rows,) which of them.
+        number: Of the scope that they belong to.
     """
 
-    def __init__(self, segment: Segment, eligible: Mask) -> None:
+    def __init__(self, segment: Segment, eligible: Mask, number: int = 0) -> None:
         self.segment = segment
         self.eligible = eligible
+        self.number = number
+        self.postings: list[tuple[Rows, Counts]] | None = None
+        """Of each term of the query, once they were looked up."""
+        self.scored = False
+        """Whether the scores below have been filled in."""
         self.count = int(np.count_nonzero(eligible))
         self.embedded = self._none()
         self.bm25 = self.lexical = self.coverage = self.reply = self._zeros()
@@ -37,6 +47,11 @@ class Leg:
         rows, counts = self.segment.find(term)
         kept = self.eligible[rows]
         return rows[kept], counts[kept]
+
+    @property
+    def total_length(self) -> float:
+        """Of all eligible rows; exact, so that it does not depend on how rows are split."""
+        return float(self.segment.length[self.eligible].sum(dtype=np.float64))
 
     def score_words(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from service.search.analysis import analyse_query
 from service.search.entry import TermHasher
 from service.search.scope import Scope, named_speakers
+from service.search.speakers import Name
 from service.search.words import split_words, without_words
 
 
@@ -52,15 +53,24 @@ def make_query(text: str, hasher: TermHasher) -> Query:
 
 
 def text_to_embed(query: Query, scopes: Sequence[Scope]) -> str:
+    """The text to embed where these scopes are searched; see `without_speakers`."""
+    return without_speakers(query, named_speakers(scopes, query.names))
+
+
+def without_speakers(query: Query, named: Iterable[Name]) -> str:
     """The query less the names of those who speak in what is searched.
 
     Items are embedded without their speaker's name (`embedding_text`), and whether the one
     a query names is the one who speaks is ranked by itself.
 
+    Args:
+        query: What is looked for.
+        named: The speakers whose name has a word of the query.
+
     Returns:
         The text to embed: the query as it is if nothing would be left of it.
     """
-    speaking = {word for name in named_speakers(scopes, query.names) for word in name}
+    speaking = {word for name in named for word in name}
     names = frozenset(word for number, word in query.names.items() if number in speaking)
     rest = without_words(query.text, names) if names else query.text
     return rest if split_words(rest) else query.text

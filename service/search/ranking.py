@@ -9,22 +9,26 @@ query and says nothing absolute, since its best parts are always 1. The score th
 answered is therefore that rank score over the best one, times the confidence that the
 query has to do with what is searched at all: a logistic of two absolute measures, the
 best share of its terms found in one place, and the best raw cosine.
+
+The counts come first, then the highest scores, then the rank scores. Each of these three
+rounds goes over all the items once, and keeps little of them: items that do not fit into
+memory together are ranked block by block, and alike.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 
-from service.search.columns import Floats
+from service.search.columns import Counts, Floats, Rows
 from service.search.legs import Leg
 from service.search.query import Query
-from service.search.scope import Scope, named_speakers
+from service.search.scope import Scope
 from service.search.segment import Kind
 from service.search.speakers import Name
 from service.search.weights import DECISIVENESS, ENOUGH_WORDS, WEIGHTS, Calibration, Weights
@@ -82,6 +86,14 @@ class _Candidate(NamedTuple):
     row: int
 
 
+class _Ranked(NamedTuple):
+    minus_total: float
+    id: str
+    digest: int
+    hit: Hit
+    """Without its score, which the best total decides."""
+
+
 def rank(
     scopes: Sequence[Scope],
     query: Query,
@@ -101,110 +113,191 @@ def rank(
     legs = _legs(scopes)
     if limit < 1 or not any(leg.count for leg in legs):
         return []
-    _score_words(legs, query, weights)
-    _score_vectors(legs, query, calibration)
-    named = named_speakers([Scope(leg.segment, leg.eligible) for leg in legs], query.names)
-    speaker = named.pop() if len(named) == 1 else None
-    parts = [_parts(leg, query, speaker, weights) for leg in legs]
-    totals = [reduce(np.add, part.values()) for part in parts]
-    best = _best(legs, totals, limit, distinct=distinct)
-    if not best:
-        return []
-    confidence = _confidence(legs, calibration)
-    highest = max(-best[0].minus_total, _NEXT_TO_NOTHING)
-    return [
-        Hit(
-            segment=number,
-            id=item_id,
-            kind=legs[number].segment.kind_at(row),
-            group=legs[number].segment.group_at(row),
-            position=legs[number].segment.position_at(row),
-            score=confidence * max(0.0, -minus_total / highest),
+    ranking = Ranking(query, calibration, limit, weights, distinct=distinct)
+    ranking.count(legs)
+    ranking.measure(legs)
+    ranking.collect(legs)
+    return ranking.hits()
+
+
+class Ranking:
+    """One query's ranking of legs, in three rounds; see the module.
+
+    Each round is given every leg once, all together or a few at a time. Between rounds a
+    leg may be made anew from the same items; one that is the same object keeps its scores.
+
+    Args:
+        query: What is looked for. Its vector is not used before the second round.
+        calibration: Of its embedder.
+        limit: How many hits are wanted, 1 or more.
+        weights: What parameters to use.
+        distinct: Whether items of equal text are found once.
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        calibration: Calibration,
+        limit: int,
+        weights: Weights = WEIGHTS,
+        *,
+        distinct: bool = True,
+    ) -> None:
+        self.query = query
+        self.items = 0
+        """Eligible ones that were counted."""
+        self.named: set[Name] = set()
+        """Speakers of eligible items whose name has a word of the query."""
+        self._calibration = calibration
+        self._limit = limit
+        self._weights = weights
+        self._distinct = distinct
+        self._frequencies = [0] * len(query.terms)
+        self._length = 0.0
+        self._bm25 = self._lexical = self._coverage = self._cosine = 0.0
+        self._nearest = -np.float32(np.inf)
+        self._farthest = np.float32(np.inf)
+        self._ranked: list[_Ranked] = []
+
+    def count(self, legs: Sequence[Leg]) -> None:
+        """The first round: how many items there are, and how many hold each term."""
+        for leg in legs:
+            self.items += leg.count
+            self._length += leg.total_length
+            for number, (rows, _) in enumerate(self._postings(leg)):
+                self._frequencies[number] += len(rows)
+            self.named |= leg.segment.named(self.query.names, leg.eligible)
+
+    def measure(self, legs: Sequence[Leg]) -> None:
+        """The second round: the highest scores, which the others are compared with."""
+        for leg in legs:
+            self._score(leg)
+            self._bm25 = max(self._bm25, float(leg.bm25.max(initial=0)))
+            self._lexical = max(self._lexical, float(leg.lexical.max(initial=0)))
+            self._coverage = max(self._coverage, float(leg.coverage.max(initial=0)))
+            self._cosine = max(self._cosine, float(leg.cosine.max(initial=0)))
+            near = leg.nearness[leg.embedded]
+            if len(near):
+                self._nearest = max(self._nearest, near.max())
+                self._farthest = min(self._farthest, near.min())
+
+    def collect(self, legs: Sequence[Leg]) -> None:
+        """The third round: the best items so far."""
+        for leg in legs:
+            self._score(leg)
+        parts = [self._parts(leg) for leg in legs]
+        totals = [reduce(np.add, part.values()) for part in parts]
+        for candidate in _best(legs, totals, self._limit, distinct=self._distinct):
+            leg, row = legs[candidate.leg], candidate.row
+            digest = leg.segment.digest_at(row)
+            hit = self._hit(leg, row, parts[candidate.leg])
+            self._ranked.append(_Ranked(candidate.minus_total, candidate.id, digest, hit))
+        self._ranked.sort(key=lambda ranked: ranked[:2])
+        if self._distinct:
+            texts: dict[int, _Ranked] = {}
+            for ranked in self._ranked:
+                texts.setdefault(ranked.digest, ranked)
+            self._ranked = list(texts.values())
+        del self._ranked[self._limit :]
+
+    def hits(self) -> list[Hit]:
+        """The best of all, in order."""
+        if not self._ranked:
+            return []
+        confidence = self._confidence()
+        highest = max(-self._ranked[0].minus_total, _NEXT_TO_NOTHING)
+        return [
+            replace(ranked.hit, score=confidence * max(0.0, -ranked.minus_total / highest))
+            for ranked in self._ranked
+        ]
+
+    def _postings(self, leg: Leg) -> list[tuple[Rows, Counts]]:
+        if leg.postings is None:
+            leg.postings = [leg.find(term) for term in self.query.terms]
+        return leg.postings
+
+    def _score(self, leg: Leg) -> None:
+        """Fill in what words and vectors tell, as it is before it is compared."""
+        if leg.scored:
+            return
+        if any(self._frequencies):
+            idfs = [math.log(1 + (self.items - df + 0.5) / (df + 0.5)) for df in self._frequencies]
+            average = self._length / self.items
+            leg.score_words(self._postings(leg), idfs, average, self._weights)
+        if self.query.vector is not None:
+            leg.score_vectors(self.query.vector)
+        leg.scored = True
+
+    def _semantic(self, leg: Leg) -> Floats:
+        if not np.isfinite(self._nearest):
+            return leg.semantic
+        calibration = self._calibration
+        # Among few items, or much alike, differences that mean nothing are not made large.
+        least = np.float32(calibration.sure - calibration.chance)
+        width = max(self._nearest - self._farthest, least)
+        return np.where(leg.embedded, 1 - (self._nearest - leg.nearness) / width, 0)
+
+    def _confidence(self) -> float:
+        """0..1: that the query has to do with any of the eligible items."""
+        calibration = self._calibration
+        beyond = max(0.0, self._cosine - calibration.chance)
+        beyond /= calibration.sure - calibration.chance
+        evidence = self._coverage + ENOUGH_WORDS * beyond
+        return 1 / (1 + math.exp(-DECISIVENESS * (evidence - ENOUGH_WORDS)))
+
+    def _parts(self, leg: Leg) -> dict[str, Floats]:
+        """The weighted parts of the rank scores, (rows,) each."""
+        segment, weights = leg.segment, self._weights
+        (speaker,) = self.named if len(self.named) == 1 else (None,)
+        spoken = (
+            segment.said_by(speaker) if speaker is not None else np.zeros(segment.rows, np.bool_)
+        )
+        substance = np.minimum(segment.words, weights.full_length)
+        asks_when = self.query.asks_when
+        parts = {
+            "lexical": leg.lexical / np.float32(self._lexical or 1),
+            "semantic": np.float32(weights.semantic) * self._semantic(leg),
+            "coverage": np.float32(weights.coverage) * leg.coverage,
+            "reply": np.float32(weights.reply) * (leg.reply / np.float32(self._bm25 or 1)),
+            "speaker": np.float32(weights.speaker) * spoken,
+            "substance": np.float32(weights.substance)
+            * (substance / np.float32(weights.full_length)),
+            "question": np.float32(weights.question) * segment.asks,
+            "time": np.float32(weights.time if asks_when else 0) * segment.tells_time,
+        }
+        alone: Floats = reduce(np.add, parts.values())
+        parts["document"] = np.float32(weights.document) * leg.highest_of_group(alone)
+        return parts
+
+    def _hit(self, leg: Leg, row: int, parts: dict[str, Floats]) -> Hit:
+        segment = leg.segment
+        return Hit(
+            segment=leg.number,
+            id=segment.id_at(row),
+            kind=segment.kind_at(row),
+            group=segment.group_at(row),
+            position=segment.position_at(row),
+            score=0.0,
             parts=Parts(
-                confidence=confidence,
-                bm25=float(legs[number].bm25[row]),
-                cosine=float(legs[number].cosine[row]),
-                **{name: float(part[row]) for name, part in parts[number].items()},
+                confidence=self._confidence(),
+                bm25=float(leg.bm25[row]),
+                cosine=float(leg.cosine[row]),
+                **{name: float(part[row]) for name, part in parts.items()},
             ),
         )
-        for minus_total, item_id, number, row in best
-    ]
 
 
 def _legs(scopes: Sequence[Scope]) -> list[Leg]:
     """The segments; a document that is in several is eligible in the first of them."""
     legs: list[Leg] = []
-    for segment, mask in scopes:
+    for number, (segment, mask) in enumerate(scopes):
         eligible = mask
         for earlier in legs:
             shared = [g for g in segment.groups() & earlier.segment.groups() if earlier.has(g)]
             if shared:
                 eligible = eligible & ~segment.rows_of(shared)
-        legs.append(Leg(segment, eligible))
+        legs.append(Leg(segment, eligible, number))
     return legs
-
-
-def _score_words(legs: Sequence[Leg], query: Query, weights: Weights) -> None:
-    """Fill in what words tell."""
-    count = sum(leg.count for leg in legs)
-    found = [[leg.find(term) for leg in legs] for term in query.terms]
-    frequencies = [sum(len(rows) for rows, _ in term) for term in found]
-    if not any(frequencies):
-        return
-    idfs = [math.log(1 + (count - df + 0.5) / (df + 0.5)) for df in frequencies]
-    length = sum(float(leg.segment.length[leg.eligible].sum()) for leg in legs)
-    for number, leg in enumerate(legs):
-        leg.score_words([term[number] for term in found], idfs, length / count, weights)
-    best = max(float(leg.bm25.max(initial=0)) for leg in legs)
-    highest = max(float(leg.lexical.max(initial=0)) for leg in legs)
-    for leg in legs:
-        leg.lexical = leg.lexical / np.float32(highest)
-        leg.reply = leg.reply / np.float32(best)
-
-
-def _score_vectors(legs: Sequence[Leg], query: Query, calibration: Calibration) -> None:
-    """Fill in what vectors tell."""
-    if query.vector is None:
-        return
-    for leg in legs:
-        leg.score_vectors(query.vector)
-    near = np.concatenate([leg.nearness[leg.embedded] for leg in legs])
-    if not len(near):
-        return
-    highest = near.max()
-    # Among few items, or much alike, differences that mean nothing are not made large.
-    width = max(highest - near.min(), np.float32(calibration.sure - calibration.chance))
-    for leg in legs:
-        leg.semantic = np.where(leg.embedded, 1 - (highest - leg.nearness) / width, 0)
-
-
-def _confidence(legs: Sequence[Leg], calibration: Calibration) -> float:
-    """0..1: that the query has to do with any of the eligible items."""
-    words = max(float(leg.coverage.max(initial=0)) for leg in legs)
-    cosine = max(float(leg.cosine.max(initial=0)) for leg in legs)
-    beyond = max(0.0, cosine - calibration.chance) / (calibration.sure - calibration.chance)
-    evidence = words + ENOUGH_WORDS * beyond
-    return 1 / (1 + math.exp(-DECISIVENESS * (evidence - ENOUGH_WORDS)))
-
-
-def _parts(leg: Leg, query: Query, speaker: Name | None, weights: Weights) -> dict[str, Floats]:
-    """The weighted parts of the rank scores, (rows,) each."""
-    segment = leg.segment
-    spoken = segment.said_by(speaker) if speaker is not None else np.zeros(segment.rows, np.bool_)
-    substance = np.minimum(segment.words, weights.full_length) / np.float32(weights.full_length)
-    parts = {
-        "lexical": leg.lexical,
-        "semantic": np.float32(weights.semantic) * leg.semantic,
-        "coverage": np.float32(weights.coverage) * leg.coverage,
-        "reply": np.float32(weights.reply) * leg.reply,
-        "speaker": np.float32(weights.speaker) * spoken,
-        "substance": np.float32(weights.substance) * substance,
-        "question": np.float32(weights.question) * segment.asks,
-        "time": np.float32(weights.time if query.asks_when else 0) * segment.tells_time,
-    }
-    alone: Floats = reduce(np.add, parts.values())
-    parts["document"] = np.float32(weights.document) * leg.highest_of_group(alone)
-    return parts
 
 
 def _best(

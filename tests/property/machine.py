@@ -186,11 +186,23 @@ class Machine(RuleBasedStateMachine):
             if listing is None or not listing.token:
                 return
             self.call(written, write)
+            self._update_what_was_listed(listing)
             with self.judged() as referee:
                 referee.turn(listing)
         while listing is not None and listing.token:
             with self.judged() as referee:
                 referee.turn(listing)
+
+    def _update_what_was_listed(self, listing: Listing) -> None:
+        """The last memory, if it can be."""
+        names = {self.referee.names.ours(thing) for thing in listing.seen[-1:]}
+        for version in list(self.model.memories.versions.values()):
+            remembered = version.state.forgotten(self.model.tenant.now + 1) is None
+            if version.root in names and version.state.latest and remembered:
+                request = memories.UpdateMemoryRequest(
+                    id=version.id, container_tag=version.container, new_content=some.WORDS[0]
+                )
+                self.call("UpdateMemory", request)
 
     @precondition(lambda self: self.referee.asked)
     @rule(place=st.integers(0, 30), other=some.optional(some.upserts, 3))

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from service.search import postings, segment
+from service.search.legs import Leg
+from service.search.query import make_query
+from service.search.ranking import Ranking
 from service.search.scope import Scope
 from service.search.segment import ALWAYS, Kind, Segment
 from tests.search.compare import assert_same, search
-from tests.search.reference import CALIBRATION, Text
+from tests.search.reference import CALIBRATION, HASHER, Text
 
 DIMENSION = 3
 EVERYTHING = Kind.MEMORY | Kind.CHUNK
@@ -185,3 +188,32 @@ def test_several_segments_are_one_corpus(
     scopes = [Scope(part, part.eligible(EVERYTHING, at=2)) for part in segments]
     eligible = [text for text in chosen if text.is_shown(2)]
     assert_same(search(scopes, query, vector, limit), eligible, query, vector, limit)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    texts=st.lists(memories | members, max_size=25),
+    split=st.lists(st.integers(0, 5), min_size=25, max_size=25),
+    query=sentences,
+    vector=vectors,
+    limit=limits,
+)
+def test_items_that_are_ranked_block_by_block_are_one_corpus(
+    texts: list[Text], split: list[int], query: str, vector: Any, limit: int
+) -> None:
+    """However they are split, as long as a document is whole; no block outlives its turn."""
+    chosen = distinct(texts)
+    place = {text.owner: number for text, number in zip(chosen, split, strict=False)}
+    asked = make_query(query, HASHER)
+    ranking = Ranking(asked if vector is None else asked.near(vector), CALIBRATION, limit)
+    for turn in (ranking.count, ranking.measure, ranking.collect):
+        for number in sorted(set(place.values())):
+            block = Segment(DIMENSION, CALIBRATION.neighbourhood)
+            block.put([text.item for text in chosen if place[text.owner] == number])
+            turn([Leg(block, block.eligible(EVERYTHING, at=2), number)])
+    eligible = [text for text in chosen if text.is_shown(2)]
+    assert ranking.items == len(eligible)
+    hits = ranking.hits()
+    assert_same(hits, eligible, query, vector, limit)
+    owners = {text.id: text.owner for text in chosen}
+    assert all(hit.segment == place[owners[hit.id]] for hit in hits)
