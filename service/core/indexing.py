@@ -94,17 +94,68 @@ class IndexRow:
     until: int = FOREVER
 
 
+@dataclass(frozen=True, slots=True)
+class BlockCursor:
+    """Where a block of a container's rows begins: memories come first, by id, then chunks.
+
+    Args:
+        memory: The last memory version that was read; None: all were.
+        document: The last document that was read.
+    """
+
+    memory: str | None = ""
+    document: str = ""
+
+
+@dataclass(slots=True)
+class IndexBlock:
+    """A part of a container's rows, as large as `IndexSource.block` says.
+
+    Args:
+        revision: The tenant's when they were read.
+        memories: Whole memory versions, with all their spans.
+        chunks: Those of whole documents.
+        following: Where the next block begins; None: this is the last.
+    """
+
+    revision: int
+    memories: Sequence[IndexRow]
+    chunks: Sequence[IndexRow]
+    following: BlockCursor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaCursor:
+    """What is still to be read of a delta.
+
+    Args:
+        roots: Chains of memories.
+        documents: Documents.
+        after: The last root and version, or document and position, that was read.
+    """
+
+    roots: tuple[str, ...]
+    documents: tuple[str, ...]
+    after: tuple[str, int] = ("", -1)
+
+
 @dataclass(slots=True)
 class IndexDelta:
     """What a container's index misses.
 
     Args:
-        revision: The tenant's, up to which it is true afterwards.
-        entities: Everything that has changed; what has no row is gone. None: all.
-        rows: The rows of those entities.
+        revision: The tenant's, up to which it is true once everything is taken in.
+        entities: Everything that has changed; what has no row is gone. None: so much that
+            all of it is to be read again, block by block.
+        memories: Rows of those entities.
+        chunks: The same of documents.
+        following: What of them is still to be read, by `IndexSource.more`.
+        complete: Whether nothing had changed after `revision` when it was read.
     """
 
     revision: int
     entities: frozenset[str] | None
-    memories: Sequence[IndexRow]
-    chunks: Sequence[IndexRow]
+    memories: Sequence[IndexRow] = ()
+    chunks: Sequence[IndexRow] = ()
+    following: DeltaCursor | None = None
+    complete: bool = True

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from service.core.filters import Filter
-from service.core.indexing import IndexDelta
+from service.core.indexing import BlockCursor, DeltaCursor, IndexBlock, IndexDelta
 from service.core.model import Document, Memory, Principal
 from service.core.processing import ChunkRow
 
@@ -150,10 +150,44 @@ class IndexSource(Protocol):
         """
         ...
 
+    async def block(
+        self,
+        tenant: int,
+        container: str,
+        cursor: BlockCursor,
+        embedder: int | None,
+        *,
+        without: Sequence[str] = (),
+    ) -> IndexBlock:
+        """The next of a container's rows: a few megabytes, or one document if it has more.
+
+        Args:
+            tenant: Whose.
+            container: Which.
+            cursor: Where the block begins.
+            embedder: The space whose vectors are wanted; None: none.
+            without: Containers whose documents are left out.
+        """
+        ...
+
     async def delta(
-        self, tenant: int, container: str, after: int | None, embedder: int
+        self, tenant: int, container: str, after: int, embedder: int, *, stepwise: bool = False
     ) -> IndexDelta:
-        """What an index true up to revision `after` misses; None: it has nothing."""
+        """What an index that is true up to revision `after` misses.
+
+        Args:
+            tenant: Whose.
+            container: Which.
+            after: The revision.
+            embedder: The space whose vectors are wanted.
+            stepwise: Of very many changes answer the first ones, instead of none.
+        """
+        ...
+
+    async def more(
+        self, tenant: int, container: str, cursor: DeltaCursor, embedder: int
+    ) -> IndexDelta:
+        """The next rows of a delta; nothing else has changed."""
         ...
 
     async def matching(
@@ -181,9 +215,14 @@ class IndexSource(Protocol):
         *,
         forgotten: bool,
         history: bool,
+        memories: Iterable[str] | None = None,
     ) -> set[str]:
         """Ids of memory versions shown, or also forgotten, or also superseded, at `as_of`, or
-        (None) as of now by the wall clock."""
+        (None) as of now by the wall clock.
+
+        Args:
+            memories: Look only at these; None: at all of the container.
+        """
         ...
 
     async def look_up(self, who: Principal, wanted: Lookup) -> Looked:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from service.core.fairness import FairThreads
-from service.core.filters import Filter
 from service.core.model import Document, Memory, Principal
 from service.core.precedence import Precedence
 from service.core.search import (
@@ -25,13 +24,22 @@ from service.core.search import (
     ScoreParts,
 )
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
-from service.retrieval.segments import Segments, Shelf
-from service.search.columns import Mask
+from service.retrieval.bursts import Bursts
+from service.retrieval.eligibility import (
+    Eligibility,
+    Masks,
+    eligible_chunks,
+    eligible_memories,
+)
+from service.retrieval.segments import NoRoomError, Segments
+from service.retrieval.shelves import Shelf
+from service.retrieval.streaming import Streaming
 from service.search.entry import TermHasher
-from service.search.query import Query, make_query, text_to_embed
-from service.search.ranking import Hit, rank
+from service.search.query import Query, make_query, text_to_embed, without_speakers
+from service.search.ranking import Hit, Ranking, rank
 from service.search.scope import Scope
 from service.search.segment import Kind
+from service.search.speakers import Name
 from service.search.weights import calibration
 
 T = TypeVar("T")
@@ -68,7 +76,8 @@ class SegmentSearcher:
         source: The storage.
         embedder: Makes the question's vector.
         space: The number of its vector space.
-        budget: Bytes that the segments may keep.
+        budget: Bytes that the segments may take up. What does not fit is searched block by
+            block.
         hasher: Hashes the question's words.
         threads: Where large segments are loaded and ranked; tenants take turns.
         precedence: Taken while a search runs.
@@ -90,6 +99,8 @@ class SegmentSearcher:
         self._segments = Segments(
             source, space, embedder.dimension, self.calibration, budget, threads
         )
+        self._streaming = Streaming(source, space, embedder.dimension, self.calibration, threads)
+        self._bursts = Bursts()
         self._hasher = hasher
         self._threads = threads
         self._precedence = precedence
@@ -99,8 +110,8 @@ class SegmentSearcher:
         return self._segments.clear()
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
-        async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
-            return [await self._chunks(who.tenant, shelf, search.filter) for shelf in shelves]
+        async def eligible(shelf: Shelf, masks: Masks) -> Scope:
+            return await eligible_chunks(who.tenant, shelf, search.filter, masks)
 
         def wanted(found: Sequence[Hit], _: object) -> Lookup:
             return Lookup(
@@ -109,7 +120,7 @@ class SegmentSearcher:
                 content=search.include_content,
             )
 
-        hits, revision = await self._searched(who, search, scopes, wanted, _chunk_hits)
+        hits, revision = await self._searched(who, search, lambda: eligible, wanted, _chunk_hits)
         by_document: dict[str, DocumentHit] = {}
         for hit, document in hits:
             kept = by_document.setdefault(document.id, DocumentHit(document, []))
@@ -117,17 +128,17 @@ class SegmentSearcher:
         return DocumentHits(list(by_document.values()), revision)
 
     async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
-        async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
+        def eligibility() -> Eligibility:
             wall = self._source.now()
-            return [await self._scope(who.tenant, shelf, search, wall) for shelf in shelves]
 
-        def wanted(found: Sequence[Hit], shelves: Sequence[Shelf]) -> Lookup:
+            async def eligible(shelf: Shelf, masks: Masks) -> Scope:
+                return await eligible_memories(who.tenant, shelf, search, wall, masks)
+
+            return eligible
+
+        def wanted(found: Sequence[Hit], containers: Sequence[str]) -> Lookup:
             return Lookup(
-                [
-                    (shelves[hit.segment].container, hit.id)
-                    for hit in found
-                    if hit.kind is Kind.MEMORY
-                ],
+                [(containers[hit.segment], hit.id) for hit in found if hit.kind is Kind.MEMORY],
                 search.as_of,
                 [(hit.group, hit.position, hit.id) for hit in found if hit.kind is Kind.CHUNK],
             )
@@ -136,7 +147,7 @@ class SegmentSearcher:
             return _memory_hits(search, found, looked)
 
         hits, revision = await self._searched(
-            who, search, scopes, wanted, made, distinct=not search.every_text
+            who, search, eligibility, wanted, made, distinct=not search.every_text
         )
         return MemoryHits(hits, revision)
 
@@ -144,8 +155,8 @@ class SegmentSearcher:
         self,
         who: Principal,
         search: DocumentSearch | MemorySearch,
-        scopes: Callable[[Sequence[Shelf]], Awaitable[Sequence[Scope]]],
-        wanted: Callable[[Sequence[Hit], Sequence[Shelf]], Lookup],
+        eligibility: Callable[[], Eligibility],
+        wanted: Callable[[Sequence[Hit], Sequence[str]], Lookup],
         made: Callable[[Sequence[Hit], Looked], list[T]],
         *,
         distinct: bool = True,
@@ -155,42 +166,92 @@ class SegmentSearcher:
         Args:
             who: Who searches.
             search: For what.
-            scopes: What of the shelves is eligible.
-            wanted: What is read of hits.
+            eligibility: What of a shelf may be found now.
+            wanted: What is read of hits in these containers.
             made: Leaves out those that are not there, or not to be found, any more.
             distinct: Whether each text is found once.
         """
+        asked = _Asked(who, search, eligibility, wanted, made, distinct)
         with self._precedence.taken():
-            query = await self._remote_query(who, search, scopes)
-            for number in range(TRIES):
-                async with self._segments.current(
-                    who.tenant, search.containers, presume=not number
-                ) as shelves:
-                    eligible = await scopes(shelves)
-                    asked = query or await self._query(search.query, eligible)
-                    found = await self._rank(
-                        eligible, asked, search, tenant=who.tenant, distinct=distinct
-                    )
-                    state = _State(shelves)
-                    lookup = replace(wanted(found, shelves), known=state.presumed)
-                looked = await self._source.look_up(who, lookup)
-                hits = made(found, looked)
-                if state.confirmed(looked.unchanged) and len(hits) == len(found):
-                    break
-            return hits, state.revision
+            try:
+                return await self._in_memory(asked)
+            except NoRoomError as error:
+                self._say_streamed(who.tenant, search.containers, error.needed)
+            return await self._streamed(asked)
 
-    async def _remote_query(
-        self,
-        who: Principal,
-        search: DocumentSearch | MemorySearch,
-        scopes: Callable[[Sequence[Shelf]], Awaitable[Sequence[Scope]]],
-    ) -> Query | None:
+    async def _in_memory(self, asked: _Asked[T]) -> tuple[list[T], int]:
+        """Raises NoRoomError."""
+        who, search = asked.who, asked.search
+        query = await self._remote_query(asked)
+        for number in range(TRIES):
+            async with self._segments.current(
+                who.tenant, search.containers, presume=not number
+            ) as shelves:
+                scopes = await self._scopes(asked, shelves)
+                ready = query or await self._query(search.query, scopes)
+                found = await self._rank(
+                    scopes, ready, search, tenant=who.tenant, distinct=asked.distinct
+                )
+                state = _State(shelves)
+                containers = [shelf.container for shelf in shelves]
+                lookup = replace(asked.wanted(found, containers), known=state.presumed)
+            looked = await self._source.look_up(who, lookup)
+            hits = asked.made(found, looked)
+            if state.confirmed(looked.unchanged) and len(hits) == len(found):
+                break
+        return hits, state.revision
+
+    async def _streamed(self, asked: _Asked[T]) -> tuple[list[T], int]:
+        """The same, block by block, of what does not fit into memory."""
+        who, search = asked.who, asked.search
+        containers = sorted(set(search.containers))
+
+        async def embedded(query: Query, named: Iterable[Name]) -> Query:
+            return await self._embedded(query, without_speakers(query, named))
+
+        for _ in range(TRIES):
+            ranking = Ranking(
+                make_query(search.query, self._hasher),
+                self.calibration,
+                search.limit,
+                distinct=asked.distinct,
+            )
+            ranked = await self._streaming.rank(
+                who.tenant, containers, asked.eligibility(), ranking, embedded
+            )
+            for container, size in zip(containers, ranked.sizes, strict=True):
+                self._segments.learn(who.tenant, container, size)
+            found = [hit for hit in ranked.hits if hit.score >= search.min_score]
+            looked = await self._source.look_up(who, asked.wanted(found, containers))
+            hits = asked.made(found, looked)
+            if len(hits) == len(found):
+                break
+        return hits, ranked.revision
+
+    def _say_streamed(self, tenant: int, containers: Sequence[str], needed: int) -> None:
+        # Each is noted, so that none of them begins a burst in the next search.
+        begun = [self._bursts.begins((tenant, container)) for container in containers]
+        if any(begun):
+            log.warning(
+                "a search of tenant %d needs about %d MB of index memory, more than there is "
+                "room for in %d MB: it reads the database block by block, which is slow",
+                tenant,
+                needed // 1_000_000,
+                self._segments.budget // 1_000_000,
+            )
+
+    async def _scopes(self, asked: _Asked[T], shelves: Sequence[Shelf]) -> list[Scope]:
+        eligible = asked.eligibility()
+        return [await eligible(shelf, self._segments) for shelf in shelves]
+
+    async def _remote_query(self, asked: _Asked[T]) -> Query | None:
         """The query, if its vector takes a while: other searches need not wait for that."""
         if isinstance(self._embedder, InlineEmbedder):
             return None
-        async with self._segments.current(who.tenant, search.containers) as shelves:
+        search = asked.search
+        async with self._segments.current(asked.who.tenant, search.containers) as shelves:
             query = make_query(search.query, self._hasher)
-            said = text_to_embed(query, await scopes(shelves))
+            said = text_to_embed(query, await self._scopes(asked, shelves))
         return await self._embedded(query, said)
 
     async def _query(self, text: str, scopes: Sequence[Scope]) -> Query:
@@ -210,35 +271,6 @@ class SegmentSearcher:
             log.warning("searching by words alone: %s", error)
             return query
         return query.near(vectors[0])
-
-    async def _chunks(self, tenant: int, shelf: Shelf, tree: Filter | None) -> Scope:
-        mask = None if tree is None else await self._segments.matching(tenant, shelf, tree)
-        return Scope(shelf.segment, shelf.segment.eligible_now(Kind.CHUNK, 0, mask))
-
-    async def _scope(self, tenant: int, shelf: Shelf, search: MemorySearch, wall: int) -> Scope:
-        segment = shelf.segment
-        mask: Mask | None = None
-        if search.filter is not None:
-            mask = await self._segments.matching(tenant, shelf, search.filter)
-        if search.include_forgotten or search.include_history:
-            names = await self._source.in_state(
-                tenant,
-                shelf.container,
-                search.as_of,
-                wall,
-                forgotten=search.include_forgotten,
-                history=search.include_history,
-            )
-            eligible = segment.present(Kind.MEMORY, segment.rows_of(names))
-            if mask is not None:
-                eligible &= mask
-        elif search.as_of is None:
-            eligible = segment.eligible_now(Kind.MEMORY, wall, mask)
-        else:
-            eligible = segment.eligible(Kind.MEMORY, search.as_of, mask)
-        if search.include_chunks:
-            eligible |= segment.eligible_now(Kind.CHUNK, 0, mask)
-        return Scope(segment, eligible)
 
     async def _rank(
         self,
@@ -300,11 +332,23 @@ def _parts(hit: Hit) -> ScoreParts:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked(Generic[T]):
+    """A search; see `SegmentSearcher._searched`."""
+
+    who: Principal
+    search: DocumentSearch | MemorySearch
+    eligibility: Callable[[], Eligibility]
+    wanted: Callable[[Sequence[Hit], Sequence[str]], Lookup]
+    made: Callable[[Sequence[Hit], Looked], list[T]]
+    distinct: bool
+
+
 class _State:
     """Up to which revision each of the segments searched is true."""
 
     def __init__(self, shelves: Sequence[Shelf]) -> None:
-        self.revisions = {shelf.container: shelf.revision or 0 for shelf in shelves}
+        self.revisions = {shelf.container: shelf.revision for shelf in shelves}
         presumed = [shelf.container for shelf in shelves if shelf.presumed]
         self.presumed = {container: self.revisions[container] for container in presumed}
 

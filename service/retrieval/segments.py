@@ -3,8 +3,10 @@
 Every search sees each write that was answered before it began, also one of another
 process: it applies what the container's changes since the segment's revision name. Where
 nothing was new the last time, it presumes that nothing is, and asks when it reads what it
-found. The least recently searched segments leave under a byte
-budget; one that is larger than the budget leaves after its search.
+found.
+
+All segments together, those that are searched or being loaded too, stay within a byte
+budget: the least recently searched ones leave, and what still does not fit is not loaded.
 """
 
 from __future__ import annotations
@@ -12,17 +14,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeVar, cast
 
 from service.core import filters as f
 from service.core.fairness import FairThreads
-from service.core.indexing import IndexDelta, IndexRow
+from service.core.indexing import BlockCursor, IndexBlock, IndexDelta
 from service.core.search import IndexSource
+from service.retrieval.shelves import Shelf, add, take_in
 from service.search.columns import Mask
-from service.search.segment import Item, Kind, Segment
+from service.search.segment import Segment
 from service.search.weights import Calibration
+
+Rows = TypeVar("Rows", IndexBlock, IndexDelta)
 
 Key = tuple[int, str]
 """Tenant and container."""
@@ -30,21 +35,24 @@ Key = tuple[int, str]
 SMALL = 200
 """Rows that are taken in at once, without a thread."""
 
+BLOCKS_AT_ONCE = 2
+"""Blocks of rows that are read and taken in at a time, for whatever containers: each takes
+up several times its own size until it is in its segment."""
 
-@dataclass(slots=True)
-class Shelf:
-    """A container's segment, and how far it is true."""
+REMEMBERED = 10_000
+"""Containers that are not in memory, but of which it is known how much of it they need."""
 
-    container: str
-    segment: Segment
-    revision: int | None = None
-    calm: bool = False
-    """Nothing was new when it was last asked for."""
-    presumed: bool = False
-    """For who has it now: it is still to be asked whether it is true."""
-    size: int = 0
-    chains: dict[str, set[str]] = field(default_factory=dict)
-    """By root: the versions of memories that have more than one."""
+
+class NoRoomError(Exception):
+    """What is to be searched does not fit into the budget, or not now.
+
+    Args:
+        needed: Bytes of memory that it takes at least.
+    """
+
+    def __init__(self, needed: int) -> None:
+        super().__init__(f"an index of {needed} bytes does not fit into memory")
+        self.needed = needed
 
 
 class Segments:
@@ -55,8 +63,8 @@ class Segments:
         space: The number of the vector space.
         dimension: Of its vectors.
         calibration: Of its embedder.
-        budget: Bytes that all segments together may keep.
-        threads: Where larger loads are taken in.
+        budget: Bytes that all segments together may take up.
+        threads: Where larger loads are taken in; tenants take turns.
     """
 
     def __init__(
@@ -68,15 +76,22 @@ class Segments:
         budget: int,
         threads: FairThreads,
     ) -> None:
+        self.budget = budget
+        self.size = 0
+        """Bytes that segments take up."""
         self._source = source
         self._space = space
         self._dimension = dimension
         self._calibration = calibration
-        self._budget = budget
         self._threads = threads
-        self._shelves: OrderedDict[Key, Shelf] = OrderedDict()
         self._locks: dict[Key, _Lock] = {}
-        self.size = 0
+        self._held: dict[Key, Shelf] = {}
+        """Of those that have a lock."""
+        self._held_size = 0
+        self._idle: OrderedDict[Key, Shelf] = OrderedDict()
+        """The others, the least recently used first."""
+        self._needs: OrderedDict[Key, int] = OrderedDict()
+        self._blocks = asyncio.Semaphore(BLOCKS_AT_ONCE)
 
     @contextlib.asynccontextmanager
     async def current(
@@ -85,76 +100,144 @@ class Segments:
         """The containers' shelves, true as of now and the caller's alone inside.
 
         Args:
+            tenant: Whose.
+            containers: Which.
             presume: Calm ones as they are; the caller asks whether they are `unchanged`.
+
+        Raises:
+            NoRoomError: They cannot all be in memory.
         """
         keys = [(tenant, container) for container in sorted(set(containers))]
         async with contextlib.AsyncExitStack() as held:
             for key in keys:
                 await held.enter_async_context(self._locked(key))
+            self._check_room(keys)
             yield [self._presumed(key, presume) or await self._refreshed(key) for key in keys]
 
     @contextlib.asynccontextmanager
     async def _locked(self, key: Key) -> AsyncIterator[None]:
-        lock = self._locks.setdefault(key, _Lock())
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = _Lock()
+            shelf = self._idle.pop(key, None)
+            if shelf is not None:
+                self._hold(key, shelf)
         lock.users += 1
         try:
             async with lock.lock:
                 yield
         finally:
             lock.users -= 1
-            self._weigh(key)
             if not lock.users:
                 del self._locks[key]
+                shelf = self._held.pop(key, None)
+                if shelf is not None:
+                    self._held_size -= shelf.size
+                    self._idle[key] = shelf
                 self._make_room()
 
+    def _check_room(self, keys: Sequence[Key]) -> None:
+        """Raises NoRoomError if it is known that these do not fit beside what others hold."""
+        there = [self._held.get(key) for key in keys]
+        own = sum(shelf.size for shelf in there if shelf is not None)
+        needed = own + sum(
+            self._needs.get(key, 0) for key, shelf in zip(keys, there, strict=True) if shelf is None
+        )
+        if needed > self.budget - (self._held_size - own):
+            raise NoRoomError(needed)
+
     def _presumed(self, key: Key, presume: bool) -> Shelf | None:
-        shelf = self._shelves.get(key)
+        shelf = self._held.get(key)
         if shelf is None:
             return None
-        self._shelves.move_to_end(key)
         shelf.presumed = presume and shelf.calm
         return shelf if shelf.presumed else None
 
     async def _refreshed(self, key: Key) -> Shelf:
         tenant, container = key
-        shelf = self._shelves.get(key)
+        shelf = self._held.get(key)
         if shelf is None:
-            shelf = Shelf(container, self._empty())
-        elif shelf.revision is not None:
-            known = await self._source.unchanged(tenant, {container: shelf.revision})
-            shelf.calm = container in known
-            if shelf.calm:
-                shelf.revision = known[container]
+            return await self._loaded(key)
+        known = await self._source.unchanged(tenant, {container: shelf.revision})
+        shelf.calm = container in known
+        if shelf.calm:
+            shelf.revision = known[container]
+            return shelf
+        with self._dropped_if_it_fails(key):
+            if await self._catch_up(key, shelf):
                 return shelf
-        delta = await self._source.delta(tenant, container, shelf.revision, self._space)
-        if delta.entities is None:
-            shelf = Shelf(container, self._empty())
-        if delta.entities is None or delta.entities:
-            try:
-                await self._taken_in(tenant, shelf, delta)
-            except BaseException:
-                self._drop(key)
-                raise
-            await self._patch_masks(tenant, shelf, delta)
-        shelf.revision = delta.revision
         self._drop(key)
-        self._shelves[key] = shelf
-        self._weigh(key)
-        return shelf
+        return await self._loaded(key)
 
-    def _weigh(self, key: Key) -> None:
-        """A shelf's size as it is now: searches keep masks, too."""
-        shelf = self._shelves.get(key)
-        if shelf is not None:
-            size = shelf.segment.nbytes
-            self.size += size - shelf.size
-            shelf.size = size
+    async def _loaded(self, key: Key) -> Shelf:
+        """A container's shelf, read block by block."""
+        while True:
+            shelf = Shelf(key[1], self._empty())
+            self._hold(key, shelf)
+            with self._dropped_if_it_fails(key):
+                blocks = await self._read_blocks(key, shelf)
+                # Several blocks are of different instants.
+                if blocks == 1 or await self._catch_up(key, shelf, stepwise=True):
+                    return shelf
+            # What changed while it was read is no longer all in the change log.
+            self._drop(key)
 
-    async def _taken_in(self, tenant: int, shelf: Shelf, delta: IndexDelta) -> None:
-        if len(delta.memories) + len(delta.chunks) <= SMALL:
-            take_in(shelf, delta)
+    async def _read_blocks(self, key: Key, shelf: Shelf) -> int:
+        """Fill an empty shelf, true up to its first block's revision; how many there were."""
+        tenant, container = key
+        cursor: BlockCursor | None = BlockCursor()
+        blocks = 0
+        while cursor is not None:
+            async with self._blocks:
+                block = await self._source.block(tenant, container, cursor, self._space)
+                await self._into(key, shelf, add, block)
+            if not blocks:
+                shelf.revision = block.revision
+            blocks += 1
+            cursor = block.following
+            self._weigh(key, shelf, growing=cursor is not None)
+        return blocks
+
+    async def _catch_up(self, key: Key, shelf: Shelf, *, stepwise: bool = False) -> bool:
+        """Take in what has changed; False: so much that loading all of it is no dearer,
+        or not all of it is kept.
+
+        Args:
+            key: Whose shelf it is.
+            shelf: Which.
+            stepwise: Take in all that is kept, however much it is.
+        """
+        tenant, container = key
+        complete = False
+        while not complete:
+            async with self._blocks:
+                delta = await self._source.delta(
+                    tenant, container, shelf.revision, self._space, stepwise=stepwise
+                )
+                if delta.entities is None:
+                    return False
+                await self._take(key, shelf, delta)
+            revision, complete = delta.revision, delta.complete
+            while delta.following is not None:
+                async with self._blocks:
+                    delta = await self._source.more(tenant, container, delta.following, self._space)
+                    await self._take(key, shelf, delta)
+            shelf.revision = revision
+        return True
+
+    async def _take(self, key: Key, shelf: Shelf, delta: IndexDelta) -> None:
+        if delta.entities or delta.memories or delta.chunks:
+            await self._into(key, shelf, take_in, delta)
+            await self._patch_masks(key[0], shelf, delta)
+            self._weigh(key, shelf)
+
+    async def _into(
+        self, key: Key, shelf: Shelf, take: Callable[[Shelf, Rows], None], rows: Rows
+    ) -> None:
+        if len(rows.memories) + len(rows.chunks) <= SMALL:
+            take(shelf, rows)
         else:
-            await self._threads.run(tenant, take_in, shelf, delta)
+            await self._threads.run(key[0], take, shelf, rows)
 
     async def _patch_masks(self, tenant: int, shelf: Shelf, delta: IndexDelta) -> None:
         segment = shelf.segment
@@ -174,66 +257,90 @@ class Segments:
         owners = await self._source.matching(tenant, shelf.container, tree)
         if f.is_volatile(tree):
             return segment.rows_of(owners)
-        return segment.keep_mask(tree, owners)
+        mask = segment.keep_mask(tree, owners)
+        self._charge((tenant, shelf.container), shelf, shelf.nbytes)
+        self._make_room()
+        return mask
+
+    async def in_state(
+        self,
+        tenant: int,
+        shelf: Shelf,
+        as_of: int | None,
+        wall: int,
+        *,
+        forgotten: bool,
+        history: bool,
+    ) -> Mask:
+        """(rows,) the memories shown, or also forgotten, or also superseded, at `as_of`, or
+        (None) as of now by the wall clock."""
+        names = await self._source.in_state(
+            tenant, shelf.container, as_of, wall, forgotten=forgotten, history=history
+        )
+        return shelf.segment.rows_of(names)
 
     def clear(self) -> bool:
         """Forget all that nobody is searching; whether there was anything."""
-        idle = [key for key in self._shelves if key not in self._locks]
-        for key in idle:
-            self._drop(key)
-        return bool(idle)
+        there = bool(self._idle)
+        self.size -= sum(shelf.size for shelf in self._idle.values())
+        self._idle.clear()
+        return there
+
+    def learn(self, tenant: int, container: str, needed: int) -> None:
+        """Remember how many bytes a container that was not loaded needs."""
+        self._needs[tenant, container] = needed
+        self._needs.move_to_end((tenant, container))
+        if len(self._needs) > REMEMBERED:
+            self._needs.popitem(last=False)
 
     def _empty(self) -> Segment:
         return Segment(self._dimension, self._calibration.neighbourhood)
 
+    def _hold(self, key: Key, shelf: Shelf) -> None:
+        self._held[key] = shelf
+        self._held_size += shelf.size
+
+    def _weigh(self, key: Key, shelf: Shelf, *, growing: bool = False) -> None:
+        """Count what a held shelf takes up now.
+
+        Raises:
+            NoRoomError: It is too much, whatever else leaves.
+        """
+        self._charge(key, shelf, shelf.nbytes + (shelf.segment.growth if growing else 0))
+        self._make_room()
+        if self.size > self.budget:
+            raise NoRoomError(shelf.size)
+
+    def _charge(self, key: Key, shelf: Shelf, size: int) -> None:
+        more = size - shelf.size
+        shelf.size = size
+        self.size += more
+        if key in self._held:
+            self._held_size += more
+
+    @contextlib.contextmanager
+    def _dropped_if_it_fails(self, key: Key) -> Iterator[None]:
+        """A held shelf is no longer kept if the block raises: it is true of no instant."""
+        try:
+            yield
+        except BaseException:
+            self._drop(key)
+            raise
+
     def _drop(self, key: Key) -> None:
-        shelf = self._shelves.pop(key, None)
-        if shelf is not None:
-            self.size -= shelf.size
-            shelf.size = 0
+        shelf = self._held.pop(key)
+        self.size -= shelf.size
+        self._held_size -= shelf.size
+        self.learn(*key, shelf.size)
 
     def _make_room(self) -> None:
-        for key in list(self._shelves):
-            if self.size <= self._budget:
-                return
-            if key not in self._locks:
-                self._drop(key)
+        while self.size > self.budget and self._idle:
+            key, shelf = self._idle.popitem(last=False)
+            self.size -= shelf.size
+            self.learn(*key, shelf.size)
 
 
 @dataclass(slots=True)
 class _Lock:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
-
-
-def take_in(shelf: Shelf, delta: IndexDelta) -> None:
-    """Make a shelf true up to the delta's revision."""
-    segment = shelf.segment
-    memories = [row for row in delta.memories if row.entry is not None]
-    if delta.entities is not None:
-        kept = {row.id for row in (*memories, *delta.chunks)}
-        for entity in delta.entities:
-            stale = (*segment.ids_of_group(entity), entity, *shelf.chains.pop(entity, ()))
-            segment.remove(name for name in stale if name not in kept)
-    for row in memories:
-        if row.id != row.entity:
-            shelf.chains.setdefault(row.entity, set()).add(row.id)
-    segment.put([*_memories(memories), *_chunks(delta.chunks)])
-
-
-def _memories(rows: Sequence[IndexRow]) -> list[Item]:
-    return [
-        Item(
-            row.id, Kind.MEMORY, row.entry, row.digest, row.vector, shown=row.spans, until=row.until
-        )
-        for row in rows
-        if row.entry is not None
-    ]
-
-
-def _chunks(rows: Sequence[IndexRow]) -> list[Item]:
-    return [
-        Item(row.id, Kind.CHUNK, row.entry, row.digest, row.vector, row.entity, row.position)
-        for row in rows
-        if row.entry is not None
-    ]

@@ -23,6 +23,7 @@ ALWAYS: Spans = ((-FOREVER, FOREVER),)
 """The `shown` of an item that is found whenever it is there."""
 
 _LEAST_DEAD = 1024
+_BYTES_EMPTY = 6_000  # the objects of a segment that has nothing, about
 _BYTES_PER_ITEM = 250  # the id, and its place in a dictionary and lists, about
 
 
@@ -119,7 +120,13 @@ class Segment:
             *(self._groups.nbytes, self._speakers.nbytes),
         )
         columns = sum(column.nbytes for column in self._columns())
-        return sum(parts) + columns + _BYTES_PER_ITEM * len(self._ids)
+        return _BYTES_EMPTY + sum(parts) + columns + _BYTES_PER_ITEM * len(self._ids)
+
+    @property
+    def growth(self) -> int:
+        """Bytes beside its own that adding items can take for a moment: the vectors, which
+        are the most of it, are copied into more room."""
+        return self._vectors.nbytes
 
     def groups(self) -> KeysView[str]:
         """The documents that have chunks here."""

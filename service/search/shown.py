@@ -23,19 +23,20 @@ _NEVER = (0, 0)
 class Shown:
     """The spans of rows: the last of each in arrays; earlier ones, which few have, aside."""
 
-    __slots__ = ("_earlier", "_earlier_arrays", "_ends", "_from", "_until")
+    __slots__ = ("_earlier", "_earlier_arrays", "_earlier_count", "_ends", "_from", "_until")
 
     def __init__(self) -> None:
         self._from = Column(np.int64)
         self._until = Column(np.int64)
         self._ends = Column(np.int64)
         self._earlier: dict[int, Spans] = {}
+        self._earlier_count = 0
         self._earlier_arrays: npt.NDArray[np.int64] | None = None
 
     @property
     def nbytes(self) -> int:
-        earlier = sum(len(spans) for spans in self._earlier.values())
-        return self._from.nbytes + self._until.nbytes + self._ends.nbytes + 250 * earlier
+        columns = self._from.nbytes + self._until.nbytes + self._ends.nbytes
+        return columns + 250 * self._earlier_count
 
     def extend(self, spans: Sequence[Spans], ends: Sequence[int]) -> None:
         """Append rows; `ends`: until when each is found as of now."""
@@ -87,8 +88,10 @@ class Shown:
         self._earlier_arrays = None
 
     def _set_earlier(self, row: int, spans: Spans) -> None:
+        known = self._earlier.pop(row, ())
+        if not spans and not known:
+            return
         if spans:
             self._earlier[row] = tuple(spans)
-        elif self._earlier.pop(row, None) is None:
-            return
+        self._earlier_count += len(spans) - len(known)
         self._earlier_arrays = None

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import Connection, insert, select
 
 from service.core import filters as f
-from service.core.indexing import IndexDelta
+from service.core.indexing import BlockCursor, DeltaCursor, IndexBlock, IndexDelta
 from service.core.model import Document, Memory, Principal, Status
 from service.core.processing import ChunkRow, Failed, Job, Processed, Work
 from service.core.search import Looked, Lookup
-from service.storage import chunks, document_rows, index_rows, jobs, memory_rows
+from service.storage import chunks, document_rows, index_blocks, index_rows, jobs, memory_rows
 from service.storage.engine import Engine
 from service.storage.leases import Leases, put_off, stamp
 from service.storage.sweeper import ACTOR
@@ -143,12 +143,38 @@ class IndexStore:
             tenant=tenant,
         )
 
+    async def block(
+        self,
+        tenant: int,
+        container: str,
+        cursor: BlockCursor,
+        embedder: int | None,
+        *,
+        without: Sequence[str] = (),
+    ) -> IndexBlock:
+        return await self._engine.database.read(
+            lambda conn: index_blocks.read_block(
+                conn, tenant, container, cursor, embedder, without
+            ),
+            tenant=tenant,
+        )
+
     async def delta(
-        self, tenant: int, container: str, after: int | None, embedder: int
+        self, tenant: int, container: str, after: int, embedder: int, *, stepwise: bool = False
     ) -> IndexDelta:
         digester = self._engine.context.digester
         return await self._engine.database.read(
-            lambda conn: index_rows.read_delta(conn, digester, tenant, container, after, embedder),
+            lambda conn: index_rows.read_delta(
+                conn, digester, tenant, container, after, embedder, stepwise=stepwise
+            ),
+            tenant=tenant,
+        )
+
+    async def more(
+        self, tenant: int, container: str, cursor: DeltaCursor, embedder: int
+    ) -> IndexDelta:
+        return await self._engine.database.read(
+            lambda conn: index_rows.read_more(conn, tenant, container, cursor, embedder),
             tenant=tenant,
         )
 
@@ -179,10 +205,18 @@ class IndexStore:
         *,
         forgotten: bool,
         history: bool,
+        memories: Iterable[str] | None = None,
     ) -> set[str]:
         return await self._engine.database.read(
             lambda conn: index_rows.in_state(
-                conn, tenant, container, as_of, wall, forgotten=forgotten, history=history
+                conn,
+                tenant,
+                container,
+                as_of,
+                wall,
+                forgotten=forgotten,
+                history=history,
+                among=memories,
             ),
             tenant=tenant,
         )

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from operator import attrgetter
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    CursorResult,
-    bindparam,
-    case,
-    exists,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, or_, select, tuple_
 
 from service.core import filters as f
 from service.core.digests import Digester
-from service.core.indexing import IndexDelta, IndexRow
+from service.core.indexing import DeltaCursor, IndexDelta
 from service.core.memories import MADE, End
 from service.core.times import FOREVER
 from service.storage.document_lists import FIELDS as DOCUMENT_FIELDS
 from service.storage.filters import compile_filter
+from service.storage.index_blocks import CHUNK_COLUMNS, IN_CONTAINER, MEMORY_COLUMNS, Block
 from service.storage.memory_rows import FIELDS as MEMORY_FIELDS
 from service.storage.memory_rows import SPANS_JOINED, VERSIONS_JOINED
 from service.storage.tables import (
@@ -38,14 +30,9 @@ from service.storage.tables import (
 from service.storage.transactions import padded
 
 MANY = 16_000
-"""Changes after which reading all of a container anew is no dearer.
+"""Changes after which reading all of a container again is no dearer.
 
 Also few enough for one list of parameters: SQLite allows 32,766 unless built otherwise."""
-
-BLOCK = 1000
-"""Rows fetched at once."""
-
-Rows: TypeAlias = CursorResult[Any] | None
 
 
 def _since(container: str) -> tuple[ColumnElement[bool], ...]:
@@ -66,7 +53,7 @@ _NEWS = select(
     ),
 ).where(tenants.c.tenant == bindparam("t"))
 _CHANGES = [
-    select(changes.c.kind, changes.c.entity_id)
+    select(changes.c.revision, changes.c.kind, changes.c.entity_id)
     .where(*_since(name), changes.c.revision <= bindparam("upto"))
     .order_by(changes.c.revision)
     .limit(MANY + 1)
@@ -75,71 +62,31 @@ _CHANGES = [
 _TENANT = select(tenants.c.revision, tenants.c.oldest_revision).where(
     tenants.c.tenant == bindparam("t")
 )
-
-_MADE = [int(end) for end in MADE]
-_MEMORY_COLUMNS = (
-    memories.c.id,
-    memories.c.root_id,
-    memories.c.version,
-    memories.c.entry,
-    memories.c.vector,
-    memories.c.embedder,
-    memory_spans.c.content_hash,
-    memory_spans.c.shown_from,
-    memory_spans.c.shown_until,
-    case(
-        (
-            (memory_spans.c.state_until == FOREVER) & memory_spans.c.end_kind.not_in(_MADE),
-            memory_spans.c.shown_until,
-        ),
-        else_=0,
-    ).label("until"),
-)
-_MEMORIES = (
-    select(*_MEMORY_COLUMNS)
-    .select_from(SPANS_JOINED)
-    .where(
-        memory_spans.c.tenant == bindparam("t"),
-        memory_spans.c.container == bindparam("in_container"),
-        memory_spans.c.end_kind.in_([int(end) for end in End]),
-    )
-)
 _ROOTS = select(memories.c.id, memories.c.root_id).where(
     memories.c.tenant == bindparam("t"), memories.c.id.in_(bindparam("names", expanding=True))
 )
 _CHAINS = (
-    select(*_MEMORY_COLUMNS)
+    select(*MEMORY_COLUMNS)
     .select_from(VERSIONS_JOINED)
     .where(
         memories.c.tenant == bindparam("t"),
         memories.c.root_id.in_(bindparam("roots", expanding=True)),
+        tuple_(memories.c.root_id, memories.c.version)
+        > tuple_(bindparam("after_name"), bindparam("after_place")),
     )
+    .order_by(memories.c.root_id, memories.c.version)
 )
-
-_CHUNK_COLUMNS = (
-    chunks.c.document_id,
-    chunks.c.position,
-    chunks.c.chunk_id,
-    chunks.c.entry,
-    chunks.c.vector,
-    chunks.c.embedder,
-    chunks.c.digest,
-)
-_IN_CONTAINER = document_containers.join(
-    chunks,
-    (chunks.c.tenant == document_containers.c.tenant)
-    & (chunks.c.document_id == document_containers.c.document_id),
-)
-_CHUNKS = (
-    select(*_CHUNK_COLUMNS)
-    .select_from(_IN_CONTAINER)
+_CHUNKS_OF = (
+    select(*CHUNK_COLUMNS)
+    .select_from(IN_CONTAINER)
     .where(
         document_containers.c.tenant == bindparam("t"),
         document_containers.c.container == bindparam("in_container"),
+        document_containers.c.document_id.in_(bindparam("names", expanding=True)),
+        tuple_(chunks.c.document_id, chunks.c.position)
+        > tuple_(bindparam("after_name"), bindparam("after_place")),
     )
-)
-_CHUNKS_OF = _CHUNKS.where(
-    document_containers.c.document_id.in_(bindparam("names", expanding=True))
+    .order_by(document_containers.c.document_id, chunks.c.position)
 )
 
 
@@ -170,47 +117,68 @@ def read_delta(
     digester: Digester,
     tenant: int,
     container: str,
-    after: int | None,
+    after: int,
     embedder: int,
+    *,
+    stepwise: bool = False,
 ) -> IndexDelta:
-    """What an index that is true up to revision `after` misses; None: it has nothing.
+    """What an index that is true up to revision `after` misses.
 
     Args:
         embedder: The space whose vectors are wanted; others are left out.
+        stepwise: Of more than `MANY` changes answer the first ones, instead of none. None
+            are answered either way once some after `after` are no longer kept.
     """
     revision, oldest = conn.execute(_TENANT, {"t": tenant}).one()
-    where = {"t": tenant, "in_container": container}
-    changed: Sequence[Any] = ()
-    if after is not None and after + 1 >= oldest:
-        named = {**where, "erased_as": digester.tag(tenant, container)}
-        changed = [
-            row
-            for statement in _CHANGES
-            for row in conn.execute(statement, {**named, "after": after, "upto": revision})
-        ]
-    if after is None or after + 1 < oldest or len(changed) > MANY:
-        return IndexDelta(
-            revision,
-            None,
-            _memory_rows(conn.execute(_MEMORIES, where), embedder),
-            _chunk_rows(conn.execute(_CHUNKS, where), embedder),
-        )
+    if after + 1 < oldest:
+        return IndexDelta(revision, None)
+    where = {
+        "t": tenant,
+        "in_container": container,
+        "erased_as": digester.tag(tenant, container),
+        "after": after,
+        "upto": revision,
+    }
+    changed = [row for statement in _CHANGES for row in conn.execute(statement, where)]
+    complete = len(changed) <= MANY
+    if not complete:
+        if not stepwise:
+            return IndexDelta(revision, None)
+        changed = sorted(changed, key=attrgetter("revision"))[:MANY]
+        revision = changed[-1].revision
     document_ids = {row.entity_id for row in changed if row.kind.startswith("document.")}
     memory_ids = {row.entity_id for row in changed if row.kind.startswith("memory.")}
     gone = {row.entity_id for row in changed if row.kind == "memory.deleted"}
     roots = gone | _roots(conn, tenant, memory_ids)
-    rows = conn.execute(_CHAINS, {"t": tenant, "roots": padded(sorted(roots))}) if roots else None
-    found = (
-        conn.execute(_CHUNKS_OF, {**where, "names": padded(sorted(document_ids))})
-        if document_ids
-        else None
-    )
-    return IndexDelta(
-        revision,
-        frozenset(document_ids | roots),
-        _memory_rows(rows, embedder),
-        _chunk_rows(found, embedder),
-    )
+    cursor = DeltaCursor(tuple(sorted(roots)), tuple(sorted(document_ids)))
+    delta = read_more(conn, tenant, container, cursor, embedder)
+    entities = frozenset(document_ids | roots)
+    return replace(delta, revision=revision, entities=entities, complete=complete)
+
+
+def read_more(
+    conn: Connection, tenant: int, container: str, cursor: DeltaCursor, embedder: int
+) -> IndexDelta:
+    """Rows of a delta, up to the size of a block."""
+    block = Block(embedder)
+    name, place = cursor.after
+    where = {"t": tenant, "in_container": container, "after_name": name, "after_place": place}
+    if cursor.roots:
+        rows = conn.execute(_CHAINS, {**where, "roots": padded(cursor.roots)})
+        if block.take_memories(rows):
+            last = block.memories[-1]
+            rest = replace(cursor, after=(last.entity, last.position))
+            return IndexDelta(0, frozenset(), block.memories, (), rest)
+        where.update(after_name="", after_place=-1)
+    if cursor.documents:
+        rows = conn.execute(_CHUNKS_OF, {**where, "names": padded(cursor.documents)})
+        if block.take_chunks(rows, whole=False):
+            after = (name, place) if not cursor.roots else ("", -1)
+            if block.chunks:
+                after = (block.chunks[-1].entity, block.chunks[-1].position)
+            rest = DeltaCursor((), cursor.documents, after)
+            return IndexDelta(0, frozenset(), block.memories, block.chunks, rest)
+    return IndexDelta(0, frozenset(), block.memories, block.chunks)
 
 
 def _roots(conn: Connection, tenant: int, names: set[str]) -> set[str]:
@@ -218,31 +186,6 @@ def _roots(conn: Connection, tenant: int, names: set[str]) -> set[str]:
         return set()
     rows = conn.execute(_ROOTS, {"t": tenant, "names": padded(sorted(names))})
     return {row.root_id for row in rows}
-
-
-def _memory_rows(rows: Rows, embedder: int) -> list[IndexRow]:
-    found: dict[str, IndexRow] = {}
-    for name, root, version, entry, vector, space, digest, start, end, until in _blocks(rows):
-        known = found.get(name)
-        if known is None:
-            kept = vector if space == embedder else None
-            found[name] = IndexRow(name, root, version, entry, kept, digest, ((start, end),), until)
-        else:
-            known.spans = sorted((*known.spans, (start, end)))
-            known.until = max(known.until, until)
-    return list(found.values())
-
-
-def _chunk_rows(rows: Rows, embedder: int) -> list[IndexRow]:
-    return [
-        IndexRow(name, document, position, entry, vector if space == embedder else None, digest)
-        for document, position, name, entry, vector, space, digest in _blocks(rows)
-    ]
-
-
-def _blocks(rows: Rows) -> Iterator[Any]:
-    """The rows, fetched many at once: a container may have a hundred thousand."""
-    return chain.from_iterable(rows.partitions(BLOCK)) if rows is not None else iter(())
 
 
 def matching_documents(
@@ -301,8 +244,13 @@ def in_state(
     *,
     forgotten: bool,
     history: bool,
+    among: Iterable[str] | None = None,
 ) -> set[str]:
-    """Ids of the versions that a list with `include_forgotten` or `include_history` shows."""
+    """Ids of the versions that a list with `include_forgotten` or `include_history` shows.
+
+    Args:
+        among: Only these; None: all of the container.
+    """
     over = [End.FORGOTTEN, End.EXPIRED] if forgotten else []
     superseded = [End.SUPERSEDED] if history else []
     ended = memory_spans.c.end_kind.in_([int(end) for end in (*over, *superseded)])
@@ -312,7 +260,7 @@ def in_state(
     shown: ColumnElement[bool]
     if as_of is None:
         there = memory_spans.c.state_until == FOREVER
-        made = memory_spans.c.end_kind.in_(_MADE)
+        made = memory_spans.c.end_kind.in_([int(end) for end in MADE])
         shown = (memory_spans.c.shown_until > wall) & ~made
     else:
         there = (memory_spans.c.shown_from <= as_of) & (memory_spans.c.state_until > as_of)
@@ -324,4 +272,6 @@ def in_state(
         there,
         shown | ended | lapsed,
     )
+    if among is not None:
+        statement = statement.where(memory_spans.c.memory_id.in_(padded(among)))
     return set(conn.execute(statement).scalars())

@@ -1,0 +1,33 @@
+"""Saying once what happens many times in a row."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from time import monotonic
+
+QUIET_SECONDS = 600.0
+"""After so long without it, what happens again is a new burst."""
+
+REMEMBERED = 10_000
+
+
+class Bursts:
+    """Tells the first event of a burst from those that follow.
+
+    Args:
+        clock: Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._last: OrderedDict[Hashable, float] = OrderedDict()
+
+    def begins(self, key: Hashable) -> bool:
+        """Note an event; whether none of its key has been for a while."""
+        now = self._clock()
+        before = self._last.pop(key, None)
+        self._last[key] = now
+        if len(self._last) > REMEMBERED:
+            self._last.popitem(last=False)
+        return before is None or now - before > QUIET_SECONDS
