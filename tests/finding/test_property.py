@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from service.retrieval import searcher, segments
-from service.storage import index_rows
+from service.storage import index_blocks, index_rows
 from tests.finding.explore import explore
 from tests.finding.faults import FAULTS, Seed
 from tests.tally import Report, Tally
@@ -32,6 +34,31 @@ def test_so_they_do_where_indexes_are_loaded_anew_and_in_threads(
     tally = Tally("searches of indexes loaded anew")
     report(tally)
     explore(tally, examples=5, seed=SEED)
+
+
+def test_so_they_do_where_indexes_are_loaded_in_many_blocks(
+    report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_blocks, "BLOCK_BYTES", 1)
+    tally = Tally("searches of indexes loaded in many blocks")
+    report(tally)
+    explore(tally, examples=5, seed=SEED)
+
+
+@pytest.mark.parametrize("size", [1, index_blocks.BLOCK_BYTES], ids=["many blocks", "one block"])
+def test_so_they_do_where_nothing_fits_into_memory(
+    report: Report, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    def without_room(*arguments: Any) -> segments.Segments:
+        made = segments.Segments(*arguments)
+        made.budget = 1
+        return made
+
+    monkeypatch.setattr(searcher, "Segments", without_room)
+    monkeypatch.setattr(index_blocks, "BLOCK_BYTES", size)
+    tally = Tally("searches of what does not fit into memory")
+    report(tally)
+    explore(tally, examples=8, seed=SEED)
 
 
 @pytest.mark.parametrize("seed", FAULTS.values(), ids=FAULTS.keys())

@@ -58,6 +58,12 @@ LISTS: Mapping[str, some.Strategy] = {
     "ListMemoryVersions": some.version_lists,
     "ListContainers": some.container_lists,
 }
+WALKS: Mapping[str, some.Strategy] = {
+    "ListDocuments": some.walked_documents,
+    "ListMemories": some.walked_memories,
+    "ListMemoryVersions": some.version_lists,
+    "ListContainers": some.container_lists,
+}
 SEARCHES: Mapping[str, some.Strategy] = {
     "SearchMemories": some.memory_searches | some.memory_searches,
     "GetProfile": some.profiles,
@@ -175,21 +181,20 @@ class Machine(RuleBasedStateMachine):
         if not listing.token:
             self.listings.remove(listing)
 
-    @rule(asking=asking(LISTS), writes=some.some(writing("documents") | writing("memories"), 6))
+    @rule(
+        asking=asking(WALKS) | asking({"ListMemories": some.walked_memories}),
+        writes=some.some(writing("documents") | writing("memories")),
+    )
     def write_between_pages(self, asking: Asking, writes: list[Asking]) -> None:
         """A list that is read to its end, page by page, with a write before each of them."""
         method, request = asking
         request.page_size = 1
         with self.judged() as referee:
             listing = referee.open(method, self.settled(request))
-        for written, write in writes:
-            if listing is None or not listing.token:
-                return
-            self.call(written, write)
-            self._update_what_was_listed(listing)
-            with self.judged() as referee:
-                referee.turn(listing)
         while listing is not None and listing.token:
+            if writes:
+                self.call(*writes.pop())
+            self._update_what_was_listed(listing)
             with self.judged() as referee:
                 referee.turn(listing)
 
@@ -202,7 +207,8 @@ class Machine(RuleBasedStateMachine):
                 request = memories.UpdateMemoryRequest(
                     id=version.id, container_tag=version.container, new_content=some.WORDS[0]
                 )
-                self.call("UpdateMemory", request)
+                with self.judged() as referee:
+                    referee.call("UpdateMemory", request, referee.caller("full"))
 
     @precondition(lambda self: self.referee.asked)
     @rule(place=st.integers(0, 30), other=some.optional(some.upserts, 3))

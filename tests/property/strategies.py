@@ -435,6 +435,18 @@ memory_lists = built(
     as_of=optional(past),
     page_size=page_sizes,
 )
+everything = st.just(list(TAGS))
+walked_documents = built(
+    documents.ListDocumentsRequest, container_tags=optional(everything), order=orders
+)
+walked_memories = built(
+    memories.ListMemoriesRequest,
+    container_tags=everything,
+    include_forgotten=maybe,
+    include_history=optional(st.just(True), 3),
+    order=st.sampled_from([2, 2, 1, 3, 4]),
+)
+"""Lists of so much that others write among it while they are read."""
 forget_previews = built(
     memories.ForgetMemoriesRequest,
     container_tag=st.sampled_from(TAGS),
