@@ -233,8 +233,8 @@ class SegmentSearcher:
         begun = [self._bursts.begins((tenant, container)) for container in containers]
         if any(begun):
             log.warning(
-                "a search of tenant %d needs about %d MB of index memory, more than there is "
-                "room for in %d MB: it reads the database block by block, which is slow",
+                "a search of tenant %d needs at least %d MB of index memory and has no room in "
+                "its %d MB: it reads the database block by block, which is slow",
                 tenant,
                 needed // 1_000_000,
                 self._segments.budget // 1_000_000,

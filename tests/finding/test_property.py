@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.retrieval import searcher, segments
+from service.retrieval import searcher, segments, streaming
 from service.storage import index_blocks, index_rows
 from tests.finding.explore import explore
 from tests.finding.faults import FAULTS, Seed
@@ -54,11 +54,21 @@ def test_so_they_do_where_nothing_fits_into_memory(
         made.budget = 1
         return made
 
+    streamed = 0
+    rank = streaming.Streaming.rank
+
+    async def counted(self: streaming.Streaming, *arguments: Any) -> streaming.Ranked:
+        nonlocal streamed
+        streamed += 1
+        return await rank(self, *arguments)
+
+    monkeypatch.setattr(streaming.Streaming, "rank", counted)
     monkeypatch.setattr(searcher, "Segments", without_room)
     monkeypatch.setattr(index_blocks, "BLOCK_BYTES", size)
     tally = Tally("searches of what does not fit into memory")
     report(tally)
     explore(tally, examples=8, seed=SEED)
+    assert streamed > 8
 
 
 @pytest.mark.parametrize("seed", FAULTS.values(), ids=FAULTS.keys())

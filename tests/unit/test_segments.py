@@ -36,8 +36,8 @@ PER_BLOCK = 100
 HASHER = TermHasher(b"a secret of the tests")
 
 
-def row(name: str) -> IndexRow:
-    (entry,) = encode_entries([analyse(f"{name} is a note")], HASHER)
+def row(name: str, text: str = "") -> IndexRow:
+    (entry,) = encode_entries([analyse(text or f"{name} is a note")], HASHER)
     (vector,) = encode_vectors(np.ones((1, DIMENSION), np.float32))
     digest = blake2b(name.encode(), digest_size=8).digest()
     return IndexRow(name, name, 1, entry, vector, digest, ALWAYS)

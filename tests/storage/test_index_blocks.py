@@ -1,0 +1,153 @@
+"""Index rows are read in blocks of bounded size, each thing whole and once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy.dialects import sqlite
+
+from service.core import model as m
+from service.core.indexing import BlockCursor, IndexBlock, IndexEntry, IndexRow, Unindexed
+from service.storage import index_blocks, index_rows
+from service.storage.sqlite import SqliteStore
+
+SPACE = 1
+ENTRY = b"\1" * 300
+VECTOR = b"\2" * 128
+
+
+class Entries(Unindexed):
+    """Gives every text the same entry."""
+
+    async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
+        return [IndexEntry(ENTRY, VECTOR, SPACE, date) for date in dates]
+
+    def quick(self, texts: Sequence[str]) -> bool:
+        return True
+
+
+@pytest.fixture
+def indexed(store: SqliteStore) -> SqliteStore:
+    store.engine.indexer = Entries()
+    return store
+
+
+async def fill(store: SqliteStore, who: m.Principal, count: int, container: str = "a") -> list[str]:
+    news = tuple(m.NewMemory(f"{container} {number}") for number in range(count))
+    receipt = await store.memories.create(who, m.MemoryCreate(container, news), None)
+    return [one.id for one in receipt.receipts]
+
+
+async def blocks(
+    store: SqliteStore, who: m.Principal, *, vectors: bool = True, without: Sequence[str] = ()
+) -> list[IndexBlock]:
+    found: list[IndexBlock] = []
+    cursor: BlockCursor | None = BlockCursor()
+    while cursor is not None:
+        block = await store.index.block(
+            who.tenant, "a", cursor, SPACE if vectors else None, without=without
+        )
+        found.append(block)
+        cursor = block.following
+    return found
+
+
+def memories(found: Sequence[IndexBlock]) -> list[IndexRow]:
+    return [row for block in found for row in block.memories]
+
+
+@pytest.mark.parametrize("per_block", [1, 3, 1000])
+async def test_every_version_is_in_one_block_with_all_its_spans(
+    indexed: SqliteStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch, per_block: int
+) -> None:
+    size = index_blocks.ROW_BYTES + len(ENTRY) + len(VECTOR)
+    monkeypatch.setattr(index_blocks, "BLOCK_BYTES", per_block * size)
+    names = await fill(indexed, who, 10)
+    await fill(indexed, who, 4, "other")
+    for name in names[2:5]:
+        for _ in range(3):
+            await indexed.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", name)), None)
+            await indexed.memories.restore(who, m.MemoryRestore("a", name), None)
+    updated = await indexed.memories.update(
+        who, m.MemoryUpdate(m.MemoryTarget("a", names[0]), "new"), None
+    )
+
+    found = await blocks(indexed, who)
+
+    rows = memories(found)
+    assert [row.id for row in rows] == [*names, updated.receipt.id]
+    assert {len(row.spans) for row in rows[2:5]} == {4}
+    assert all(list(row.spans) == sorted(row.spans) for row in rows)
+    assert all((row.entry, row.vector) == (ENTRY, VECTOR) for row in rows)
+    assert all(len(block.memories) <= per_block for block in found)
+    assert {row.vector for row in memories(await blocks(indexed, who, vectors=False))} == {None}
+
+
+async def test_a_delta_is_read_in_blocks_too(
+    indexed: SqliteStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (name, *_) = await fill(indexed, who, 1)
+    (before,) = await blocks(indexed, who)
+    await fill(indexed, who, 8)
+    target = m.MemoryTarget("a", content="a 3")
+    await indexed.memories.update(who, m.MemoryUpdate(target, "new"), None)
+    whole = await indexed.index.delta(who.tenant, "a", before.revision, SPACE)
+    monkeypatch.setattr(index_blocks, "BLOCK_BYTES", 1)
+
+    delta = await indexed.index.delta(who.tenant, "a", before.revision, SPACE)
+    parts = [delta]
+    while parts[-1].following is not None:
+        parts.append(await indexed.index.more(who.tenant, "a", parts[-1].following, SPACE))
+
+    assert len(parts) >= 9
+    assert all(len(part.memories) <= 1 for part in parts)
+    assert [row for part in parts for row in part.memories] == list(whole.memories)
+    assert (delta.entities, delta.revision) == (whole.entities, whole.revision)
+    assert all(part.entities == frozenset() for part in parts[1:])
+    assert name not in (whole.entities or ())
+
+
+async def test_of_very_many_changes_the_first_can_be_had(
+    indexed: SqliteStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(indexed, who, 1)
+    (before,) = await blocks(indexed, who)
+    names = await fill(indexed, who, 5)
+    monkeypatch.setattr(index_rows, "MANY", 2)
+    tenant = who.tenant
+
+    assert (await indexed.index.delta(tenant, "a", before.revision, SPACE)).entities is None
+    revision, seen, steps = before.revision, set[str](), 0
+    complete = False
+    while not complete:
+        delta = await indexed.index.delta(tenant, "a", revision, SPACE, stepwise=True)
+        revision, complete = delta.revision, delta.complete
+        seen |= delta.entities or set()
+        steps += 1
+
+    assert seen == set(names)
+    assert steps == 3
+    assert revision == before.revision + 5
+
+
+async def test_no_statement_of_them_sorts(indexed: SqliteStore, who: m.Principal) -> None:
+    """Their order is an index's: however large the container, a block costs what it holds."""
+    made = [
+        index_blocks._memories(vectors=True),
+        index_blocks._memories(vectors=False),
+        index_blocks._chunks(vectors=True, elsewhere=False),
+        index_blocks._chunks(vectors=False, elsewhere=False),
+    ]
+    texts = [str(statement.compile(dialect=sqlite.dialect())) for statement in made]
+    plans = await indexed.engine.database.read(
+        lambda conn: [
+            row.detail
+            for text in texts
+            for row in conn.exec_driver_sql(
+                f"EXPLAIN QUERY PLAN {text}", tuple([1] * text.count("?"))
+            )
+        ]
+    )
+    assert plans
+    assert not [step for step in plans if "TEMP B-TREE" in step or step.startswith("SCAN")]
