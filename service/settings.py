@@ -112,7 +112,8 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=1_000_000,
-            description="Bytes of memory that the search indexes of containers may keep.",
+            description="Bytes of memory that the search indexes of containers may take up; what "
+            "does not fit is searched block by block, slowly.",
         ),
     ] = 512 * 1024 * 1024
     workers: Annotated[

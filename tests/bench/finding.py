@@ -137,6 +137,8 @@ class Search:
             self.rows[name + "95"] = Row(f"{text} {of}, p95", p95, at_most=True, unit="ms")
         self.rows["first"] = Row(f"First search {of}, cold", unit="ms")
         self.rows["first masked"] = Row(f"First search with a filter {of}, cold", unit="ms")
+        self.rows["streamed"] = Row(f"Search {of} that do not fit into memory", unit="ms")
+        self.rows["memory"] = Row(f"Memory that a search of {count:,} takes then", unit="MB")
 
     async def round(self) -> None:
         with running_server(self._folder) as server:
@@ -150,16 +152,31 @@ class Search:
             for name, filtered in (("plain", False), ("masked", True)):
                 await self._warm(search, name, filtered)
             await target.channel.close()
-        # A segment that is larger than the budget leaves after its search.
+        for name, filtered in (("first", False), ("first masked", True)):
+            requests = prose.memory_searches(COLD, "searched", filtered=filtered)
+            self._add(name, [await self._first(request) for request in requests])
         with running_server(self._folder, "--index-memory", str(MEGABYTE)) as server:
             target = connect(server.address, server.key)
             search = target.call("Memories/SearchMemories")
-            for name, filtered in (("first", False), ("first masked", True)):
-                requests = prose.memory_searches(COLD, "searched", filtered=filtered)
-                taken = await latencies(search, requests)
-                note = f"{min(taken) * 1000:,.0f} to {max(taken) * 1000:,.0f} ms"
-                self.rows[name].add(percentile(taken, 50) * 1000, note)
+            await latencies(search, prose.memory_searches(WARMING, "nothing"))
+            before = resident(server)
+            self._add("streamed", await latencies(search, prose.memory_searches(COLD, "searched")))
+            self.rows["memory"].add((resident(server) - before) / MEGABYTE)
             await target.channel.close()
+
+    def _add(self, name: str, taken: Sequence[float]) -> None:
+        note = f"{min(taken) * 1000:,.0f} to {max(taken) * 1000:,.0f} ms"
+        self.rows[name].add(percentile(taken, 50) * 1000, note)
+
+    async def _first(self, request: bytes) -> float:
+        """How long a search takes that is the first of its container, in seconds."""
+        with running_server(self._folder) as server:
+            target = connect(server.address, server.key)
+            search = target.call("Memories/SearchMemories")
+            await latencies(search, prose.memory_searches(WARMING, "nothing"))
+            (taken,) = await latencies(search, [request])
+            await target.channel.close()
+        return taken
 
     async def _warm(self, search: Call, name: str, filtered: bool) -> None:
         await latencies(search, prose.memory_searches(WARMING, "searched", filtered=filtered))

@@ -13,6 +13,7 @@ from typing import Any
 
 from service.core import filters as f
 from service.core import model as m
+from service.core.indexing import BlockCursor, DeltaCursor
 from service.core.store import Page
 from service.core.times import FOREVER
 from service.storage import admin, change_log
@@ -122,6 +123,14 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
         await store.memories.list(who, query, following(page))
     for order in m.Order:
         await store.memories.list(who, m.MemoryQuery(("a",), LONG, order=order), m.PageRequest(1))
+    for space, without in itertools.product((None, 1), ((), ("b", "c"))):
+        await store.index.block(who.tenant, "a", BlockCursor(), space, without=without)
+    delta = DeltaCursor((first.id, second.id), (source.id,))
+    await store.index.more(who.tenant, "a", delta, 1)
+    await store.index.delta(who.tenant, "a", 0, 1)
+    await store.index.in_state(
+        who.tenant, "a", first.update_time, forgotten=True, history=True, memories=[first.id]
+    )
     page = await store.memories.versions(who, "a", first.id, m.PageRequest(1))
     await store.memories.versions(who, "a", first.id, following(page))
     await _exercise_early_expiry(store, who, clock)

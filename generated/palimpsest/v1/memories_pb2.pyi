@@ -455,7 +455,8 @@ class ListMemoriesRequest(_message.Message):
     """Also list superseded versions."""
     order: _common_pb2.ListOrder.ValueType
     """Absent: newest created first. A memory's creation is that of its first
-    version, its update that of the version listed.
+    version, its update that of the version listed. Without history a memory
+    is listed once, as it is then, however often it is updated meanwhile.
     """
     page_size: _builtins.int
     """0 means 50; above 1,000 means 1,000. A page ends early at 3 MiB."""
