@@ -138,7 +138,6 @@ class Search:
         self.rows["first"] = Row(f"First search {of}, cold", unit="ms")
         self.rows["first masked"] = Row(f"First search with a filter {of}, cold", unit="ms")
         self.rows["streamed"] = Row(f"Search {of} that do not fit into memory", unit="ms")
-        self.rows["memory"] = Row(f"Memory that a search of {count:,} takes then", unit="MB")
 
     async def round(self) -> None:
         with running_server(self._folder) as server:
@@ -159,9 +158,7 @@ class Search:
             target = connect(server.address, server.key)
             search = target.call("Memories/SearchMemories")
             await latencies(search, prose.memory_searches(WARMING, "nothing"))
-            before = resident(server)
             self._add("streamed", await latencies(search, prose.memory_searches(COLD, "searched")))
-            self.rows["memory"].add((resident(server) - before) / MEGABYTE)
             await target.channel.close()
 
     def _add(self, name: str, taken: Sequence[float]) -> None:
