@@ -35,12 +35,12 @@ def filters_see_what_was(patch: pytest.MonkeyPatch) -> None:
 
 def the_past_is_now(patch: pytest.MonkeyPatch) -> None:
     """A search as of a time in the past finds what is there now."""
-    scope = SegmentSearcher._scope
+    eligible = searcher.eligible_memories
 
-    async def current(self: Any, tenant: int, shelf: Any, search: Any, wall: int) -> Any:
-        return await scope(self, tenant, shelf, replace(search, as_of=None), wall)
+    async def current(tenant: int, shelf: Any, search: Any, wall: int, masks: Any) -> Any:
+        return await eligible(tenant, shelf, replace(search, as_of=None), wall, masks)
 
-    patch.setattr(SegmentSearcher, "_scope", current)
+    patch.setattr(searcher, "eligible_memories", current)
 
 
 def thresholds_are_low(patch: pytest.MonkeyPatch) -> None:
