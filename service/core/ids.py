@@ -49,13 +49,6 @@ def new_id(prefix: str, instant: int, counter: int) -> str:
     return prefix + base62(value, _DIGITS)
 
 
-def lower_bound(prefix: str, instant: int) -> str:
-    """A text that sorts after every id made before `instant` and before the others."""
-    millis, micros = divmod(instant, 1000)
-    value = (millis & ((1 << 48) - 1)) << 80 | 0x7 << 76 | (micros * 4096 // 1000) << 64
-    return prefix + base62(value, _DIGITS)
-
-
 def is_document_id(text: str) -> bool:
     return text.startswith(DOCUMENT)
 

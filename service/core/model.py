@@ -495,8 +495,8 @@ class PageRequest:
 
     `upto` is the revision before the first page was read (None: this is it): by
     update, what has moved since is not listed again. `began` is the time of the
-    tenant's last write before the first page: by creation, what was created later
-    is not listed, so that a listing ends whatever others write.
+    tenant's last write before the first page: a history has no later versions of what
+    was there, so that it ends whatever others update.
     """
 
     size: int

@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, select
 
 from service.core import filters as f
-from service.core import ids
 from service.core.model import Document, DocumentQuery, PageRequest, Position, Principal
 from service.core.store import Page
 from service.storage.document_rows import READ_COLUMNS, document_of
@@ -42,7 +41,7 @@ def list_documents(
     light = query.filter is None or f.weight(query.filter) <= _CACHED_WEIGHT
     build = _cached_statement if light else _statement
     statement = build(who.tenant, query, tags, shape_of(page))
-    rows = conn.execute(statement, after(page, ids.DOCUMENT)).all()
+    rows = conn.execute(statement, after(page)).all()
 
     contents: Iterator[tuple[str, str]] = iter(())
     if query.include_content:
@@ -63,7 +62,7 @@ def _statement(
 ) -> Select[Any]:
     key = "revision" if query.order.by_update else "id"
     branches = [
-        one_page(branch, [sort], query.order, shape, revision=sort, created=sort)
+        one_page(branch, [sort], query.order, shape, revision=sort)
         for branch, sort in _branches(tenant, query, tags, key)
     ]
     return merged(branches, [key], query.order, shape)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, tuple_, union_all
 
-from service.core import ids
 from service.core.model import Order, PageRequest, Position
 from service.core.store import Page
 from service.storage.tables import tenants
@@ -27,7 +26,7 @@ class State(NamedTuple):
 
     revision: int
     time: int
-    """Of the last write, in microseconds: whatever is created later has a later time."""
+    """Of the last write, in microseconds: whatever is written later has a later time."""
 
 
 def tenant_state(conn: Connection, tenant: int) -> State:
@@ -35,21 +34,13 @@ def tenant_state(conn: Connection, tenant: int) -> State:
     return State(revision, time)
 
 
-def after(page: PageRequest, prefix: str = "") -> dict[str, str | int]:
-    """Values of the parameters that `one_page` leaves open.
-
-    Args:
-        page: The page.
-        prefix: Of the ids that the list is ordered by, where it is by creation.
-    """
+def after(page: PageRequest) -> dict[str, str | int]:
+    """Values of the parameters that `one_page` leaves open."""
     values: dict[str, str | int] = {
         f"after_{index}": value for index, value in enumerate(page.after or ())
     }
     if page.upto is not None:
         values["upto"] = page.upto
-    if page.began is not None:
-        values["began"] = page.began
-        values["newer"] = ids.lower_bound(prefix, page.began + 1)
     return values
 
 
@@ -59,7 +50,6 @@ def shape_of(page: PageRequest) -> PageRequest:
         page.size,
         None if page.after is None else (),
         None if page.upto is None else 0,
-        began=None if page.began is None else 0,
     )
 
 
@@ -69,19 +59,15 @@ def one_page(
     order: Order,
     page: PageRequest,
     revision: ColumnElement[Any] | None = None,
-    created: ColumnElement[Any] | None = None,
 ) -> Select[Any]:
     """The rows of a branch after the page's position, in order, one too many.
 
     The position itself is a parameter (see `after`), so that every page of a
     listing is the same statement. `revision` is the column of the last write,
-    where the order is by update; `created` the column of the id that says when what
-    is listed was created, where it is by creation.
+    where the order is by update.
     """
     if page.upto is not None and order.by_update and revision is not None:
         branch = branch.where(revision <= bindparam("upto", type_=revision.type))
-    if page.began is not None and not order.by_update and created is not None:
-        branch = branch.where(created < bindparam("newer", type_=created.type))
     if page.after is not None:
         names = [bindparam(f"after_{index}", type_=key.type) for index, key in enumerate(keys)]
         here, there = (tuple_(*keys), tuple_(*names)) if len(keys) > 1 else (keys[0], names[0])

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 from sqlalchemy import ColumnElement, Connection, bindparam, exists, select
 
 from service.core import filters as f
-from service.core import ids
 from service.core import memories as rules
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, memory_not_found
@@ -341,14 +340,12 @@ def list_memories(
             if condition is not None:
                 branch = branch.where(condition)
             if page.began is not None and query.include_history:
-                branch = branch.where(memories.c.create_time <= bindparam("began"))
-            branches.append(
-                one_page(
-                    branch, keys, query.order, page, revision=moved, created=memory_spans.c.root_id
-                )
-            )
+                # Else a memory that is updated at every page would hold up all that follow.
+                there = memories.c.create_time <= page.began
+                branch = branch.where(there | (memories.c.version == 1))
+            branches.append(one_page(branch, keys, query.order, page, moved))
     statement = merged(branches, [key.name for key in keys], query.order, page)
-    rows = conn.execute(statement, after(page, ids.MEMORY)).all()
+    rows = conn.execute(statement, after(page)).all()
 
     def make(row: Any) -> Memory:
         return _seen(digester, row, as_of, now)

@@ -129,8 +129,8 @@ def positions_name_versions(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-def lists_grow_while_they_are_read(patch: pytest.MonkeyPatch) -> None:
-    """What is created after the first page is listed in a later one."""
+def histories_grow_while_they_are_read(patch: pytest.MonkeyPatch) -> None:
+    """A version that is written after the first page is listed in a later one."""
     decode = pages.decode_token
     patch.setattr(pages, "decode_token", lambda *args: decode(*args)._replace(began=None))
 
@@ -207,7 +207,7 @@ FAULTS: Mapping[str, Seed] = {
         requests_are_forgotten,
         pages_skip_a_row,
         positions_name_versions,
-        lists_grow_while_they_are_read,
+        histories_grow_while_they_are_read,
         sources_outlive_their_documents,
         batches_go_in_request_order,
         appends_are_done_again,

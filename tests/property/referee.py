@@ -53,7 +53,7 @@ class Listing:
     """A list that is read page by page while others write.
 
     Args:
-        there: What existed before the first page, in the model's names.
+        there: Versions of memories that existed before the first page, in the model's names.
         seen: What was listed. Without history a memory is one thing, whatever its version.
         steady: What matched whenever a page was read.
     """
@@ -164,7 +164,7 @@ class Referee:
             self._check_refused(method, who, request, refusal)
             return None
         by_update = getattr(request, "order", 0) in (3, 4)
-        there = frozenset((*self.model.documents.documents, *self.model.memories.versions))
+        there = frozenset(self.model.memories.versions)
         listing = Listing(method, who, request, by_update, self.model.tenant.revision, there)
         listing.steady = self._things(listing, rows)
         self._read(listing, rows)
@@ -261,7 +261,12 @@ class Referee:
             thing = listing.identity(item)
             if name not in rows or thing in listing.seen:
                 raise FindingError(f"{where}: lists {{{_line(item)}}} twice or wrongly")
-            if "Containers" not in listing.method and self.names.ours(thing) not in listing.there:
+            if (
+                listing.method == "ListMemories"
+                and listing.request.include_history
+                and item.version > 1
+                and self.names.ours(name) not in listing.there
+            ):
                 raise FindingError(f"{where}: lists {{{_line(item)}}}, made since the first page")
             try:
                 check_same(rows[name].message, item, self.names)

@@ -57,7 +57,8 @@ class Memories:
     async def all_of_it(self, step: int) -> None:
         await self.forget_and_restore(step)
         await self.update(step)
-        await self.client.remember(f"new {step}", container="a")
+        if step < 3:
+            await self.client.remember(f"new {step}", container="a")
 
 
 async def memories(client: Client, count: int = 8) -> Memories:
@@ -97,7 +98,9 @@ async def test_memories_are_listed_once_each_while_all_of_them_change(
     found = await walk(client.memories.ListMemories, request, getattr(there, change), size)
 
     roots = list(there.latest) if order == LIST_ORDER_CREATED_ASC else list(there.latest)[::-1]
-    assert [memory.root_memory_id for memory in found] == roots
+    listed = [memory.root_memory_id for memory in found]
+    assert [root for root in listed if root in there.latest] == roots
+    assert len(listed) == len(set(listed))
 
 
 @pytest.mark.parametrize("order", BY_CREATION)
@@ -111,8 +114,9 @@ async def test_a_history_that_grows_is_listed_to_its_end(client: Client, order: 
 
     found = await walk(client.memories.ListMemories, request, there.all_of_it)
 
-    assert len(found) == len(first) == 6
-    assert {memory.id for memory in found} == first
+    listed = [memory.id for memory in found if memory.root_memory_id in there.latest]
+    assert len(listed) == len(set(listed)) == 6
+    assert set(listed) == first
 
 
 @pytest.mark.parametrize("order", BY_UPDATE)
@@ -183,7 +187,7 @@ async def test_documents_are_listed_once_each_while_they_move_and_more_are_creat
 
     expected = there if order == LIST_ORDER_CREATED_ASC else there[::-1]
     assert [name for name in seen if name in there] == expected
-    assert len(seen) <= len(there) + 1
+    assert len(seen) == len(set(seen))
 
 
 async def test_containers_are_listed_once_each_while_they_come_and_go(client: Client) -> None:

@@ -35,8 +35,7 @@ class _ListOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ListOrder.V
 
 class ListOrder(_ListOrder, metaclass=_ListOrderEnumTypeWrapper):
     """The order of a list. By creation a listing is complete and free of repeats
-    while others write; by update it is free of repeats. What is created after
-    its first page is in none of the others, so that every listing ends.
+    while others write; by update it is free of repeats.
     """
 
 LIST_ORDER_UNSPECIFIED: ListOrder.ValueType  # 0

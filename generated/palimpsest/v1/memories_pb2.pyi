@@ -452,7 +452,9 @@ class ListMemoriesRequest(_message.Message):
     include_forgotten: _builtins.bool
     """Also list forgotten and expired memories."""
     include_history: _builtins.bool
-    """Also list superseded versions."""
+    """Also list superseded versions. Further versions of a memory that are
+    written after the first page are in none of the others.
+    """
     order: _common_pb2.ListOrder.ValueType
     """Absent: newest created first. A memory's creation is that of its first
     version, its update that of the version listed. Without history a memory
