@@ -54,8 +54,10 @@ MEMORY_COLUMNS = (
     # As of now a current span that nobody ended is shown until then; others are not shown.
     case(
         (
-            (memory_spans.c.state_until == FOREVER)
-            & memory_spans.c.end_kind.not_in([int(end) for end in MADE]),
+            and_(
+                memory_spans.c.state_until == FOREVER,
+                *(memory_spans.c.end_kind != int(end) for end in MADE),
+            ),
             memory_spans.c.shown_until,
         ),
         else_=0,

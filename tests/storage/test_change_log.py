@@ -14,6 +14,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from service.core import model as m
+from service.core.indexing import BlockCursor
 from service.core.times import WallClock
 from service.storage import admin, change_log, schema
 from service.storage.embedded import open_sync, transact
@@ -193,7 +194,7 @@ async def test_an_index_notices_a_deletion_whose_changes_lost_the_tag(
 ) -> None:
     made = await store.memories.create(who, m.MemoryCreate(TAG, (m.NewMemory("one"),)), None)
     await store.memories.create(who, m.MemoryCreate("other", (m.NewMemory("two"),)), None)
-    known = (await store.index.delta(who.tenant, TAG, None, SPACE)).revision
+    known = (await store.index.block(who.tenant, TAG, BlockCursor(), SPACE)).revision
     assert TAG in await store.index.unchanged(who.tenant, {TAG: known})
     await delete(store, who, TAG)
     await store.redact()
@@ -269,16 +270,18 @@ async def test_an_index_that_missed_removed_changes_is_read_again(
     store = kept_for_a_day
     who = m.Principal(await store.ensure_tenant("test"), "key")
     made = await store.memories.create(who, m.MemoryCreate("a", (m.NewMemory("one"),)), None)
-    known = (await store.index.delta(who.tenant, "a", None, SPACE)).revision
+    known = (await store.index.block(who.tenant, "a", BlockCursor(), SPACE)).revision
     gone = await store.memories.create(who, m.MemoryCreate("a", (m.NewMemory("two"),)), None)
     await store.memories.delete(who, m.MemoryDelete("a", made.receipts[0].id), None)
     latest = (await store.index.delta(who.tenant, "a", known, SPACE)).revision
     clock.advance(2 * DAY)
     await store.trim_changes()
     assert await store.index.unchanged(who.tenant, {"a": known}) == {}
-    delta = await store.index.delta(who.tenant, "a", known, SPACE)
-    assert delta.entities is None
-    assert [row.id for row in delta.memories] == [gone.receipts[0].id]
+    for stepwise in (False, True):
+        delta = await store.index.delta(who.tenant, "a", known, SPACE, stepwise=stepwise)
+        assert delta.entities is None
+    block = await store.index.block(who.tenant, "a", BlockCursor(), SPACE)
+    assert [row.id for row in block.memories] == [gone.receipts[0].id]
     assert await store.index.unchanged(who.tenant, {"a": latest}) == {"a": latest}
 
 

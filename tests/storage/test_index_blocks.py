@@ -9,6 +9,7 @@ from sqlalchemy.dialects import sqlite
 
 from service.core import model as m
 from service.core.indexing import BlockCursor, IndexBlock, IndexEntry, IndexRow, Unindexed
+from service.core.times import FOREVER, SECOND
 from service.storage import index_blocks, index_rows
 from service.storage.sqlite import SqliteStore
 
@@ -129,6 +130,60 @@ async def test_of_very_many_changes_the_first_can_be_had(
     assert seen == set(names)
     assert steps == 3
     assert revision == before.revision + 5
+
+
+async def test_the_first_of_very_many_changes_are_so_before_and_after_a_deletion(
+    indexed: SqliteStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changes of a deleted container are under another name than those of its successor."""
+    await fill(indexed, who, 1)
+    (before,) = await blocks(indexed, who)
+    gone = await fill(indexed, who, 3)
+    await indexed.containers.delete(
+        who, "a", None, validate_only=False, allow_missing=False, budget=None
+    )
+    await indexed.redact()
+    fresh = await fill(indexed, who, 3)
+    monkeypatch.setattr(index_rows, "MANY", 2)
+
+    revision, complete = before.revision, False
+    seen: list[frozenset[str]] = []
+    while not complete:
+        delta = await indexed.index.delta(who.tenant, "a", revision, SPACE, stepwise=True)
+        assert delta.entities is not None
+        assert delta.revision > revision
+        revision, complete = delta.revision, delta.complete
+        seen.append(delta.entities)
+
+    assert set(gone) < set().union(*seen)
+    assert seen[-1] <= set(fresh)
+    assert set(fresh) <= set().union(*seen)
+    assert revision == (await indexed.index.delta(who.tenant, "a", revision, SPACE)).revision
+
+
+async def test_rows_say_until_when_they_are_shown_as_of_now(
+    indexed: SqliteStore, who: m.Principal
+) -> None:
+    kept, forgotten, restored, superseded = await fill(indexed, who, 4)
+    end = indexed.now() + SECOND
+    scheduled = m.MemoryCreate("a", (m.NewMemory("scheduled", forget_after=end),))
+    later = (await indexed.memories.create(who, scheduled, None)).receipts[0].id
+    for name in (forgotten, restored):
+        await indexed.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", name)), None)
+    await indexed.memories.restore(who, m.MemoryRestore("a", restored), None)
+    target = m.MemoryTarget("a", superseded)
+    new = await indexed.memories.update(who, m.MemoryUpdate(target, "new"), None)
+
+    rows = memories(await blocks(indexed, who))
+
+    assert {row.id: row.until for row in rows} == {
+        kept: FOREVER,
+        forgotten: 0,
+        restored: FOREVER,
+        superseded: 0,
+        later: end,
+        new.receipt.id: FOREVER,
+    }
 
 
 async def test_no_statement_of_them_sorts(indexed: SqliteStore, who: m.Principal) -> None:

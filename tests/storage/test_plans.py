@@ -128,9 +128,10 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
     delta = DeltaCursor((first.id, second.id), (source.id,))
     await store.index.more(who.tenant, "a", delta, 1)
     await store.index.delta(who.tenant, "a", 0, 1)
-    await store.index.in_state(
-        who.tenant, "a", first.update_time, forgotten=True, history=True, memories=[first.id]
-    )
+    for past, names in itertools.product((None, first.update_time), (None, [first.id])):
+        await store.index.in_state(
+            who.tenant, "a", past, store.now(), forgotten=True, history=True, memories=names
+        )
     page = await store.memories.versions(who, "a", first.id, m.PageRequest(1))
     await store.memories.versions(who, "a", first.id, following(page))
     await _exercise_early_expiry(store, who, clock)
@@ -143,7 +144,7 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
         )
     clock.advance(90 * 24 * 3600)
     await store.sweep()
-    index = await store.index.delta(who.tenant, "a", None, 0)
+    index = await store.index.block(who.tenant, "a", BlockCursor(), 0)
     await store.index.delta(who.tenant, "a", index.revision - 1, 0)
     await store.index.unchanged(who.tenant, {"a": index.revision})
     database, before = store.engine.database, store.now()

@@ -6,14 +6,14 @@ import asyncio
 import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import pytest
 
+from service.core.fairness import FairThreads
 from service.core.filters import Filter
 from service.core.indexing import (
     BlockCursor,
@@ -50,6 +50,8 @@ class Source:
         self.rows = {tag: [row(f"{tag}-{n:06}") for n in range(n)] for tag, n in sizes.items()}
         self.written: list[tuple[int, str, IndexRow]] = []
         self.revision = 1
+        self.oldest = 1
+        """Of the changes that are kept."""
         self.blocks = self.reading = self.most_reading = 0
         self.third = asyncio.Event()
 
@@ -84,6 +86,8 @@ class Source:
     async def delta(
         self, tenant: int, container: str, after: int, embedder: int, *, stepwise: bool = False
     ) -> IndexDelta:
+        if after + 1 < self.oldest:
+            return IndexDelta(self.revision, None)
         rows = [one for revision, tag, one in self.written if tag == container and revision > after]
         return IndexDelta(self.revision, frozenset(one.entity for one in rows), rows)
 
@@ -106,7 +110,8 @@ class Source:
         self,
         tenant: int,
         container: str,
-        at: int,
+        as_of: int | None,
+        wall: int,
         *,
         forgotten: bool,
         history: bool,
@@ -123,7 +128,7 @@ class Source:
 
 @contextmanager
 def segments_of(source: Source, budget: int) -> Iterator[Segments]:
-    with ThreadPoolExecutor(1) as threads:
+    with closing(FairThreads(1, 1, "test")) as threads:
         yield Segments(source, SPACE, DIMENSION, STATIC, budget, threads)
 
 
@@ -207,7 +212,7 @@ async def test_many_loads_at_once_stay_within_the_budget() -> None:
     each = await size_of(source, "c0")
     budget = 3 * each
     source.most_reading = 0
-    with ThreadPoolExecutor(2) as threads:
+    with closing(FairThreads(2, 2, "test")) as threads:
         segments = Watched(source, SPACE, DIMENSION, STATIC, budget, threads)
         refused = found = 0
 
@@ -245,6 +250,22 @@ async def test_what_is_written_while_a_container_is_loaded_is_seen() -> None:
         assert len(shelf.segment) == 551
         assert "new" in shelf.segment
         assert shelf.revision == source.revision
+
+
+async def test_a_container_whose_changes_are_removed_while_it_is_loaded_is_read_again() -> None:
+    source = Source({"a": 550})
+    with segments_of(source, 1 << 30) as segments:
+        loading = asyncio.create_task(segments.current(1, "a").__aenter__())
+        await source.third.wait()
+        del source.rows["a"][0]  # in a block that was read
+        source.revision += 1
+        source.oldest = source.revision + 1
+        (shelf,) = await loading
+        assert len(shelf.segment) == 549
+        assert "a-000000" not in shelf.segment
+        assert shelf.revision == source.revision
+        assert source.blocks == 2 * 6
+        assert segments.size == shelf.size
 
 
 async def test_a_search_that_is_cancelled_while_it_loads_leaves_nothing() -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 
+import pytest
+
+from service.core.fairness import FairThreads
 from service.core.indexing import BlockCursor, IndexBlock
 from service.core.search import MemorySearch
+from service.core.times import FOREVER
 from service.retrieval.eligibility import Masks, eligible_chunks, eligible_memories
 from service.retrieval.shelves import Shelf
 from service.retrieval.streaming import Ranked, Streaming
@@ -59,7 +64,7 @@ async def search(count: int) -> tuple[Ranked, int, int]:
     async def embedded(query: Query, named: Iterable[Name]) -> Query:
         return query.near([1.0] * DIMENSION)
 
-    with ThreadPoolExecutor(1) as threads:
+    with closing(FairThreads(1, 1, "test")) as threads:
         streaming = Streaming(source, SPACE, DIMENSION, STATIC, threads)
         ranking = Ranking(make_query(asked.query, HASHER), STATIC, asked.limit)
         tracemalloc.start()
@@ -92,10 +97,53 @@ async def test_where_nothing_is_eligible_nothing_is_embedded() -> None:
         raise AssertionError
 
     source = Endless(2 * PER_BLOCK)
-    with ThreadPoolExecutor(1) as threads:
+    with closing(FairThreads(1, 1, "test")) as threads:
         streaming = Streaming(source, SPACE, DIMENSION, STATIC, threads)
         ranking = Ranking(make_query("note", HASHER), STATIC, 5)
         ranked = await streaming.rank(1, ["a"], nothing, ranking, embedded)
 
     assert list(ranked.hits) == []
     assert source.blocks == 2
+
+
+class Timed(Endless):
+    """Memories that a clock which was ahead has written, some with a scheduled end."""
+
+    async def block(
+        self,
+        tenant: int,
+        container: str,
+        cursor: BlockCursor,
+        embedder: int | None,
+        *,
+        without: Sequence[str] = (),
+    ) -> IndexBlock:
+        made = await super().block(tenant, container, cursor, embedder, without=without)
+        rows = [
+            replace(one, spans=((1000, FOREVER),), until=50 if number % 2 else FOREVER)
+            for number, one in enumerate(made.memories)
+        ]
+        return replace(made, memories=rows)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "wall", "found"),
+    [(None, 49, 30), (None, 50, 15), (999, 49, 0), (1000, 49, 30)],
+)
+async def test_only_the_past_is_judged_by_the_times_of_writes(
+    as_of: int | None, wall: int, found: int
+) -> None:
+    asked = MemorySearch("note", ("a",), limit=50, as_of=as_of)
+
+    async def eligible(shelf: Shelf, masks: Masks) -> Scope:
+        return await eligible_memories(1, shelf, asked, wall, masks)
+
+    async def embedded(query: Query, named: Iterable[Name]) -> Query:
+        return query.near([1.0] * DIMENSION)
+
+    with closing(FairThreads(1, 1, "test")) as threads:
+        streaming = Streaming(Timed(30), SPACE, DIMENSION, STATIC, threads)
+        ranking = Ranking(make_query(asked.query, HASHER), STATIC, asked.limit)
+        ranked = await streaming.rank(1, ["a"], eligible, ranking, embedded)
+
+    assert len(ranked.hits) == found
