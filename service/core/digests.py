@@ -28,16 +28,9 @@ class Digester:
         """16 bytes that stand for a request message."""
         return self._digest(b"request", method.encode() + b"\0" + message, 16)
 
-    def etag(self, *parts: str | bytes | int | None) -> str:
-        """16 URL-safe characters that stand for the parts, in order."""
-        framed = bytearray()
-        for part in parts:
-            if part is None:
-                framed += b"-"
-                continue
-            data = part if isinstance(part, bytes) else str(part).encode()
-            framed += b"%d:%b" % (len(data), data)
-        return base64.urlsafe_b64encode(self._digest(b"etag", bytes(framed), 12)).decode()
+    def for_tenant(self, tenant: int) -> TenantDigester:
+        """The same digests, and the tenant's etags."""
+        return TenantDigester(self._key, tenant)
 
     def derived(self, purpose: bytes) -> bytes:
         """A secret of 32 bytes for one purpose (at most 16 bytes)."""
@@ -49,3 +42,26 @@ class Digester:
 
     def verify(self, data: bytes, signature: bytes) -> bool:
         return hmac.compare_digest(self.sign(data), signature)
+
+
+class TenantDigester(Digester):
+    """Digests for one tenant, whose etags are unlike those that another has of equal things.
+
+    Were they alike, a caller could guess what another tenant has written.
+    """
+
+    def __init__(self, secret: bytes, tenant: int) -> None:
+        super().__init__(secret)
+        self._salt = tenant.to_bytes(8, "big")
+
+    def etag(self, *parts: str | bytes | int | None) -> str:
+        """16 URL-safe characters that stand for the parts, in order."""
+        framed = bytearray()
+        for part in parts:
+            if part is None:
+                framed += b"-"
+                continue
+            data = part if isinstance(part, bytes) else str(part).encode()
+            framed += b"%d:%b" % (len(data), data)
+        digest = blake2b(framed, digest_size=12, key=self._key, salt=self._salt, person=b"etag")
+        return base64.urlsafe_b64encode(digest.digest()).decode()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from service.core import metadata as md
-from service.core.digests import Digester
+from service.core.digests import TenantDigester
 from service.core.errors import PalimpsestError, Reason, Violation, etag_mismatch, invalid
 from service.core.model import (
     Memory,
@@ -67,7 +67,7 @@ class Span:
     forget_batch_id: str | None = None
 
 
-def view(digester: Digester, version: Version, span: Span, at: int) -> Memory:
+def view(digester: TenantDigester, version: Version, span: Span, at: int) -> Memory:
     """The version as it stood at `at`, an instant within the span's state."""
     over = at >= span.shown_until
     is_latest = not (over and span.end is End.SUPERSEDED)
@@ -141,7 +141,7 @@ def content_mismatch(memory_id: str) -> PalimpsestError:
 
 
 def check_etag(
-    digester: Digester, given: str | None, version: Version, span: Span, at: int
+    digester: TenantDigester, given: str | None, version: Version, span: Span, at: int
 ) -> None:
     if given and given != view(digester, version, span, at).etag:
         raise etag_mismatch("memory")

@@ -229,6 +229,8 @@ class BulkDeleteReceipt:
     sample_ids: tuple[str, ...] = ()
     upto: int | None = None
     """Of an unfinished one: the revision it was fixed at, to go on with."""
+    detached_ids: tuple[str, ...] = ()
+    """The first of those that are detached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,6 +465,8 @@ class ContainerDeleteReceipt:
     sample_ids: tuple[str, ...] = ()
     upto: int | None = None
     """Of an unfinished one: the revision it was fixed at, to go on with."""
+    detached_ids: tuple[str, ...] = ()
+    """The first of those that are detached."""
 
 
 # --- pages ---------------------------------------------------------------

@@ -28,6 +28,7 @@ from service.core.store import Page
 from service.core.times import FOREVER
 from service.storage.filters import compile_filter
 from service.storage.lists import after, cut, merged, one_page, tenant_revision
+from service.storage.memory_sources import visible_sources, with_visible_sources
 from service.storage.tables import memories, memory_spans
 from service.storage.transactions import TenantTx, padded
 
@@ -167,16 +168,20 @@ def read(
     found: dict[tuple[int, int | None, str], Memory] = {}
     for tenant, as_of in {(item.who.tenant, item.as_of) for item in wanted}:
         at = now if as_of is None else as_of
+        tenant_digester = digester.for_tenant(tenant)
         names = {i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of}
         for row in conn.execute(_BY_ID_AT, {"t": tenant, "names": padded(names), "at": at}):
             stored = stored_of(row)
-            memory = rules.view(digester, stored.version, stored.span, at)
+            memory = rules.view(tenant_digester, stored.version, stored.span, at)
             found[tenant, as_of, memory.id] = memory
-    results: list[Memory | PalimpsestError] = []
-    for item in wanted:
+    here: dict[int, Memory] = {}
+    for index, item in enumerate(wanted):
         there = found.get((item.who.tenant, item.as_of, item.id))
-        results.append(there if there and there.container == item.container else memory_not_found())
-    return results
+        if there is not None and there.container == item.container:
+            here[index] = there
+    shown = visible_sources(conn, [(wanted[index].who, memory) for index, memory in here.items()])
+    here = dict(zip(here, shown, strict=True))
+    return [here.get(index) or memory_not_found() for index in range(len(wanted))]
 
 
 def current(tx: TenantTx, names: Iterable[str]) -> dict[str, Stored]:
@@ -299,15 +304,17 @@ def list_memories(
             branches.append(one_page(branch, keys, query.order, page, moved))
     statement = merged(branches, [key.name for key in keys], query.order, page)
     rows = conn.execute(statement, after(page)).all()
+    tenant_digester = digester.for_tenant(who.tenant)
 
     def make(row: Any) -> Memory:
         stored = stored_of(row)
-        return rules.view(digester, stored.version, stored.span, at)
+        return rules.view(tenant_digester, stored.version, stored.span, at)
 
     def position(row: Any) -> Position:
         return tuple(getattr(row, key.name) for key in keys)
 
-    return cut(rows, make, position, _weight, page, revision)
+    listed = cut(rows, make, position, _weight, page, revision)
+    return with_visible_sources(conn, who, listed)
 
 
 def _ends(query: MemoryQuery) -> Iterator[End]:
@@ -362,11 +369,14 @@ def list_versions(
         one_page(branch, [memories.c.version], Order.CREATED_DESC, page), after(page)
     ).all()
 
+    tenant_digester = digester.for_tenant(who.tenant)
+
     def make(row: Any) -> Memory:
         stored = stored_of(row)
-        return rules.view(digester, stored.version, stored.span, now)
+        return rules.view(tenant_digester, stored.version, stored.span, now)
 
-    return cut(rows, make, lambda row: (row.version,), _weight, page, revision)
+    listed = cut(rows, make, lambda row: (row.version,), _weight, page, revision)
+    return with_visible_sources(conn, who, listed)
 
 
 def matching(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, select, text
 from service.core.times import MonotonicClock
 from service.storage import dialects, tables
 
-HEAD = "0002"
+HEAD = "0006"
 """The revision that this code needs."""
 
 DEFAULT_TENANT = "default"

@@ -23,6 +23,7 @@ from service.storage import (
     memories,
     memory_batches,
     memory_rows,
+    purge_previews,
     purges,
 )
 from service.storage.engine import Database, Engine, StoreOptions
@@ -329,7 +330,7 @@ async def run_purge(
 ) -> m.BulkDeleteReceipt | m.ContainerDeleteReceipt:
     """Step after step until all is deleted or the budget (seconds) is used up."""
     if validate_only:
-        step = await engine.database.read(lambda conn: purges.preview(conn, who, purge))
+        step = await engine.database.read(lambda conn: purge_previews.preview(conn, who, purge))
         return step.receipt
     loop = asyncio.get_running_loop()
     stop = float("inf") if budget is None else loop.time() + budget

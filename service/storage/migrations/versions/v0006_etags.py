@@ -1,0 +1,61 @@
+"""Etags are keyed by tenant, so that equal documents of two tenants have unequal ones.
+
+The documents' etags are made again: a caller that holds one from before is told ABORTED
+once, and an upsert of what is there already is still recognised as no change.
+
+Revision ID: 0006
+"""
+
+import base64
+import json
+from hashlib import blake2b
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0002"
+
+STEP = 1000
+"""Documents read, and written, at once."""
+
+TEXT = 1
+"""The content kind that etags leave out."""
+
+_ROWS = sa.text(
+    "SELECT tenant, id, content_hash, metadata, containers, title, document_date, kind"
+    " FROM documents WHERE (tenant, id) > (:tenant, :id) ORDER BY tenant, id LIMIT :step"
+)
+_SET = sa.text("UPDATE documents SET etag = :etag WHERE tenant = :tenant AND id = :id")
+_SECRET = sa.text("SELECT value FROM secrets WHERE name = 'digest'")
+
+
+def upgrade() -> None:
+    conn = op.get_bind()
+    secret = conn.execute(_SECRET).scalar_one_or_none()
+    if secret is None:  # A database without a secret has no documents yet.
+        return
+    after = {"tenant": 0, "id": ""}
+    while rows := conn.execute(_ROWS, {**after, "step": STEP}).all():
+        conn.execute(
+            _SET,
+            [{"tenant": row.tenant, "id": row.id, "etag": _etag(secret, row)} for row in rows],
+        )
+        after = {"tenant": rows[-1].tenant, "id": rows[-1].id}
+
+
+def _etag(secret: bytes, row: sa.Row[Any]) -> str:
+    tags = "\0".join(json.loads(row.containers))
+    kinds = () if row.kind == TEXT else (row.kind,)
+    parts = (bytes(row.content_hash), row.metadata, tags, row.title, row.document_date, *kinds)
+    framed = bytearray()
+    for part in parts:
+        if part is None:
+            framed += b"-"
+            continue
+        data = part if isinstance(part, bytes) else str(part).encode()
+        framed += b"%d:%b" % (len(data), data)
+    salt = row.tenant.to_bytes(8, "big")
+    digest = blake2b(framed, digest_size=12, key=secret[:64], salt=salt, person=b"etag")
+    return base64.urlsafe_b64encode(digest.digest()).decode()
