@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from service.settings import ENV_PREFIX, Settings
+from service.settings import ENV_PREFIX, Settings, check_port
 
 if TYPE_CHECKING:
     from service.client.connection import Target
@@ -59,6 +59,10 @@ def target(address: str, key_file: Path | None, tls_ca: Path | None) -> Target:
     """The server that the options name, with the key to use there."""
     from service.client.connection import Target
 
+    try:
+        check_port(address)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--address") from error
     key = None if key_file is not None else os.environ.get(KEY_VARIABLE)
     data_dir = os.environ.get(f"{ENV_PREFIX}DATA_DIR", Settings.model_fields["data_dir"].default)
     first = Path(data_dir) / "first-key"

@@ -42,6 +42,17 @@ def test_serve_refuses_an_open_address() -> None:
     assert "not a loopback address" in done.output
 
 
+def test_a_port_that_cannot_be_is_refused_by_whoever_takes_an_address(tmp_path: Path) -> None:
+    said = "the port must be a number from 0 to 65535"
+    served = palimpsest("serve", "--data-dir", tmp_path / "d", "--listen", "127.0.0.1:99999")
+    assert (served.exit_code, said in served.output) == (2, True)
+    assert not (tmp_path / "d").exists()
+    asked = palimpsest("search", "x", "--container", "c", "--address", "127.0.0.1:99999")
+    assert (asked.exit_code, said in asked.output) == (2, True)
+    local = palimpsest("search", "x", "--container", "c", "--address", f"unix:{tmp_path}/s:99999")
+    assert (local.exit_code, said in local.output) == (1, False)
+
+
 def test_serve_tells_of_a_missing_certificate(tmp_path: Path) -> None:
     files = ("--tls-cert", tmp_path / "no.crt", "--tls-key", tmp_path / "no.key")
     done = palimpsest("serve", "--data-dir", tmp_path / "data", *files)
