@@ -14,7 +14,6 @@ from tests.property.lab import open_lab
 from tests.property.referee import Tally
 from tests.property.summary import LINES
 
-
 SEED = 20_260_508
 METHODS = 23
 
