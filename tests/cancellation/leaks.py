@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-JUDGED = 5
-"""Steps from one round to the next that are judged together."""
+WINDOW = 6
+"""Rounds that are judged together."""
 
 PER_CALL = 0.5
 """Objects of one kind that a call may leave, in the median: less than one each."""
@@ -69,9 +69,9 @@ def ever_more(rounds: Sequence[Counter[str]]) -> list[str]:
 
 def _steps(rounds: Sequence[Counter[str]]) -> list[Counter[str]]:
     """What was added from each of the last rounds to the next."""
-    assert len(rounds) > JUDGED
+    assert len(rounds) >= WINDOW
     steps = []
-    for before, after in pairwise(rounds[-JUDGED - 1 :]):
+    for before, after in pairwise(list(rounds)[-WINDOW:]):
         step = Counter(after)
         step.subtract(before)
         steps.append(step)

@@ -44,7 +44,7 @@ class LeakingTrial(Trial):
 async def test_one_object_a_call_is_found() -> None:
     with tempfile.TemporaryDirectory(prefix="palimpsest-") as directory:
         findings = await running.trial(
-            Path(directory), (leaks.JUDGED + 1) * SIZE, seed=1, size=SIZE, kind=LeakingTrial
+            Path(directory), leaks.WINDOW * SIZE, seed=1, size=SIZE, kind=LeakingTrial
         )
     assert all(fault.startswith("calls leave behind ") for fault in findings.faults)
     said = " ".join(findings.faults)

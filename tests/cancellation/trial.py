@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -120,8 +120,9 @@ class Trial:
     async def run(self, calls: int) -> Findings:
         """So many calls; more where caches must fill before leaks can be told from them."""
         started = time.monotonic()
-        objects, tasks = list[Counter[str]](), list[Counter[str]]()
-        least = max(calls // self._size, leaks.JUDGED + 1)
+        objects = deque[Counter[str]](maxlen=leaks.WINDOW)
+        tasks = deque[Counter[str]](maxlen=leaks.WINDOW)
+        least = max(calls // self._size, leaks.WINDOW)
         left = list[str]()
         while self.findings.rounds < least or (
             left and self.findings.rounds < self.patience * least
