@@ -12,7 +12,8 @@ import grpc
 from service import app
 from service.logs import is_client_gone
 from service.settings import Settings
-from tests.cancellation.trial import HANG_SECONDS, ROUND, Findings, Trial
+from tests.cancellation.trial import ROUND, Findings, Trial
+from tests.limits import HANG_SECONDS
 
 
 async def trial(

@@ -26,14 +26,12 @@ from service.storage import admin
 from service.storage.embedded import open_sync
 from tests.cancellation import leaks
 from tests.cancellation.attempts import METHODS, Attempt, Factory
+from tests.limits import HANG_SECONDS
 
 ROUND = 250
 """Calls between two looks at the database."""
 
 AT_ONCE = 16
-
-HANG_SECONDS = 120.0
-"""What is not over by then hangs: far more than anything takes on a busy machine."""
 
 FINISHED = 0.3
 """The share of calls that should be done before they are given up: how long calls take

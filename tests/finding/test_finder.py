@@ -27,9 +27,10 @@ from service.retrieval.segments import Segments
 from service.settings import database_path
 from tests.client import Client, Refusal, connected, refused, struct
 from tests.finding.children import children_of, running
-from tests.finding.lab import DEADLINE, laboratory, until, where
+from tests.finding.lab import laboratory, until, where
 from tests.harness import running_server
 from tests.inprocess import ManualClock
+from tests.limits import HANG_SECONDS
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 FACTS = [f"The harbour number {n} is closed on winter nights." for n in range(30)]
@@ -207,7 +208,7 @@ async def test_a_list_that_is_given_up_ends_there(tmp_path: Path) -> None:
             for one in given_up:
                 one.cancel()
             await asyncio.gather(*given_up, return_exceptions=True)
-            page = await ask(d.ListDocumentsRequest(page_size=1), timeout=DEADLINE)
+            page = await ask(d.ListDocumentsRequest(page_size=1), timeout=HANG_SECONDS)
             assert page.documents
 
 

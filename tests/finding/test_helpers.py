@@ -25,7 +25,7 @@ from service.pipeline.workshop import Passage, Workshop
 from service.settings import database_path
 from tests.client import Client, connected
 from tests.finding.children import children_of, running
-from tests.finding.lab import DEADLINE, Lab, laboratory, until
+from tests.finding.lab import Lab, laboratory, until
 from tests.finding.work import (
     POISON,
     add,
@@ -39,6 +39,7 @@ from tests.finding.work import (
 )
 from tests.harness import Server, running_server
 from tests.inprocess import ManualClock
+from tests.limits import HANG_SECONDS
 
 DIGESTER = Digester(b"0123456789abcdef")
 TEXTS = [f"The harbour number {n} is closed on winter nights." for n in range(40)]
@@ -50,7 +51,7 @@ async def helping(
 ) -> AsyncIterator[Helpers]:
     helpers = Helpers(count, DIGESTER, 1, embedder, **options)
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(HANG_SECONDS):
             yield helpers
     finally:
         await helpers.close()

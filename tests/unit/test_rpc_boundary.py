@@ -15,6 +15,7 @@ from service.core.store import Keys
 from service.rpc.access import ACCESS
 from service.rpc.boundary import Boundary
 from service.rpc.calls import Call
+from tests.limits import HANG_SECONDS
 
 
 class Context:
@@ -58,5 +59,5 @@ async def test_it_has_no_effect() -> None:
         await call
     assert handled == []
     assert [answer.code.value[0] for answer in context.answers] == [UNAVAILABLE]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         await boundary.calls.idle()
