@@ -20,13 +20,13 @@ from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from palimpsest.v1.filter_pb2 import Filter, FilterList
-from service import children, finder_main, machinery
+from service import finder_main, machinery
 from service.children import Child
 from service.core.errors import PalimpsestError, Reason, Violation
 from service.retrieval.segments import Segments
 from service.settings import database_path
 from tests.client import Client, Refusal, connected, refused, struct
-from tests.finding.children import children_of, running
+from tests.finding.children import children_of, hangs_are_soon_noticed, running
 from tests.finding.lab import laboratory, until, where
 from tests.harness import running_server
 from tests.inprocess import ManualClock
@@ -286,7 +286,7 @@ async def test_a_killed_finder_costs_no_search(tmp_path: Path) -> None:
 async def test_a_finder_that_hangs_is_ended(
     directory: Path, clock: ManualClock, finders: list[Child], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(children, "SILENCE_SECONDS", 1.0)
+    hangs_are_soon_noticed(monkeypatch)
     async with laboratory(directory, clock, helpers=1) as lab:
         await lab.client.remember(*FACTS)
         await _ready(finders)

@@ -15,7 +15,6 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from service import children
 from service.children import LostError
 from service.core.digests import Digester
 from service.embedding.registry import open_embedder
@@ -24,7 +23,7 @@ from service.pipeline.helpers import Helpers
 from service.pipeline.workshop import Passage, Workshop
 from service.settings import database_path
 from tests.client import Client, connected
-from tests.finding.children import children_of, running
+from tests.finding.children import children_of, hangs_are_soon_noticed, running
 from tests.finding.lab import Lab, laboratory, until
 from tests.finding.work import (
     POISON,
@@ -111,7 +110,7 @@ async def test_work_that_kills_twice_is_given_up_and_the_rest_goes_on() -> None:
 async def test_work_that_never_ends_is_given_up_and_the_rest_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(children, "SILENCE_SECONDS", 2.0)
+    hangs_are_soon_noticed(monkeypatch)
     async with helping() as helpers:
         await helpers.run(own_pid)
         with pytest.raises(LostError):
@@ -288,7 +287,7 @@ async def test_a_document_that_no_helper_survives_fails_alone(
     monkeypatch: pytest.MonkeyPatch,
     end: Callable[[Workshop], None],
 ) -> None:
-    monkeypatch.setattr(children, "SILENCE_SECONDS", 2.0)
+    hangs_are_soon_noticed(monkeypatch)
     monkeypatch.setattr(chunking, "draft", partial(draft_or, end))
     async with laboratory(directory, clock, helpers=1, workers=1, attempts=1) as lab:
         texts = [*TEXTS[:5], POISON, *TEXTS[5:10]]
