@@ -65,7 +65,7 @@ async def test_a_document_has_its_etag_again_when_it_is_again_what_it_was(
 def _age(conn: Connection) -> None:
     """Make the documents' etags as the release of schema 0002 did: no tenant in them."""
     secret = schema.digest_secret(conn)
-    rows = conn.execute(text("SELECT * FROM documents")).all()
+    rows = conn.execute(text("/* look */ SELECT * FROM documents")).all()
     for row in rows:
         tags = "\0".join(tag for tag in ("a", "b", "default") if f'"{tag}"' in row.containers)
         parts = [row.content_hash, row.metadata, tags, row.title, row.document_date]
@@ -105,7 +105,7 @@ async def test_an_upgrade_makes_etags_again_and_still_knows_what_is_there(
     await store.close()
     with open_sync(path) as conn:
         transact(conn, _age)
-        rows = conn.execute(text("SELECT custom_id, etag FROM documents")).all()
+        rows = conn.execute(text("/* look */ SELECT custom_id, etag FROM documents")).all()
     aged = {row.custom_id: row.etag for row in rows}
     assert len(set(rows)) == len(aged) == len(expected[0])  # Equal in both tenants.
 

@@ -24,7 +24,8 @@ TEXT = 1
 """The content kind that etags leave out."""
 
 _ROWS = sa.text(
-    "SELECT tenant, id, content_hash, metadata, containers, title, document_date, kind"
+    "/* every document */ SELECT tenant, id, content_hash, metadata, containers, title,"
+    " document_date, kind"
     " FROM documents WHERE (tenant, id) > (:tenant, :id) ORDER BY tenant, id LIMIT :step"
 )
 _SET = sa.text("UPDATE documents SET etag = :etag WHERE tenant = :tenant AND id = :id")
