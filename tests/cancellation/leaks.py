@@ -13,7 +13,7 @@ import gc
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from statistics import median
 
 WINDOW = 6
@@ -54,11 +54,22 @@ def left_by_calls(rounds: Sequence[Counter[str]], calls: int) -> list[str]:
     """Kinds of objects of which rounds of so many calls each left more and more."""
     steps = _steps(rounds)
     grown = {kind: median(step[kind] for step in steps) for kind in set().union(*steps)}
+    grown[BLOCKS] = slope([one[BLOCKS] for one in list(rounds)[-WINDOW:]])
     return [
         f"{kind}: {growth:+,.0f} in {calls:,} calls"
         for kind, growth in sorted(grown.items(), key=lambda item: -item[1])
         if growth >= PER_CALL * calls
     ]
+
+
+def slope(levels: Sequence[int]) -> float:
+    """Growth from one to the next by the estimator of Theil and Sen.
+
+    For blocks, of which work under way holds now more, now fewer: what one round has too
+    many the next lacks, which steps between them would count twice.
+    """
+    pairs = combinations(enumerate(levels), 2)
+    return median((later - sooner) / (j - i) for (i, sooner), (j, later) in pairs)
 
 
 def ever_more(rounds: Sequence[Counter[str]]) -> list[str]:

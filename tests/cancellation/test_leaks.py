@@ -89,3 +89,16 @@ def test_more_after_every_round_is_a_leak_however_few(
     numbers: tuple[int, ...], found: bool
 ) -> None:
     assert bool(leaks.ever_more(series(*numbers))) is found
+
+
+@pytest.mark.parametrize(
+    ("levels", "growth"),
+    [
+        ((0, 100, 200, 300, 400, 500), 100),
+        ((0, 400, 100, 500, 300, 600), 100),
+        ((0, 0, 0, 0, 0, 9000), 0),
+        ((400, 0, 300, 0, 400, 100), 0),
+    ],
+)
+def test_the_slope_of_blocks_is_deaf_to_noise(levels: tuple[int, ...], growth: int) -> None:
+    assert abs(leaks.slope(levels) - growth) <= 40

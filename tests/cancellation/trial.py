@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -45,6 +46,7 @@ _CHANGES = text(
     "/* verify */ SELECT request_id, count(*) AS number FROM changes"
     " WHERE request_id IS NOT NULL GROUP BY request_id"
 )
+_JOBS = text("/* verify */ SELECT count(*) FROM jobs")
 _RECEIPTS = text("/* verify */ SELECT request_id FROM requests WHERE complete")
 
 
@@ -147,6 +149,7 @@ class Trial:
         self._key = await asyncio.to_thread(self._new_key, tenant)
         await self._wave(Factory(store, who, self._work), self._size)
         await self._settled()
+        await self._processed()
 
     def _new_key(self, tenant: str) -> str:
         _, secret = admin.create_key(
@@ -253,6 +256,22 @@ class Trial:
                 )
                 return
             await asyncio.sleep(0.005)
+
+    async def _processed(self) -> None:
+        """Returns when no document is at work, nor waits for it: each is in memory meanwhile."""
+
+        def left() -> int:
+            with open_sync(self._service.store.path) as conn:
+                return int(conn.execute(_JOBS).scalar_one())
+
+        least, stop = sys.maxsize, time.monotonic() + HANG_SECONDS
+        while now := await asyncio.to_thread(left):
+            if now < least:
+                least, stop = now, time.monotonic() + HANG_SECONDS
+            if time.monotonic() > stop:
+                self._fault(f"{now} documents are not processed")
+                return
+            await asyncio.sleep(0.02)
 
     async def _effects(self) -> tuple[dict[str, int], set[str]]:
         """Changes by request_id, and the request_ids that have a final receipt."""
