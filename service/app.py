@@ -8,6 +8,8 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -17,10 +19,14 @@ from service.core.times import MonotonicClock
 from service.core.windows import DailyWindow
 from service.embedding.registry import open_embedder
 from service.machinery import Machinery
-from service.rpc.server import Server, Tls
+from service.rpc.connections import MAX_CONNECTIONS, RESERVED_FILES
+from service.rpc.server import Server
+from service.rpc.tls import ServerTls, TlsFiles
 from service.settings import Settings
 from service.storage.schema import DEFAULT_TENANT
 from service.storage.sqlite import SqliteStore, StoreOptions, open_store
+
+DAY_SECONDS = 86_400
 
 _log = structlog.get_logger("palimpsest.app")
 
@@ -34,12 +40,14 @@ class Service:
         store: What it serves.
         server: What serves it.
         first_key: The key that was made, if there were none.
+        tls: None where it serves plaintext.
     """
 
     address: str
     store: SqliteStore
     server: Server
     first_key: str | None
+    tls: ServerTls | None
 
 
 @asynccontextmanager
@@ -56,13 +64,14 @@ async def running(
         clock: What time it is. None: what the machine says.
 
     Raises:
-        OSError: The data folder or a TLS file cannot be used.
+        OSError: The data folder cannot be used.
+        service.tls_files.TlsFileError: A TLS file cannot be used.
         service.rpc.server.BindError: The address cannot be listened on.
         service.storage.schema.SchemaTooNewError: A newer release wrote the database.
     """
     tls = _tls(settings)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    window = settings.scrub_window
+    window, days = settings.scrub_window, settings.change_retention
     options = StoreOptions(
         sweep_interval=settings.sweep_interval,
         checkpoint_interval=settings.checkpoint_interval,
@@ -70,6 +79,8 @@ async def running(
         scrub_window=DailyWindow.parse(window) if window else None,
         max_waiting=settings.max_waiting,
         readers=settings.readers,
+        change_retention=None if days is None else days * DAY_SECONDS,
+        disk_reserve=settings.disk_reserve,
     )
     embedder = await asyncio.to_thread(open_embedder, settings.embedder, settings.embedder_key_file)
     store = await open_store(settings.database, options, clock)
@@ -80,14 +91,16 @@ async def running(
         raise
     try:
         everyone = await _everyone(store) if settings.no_auth else None
-        first_key = None if settings.no_auth else await _first_key(store, settings)
-        server = Server(store, machine.searcher, elsewhere=machine.finder, everyone=everyone)
+        server = Server(store, machine.searcher, offloader=machine.finder, everyone=everyone)
         port = server.bind(settings.listen, tls)
-        service = Service(_address(settings.listen, port), store, server, first_key)
         await server.start()
         try:
+            # Now that it is listened on: a start that fails before leaves no key behind.
+            first_key = None if settings.no_auth else await _first_key(store, settings)
             await server.serving()
-            yield service
+            async with _watched(tls):
+                address = _address(settings.listen, port)
+                yield Service(address, store, server, first_key, tls)
         finally:
             await _drain(server, settings.drain_grace, hurry or asyncio.Event())
     finally:
@@ -97,6 +110,8 @@ async def running(
 
 async def serve(settings: Settings, announce: Callable[[Service], None]) -> None:
     """Run until SIGTERM or SIGINT, then drain; a second signal ends the grace.
+
+    With TLS, SIGHUP reads its files again.
 
     Args:
         settings: How.
@@ -113,6 +128,8 @@ async def serve(settings: Settings, announce: Callable[[Service], None]) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     async with running(settings, hurry) as service:
+        if service.tls is not None:
+            loop.add_signal_handler(signal.SIGHUP, service.tls.request_reload)
         _log.info("serving", address=service.address, pid=os.getpid())
         announce(service)
         interpreter.settled()
@@ -123,6 +140,13 @@ async def serve(settings: Settings, announce: Callable[[Service], None]) -> None
 
 def run(settings: Settings, announce: Callable[[Service], None]) -> None:
     """`serve` in an event loop of its own."""
+    files = interpreter.raise_file_limit()
+    if files is not None and files < MAX_CONNECTIONS + RESERVED_FILES:
+        _log.warning(
+            "the limit of open files is too low for as many connections as there may be",
+            limit=files,
+            connections=MAX_CONNECTIONS,
+        )
     interpreter.run(serve(settings, announce))
 
 
@@ -140,31 +164,66 @@ async def _drain(server: Server, grace: float, hurry: asyncio.Event) -> None:
 
 
 async def _everyone(store: SqliteStore) -> Principal:
-    return Principal(tenant=await store.ensure_tenant(DEFAULT_TENANT), key_id="")
+    tenant = await store.ensure_tenant(DEFAULT_TENANT)
+    return Principal(tenant=tenant, key_id="", tenant_name=DEFAULT_TENANT)
 
 
 async def _first_key(store: SqliteStore, settings: Settings) -> str | None:
-    key = await store.ensure_first_key()
-    if key is not None:
-        # A file left by an earlier database must not lend the key its mode.
-        settings.first_key_file.unlink(missing_ok=True)
-        descriptor = os.open(settings.first_key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(key + "\n")
-            file.flush()
-            os.fsync(descriptor)
+    """Make the first key, if there is none, and keep it in its file once it is valid.
+
+    It is written before, under another name: a process that ends in between has not lost
+    the only copy, and the next start gives it its name.
+    """
+    file = settings.first_key_file
+    if file.exists() and not await store.has_keys():
+        raise FileExistsError(
+            f"the database has no key, and {file} holds that of another one; "
+            "put its database back, or move the file out of the folder"
+        )
+    new = file.with_name(file.name + ".new")
+    key = await store.ensure_first_key(partial(_write_key, new))
+    if new.exists():
+        new.replace(file)
+        _sync(file.parent)
     return key
 
 
-def _tls(settings: Settings) -> Tls | None:
+def _write_key(path: Path, key: str) -> None:
+    """Write a key for the owner alone; it is on the disk when this returns."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(descriptor)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _tls(settings: Settings) -> ServerTls | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
-    client_ca = settings.tls_client_ca
-    return Tls(
-        certificate=settings.tls_cert.read_bytes(),
-        private_key=settings.tls_key.read_bytes(),
-        client_ca=None if client_ca is None else client_ca.read_bytes(),
-    )
+    return ServerTls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
+
+
+@asynccontextmanager
+async def _watched(tls: ServerTls | None) -> AsyncIterator[None]:
+    if tls is None:
+        yield
+        return
+    watching = asyncio.create_task(tls.watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 def _address(listen: str, port: int) -> str:

@@ -5,26 +5,30 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 `check` found faults.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 import click
 from pydantic import ValidationError
 
-from service.client.command import import_command, search_command
+from service.client.command import health_command, import_command, search_command
+from service.output import streams
 from service.settings import ENV_PREFIX, Settings, database_path, explain
 
 if TYPE_CHECKING:
     from service.app import Service
     from service.storage.keys import KeyInfo
+
+log = logging.getLogger("palimpsest.cli")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -113,9 +117,13 @@ def _existing(data_dir: Path) -> Path:
     """The database of a data folder that has one."""
     path = database_path(data_dir)
     if not path.is_file():
+        from service.storage import presence
+
+        if left := presence.traces(path):
+            raise click.ClickException(str(presence.lost(path, left)))
         raise click.ClickException(
             f"there is no database in {data_dir}; "
-            "name its folder with --data-dir, or make one with `palimpsest migrate`"
+            "name its folder with --data-dir, or make one with `palimpsest serve` or `migrate`"
         )
     return path
 
@@ -139,6 +147,7 @@ def main() -> None:
     """A self-hosted memory service for agents, spoken over gRPC."""
 
 
+main.add_command(health_command)
 main.add_command(import_command)
 main.add_command(search_command)
 
@@ -150,31 +159,70 @@ def serve(**given: Any) -> None:
 
     Calls in progress are finished first; a second signal ends their grace.
     """
-    settings = _settings(given)
+    from service import logs
+
+    form = given["log_format"] or os.environ.get(f"{ENV_PREFIX}LOG_FORMAT")
+    failure: click.ClickException | None = None
+    try:
+        settings = _settings(given)
+    except click.UsageError as error:
+        if form != "json":
+            raise
+        logs.configure("info", "json", sys.stderr)
+        log.error("%s", error.format_message())
+        raise SystemExit(error.exit_code) from error
     _keep_temporary_files_in(settings.data_dir)
-
-    from service import app, logs
-    from service.rpc.server import BindError
-
-    logs.configure(settings.log_level, settings.log_format)
-    with _explained():
+    with logs.running(settings.log_level, settings.log_format, settings.data_dir):
         try:
-            app.run(settings, lambda service: _announce(settings, service))
-        except BindError as error:
-            raise click.ClickException(str(error)) from error
+            with _explained():
+                _serve(settings)
+        except click.ClickException as error:
+            failure = error
+            if form == "json":
+                log.error("%s", error.format_message())
+        except KeyboardInterrupt:
+            log.info("interrupted before it served")
+            raise SystemExit(1) from None
+    if failure is not None:
+        raise SystemExit(failure.exit_code) if form == "json" else failure
+
+
+def _serve(settings: Settings) -> None:
+    from service import app
+    from service.rpc.server import BindError
+    from service.tls_files import TlsFileError
+
+    try:
+        app.run(settings, lambda service: _announce(settings, service))
+    except (BindError, TlsFileError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _announce(settings: Settings, service: Service) -> None:
-    click.echo(f"Palimpsest is serving on {service.address}")
-    if service.first_key is not None:
-        click.echo(
-            f"\nThe first key, shown only now and kept in {settings.first_key_file}:\n\n"
-            f"  {service.first_key}\n"
-        )
+    """Say where the service is, and where its first key.
+
+    The key itself goes to a terminal only: what is written elsewhere is often kept.
+    """
+    terminal = sys.stdout.isatty()
+    if settings.log_format == "json" and not terminal:
+        if service.first_key is not None:
+            log.info("the first key is in %s", settings.first_key_file)
+        return
+    lines = [f"Palimpsest is serving on {service.address}"]
+    if service.first_key is not None and terminal:
+        lines.append(f"\nThe first key, shown only now and kept in {settings.first_key_file}:\n")
+        lines.append(f"  {service.first_key}\n")
+    elif service.first_key is not None:
+        lines.append(f"The first key is in {settings.first_key_file}")
     call = grpcurl_line(settings, service.address)
     if call is not None:
-        click.echo(f"Store a first document from another terminal:\n\n  {call}\n")
-    sys.stdout.flush()
+        lines.append(f"Store a first document from another terminal:\n\n  {call}\n")
+    try:
+        click.echo("\n".join(lines))
+    except OSError as error:
+        # Serving matters more than saying so.
+        streams.discard_output()
+        log.warning("where the service is could not be said on standard output: %s", error)
 
 
 def grpcurl_line(settings: Settings, address: str) -> str | None:
@@ -222,6 +270,7 @@ def keys() -> None:
 )
 @click.option("--read-only", is_flag=True, help="Limit it to calls that change nothing.")
 @click.option("--expires-in", type=Duration(), help="Limit it in time, such as 12h or 90d.")
+@click.option("--init", is_flag=True, help="Make the database if there is none.")
 def create_key(
     data_dir: Path,
     tenant: str,
@@ -229,6 +278,7 @@ def create_key(
     containers: tuple[str, ...],
     read_only: bool,
     expires_in: int | None,
+    init: bool,
 ) -> None:
     """Make a key and print it, the only time it can be seen.
 
@@ -237,9 +287,10 @@ def create_key(
     from service.core.times import system_clock
     from service.storage import admin
 
+    path = _new_or_existing(data_dir) if init else _existing(data_dir)
     with _explained():
         info, secret = admin.create_key(
-            _new_or_existing(data_dir),
+            path,
             tenant=tenant,
             label=label,
             containers=containers,
@@ -247,7 +298,12 @@ def create_key(
             expires_at=None if expires_in is None else system_clock() + expires_in * 1_000_000,
         )
     click.echo(f"Made key {info.key_id} of tenant {info.tenant}. Keep it safe:", err=True)
-    click.echo(secret)
+    try:
+        click.echo(secret)
+    except OSError:
+        # A key that nobody has seen must not stay in force.
+        admin.revoke_key(path, info.key_id)
+        raise
 
 
 @keys.command("list")
@@ -328,33 +384,50 @@ def migrate(data_dir: Path) -> None:
 @main.command()
 @_data_dir_option
 def check(data_dir: Path) -> None:
-    """Verify every invariant of the database, on a snapshot; a server may run."""
+    """Verify the database on a snapshot; a server may run, and nothing is written.
+
+    Its pages, every digest, every invariant, and that nothing acknowledged is missing.
+    """
     from service.storage import admin
 
+    path = database_path(data_dir)
     with _explained():
-        findings = admin.check(_existing(data_dir), _progress)
+        findings = admin.check(path if _was_there(path) else _existing(data_dir), _progress)
+    if findings:
+        _tell_of(
+            findings,
+            f"Stop the server, keep a copy of {data_dir}, "
+            "and put back the last backup that `palimpsest check` finds well.",
+        )
+    click.echo("All is well.")
+
+
+def _was_there(path: Path) -> bool:
+    """Whether a database left traces, though it may be gone."""
+    from service.storage import presence
+
+    return bool(presence.traces(path))
+
+
+def _tell_of(findings: Sequence[str], advice: str) -> NoReturn:
     for finding in findings:
         click.echo(finding)
-    if findings:
-        click.echo(
-            f"{len(findings)} found. Stop the server, keep a copy of {data_dir}, "
-            "and put back the last backup that `palimpsest check` finds well.",
-            err=True,
-        )
-        raise SystemExit(FINDINGS)
-    click.echo("All is well.")
+    click.echo(f"{len(findings)} found. {advice}", err=True)
+    raise SystemExit(FINDINGS)
 
 
 @main.command()
 @_data_dir_option
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
 def backup(data_dir: Path, target: Path) -> None:
-    """Write a consistent copy to TARGET, a new file; a server may run."""
+    """Write a consistent and verified copy to TARGET, a new file; a server may run.
+
+    A damaged database is not copied: what was found is listed, with exit code 3.
+    """
     from service.storage import admin
+    from service.storage.backups import DamagedSourceError
 
     source = _existing(data_dir)
-    if target.exists():
-        raise click.ClickException(f"{target} is there already; name a new file")
     shown = -1
 
     def progress(done: int, total: int) -> None:
@@ -366,11 +439,13 @@ def backup(data_dir: Path, target: Path) -> None:
 
     with _explained():
         try:
-            admin.backup(source, target, progress)
-        except BaseException as error:
-            if not isinstance(error, FileExistsError):
-                target.unlink(missing_ok=True)
-            raise
+            admin.backup(source, target, progress, _progress)
+        except DamagedSourceError as error:
+            _tell_of(
+                error.findings,
+                f"The database is damaged and {target} was not written. Stop the server, keep a "
+                f"copy of {data_dir}, and put back the last sound backup.",
+            )
     click.echo(f"Wrote {target}. Keys are in it as hashes; guard it like the database itself.")
 
 
@@ -399,12 +474,14 @@ def reindex(**given: Any) -> None:
     searches go on with what there is. Stopped, it goes on where it was.
     """
     settings = _settings(given)
-    from service import reindexing
+    from service import logs, reindexing
 
+    logs.configure(settings.log_level, settings.log_format, sys.stderr)
+    json = settings.log_format == "json"
     path = _existing(settings.data_dir)
     with _explained():
         total = reindexing.remaining(path, settings)
-        with click.progressbar(length=total, label="Indexing", file=sys.stderr) as bar:
+        with click.progressbar(length=total, label="Indexing", file=sys.stderr, hidden=json) as bar:
             done = reindexing.run(path, settings, bar.update)
     click.echo(f"{done} texts indexed with {settings.embedder}; all is in its space now.")
 

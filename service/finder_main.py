@@ -26,7 +26,7 @@ from service.core.times import MonotonicClock
 from service.embedding.registry import open_inline
 from service.pipeline.workshop import term_hasher
 from service.retrieval.searcher import SegmentSearcher
-from service.rpc.calls import Asked
+from service.rpc.calls import CallInfo
 from service.rpc.servicers import Method, methods_of
 from service.storage.sqlite import open_to_read
 
@@ -86,7 +86,7 @@ async def _serve(frames: BinaryIO) -> None:
             known: dict[str, Answer] = {
                 method.path: _answering(method)
                 for method in methods_of(store, searcher)
-                if method.access.looks
+                if method.access.offloadable
             }
             # For those who search in the middle of a call that writes.
             known["memories"] = searcher.memories
@@ -136,7 +136,7 @@ async def _serve(frames: BinaryIO) -> None:
 
 
 def _answering(method: Method) -> Answer:
-    return lambda who, request: method.answer(Asked(method.path, who), request)
+    return lambda who, request: method.answer(CallInfo(method.path, who), request)
 
 
 async def _next(questions: asyncio.StreamReader) -> tuple[int, bytes]:

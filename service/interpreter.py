@@ -25,6 +25,30 @@ The few hundred of Python's default are less than the calls of one moment hold: 
 look through them again and again, and find that they are all in use.
 """
 
+OPEN_FILES = 65_536
+"""Open files and connections that are asked for; the system may allow fewer."""
+
+
+def raise_file_limit() -> int | None:
+    """Let this process, and its children, open as many files as it may, up to OPEN_FILES.
+
+    Returns:
+        How many that is; None where there is no such limit.
+    """
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if wanted > soft:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+    return soft
+
 
 def tune() -> None:
     """At the beginning of a process."""

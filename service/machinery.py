@@ -50,7 +50,9 @@ class Machinery:
         hands: Hands = near
         if settings.helpers:
             made_there = settings.embedder if inline is not None else None
-            self._helpers = hands = Helpers(settings.helpers, store.digester, space, made_there)
+            self._helpers = hands = Helpers(
+                settings.helpers, store.digester, space, made_there, fallback=near
+            )
         count = max(1, settings.helpers)
         # One processor is left to those who go first.
         modest = max(1, min(count, (os.cpu_count() or 1) - 1))

@@ -79,6 +79,18 @@ class Settings(BaseSettings):
             description="When a larger one is scrubbed, daily: `HH:MM-HH:MM` in UTC.",
         ),
     ] = None
+    change_retention: Annotated[
+        float | None,
+        Field(gt=0, description="Days that the log of changes is kept; for ever if not given."),
+    ] = None
+    disk_reserve: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Bytes of disk kept so that deleting works when it is full, at most a "
+            "16th of it; 0 keeps none.",
+        ),
+    ] = 32 * 1024 * 1024
     max_waiting: Annotated[
         int,
         Field(ge=1, description="Writes, and reads, that may wait before further are refused."),

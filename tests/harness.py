@@ -20,6 +20,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.limits import HANG_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+RESERVE = 1024 * 1024
+"""Bytes that each server keeps on the disk: there are many of them at once."""
 
 _KEY = re.compile(r"\bpal_[0-9A-Za-z]+_[0-9A-Za-z]+\b")
 
@@ -150,4 +152,7 @@ def environment() -> dict[str, str]:
     """This process's environment, without settings meant for another server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PALIMPSEST_")}
     path = [str(REPOSITORY), str(REPOSITORY / "generated"), os.environ.get("PYTHONPATH", "")]
-    return kept | {"PYTHONPATH": os.pathsep.join(part for part in path if part)}
+    return kept | {
+        "PYTHONPATH": os.pathsep.join(part for part in path if part),
+        "PALIMPSEST_DISK_RESERVE": str(RESERVE),
+    }

@@ -91,6 +91,7 @@ async def running_service(
             "sweep_interval": 3600,
             "workers": 0,
             "helpers": 0,
+            "disk_reserve": 0,
             **options,
         }
     )

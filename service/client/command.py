@@ -2,73 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from service.settings import ENV_PREFIX, Settings, check_port
+from service.client.options import target_options
 
 if TYPE_CHECKING:
-    from service.client.connection import Target
     from service.client.importing import Summary
+    from service.client.target import Target
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-KEY_VARIABLE = f"{ENV_PREFIX}KEY"
 _SHOWN_FAILURES = 20
-
-
-def connection_options(command: Command) -> Command:
-    """`address`, `key_file` and `tls_ca`, as `target` takes them."""
-    defaults = Settings.model_fields
-    options: tuple[Callable[[Command], Command], ...] = (
-        click.option(
-            "--tls-ca",
-            type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            envvar=f"{ENV_PREFIX}TLS_CA",
-            show_envvar=True,
-            help="PEM file of whoever signed the server's certificate; without it, no TLS.",
-        ),
-        click.option(
-            "--key-file",
-            type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            envvar=f"{ENV_PREFIX}KEY_FILE",
-            show_envvar=True,
-            help=f"File with the key; without it the key in {KEY_VARIABLE}, else the first key "
-            "of a server that was started in this folder.",
-        ),
-        click.option(
-            "--address",
-            envvar=f"{ENV_PREFIX}ADDRESS",
-            default=defaults["listen"].default,
-            show_default=True,
-            show_envvar=True,
-            help="Where the server is: `host:port` or `unix:path`.",
-        ),
-    )
-    for option in options:
-        command = option(command)
-    return command
-
-
-def target(address: str, key_file: Path | None, tls_ca: Path | None) -> Target:
-    """The server that the options name, with the key to use there."""
-    from service.client.connection import Target
-
-    try:
-        check_port(address)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--address") from error
-    key = None if key_file is not None else os.environ.get(KEY_VARIABLE)
-    data_dir = os.environ.get(f"{ENV_PREFIX}DATA_DIR", Settings.model_fields["data_dir"].default)
-    first = Path(data_dir) / "first-key"
-    if key is None and (key_file is not None or first.exists()):
-        key = (key_file or first).read_text().strip()
-    return Target(address, key, None if tls_ca is None else tls_ca.read_bytes())
 
 
 @click.command("import")
@@ -80,13 +27,11 @@ def target(address: str, key_file: Path | None, tls_ca: Path | None) -> Target:
     type=click.Path(path_type=Path, exists=True),
 )
 @click.option("--container", required=True, help="The container that the documents go to.")
-@connection_options
+@target_options(with_key=True)
 def import_command(
     paths: tuple[Path, ...],
     container: str,
-    address: str,
-    key_file: Path | None,
-    tls_ca: Path | None,
+    target: Target,
 ) -> None:
     """Upload files of text, Markdown and HTML, and those in folders, to a running server.
 
@@ -94,14 +39,15 @@ def import_command(
     further import uploads only what has changed. Files are known by their suffixes
     (.txt, .text, .md, .markdown, .html, .htm); hidden ones are left out.
     """
-    from service.client.connection import ServerError, connected
+    from service.client.channel import ServerError
+    from service.client.connection import connected
     from service.client.files import find
     from service.client.importing import import_files
 
     found = find(paths, Path.cwd())
     try:
         with (
-            connected(target(address, key_file, tls_ca)) as connection,
+            connected(target) as connection,
             click.progressbar(length=len(found.sources), label="Importing", file=sys.stderr) as bar,
         ):
             summary = import_files(connection, container, found, bar.update)
@@ -140,26 +86,25 @@ def _report(summary: Summary) -> None:
 )
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True)
 @click.option("--memories", is_flag=True, help="Look through memories instead of documents.")
-@connection_options
+@target_options(with_key=True)
 def search_command(
     query: str,
     containers: tuple[str, ...],
     limit: int,
     memories: bool,
-    address: str,
-    key_file: Path | None,
-    tls_ca: Path | None,
+    target: Target,
 ) -> None:
     """Find what fits QUERY, by words and meaning, on a running server.
 
     Each result begins with its score, from 0 to 1.
     """
-    from service.client.connection import ServerError, connected
+    from service.client.channel import ServerError
+    from service.client.connection import connected
     from service.client.searching import search_documents, search_memories
 
     look = search_memories if memories else search_documents
     try:
-        with connected(target(address, key_file, tls_ca)) as connection:
+        with connected(target) as connection:
             results = look(connection, query, containers, limit)
     except (ServerError, OSError) as error:
         raise click.ClickException(str(error)) from error
@@ -168,3 +113,42 @@ def search_command(
         click.echo(f"      {result.text}\n")
     if not results:
         click.echo("Nothing found.", err=True)
+
+
+@click.command("health")
+@click.option(
+    "--service",
+    default="",
+    help="Full name of one service, such as palimpsest.v1.Documents; without it, the server.",
+)
+@click.option(
+    "--timeout",
+    "seconds",
+    type=click.FloatRange(min=0, max=3600, min_open=True),
+    callback=lambda _, __, value: _finite(value),
+    default=5.0,
+    show_default=True,
+    help="Seconds to wait for the answer.",
+)
+@target_options(with_key=False)
+def health_command(service: str, seconds: float, target: Target) -> None:
+    """Ask a server whether it is serving; needs no key.
+
+    Exits with 0 if it is, 1 if it is not or cannot be reached, 2 on wrong usage.
+    """
+    from service.client.channel import ServerError
+    from service.client.health import check
+
+    try:
+        status = check(target, service, seconds)
+    except ServerError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(status)
+    if status != "SERVING":
+        raise SystemExit(1)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter("must be a number of seconds")
+    return value

@@ -79,6 +79,7 @@ class Principal:
     """Who calls: a tenant's key and what it may do.
 
     `containers` None means all of the tenant's; `expires_at` None means never.
+    `tenant_name` is for logs.
     """
 
     tenant: int
@@ -86,6 +87,7 @@ class Principal:
     containers: frozenset[str] | None = None
     read_only: bool = False
     expires_at: int | None = None
+    tenant_name: str = ""
 
     def allows(self, container: str) -> bool:
         return self.containers is None or container in self.containers
@@ -228,7 +230,8 @@ class BulkDeleteReceipt:
     complete: bool
     sample_ids: tuple[str, ...] = ()
     upto: int | None = None
-    """Of an unfinished one: the revision it was fixed at, to go on with."""
+    """Of an unfinished one, to go on with: the revision it was fixed at, or, by ids, how
+    many of them are done."""
     detached_ids: tuple[str, ...] = ()
     """The first of those that are detached."""
 
@@ -304,12 +307,20 @@ class MemoryUpdate:
     is_static: bool | None = None
     etag: str | None = None
 
+    @property
+    def container(self) -> str:
+        return self.target.container
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryForget:
     target: MemoryTarget
     reason: str = ""
     etag: str | None = None
+
+    @property
+    def container(self) -> str:
+        return self.target.container
 
 
 @dataclass(frozen=True, slots=True)

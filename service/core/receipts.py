@@ -1,7 +1,7 @@
 """Receipts as JSON, for remembering what a request_id did.
 
 A receipt holds ids, counts, times and flags: nothing that deletion would have
-to reach.
+to reach. The tag of a container, which calls on memories name, is left out.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ def encode(receipt: object) -> str:
     return json.dumps(_plain(receipt), separators=(",", ":"))
 
 
-def decode(text: str) -> Any:
-    return _revive(json.loads(text))
+def decode(text: str, container: str) -> Any:
+    """The receipt of a call that named this container, if it named one."""
+    return _revive(json.loads(text), container)
 
 
 def _plain(value: object) -> object:
@@ -46,16 +47,20 @@ def _plain(value: object) -> object:
     name = type(value).__name__
     if name not in _TYPES:
         return value
+    if isinstance(value, m.MemoryReceipt):
+        value = dataclasses.replace(value, container="")
     return {name: [_plain(getattr(value, f.name)) for f in dataclasses.fields(_TYPES[name])]}
 
 
-def _revive(value: Any) -> Any:
+def _revive(value: Any, container: str) -> Any:
     if isinstance(value, list):
-        return tuple(_revive(item) for item in value)
+        return tuple(_revive(item, container) for item in value)
     if not isinstance(value, dict):
         return value
     [(name, fields)] = value.items()
-    receipt = _TYPES[name](*(_revive(item) for item in fields))
+    receipt = _TYPES[name](*(_revive(item, container) for item in fields))
+    if isinstance(receipt, m.MemoryReceipt):
+        receipt = dataclasses.replace(receipt, container=container)
     if isinstance(receipt, m.DocumentReceipt):
         receipt = dataclasses.replace(receipt, status=m.Status(receipt.status))
     return receipt

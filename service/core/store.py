@@ -37,6 +37,10 @@ class Keys(Protocol):
         """Whose key this is; raises KEY_INVALID. Sees a revocation at once."""
         ...
 
+    def key_id(self, token: str) -> str:
+        """The id of the key that a token claims to be, safe to be logged; or nothing."""
+        ...
+
 
 class Documents(Protocol):
     async def upsert(

@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
-from service.children import Child, pickled
+from service.children import Child, StartError, pickled
 from service.core.digests import Digester
 from service.pipeline import helper_main
-from service.pipeline.hands import AT_ONCE
+from service.pipeline.hands import AT_ONCE, Hands
 from service.pipeline.workshop import Workshop
 
 P = ParamSpec("P")
@@ -31,6 +31,7 @@ class Helpers:
         space: The number of the vector space.
         embedder: What `registry.open_embedder` opens; None: no vectors are made there.
         idle: Seconds without work after which a helper ends.
+        fallback: Does the work while no helper can be started. None: it fails.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class Helpers:
         space: int,
         embedder: str | None,
         idle: float = IDLE_SECONDS,
+        fallback: Hands | None = None,
     ) -> None:
+        self._fallback = fallback
         made_of = pickled((idle, digester, space, embedder))
         self._helpers = [Child(helper_main.__name__, made_of) for _ in range(count)]
 
@@ -57,10 +60,16 @@ class Helpers:
         """What `work` makes of the arguments; all of them are pickled.
 
         Raises:
-            LostError: No helper could be started, or two of them ended in the middle.
+            StartError: No helper can be started, and nothing does their work.
+            LostError: Two of them ended in the middle.
             Exception: What `work` raised.
         """
-        result: T = await self._helper().ask(pickled((work, args, kwargs)))
+        try:
+            result: T = await self._helper().ask(pickled((work, args, kwargs)))
+        except StartError:
+            if self._fallback is None:
+                raise
+            return await self._fallback.run(work, *args, **kwargs)
         return result
 
     def _helper(self) -> Child:

@@ -107,6 +107,9 @@ class Pipeline:
                 await self._take(works)
                 a_second = len(works) / (perf_counter() - started)
                 self._limit = max(FEWEST, round(TURN_SECONDS * a_second))
+            except PalimpsestError as error:
+                log.warning("documents wait for the database: %s", error)
+                await asyncio.sleep(POLL_SECONDS)
             except Exception:
                 log.exception("processing failed; it goes on with the next documents")
                 await asyncio.sleep(POLL_SECONDS)

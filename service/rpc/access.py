@@ -1,4 +1,4 @@
-"""What each call is: whether it writes, looks through much, and which containers it names."""
+"""What each method does, as far as that must be known before its handler runs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from service.core.model import DEFAULT_CONTAINER, Principal
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`containers` answers those a request names, defaults included.
+    """What a method does, as far as it must be known before its handler runs.
 
     What depends on the stored document (its containers) is the storage's check.
-    Calls that look through much may be answered in another process.
+
+    Args:
+        writes: Whether it changes anything.
+        containers: Answers those that a request names, defaults included.
+        answer_bytes: Answers how large the answer to a request can be, roughly.
+        offloadable: Whether another process may answer it, as it looks through much.
     """
 
     writes: bool
     containers: Callable[[Any], Iterable[str]]
-    looks: bool = False
+    answer_bytes: Callable[[Any], int]
+    offloadable: bool = False
 
 
 def _none(_: Any) -> Iterable[str]:
@@ -44,31 +50,82 @@ def _tags_or_default(request: Any) -> Iterable[str]:
     return request.container_tags or (DEFAULT_CONTAINER,)
 
 
+_KIB: Final = 1024
+_RECEIPT: Final = 512
+_METADATA: Final = 20 * _KIB
+_MEMORY: Final = 40 * _KIB + 2 * _METADATA
+_DOCUMENT: Final = 1024 * _KIB + 2 * _METADATA
+_PAGE: Final = 3 * 1024 * _KIB + _DOCUMENT
+"""A page ends with the item that takes it over 3 MiB."""
+_DEFAULT_LIMIT: Final = 10
+_HIT: Final = 8 * _KIB + _METADATA
+
+
+def _page(_: Any) -> int:
+    return _PAGE
+
+
+def _document(_: Any) -> int:
+    return _DOCUMENT
+
+
+def _memory(_: Any) -> int:
+    return _MEMORY
+
+
+def _hits(request: Any) -> int:
+    if getattr(request, "include_content", False):
+        return _PAGE
+    return min(_PAGE, (request.limit or _DEFAULT_LIMIT) * _HIT)
+
+
+def _receipt(_: Any) -> int:
+    return _RECEIPT
+
+
+def _receipts_of_items(request: Any) -> int:
+    return len(request.items) * _RECEIPT
+
+
+def _receipts_of_memories(request: Any) -> int:
+    return len(request.memories) * _RECEIPT
+
+
+def _many_receipts(_: Any) -> int:
+    return 500 * _RECEIPT
+
+
 ACCESS: Final[dict[str, Access]] = {
-    "palimpsest.v1.Documents.UpsertDocument": Access(True, _tags),
-    "palimpsest.v1.Documents.BatchUpsertDocuments": Access(True, _tags_of_items),
-    "palimpsest.v1.Documents.GetDocument": Access(False, _none),
-    "palimpsest.v1.Documents.ListDocuments": Access(False, _tags, looks=True),
-    "palimpsest.v1.Documents.UpdateDocument": Access(True, _tags),
-    "palimpsest.v1.Documents.DeleteDocument": Access(True, _none),
-    "palimpsest.v1.Documents.BulkDeleteDocuments": Access(True, _tags),
-    "palimpsest.v1.Documents.AppendMessages": Access(True, _tags),
-    "palimpsest.v1.Documents.SearchDocuments": Access(False, _tags_or_default, looks=True),
-    "palimpsest.v1.Documents.WatchDocument": Access(False, _none),
-    "palimpsest.v1.Memories.CreateMemories": Access(True, _tag),
-    "palimpsest.v1.Memories.GetMemory": Access(False, _tag),
-    "palimpsest.v1.Memories.ListMemories": Access(False, _tags_or_default, looks=True),
-    "palimpsest.v1.Memories.ListMemoryVersions": Access(False, _tag, looks=True),
-    "palimpsest.v1.Memories.UpdateMemory": Access(True, _tag),
-    "palimpsest.v1.Memories.ForgetMemory": Access(True, _tag),
-    "palimpsest.v1.Memories.RestoreMemory": Access(True, _tag),
-    "palimpsest.v1.Memories.ForgetMemories": Access(True, _tag),
-    "palimpsest.v1.Memories.RestoreMemories": Access(True, _tag),
-    "palimpsest.v1.Memories.SearchMemories": Access(False, _tags_or_default, looks=True),
-    "palimpsest.v1.Memories.GetProfile": Access(False, _tag, looks=True),
-    "palimpsest.v1.Memories.DeleteMemory": Access(True, _tag),
-    "palimpsest.v1.Containers.ListContainers": Access(False, _none, looks=True),
-    "palimpsest.v1.Containers.DeleteContainer": Access(True, _tag),
+    "palimpsest.v1.Documents.UpsertDocument": Access(True, _tags, _receipt),
+    "palimpsest.v1.Documents.BatchUpsertDocuments": Access(
+        True, _tags_of_items, _receipts_of_items
+    ),
+    "palimpsest.v1.Documents.GetDocument": Access(False, _none, _document),
+    "palimpsest.v1.Documents.ListDocuments": Access(False, _tags, _page, offloadable=True),
+    "palimpsest.v1.Documents.UpdateDocument": Access(True, _tags, _receipt),
+    "palimpsest.v1.Documents.DeleteDocument": Access(True, _none, _receipt),
+    "palimpsest.v1.Documents.BulkDeleteDocuments": Access(True, _tags, _many_receipts),
+    "palimpsest.v1.Documents.AppendMessages": Access(True, _tags, _receipt),
+    "palimpsest.v1.Documents.SearchDocuments": Access(
+        False, _tags_or_default, _hits, offloadable=True
+    ),
+    "palimpsest.v1.Documents.WatchDocument": Access(False, _none, _receipt),
+    "palimpsest.v1.Memories.CreateMemories": Access(True, _tag, _receipts_of_memories),
+    "palimpsest.v1.Memories.GetMemory": Access(False, _tag, _memory),
+    "palimpsest.v1.Memories.ListMemories": Access(False, _tags_or_default, _page, offloadable=True),
+    "palimpsest.v1.Memories.ListMemoryVersions": Access(False, _tag, _page, offloadable=True),
+    "palimpsest.v1.Memories.UpdateMemory": Access(True, _tag, _memory),
+    "palimpsest.v1.Memories.ForgetMemory": Access(True, _tag, _receipt),
+    "palimpsest.v1.Memories.RestoreMemory": Access(True, _tag, _receipt),
+    "palimpsest.v1.Memories.ForgetMemories": Access(True, _tag, _many_receipts),
+    "palimpsest.v1.Memories.RestoreMemories": Access(True, _tag, _many_receipts),
+    "palimpsest.v1.Memories.SearchMemories": Access(
+        False, _tags_or_default, _hits, offloadable=True
+    ),
+    "palimpsest.v1.Memories.GetProfile": Access(False, _tag, _page, offloadable=True),
+    "palimpsest.v1.Memories.DeleteMemory": Access(True, _tag, _receipt),
+    "palimpsest.v1.Containers.ListContainers": Access(False, _none, _page, offloadable=True),
+    "palimpsest.v1.Containers.DeleteContainer": Access(True, _tag, _many_receipts),
 }
 """By full name of the method."""
 

@@ -1,20 +1,46 @@
-"""The sockets of a server, which gRPC keeps to itself."""
+"""The sockets of a server, which gRPC keeps to itself.
+
+gRPC accepts whoever connects, up to a number, and tells nothing of it. So the sockets are
+looked at from outside: connections by which nobody with a key ever called are closed after
+a while, and sooner when places run short; those that misbehave are closed at once.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
 import stat
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
-from pathlib import Path
-from typing import TypeAlias
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final, TypeAlias
 
-Place: TypeAlias = int | str
+import structlog
+
+from service.rpc.peers import Connection, Connections, peer_name
+
+BoundAddress: TypeAlias = int | str
 """Where a socket is bound: a port, or the path of a Unix socket."""
 
+MAX_CONNECTIONS: Final = 4096
+"""So many may there be, or as many as the limit on open files leaves."""
 
-def place_of(address: str, port: int) -> Place:
+RESERVED_FILES: Final = 256
+"""Open files that the server needs for other things than connections."""
+
+KEYLESS_SECONDS: Final = 60.0
+"""So long may a connection stay by which nobody with a key calls."""
+
+LOOK_SECONDS: Final = 0.25
+"""Between two looks at the connections."""
+
+_log = structlog.get_logger("palimpsest.rpc")
+
+
+def bound_address(address: str, port: int) -> BoundAddress:
     """Where a server listens that was told `address` and got `port`."""
     if not address.startswith("unix:"):
         return port
@@ -22,11 +48,23 @@ def place_of(address: str, port: int) -> Place:
     return path.removeprefix("//") if path.startswith("///") else path
 
 
-def hang_up(places: Container[Place]) -> None:
+def max_connections() -> int:
+    """How many the limit on open files allows."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit.
+        return MAX_CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(64, min(MAX_CONNECTIONS, files - RESERVED_FILES))
+
+
+def close_all(addresses: Container[BoundAddress]) -> None:
     """Ends every connection that was accepted there, and accepts no more.
 
     What was written before still arrives; nothing does that is written after. So
-    callers whose calls nobody took in hear from their own side that the connection
+    callers whose calls were not taken in hear from their own side that the connection
     is gone, which is UNAVAILABLE. gRPC, told to stop, resets such calls, and their
     callers hear CANCELLED, as if it had been they.
     """
@@ -34,7 +72,7 @@ def hang_up(places: Container[Place]) -> None:
         ended = []
         for number, end in _sockets():
             copies.enter_context(end)
-            if _place(end) not in places:
+            if _address(end) not in addresses:
                 continue
             if end.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 # gRPC would log an error if its listener failed: it gets one that is silent.
@@ -49,21 +87,208 @@ def hang_up(places: Container[Place]) -> None:
                 end.shutdown(socket.SHUT_RDWR)
 
 
-def _place(end: socket.socket) -> Place | None:
+@dataclass(slots=True)
+class _Accepted:
+    """A connection over TCP that was accepted.
+
+    Args:
+        number: Of its open file.
+        peer: Canonical name.
+        host: The peer's address.
+        since: When it was first seen, by the monotonic clock.
+    """
+
+    number: int
+    peer: str
+    host: str
+    since: float
+
+
+class ConnectionMonitor:
+    """Closes connections that nobody should have to wait for.
+
+    Args:
+        addresses: Where the server listens; may grow.
+        limit: How many connections gRPC accepts.
+        keyless_seconds: How long one may stay by which nobody with a key calls.
+    """
+
+    def __init__(
+        self,
+        addresses: Container[BoundAddress],
+        limit: int,
+        keyless_seconds: float = KEYLESS_SECONDS,
+    ) -> None:
+        self._addresses = addresses
+        self._limit = limit
+        self._keyless_seconds = keyless_seconds
+        self._accepted: dict[int, _Accepted | None] = {}
+        self._closing: set[str] = set()
+        self.connections = Connections(self._close)
+
+    def _close(self, peer: str) -> None:
+        """At once if its socket is known, else after the next look."""
+        for one in self._accepted.values():
+            if one is not None and one.peer == peer and _peer_of(one.number) == peer:
+                _shut_down(one.number)
+                return
+        self._closing.add(peer)
+
+    async def run(self) -> None:
+        """Look at the connections again and again."""
+        took = 0.0
+        while True:
+            # Thousands of connections take some milliseconds, which calls wait for.
+            await asyncio.sleep(max(LOOK_SECONDS, took * 20))
+            started = monotonic()
+            try:
+                self.look()
+            except Exception:  # noqa: BLE001  (the next look may be able to)
+                _log.exception("the connections cannot be looked at")
+            took = monotonic() - started
+
+    def look(self) -> None:
+        """Close what is to be closed now."""
+        accepted = self._look_for_sockets()
+        known = {connection.name: connection for connection in self.connections}
+        keyed: list[tuple[_Accepted, Connection]] = []
+        keyless: list[_Accepted] = []
+        for one in accepted:
+            connection = known.get(one.peer)
+            if connection is not None and connection.keyed:
+                keyed.append((one, connection))
+            else:
+                keyless.append(one)
+        chosen = {
+            **_named(accepted, self._closing, "it goes on with calls that come to nothing"),
+            **self._keyless_to_close(keyless, len(accepted)),
+        }
+        chosen |= self._idle_to_close(keyed, len(accepted) - len(chosen))
+        for number in chosen:
+            _shut_down(number)
+        for why, count in Counter(chosen.values()).items():
+            _log.info("connections closed", count=count, why=why)
+        self._closing.clear()
+        self.connections.keep({one.peer for one in accepted})
+
+    def _keyless_to_close(self, keyless: list[_Accepted], count: int) -> dict[int, str]:
+        """Those that are there for too long, and the oldest ones when places run short."""
+        now = monotonic()
+        keyless.sort(key=lambda one: one.since)
+        chosen = {
+            one.number: "nobody with a key called by it"
+            for one in keyless
+            if now - one.since > self._keyless_seconds
+        }
+        by_host: defaultdict[str, list[_Accepted]] = defaultdict(list)
+        for one in keyless:
+            by_host[one.host].append(one)
+        share = self._limit // 4
+        for group in by_host.values():
+            for one in group[: max(0, len(group) - share)]:
+                chosen.setdefault(one.number, "one address has too many without a key")
+        excess = count - len(chosen) - self._limit * 3 // 4
+        for one in keyless:
+            if excess > 0 and one.number not in chosen:
+                chosen[one.number] = "places run short"
+                excess -= 1
+        return chosen
+
+    def _idle_to_close(
+        self, keyed: list[tuple[_Accepted, Connection]], count: int
+    ) -> dict[int, str]:
+        """When places still run short: the longest idle of the tenant that has the most."""
+        chosen: dict[int, str] = {}
+        excess = count - self._limit * 7 // 8
+        if excess <= 0:
+            return chosen
+        idle: defaultdict[int | None, list[tuple[float, int]]] = defaultdict(list)
+        for one, connection in keyed:
+            if not connection.calls:
+                idle[connection.tenant].append((connection.last_call, one.number))
+        for group in idle.values():
+            group.sort(reverse=True)
+        while excess > 0 and any(idle.values()):
+            most = max(idle.values(), key=len)
+            chosen[most.pop()[1]] = "places run short"
+            excess -= 1
+        return chosen
+
+    def _look_for_sockets(self) -> list[_Accepted]:
+        """The accepted connections over TCP; a socket is asked about once."""
+        now = monotonic()
+        before, self._accepted = self._accepted, {}
+        for number in _open_files():
+            try:
+                status = os.fstat(number)
+            except OSError:
+                continue
+            if not stat.S_ISSOCK(status.st_mode):
+                continue
+            # The system numbers sockets; the number of the open file is used again.
+            identity = status.st_ino
+            if identity in before:
+                known = before[identity]
+                if known is not None:
+                    known.number = number
+                self._accepted[identity] = known
+            else:
+                self._accepted[identity] = self._ask(number, now)
+        return [one for one in self._accepted.values() if one is not None]
+
+    def _ask(self, number: int, now: float) -> _Accepted | None:
+        try:
+            end = socket.socket(fileno=os.dup(number))
+        except OSError:
+            return None
+        with end, contextlib.suppress(OSError):
+            if end.family not in (socket.AF_INET, socket.AF_INET6):
+                return None
+            if _address(end) in self._addresses and not end.getsockopt(
+                socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+            ):
+                host, port = end.getpeername()[:2]
+                return _Accepted(number, peer_name(host, port), host, now)
+        return None
+
+
+def _named(accepted: list[_Accepted], peers: set[str], why: str) -> dict[int, str]:
+    return {one.number: why for one in accepted if one.peer in peers} if peers else {}
+
+
+def _shut_down(number: int) -> None:
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as end:
+        end.shutdown(socket.SHUT_RDWR)
+
+
+def _peer_of(number: int) -> str | None:
+    """Whose connection the open file is now, if it is one."""
+    try:
+        with socket.socket(fileno=os.dup(number)) as end:
+            host, port = end.getpeername()[:2]
+            return peer_name(host, port)
+    except (OSError, ValueError):
+        return None
+
+
+def _address(end: socket.socket) -> BoundAddress | None:
     name = end.getsockname()
     if end.family in (socket.AF_INET, socket.AF_INET6):
         return int(name[1])
     return name if isinstance(name, str) else None
 
 
-def _sockets() -> Iterator[tuple[int, socket.socket]]:
-    """The open sockets of this process: their numbers, and copies to be closed."""
+def _open_files() -> list[int]:
     try:
         # The same on Linux and macOS.
-        numbers = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
+        return [int(name) for name in os.listdir("/dev/fd")]  # noqa: PTH208  (half the time)
     except OSError:
-        return
-    for number in numbers:
+        return []
+
+
+def _sockets() -> Iterator[tuple[int, socket.socket]]:
+    """The open sockets of this process: their numbers, and copies to be closed."""
+    for number in _open_files():
         with contextlib.suppress(OSError):
             # No copy of a file: closing it would let go of the locks a database has on it.
             if stat.S_ISSOCK(os.fstat(number).st_mode):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from palimpsest.v1 import containers_pb2 as pb
 from service.core import model as m
 from service.core.store import Store
-from service.rpc.calls import Asked, Call
+from service.rpc.calls import CallInfo, RpcCall
 from service.rpc.convert import times
 from service.rpc.convert.common import completion
 from service.rpc.pages import open_listing
@@ -23,7 +23,7 @@ class Containers:
         self._requests = requests
 
     async def list_containers(
-        self, call: Asked, request: pb.ListContainersRequest
+        self, call: CallInfo, request: pb.ListContainersRequest
     ) -> pb.ListContainersResponse:
         require(check(request))
         listing = open_listing(self._store.digester, call, request)
@@ -40,7 +40,7 @@ class Containers:
         return response
 
     async def delete_container(
-        self, call: Call, request: pb.DeleteContainerRequest
+        self, call: RpcCall, request: pb.DeleteContainerRequest
     ) -> pb.DeleteContainerResponse:
         require(check(request))
 

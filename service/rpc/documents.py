@@ -12,12 +12,13 @@ from service.core import model as m
 from service.core.errors import PalimpsestError
 from service.core.search import Searcher
 from service.core.store import Store
-from service.rpc.calls import Asked, Call
+from service.rpc.calls import CallInfo, RpcCall
 from service.rpc.convert import documents as convert
 from service.rpc.convert import finding, ids
 from service.rpc.convert.common import completion
 from service.rpc.pages import open_listing
 from service.rpc.requests import Requests
+from service.rpc.threads import MANY_ITEMS, away
 from service.rpc.validation import check, require
 
 _WAIT_SECONDS: Final = 60.0
@@ -33,7 +34,7 @@ class Documents:
         self._requests = requests
 
     async def upsert_document(
-        self, call: Call, request: pb.UpsertDocumentRequest
+        self, call: RpcCall, request: pb.UpsertDocumentRequest
     ) -> pb.UpsertDocumentResponse:
         broken = check(request)
         write = convert.write(request, broken)
@@ -48,11 +49,9 @@ class Documents:
         return response
 
     async def batch_upsert_documents(
-        self, call: Call, request: pb.BatchUpsertDocumentsRequest
+        self, call: RpcCall, request: pb.BatchUpsertDocumentsRequest
     ) -> pb.BatchUpsertDocumentsResponse:
-        broken = check(request)
-        writes = convert.writes(request, broken)
-        require(broken)
+        writes = await away(len(request.items) >= MANY_ITEMS, _writes, request)
         receipt = await self._requests.run(
             call, request, lambda ref: self._store.documents.batch_upsert(call.who, writes, ref)
         )
@@ -69,7 +68,7 @@ class Documents:
         return response
 
     async def get_document(
-        self, call: Call, request: pb.GetDocumentRequest
+        self, call: RpcCall, request: pb.GetDocumentRequest
     ) -> pb.GetDocumentResponse:
         broken = check(request)
         ids.check_document(request.id, "id", "Memories.GetMemory", broken)
@@ -80,7 +79,7 @@ class Documents:
         return response
 
     async def list_documents(
-        self, call: Asked, request: pb.ListDocumentsRequest
+        self, call: CallInfo, request: pb.ListDocumentsRequest
     ) -> pb.ListDocumentsResponse:
         broken = check(request)
         query = convert.query(request, broken)
@@ -94,7 +93,7 @@ class Documents:
         return response
 
     async def update_document(
-        self, call: Call, request: pb.UpdateDocumentRequest
+        self, call: RpcCall, request: pb.UpdateDocumentRequest
     ) -> pb.UpdateDocumentResponse:
         broken = check(request)
         patch = convert.patch(request, broken)
@@ -109,7 +108,7 @@ class Documents:
         return response
 
     async def append_messages(
-        self, call: Call, request: pb.AppendMessagesRequest
+        self, call: RpcCall, request: pb.AppendMessagesRequest
     ) -> pb.AppendMessagesResponse:
         broken = check(request)
         append = convert.append(request, broken)
@@ -124,7 +123,7 @@ class Documents:
         return response
 
     async def search_documents(
-        self, call: Asked, request: pb.SearchDocumentsRequest
+        self, call: CallInfo, request: pb.SearchDocumentsRequest
     ) -> pb.SearchDocumentsResponse:
         broken = check(request)
         search = finding.documents(request, broken)
@@ -132,7 +131,7 @@ class Documents:
         found = await self._searcher.documents(call.who, search)
         return finding.document_answer(found, parts=request.include_score_parts)
 
-    async def _settle(self, call: Call, receipts: Sequence[pb.DocumentReceipt]) -> None:
+    async def _settle(self, call: RpcCall, receipts: Sequence[pb.DocumentReceipt]) -> None:
         """Wait for DONE or FAILED, as far as the deadline lets, and say how it stands."""
 
         async def follow(receipt: pb.DocumentReceipt) -> None:
@@ -155,7 +154,7 @@ class Documents:
             await asyncio.gather(settling, stopping, return_exceptions=True)
 
     async def delete_document(
-        self, call: Call, request: pb.DeleteDocumentRequest
+        self, call: RpcCall, request: pb.DeleteDocumentRequest
     ) -> pb.DeleteDocumentResponse:
         broken = check(request)
         ids.check_document(request.id, "id", "Memories.DeleteMemory", broken)
@@ -167,7 +166,7 @@ class Documents:
         return pb.DeleteDocumentResponse(id=receipt.id, revision=receipt.revision)
 
     async def bulk_delete_documents(
-        self, call: Call, request: pb.BulkDeleteDocumentsRequest
+        self, call: RpcCall, request: pb.BulkDeleteDocumentsRequest
     ) -> pb.BulkDeleteDocumentsResponse:
         broken = check(request)
         names = tuple(request.ids)
@@ -210,7 +209,7 @@ class Documents:
             convert.fill_failure(message.error, failure)
         return response
 
-    async def watch_document(self, call: Call, request: pb.WatchDocumentRequest) -> None:
+    async def watch_document(self, call: RpcCall, request: pb.WatchDocumentRequest) -> None:
         broken = check(request)
         ids.check_document(request.id, "id", "Memories.GetMemory", broken)
         require(broken)
@@ -223,3 +222,10 @@ class Documents:
         finally:
             if isinstance(states, AsyncGenerator):
                 await states.aclose()
+
+
+def _writes(request: pb.BatchUpsertDocumentsRequest) -> list[m.DocumentWrite]:
+    broken = check(request)
+    writes = convert.writes(request, broken)
+    require(broken)
+    return writes

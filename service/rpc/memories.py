@@ -8,12 +8,13 @@ from service.core.errors import PalimpsestError, Reason
 from service.core.profiles import read_profile
 from service.core.search import Searcher
 from service.core.store import Store
-from service.rpc.calls import Asked, Call
+from service.rpc.calls import CallInfo, RpcCall
 from service.rpc.convert import finding, ids
 from service.rpc.convert import memories as convert
 from service.rpc.convert import memory_answers as answers
 from service.rpc.pages import open_listing
 from service.rpc.requests import Requests
+from service.rpc.threads import MANY_ITEMS, away
 from service.rpc.validation import check, require
 
 
@@ -26,17 +27,9 @@ class Memories:
         self._requests = requests
 
     async def create_memories(
-        self, call: Call, request: pb.CreateMemoriesRequest
+        self, call: RpcCall, request: pb.CreateMemoriesRequest
     ) -> pb.CreateMemoriesResponse:
-        broken = check(request)
-        create = m.MemoryCreate(
-            convert.container(request.container_tag),
-            tuple(
-                convert.new(memory, f"memories[{index}].", broken)
-                for index, memory in enumerate(request.memories)
-            ),
-        )
-        require(broken)
+        create = await away(len(request.memories) >= MANY_ITEMS, _create, request)
         done = await self._requests.run(
             call, request, lambda ref: self._store.memories.create(call.who, create, ref)
         )
@@ -45,7 +38,7 @@ class Memories:
             answers.fill_receipt(response.receipts.add(), receipt)
         return response
 
-    async def get_memory(self, call: Call, request: pb.GetMemoryRequest) -> pb.GetMemoryResponse:
+    async def get_memory(self, call: RpcCall, request: pb.GetMemoryRequest) -> pb.GetMemoryResponse:
         broken = check(request)
         ids.check_memory(request.id, "id", "Documents.GetDocument", broken)
         as_of = convert.as_of(request, broken)
@@ -59,7 +52,7 @@ class Memories:
         return response
 
     async def list_memories(
-        self, call: Asked, request: pb.ListMemoriesRequest
+        self, call: CallInfo, request: pb.ListMemoriesRequest
     ) -> pb.ListMemoriesResponse:
         broken = check(request)
         query = convert.query(request, broken)
@@ -74,7 +67,7 @@ class Memories:
         return response
 
     async def list_memory_versions(
-        self, call: Asked, request: pb.ListMemoryVersionsRequest
+        self, call: CallInfo, request: pb.ListMemoryVersionsRequest
     ) -> pb.ListMemoryVersionsResponse:
         broken = check(request)
         ids.check_memory(request.id, "id", "Documents.GetDocument", broken)
@@ -90,7 +83,7 @@ class Memories:
         return response
 
     async def update_memory(
-        self, call: Call, request: pb.UpdateMemoryRequest
+        self, call: RpcCall, request: pb.UpdateMemoryRequest
     ) -> pb.UpdateMemoryResponse:
         broken = check(request)
         update = convert.update(request, broken)
@@ -103,7 +96,7 @@ class Memories:
         return response
 
     async def forget_memory(
-        self, call: Call, request: pb.ForgetMemoryRequest
+        self, call: RpcCall, request: pb.ForgetMemoryRequest
     ) -> pb.ForgetMemoryResponse:
         broken = check(request)
         target = convert.target(request, "Documents.DeleteDocument", broken)
@@ -117,7 +110,7 @@ class Memories:
         return response
 
     async def restore_memory(
-        self, call: Call, request: pb.RestoreMemoryRequest
+        self, call: RpcCall, request: pb.RestoreMemoryRequest
     ) -> pb.RestoreMemoryResponse:
         broken = check(request)
         restore = convert.restore(request, broken)
@@ -130,7 +123,7 @@ class Memories:
         return response
 
     async def forget_memories(
-        self, call: Call, request: pb.ForgetMemoriesRequest
+        self, call: RpcCall, request: pb.ForgetMemoriesRequest
     ) -> pb.ForgetMemoriesResponse:
         broken = check(request)
         forget = convert.forget_many(request, broken)
@@ -163,7 +156,7 @@ class Memories:
         )
 
     async def restore_memories(
-        self, call: Call, request: pb.RestoreMemoriesRequest
+        self, call: RpcCall, request: pb.RestoreMemoriesRequest
     ) -> pb.RestoreMemoriesResponse:
         broken = check(request)
         ids.check_batch(request.forget_batch_id, "forget_batch_id", broken)
@@ -180,7 +173,7 @@ class Memories:
         return response
 
     async def delete_memory(
-        self, call: Call, request: pb.DeleteMemoryRequest
+        self, call: RpcCall, request: pb.DeleteMemoryRequest
     ) -> pb.DeleteMemoryResponse:
         broken = check(request)
         ids.check_memory(request.id, "id", "Documents.DeleteDocument", broken)
@@ -201,7 +194,7 @@ class Memories:
         )
 
     async def search_memories(
-        self, call: Asked, request: pb.SearchMemoriesRequest
+        self, call: CallInfo, request: pb.SearchMemoriesRequest
     ) -> pb.SearchMemoriesResponse:
         broken = check(request)
         search = finding.memories(request, broken)
@@ -211,7 +204,7 @@ class Memories:
         return finding.memory_answer(found, parts=request.include_score_parts)
 
     async def get_profile(
-        self, call: Asked, request: pb.GetProfileRequest
+        self, call: CallInfo, request: pb.GetProfileRequest
     ) -> pb.GetProfileResponse:
         broken = check(request)
         wanted = finding.profile(request, broken)
@@ -222,3 +215,16 @@ class Memories:
     def _check_past(self, as_of: int | None) -> None:
         if as_of is not None and as_of > self._store.now():
             raise PalimpsestError(Reason.TIME_IN_FUTURE, "as_of lies in the future")
+
+
+def _create(request: pb.CreateMemoriesRequest) -> m.MemoryCreate:
+    broken = check(request)
+    create = m.MemoryCreate(
+        convert.container(request.container_tag),
+        tuple(
+            convert.new(memory, f"memories[{index}].", broken)
+            for index, memory in enumerate(request.memories)
+        ),
+    )
+    require(broken)
+    return create

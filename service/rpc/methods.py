@@ -13,9 +13,10 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
-from service.rpc.boundary import Boundary
-from service.rpc.calls import Call, Context, Handler
+from service.rpc.calls import Context, Handler, RpcCall
 from service.rpc.errors import abort
+from service.rpc.grpc_guard import CallGuard
+from service.rpc.policy import CallPolicy
 from service.rpc.reflected import with_json_names
 from service.rpc.servicers import SERVICES, Method
 
@@ -27,7 +28,7 @@ _HEALTH: Final = health.SERVICE_NAME
 _REFLECTION: Final = reflection.SERVICE_NAME
 
 
-class Elsewhere(Protocol):
+class ReadOffloader(Protocol):
     """Another process, with methods of its own on the same database."""
 
     async def answer(self, who: Principal, method: str, request: bytes) -> bytes | None:
@@ -38,68 +39,69 @@ class Elsewhere(Protocol):
 def register(
     server: grpc.aio.Server,
     methods: Iterable[Method],
-    elsewhere: Elsewhere | None,
-    boundary: Boundary,
+    offloader: ReadOffloader | None,
+    policy: CallPolicy,
     healths: health.aio.HealthServicer,
 ) -> None:
     """Gives the server all its methods, and an answer for all others."""
-    handlers = {**_health(boundary, healths), **_reflection(boundary)}
+    guard = CallGuard(policy)
+    handlers = {**_health(guard, healths), **_reflection(guard)}
     for method in methods:
-        handlers[method.path] = _handler(method, elsewhere, boundary)
+        handlers[method.path] = _handler(method, offloader, guard)
     # Not as "registered methods": grpc.aio waits for each of those apart, and every call
     # pays for all of them.
-    server.add_generic_rpc_handlers((_Methods(handlers),))
+    server.add_generic_rpc_handlers((_Methods(handlers, policy),))
 
 
-def _handler(method: Method, elsewhere: Elsewhere | None, boundary: Boundary) -> MethodHandler:
-    # To gRPC requests are streams: then the boundary reads the message, after it
+def _handler(method: Method, offloader: ReadOffloader | None, guard: CallGuard) -> MethodHandler:
+    # To gRPC requests are streams: then the guard reads the message, after it
     # has looked at the caller. On the wire there is no difference.
     path, parse, handler, access = method.path, method.parse, method.handler, method.access
     if method.descriptor.server_streaming:
         return grpc.stream_stream_rpc_method_handler(
-            boundary.stream(path, parse, handler, access),
+            guard.stream(path, parse, handler, access),
             response_serializer=GetMessageClass(method.descriptor.output_type).SerializeToString,
         )
-    if elsewhere is not None and access.looks:
-        handler = _asking(elsewhere, handler)
-    return grpc.stream_unary_rpc_method_handler(boundary.unary(path, parse, handler, access))
+    if offloader is not None and access.offloadable:
+        handler = _offload(offloader, handler)
+    return grpc.stream_unary_rpc_method_handler(guard.unary(path, parse, handler, access))
 
 
-def _asking(elsewhere: Elsewhere, handler: Handler) -> Handler:
+def _offload(offloader: ReadOffloader, handler: Handler) -> Handler:
     """Answers there, and by `handler` only if that cannot be."""
 
-    async def asking(call: Call, request: Any) -> Any:
-        answer = await elsewhere.answer(call.who, call.method, request.SerializeToString())
+    async def offloaded(call: RpcCall, request: Any) -> Any:
+        answer = await offloader.answer(call.who, call.method, request.SerializeToString())
         return await handler(call, request) if answer is None else answer
 
-    return asking
+    return offloaded
 
 
-def _health(boundary: Boundary, healths: health.aio.HealthServicer) -> Handlers:
+def _health(guard: CallGuard, healths: health.aio.HealthServicer) -> Handlers:
     parse = health_pb2.HealthCheckRequest.FromString
     known = {"", *(service.full_name for service in SERVICES)}
 
-    async def check(call: Call, request: health_pb2.HealthCheckRequest) -> Any:
+    async def check(call: RpcCall, request: health_pb2.HealthCheckRequest) -> Any:
         if request.service not in known:
             raise PalimpsestError(Reason.SERVICE_NOT_FOUND, "There is no such service")
         return await healths.Check(request, call.context)
 
-    async def watch(call: Call, request: health_pb2.HealthCheckRequest) -> None:
+    async def watch(call: RpcCall, request: health_pb2.HealthCheckRequest) -> None:
         await healths.Watch(request, call.context)
 
     check_path, watch_path = f"/{_HEALTH}/Check", f"/{_HEALTH}/Watch"
     return {
         check_path: grpc.stream_unary_rpc_method_handler(
-            boundary.unary(check_path, parse, check, None)
+            guard.unary(check_path, parse, check, None)
         ),
         watch_path: grpc.stream_stream_rpc_method_handler(
-            boundary.stream(watch_path, parse, watch, None),
+            guard.stream(watch_path, parse, watch, None),
             response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
         ),
     }
 
 
-def _reflection(boundary: Boundary) -> Handlers:
+def _reflection(guard: CallGuard) -> Handlers:
     names = [*(service.full_name for service in SERVICES), _HEALTH, _REFLECTION]
     # The stubs know two names for one class.
     files: list[Any] = [service.file for service in SERVICES]
@@ -107,15 +109,14 @@ def _reflection(boundary: Boundary) -> Handlers:
     # The stub takes the asynchronous generator for a coroutine.
     servicer: Any = reflection.aio.ReflectionServicer(names, with_json_names(files))
 
-    async def info(call: Call, requests: Any) -> None:
+    async def info(call: RpcCall, requests: Any) -> None:
         async for answer in servicer.ServerReflectionInfo(requests, call.context):
             await call.context.write(answer)
 
     path = f"/{_REFLECTION}/ServerReflectionInfo"
     return {
         path: grpc.stream_stream_rpc_method_handler(
-            boundary.stream(path, None, info, None),
-            request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+            guard.duplex(path, reflection_pb2.ServerReflectionRequest.FromString, info),
             response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
         )
     }
@@ -124,14 +125,15 @@ def _reflection(boundary: Boundary) -> Handlers:
 class _Methods(grpc.GenericRpcHandler):
     """Finds a method's handler; a method that is not there has one that says so."""
 
-    def __init__(self, handlers: Handlers) -> None:
+    def __init__(self, handlers: Handlers, policy: CallPolicy) -> None:
         self._handlers = handlers
+        self._policy = policy
         # Reads nothing, so that it fits methods of every shape.
-        self._unknown: MethodHandler = grpc.stream_stream_rpc_method_handler(_refuse)
+        self._unknown: MethodHandler = grpc.stream_stream_rpc_method_handler(self._refuse)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> MethodHandler:
         return self._handlers.get(handler_call_details.method, self._unknown)
 
-
-async def _refuse(_: Any, context: Context) -> None:
-    await abort(context, PalimpsestError(Reason.METHOD_NOT_FOUND, "There is no such method"))
+    async def _refuse(self, _: Any, context: Context) -> None:
+        self._policy.fruitless(context.peer())
+        await abort(context, PalimpsestError(Reason.METHOD_NOT_FOUND, "There is no such method"))

@@ -9,7 +9,7 @@ from service.core.digests import Digester
 from service.core.model import PageRequest
 from service.core.pages import decode_token, encode_token
 from service.core.store import Page
-from service.rpc.calls import Asked
+from service.rpc.calls import CallInfo
 
 DEFAULT_SIZE: Final = 50
 MAX_SIZE: Final = 1000
@@ -34,7 +34,7 @@ class Listing:
             )
 
 
-def open_listing(digester: Digester, call: Asked, request: Any) -> Listing:
+def open_listing(digester: Digester, call: CallInfo, request: Any) -> Listing:
     """The page that `request` asks for.
 
     `request` loses its page_size and page_token. Raises INVALID_PAGE_TOKEN for a

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import RequestRef
-from service.rpc.calls import Call
+from service.rpc.calls import RpcCall
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ class Requests:
         self._running: dict[tuple[int, str], asyncio.Future[None]] = {}
 
     async def run(
-        self, call: Call, request: Any, work: Callable[[RequestRef | None], Awaitable[T]]
+        self, call: RpcCall, request: Any, work: Callable[[RequestRef | None], Awaitable[T]]
     ) -> T:
         """Does `work`, after any other call with the same request_id has ended.
 
@@ -45,7 +45,7 @@ class Requests:
             del self._running[key]
             done.set_result(None)
 
-    async def _wait(self, call: Call, other: asyncio.Future[None]) -> None:
+    async def _wait(self, call: RpcCall, other: asyncio.Future[None]) -> None:
         left = call.remaining()
         limit = None if left is None else left - min(0.25, left * 0.1)
         await asyncio.wait((other,), timeout=limit)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import dataclass
 from typing import Final
 
 import grpc
@@ -14,10 +13,18 @@ from grpc_health.v1 import health, health_pb2
 from service.core.model import Principal
 from service.core.search import Searcher
 from service.core.store import Store
-from service.rpc.boundary import MAX_MESSAGE_BYTES, Boundary
-from service.rpc.connections import Place, hang_up, place_of
-from service.rpc.methods import Elsewhere, register
+from service.rpc.connections import (
+    BoundAddress,
+    ConnectionMonitor,
+    bound_address,
+    close_all,
+    max_connections,
+)
+from service.rpc.grpc_guard import MAX_MESSAGE_BYTES
+from service.rpc.methods import ReadOffloader, register
+from service.rpc.policy import CallPolicy
 from service.rpc.servicers import SERVICES, methods_of
+from service.rpc.tls import ServerTls
 
 _log = structlog.get_logger("palimpsest.rpc")
 
@@ -29,7 +36,12 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES + 1024 * 1024),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_concurrent_streams", 1024),
-    ("grpc.max_allowed_incoming_connections", 4096),
+    # Calls that have not been looked at yet. gRPC drops some, whosever they are, when there
+    # are more, and their callers hear CANCELLED; looked at, most of a flood is refused.
+    ("grpc.server.max_pending_requests", 10_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
+    # What counts is the size after decompression, which gRPC does not bound: none is accepted.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
     # Measuring the network lets gRPC take in megabytes of messages nobody asked for yet.
     ("grpc.http2.bdp_probe", 0),
     # Connections that do not begin to speak HTTP/2, or TLS, are closed after it.
@@ -59,29 +71,13 @@ class BindError(Exception):
     """An address cannot be listened on; the text says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """PEM texts. With `client_ca`, clients must show a certificate it signed."""
-
-    certificate: bytes
-    private_key: bytes
-    client_ca: bytes | None = None
-
-    def credentials(self) -> grpc.ServerCredentials:
-        return grpc.ssl_server_credentials(
-            [(self.private_key, self.certificate)],
-            root_certificates=self.client_ca,
-            require_client_auth=self.client_ca is not None,
-        )
-
-
 class Server:
     """Serves a store. To be made, and used, inside a running event loop.
 
     Args:
         store: What is served; it must be open, and stay so until `drain` returns.
         searcher: Finds things in it.
-        elsewhere: Where calls that look through much are answered. None: here.
+        offloader: Answers calls that look through much in another process. None: here.
         everyone: Who every caller is. None: callers need keys.
     """
 
@@ -90,17 +86,21 @@ class Server:
         store: Store,
         searcher: Searcher,
         *,
-        elsewhere: Elsewhere | None = None,
+        offloader: ReadOffloader | None = None,
         everyone: Principal | None = None,
     ) -> None:
-        self._boundary = Boundary(store.keys, everyone)
+        limit = max_connections()
+        self._addresses: set[BoundAddress] = set()
+        self._monitor = ConnectionMonitor(self._addresses, limit)
+        self._policy = CallPolicy(store.keys, everyone, self._monitor.connections)
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(options=_OPTIONS)
-        self._places: set[Place] = set()
+        connections = ("grpc.max_allowed_incoming_connections", limit)
+        self._server = grpc.aio.server(options=(*_OPTIONS, connections))
+        self._upkeep: list[asyncio.Task[None]] = []
         methods = methods_of(store, searcher)
-        register(self._server, methods, elsewhere, self._boundary, self._health)
+        register(self._server, methods, offloader, self._policy, self._health)
 
-    def bind(self, address: str, tls: Tls | None = None) -> int:
+    def bind(self, address: str, tls: ServerTls | None = None) -> int:
         """Listens on `address`; before `start`.
 
         Args:
@@ -111,8 +111,7 @@ class Server:
             The port; for a path, a number without meaning.
 
         Raises:
-            BindError: The address is in use or malformed, or the PEM texts are
-                not a key and its certificate.
+            BindError: The address is in use or malformed.
         """
         if address.startswith("unix:") and _answers(address.removeprefix("unix:")):
             raise BindError(f"cannot listen on {address}: another server does")
@@ -122,24 +121,23 @@ class Server:
             else:
                 port = self._server.add_secure_port(address, tls.credentials())
         except RuntimeError as error:
-            hint = (
-                "is it in use?"
-                if tls is None
-                else "is it in use, or the key not the certificate's?"
-            )
-            raise BindError(f"cannot listen on {address}: {hint}") from error
-        self._places.add(place_of(address, port))
+            raise BindError(f"cannot listen on {address}: is it in use?") from error
+        self._addresses.add(bound_address(address, port))
         return port
 
     @property
     def calls_in_progress(self) -> int:
         """How many calls are being served, streams included."""
-        return self._boundary.calls.count
+        return self._policy.in_progress
 
     async def start(self) -> None:
         """Accepts calls; health says NOT_SERVING until `serving`."""
         await self._set_health(False)
         await self._server.start()
+        self._upkeep = [
+            asyncio.create_task(self._monitor.run()),
+            asyncio.create_task(self._policy.recheck_forever()),
+        ]
 
     async def serving(self) -> None:
         """Health says SERVING, for the server and each of its services."""
@@ -166,23 +164,25 @@ class Server:
                 await self._health.enter_graceful_shutdown()
         except TimeoutError:
             _log.warning("a watcher of health does not read")
-        self._boundary.drain()
+        self._policy.drain()
         if not await self._idle_within(grace):
-            self._boundary.calls.cut_off()
+            self._policy.end_all()
             await self._idle_within(_ANSWER_SECONDS)
-        self._boundary.turn_away()
+        for task in self._upkeep:
+            task.cancel()
+        self._policy.stop_pacing_refusals()
         await asyncio.sleep(_FAREWELL_SECONDS)
-        hang_up(self._places)
+        close_all(self._addresses)
         # A second signal, which ends this wait, must not end the stop half-way.
         await asyncio.shield(self._server.stop(None))
         if not await self._idle_within(_SETTLE_SECONDS):
             _log.warning("calls are still running", count=self.calls_in_progress)
-        _log.info("drained", refused=self._boundary.refused)
+        _log.info("drained", refused=self._policy.refused)
 
     async def _idle_within(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                await self._boundary.calls.idle()
+                await self._policy.idle()
         except TimeoutError:
             return False
         return True

@@ -15,7 +15,7 @@ from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
 from service.core.search import Searcher
 from service.core.store import Store
 from service.rpc.access import ACCESS, Access
-from service.rpc.calls import Asked, Handler
+from service.rpc.calls import CallInfo, Handler
 from service.rpc.containers import Containers
 from service.rpc.documents import Documents
 from service.rpc.memories import Memories
@@ -38,7 +38,7 @@ class Method:
     handler: Handler
     access: Access
 
-    async def answer(self, asked: Asked, request: bytes) -> bytes:
+    async def answer(self, asked: CallInfo, request: bytes) -> bytes:
         """Of a method that looks through much, which needs no more of a call."""
         handler: Any = self.handler
         raw: bytes = (await handler(asked, self.parse(request))).SerializeToString()

@@ -3,47 +3,58 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sqlite3
+import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
+from service.core.digests import Digester
+from service.core.errors import PalimpsestError
 from service.core.times import system_clock
-from service.storage import checks, keys, schema, scrubbing
-from service.storage.embedded import connect, create_file, open_sync, transact
+from service.storage import change_log, high_water, keys, opening, schema, scrubbing
+from service.storage.backups import backup
+from service.storage.embedded import open_sync, transact
+from service.storage.inspection import check
 from service.storage.key_epoch import KeyEpoch
 from service.storage.keys import KeyInfo
+from service.storage.opening import Opened
+from service.storage.presence import StorageRefusedError
+from service.storage.reserve import given_up, room_at
+from service.storage.room import lacks_room
 
-_PAGES_AT_ONCE = 1024
+T = TypeVar("T")
+
+__all__ = ["backup", "check", "create_key", "list_keys", "migrate", "revoke_key", "scrub"]
 
 _LOG_SECONDS = 60.0
 _LOG_PAUSE_SECONDS = 0.05
+_REDACT_PAUSE_SECONDS = 0.001
 
 
 def migrate(path: Path) -> tuple[str | None, str]:
     """Make or migrate the schema: (revision before, revision now)."""
-    create_file(path)
-    with open_sync(path) as conn:
-        return transact(conn, schema.bring_up)
+    with _opened(path) as opened:
+        return opened.before, opened.after
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Connection]:
-    migrate(path)
-    with open_sync(path) as conn:
-        yield conn
+def _opened(path: Path) -> Iterator[Opened]:
+    with opening.opened(path) as opened, contextlib.closing(opened.mark):
+        yield opened
 
 
 @contextlib.contextmanager
-def _changing_keys(path: Path) -> Iterator[None]:
+def _changing_keys(path: Path) -> Iterator[Opened]:
     # Marked before too: if this process dies after its commit, a server that
     # looked in between has still dropped what it knew.
-    with KeyEpoch(path) as epoch:
+    with _opened(path) as opened, KeyEpoch(path) as epoch:
         epoch.advance()
-        yield
+        yield opened
+        opened.mark.advance({high_water.KEYS: high_water.key_changes(opened.conn)})
         epoch.advance()
 
 
@@ -57,9 +68,9 @@ def create_key(
     expires_at: int | None,
 ) -> tuple[KeyInfo, str]:
     """A new key and its secret, which is shown once and kept nowhere."""
-    with _opened(path) as conn, _changing_keys(path):
+    with _changing_keys(path) as opened:
         return transact(
-            conn,
+            opened.conn,
             lambda conn: keys.create(
                 conn,
                 tenant=tenant,
@@ -73,72 +84,74 @@ def create_key(
 
 
 def list_keys(path: Path) -> list[KeyInfo]:
-    with _opened(path) as conn:
-        return keys.listed(conn)
+    with _opened(path) as opened:
+        return keys.listed(opened.conn)
 
 
 def revoke_key(path: Path, key_id: str) -> bool:
-    """True when there was such a key in force. Servers refuse it from now on."""
-    with _opened(path) as conn, _changing_keys(path):
-        return transact(conn, lambda conn: keys.revoke(conn, key_id, system_clock()))
+    """True when there was such a key in force. Servers refuse it from now on.
 
-
-def check(path: Path, progress: Callable[[str], None]) -> list[str]:
-    """Verify every invariant on one snapshot; the findings, none if all is well."""
-    with open_sync(path) as conn:
-        return transact(conn, lambda conn: checks.run(conn, progress), "DEFERRED")
-
-
-def backup(path: Path, target: Path, progress: Callable[[int, int], None]) -> None:
-    """A consistent copy while others read and write; `progress` gets (pages done, all).
-
-    Raises:
-        FileExistsError: `target` is there.
+    Goes through on a full disk, too.
     """
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL, 0o600))
-    source = connect(path)
-    copy = sqlite3.connect(target)
+
+    def revoke() -> bool:
+        with _changing_keys(path) as opened:
+            return transact(opened.conn, lambda conn: keys.revoke(conn, key_id, system_clock()))
+
+    return _with_reserve(path, revoke)
+
+
+def _with_reserve(path: Path, work: Callable[[], T]) -> T:
+    """Do `work`, if need be with the room that a server keeps for deletions."""
     try:
-        # One read transaction: writers go on, and the copy never starts over.
-        source.execute("BEGIN")
-        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        source.backup(
-            copy,
-            pages=_PAGES_AT_ONCE,
-            progress=lambda _, left, total: progress(total - left, total),
-        )
-        copy.execute("PRAGMA journal_mode=DELETE")
-    finally:
-        copy.close()
-        source.close()
-    _sync(target)
-
-
-def _sync(target: Path) -> None:
-    for name in (target, target.parent):
-        descriptor = os.open(name, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        return work()
+    except Exception as error:
+        if not lacks_room(error):
+            raise
+    with given_up(path):
+        with open_sync(path) as conn, contextlib.suppress(DBAPIError):
+            _empty_log(conn, seconds=0)
+        return work()
 
 
 def scrub(path: Path, progress: Callable[[str], None]) -> None:
     """Rewrite the file without what deletion left in page slack, and empty the WAL.
 
-    Writers wait meanwhile; a busy database raises sqlite3.OperationalError.
+    Writers wait meanwhile; a busy database raises sqlite3.OperationalError or
+    StorageRefusedError, and a disk that has no room for it, not even with the reserve for
+    deletions, OSError.
     """
-    with open_sync(path) as conn:
-        progress("rewriting the database")
-        scrubbing.rewrite(conn)
-        progress("emptying the write-ahead log")
-        if not _empty_log(conn):
-            raise sqlite3.OperationalError("a reader holds the write-ahead log; run scrub again")
+
+    def rewrite() -> None:
+        with open_sync(path) as conn:
+            _redact(conn)
+            progress("rewriting the database")
+            scrubbing.rewrite(conn, room_at(path))
+            progress("emptying the write-ahead log")
+            if not _empty_log(conn):
+                raise StorageRefusedError("a reader holds the write-ahead log; run scrub again")
+
+    try:
+        _with_reserve(path, rewrite)
+    except PalimpsestError as error:
+        raise OSError(
+            errno.ENOSPC, "scrubbing needs free space of twice what the database holds"
+        ) from error
 
 
-def _empty_log(conn: Connection) -> bool:
+def _redact(conn: Connection) -> None:
+    """What a server would do soon, or has had no time to do."""
+    # Another release's database is rewritten as it is.
+    if schema.version(conn) != schema.HEAD or not change_log.unredacted(conn):
+        return
+    digester = Digester(schema.digest_secret(conn))
+    while transact(conn, lambda conn: change_log.redact(conn, digester)):
+        time.sleep(_REDACT_PAUSE_SECONDS)
+
+
+def _empty_log(conn: Connection, seconds: float = _LOG_SECONDS) -> bool:
     """Whether it could be done while a server reads, writes and checkpoints too."""
-    stop = time.monotonic() + _LOG_SECONDS
+    stop = time.monotonic() + seconds
     while True:
         # The bulk first, so that a server's writers wait for the rest alone.
         conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()

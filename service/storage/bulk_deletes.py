@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import (
     Connection,
@@ -21,16 +22,59 @@ from service.storage.lists import tenant_revision
 from service.storage.transactions import DEFERRED, Call, Outcome, TenantTx
 
 
+@dataclass(frozen=True, slots=True)
+class IdsDelete:
+    """A step of a deletion by ids or custom ids: `most` of them, after the `done` first."""
+
+    names: Sequence[str]
+    most: int
+    done: int = 0
+    deleted: int = 0
+    errors: tuple[tuple[int, ItemFailure], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IdsStep:
+    """What a step came to: the deletion to go on with, and its receipt."""
+
+    deletion: IdsDelete
+    receipt: BulkDeleteReceipt
+
+
 def delete_ids(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: a sequence of ids or custom ids. Answers BulkDeleteReceipt."""
+    """Payload: IdsDelete. Answers IdsStep. One call at a time."""
     call = calls[0]
-    gone, errors = named_documents(tx.conn, call.who, call.payload)
+    deletion: IdsDelete = call.payload
+    kept: BulkDeleteReceipt | None = call.progress
+    if kept is not None and kept.upto is not None:
+        deletion = replace(
+            deletion, done=kept.upto, deleted=kept.deleted, errors=tuple(kept.errors)
+        )
+    end = min(len(deletion.names), deletion.done + deletion.most)
+    gone, errors = named_documents(tx.conn, call.who, deletion.names[deletion.done : end])
     for state in gone:
         record_deletion(tx, call, state)
     delete_rows(tx, gone)
-    receipt = BulkDeleteReceipt(len(gone), 0, tuple(errors), tx.revision, True)
-    tx.remember(call, receipt)
-    return [receipt, *(DEFERRED for _ in calls[1:])]
+    deletion = replace(
+        deletion,
+        done=end,
+        deleted=deletion.deleted + len(gone),
+        errors=(
+            *deletion.errors,
+            *((deletion.done + index, failure) for index, failure in errors),
+        ),
+    )
+    complete = end == len(deletion.names)
+    receipt = BulkDeleteReceipt(
+        deletion.deleted,
+        0,
+        deletion.errors,
+        tx.revision,
+        complete,
+        upto=None if complete else end,
+    )
+    tx.remember(call, receipt, complete=complete)
+    return [IdsStep(deletion, receipt), *(DEFERRED for _ in calls[1:])]
 
 
 def named_documents(

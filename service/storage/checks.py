@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 
 from sqlalchemy import Connection, text
 
 from service.core.times import FOREVER
+from service.storage.damage import Steps
+from service.storage.tables import metadata
 
 MARK = "/* check */"
 """Begins every statement here: these visit every row, and are meant to."""
+
+_SILENT = ("ok", "*** in database main ***")
 
 SHOWN = 20
 """Findings of one kind that are named; the rest is counted."""
@@ -123,8 +128,12 @@ INVARIANTS: dict[str, str] = {
         JOIN tenants t ON t.tenant = h.tenant
         WHERE h.revision > t.revision OR h.time > t.last_time""",
     "gap in a tenant's revisions": """
-        SELECT t.tenant, t.revision FROM tenants t WHERE t.revision <> (
+        SELECT t.tenant, t.revision FROM tenants t WHERE t.revision <> t.oldest_revision - 1 + (
           SELECT count(DISTINCT h.revision) FROM changes h WHERE h.tenant = t.tenant)""",
+    "change before the oldest that is kept": """
+        SELECT h.tenant, h.revision FROM changes h
+        JOIN tenants t ON t.tenant = h.tenant
+        WHERE h.revision < t.oldest_revision""",
     "changes whose times do not follow their revisions": """
         SELECT a.tenant, a.revision FROM changes a JOIN changes b
         ON b.tenant = a.tenant AND b.revision = a.revision + 1 WHERE b.time < a.time""",
@@ -138,21 +147,33 @@ _MEMBERSHIPS = text("/* check */ SELECT tenant, document_id, container FROM docu
 _WRITTEN = text("/* check */ SELECT tenant, id, containers FROM documents")
 
 
-def run(conn: Connection, progress: Callable[[str], None]) -> list[str]:
-    """Check everything; `progress` gets the name of each check as it begins."""
-    progress("integrity of the file")
-    integrity = conn.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-    findings = [f"file: {finding}" for finding in integrity if finding != "ok"]
+def pages(conn: Connection, steps: Steps) -> None:
+    """Check that the pages of the file are whole, and that its indexes are those of its rows."""
+    if steps.run("integrity of the file", lambda: _integrity(conn)):
+        return
+    # A page on which all hangs ends the whole check: the other tables are judged alone.
+    for table in metadata.tables:
+        steps.run(f"integrity of {table}", partial(_integrity, conn, f"('{table}')"))
+
+
+def _integrity(conn: Connection, of: str = "") -> Iterator[str]:
+    for row in conn.exec_driver_sql(f"PRAGMA integrity_check{of}").scalars():
+        yield from (f"pages: {line}" for line in str(row).splitlines() if line not in _SILENT)
+
+
+def invariants(conn: Connection, steps: Steps) -> None:
+    """Check every invariant in the open transaction."""
     for name, sql in INVARIANTS.items():
-        progress(name)
-        parameters = {"forever": FOREVER} if ":forever" in sql else {}
-        rows = conn.execute(text(f"{MARK} {sql}"), parameters).all()
-        findings.extend(f"{name}: {tuple(row)}" for row in rows[:SHOWN])
-        if len(rows) > SHOWN:
-            findings.append(f"{name}: and {len(rows) - SHOWN} more")
-    progress("containers written in documents")
-    findings.extend(_membership(conn))
-    return findings
+        steps.run(name, partial(_breaking, conn, name, sql))
+    steps.run("containers written in documents", lambda: _membership(conn))
+
+
+def _breaking(conn: Connection, name: str, sql: str) -> Iterator[str]:
+    parameters = {"forever": FOREVER} if ":forever" in sql else {}
+    rows = conn.execute(text(f"{MARK} {sql}"), parameters).all()
+    yield from (f"{name}: {tuple(row)}" for row in rows[:SHOWN])
+    if len(rows) > SHOWN:
+        yield f"{name}: and {len(rows) - SHOWN} more"
 
 
 def _membership(conn: Connection) -> list[str]:
@@ -162,6 +183,14 @@ def _membership(conn: Connection) -> list[str]:
     wrong = [
         (row.tenant, row.id)
         for row in conn.execute(_WRITTEN)
-        if listed.get((row.tenant, row.id), set()) != set(json.loads(row.containers))
+        if listed.get((row.tenant, row.id), set()) != _written(row.containers)
     ]
     return [f"document and memberships differ: {one}" for one in wrong[:SHOWN]]
+
+
+def _written(containers: str) -> set[str] | None:
+    """The containers that a document names; None: they cannot be read."""
+    try:
+        return set(json.loads(containers))
+    except (ValueError, TypeError):
+        return None

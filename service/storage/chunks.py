@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from service.core.indexing import IndexEntry
 from service.core.model import Status
 from service.core.processing import ChunkRow, Failed, Job, Processed
+from service.storage import checksums
 from service.storage.document_rows import containers_of
 from service.storage.inserts import insert_rows
 from service.storage.tables import chunks, documents, jobs
@@ -138,7 +139,7 @@ def finish(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         rows: list[dict[str, object]] = []
         for document_id, (call, result) in done.items():
             tx.change(call, "document.processed", document_id, containers[document_id])
-            rows.extend(_row(tx.tenant, document_id, chunk) for chunk in result.changed)
+            rows.extend(_row(tx, document_id, chunk) for chunk in result.changed)
         _make_way(tx, {document_id: result for document_id, (_, result) in done.items()})
         insert_rows(tx.conn, chunks, rows)
         _settle(tx, done, Status.DONE)
@@ -167,9 +168,9 @@ def _settle(
     tx.conn.execute(_SETTLE, {**where, "to_error": error, "to_tries": attempts})
 
 
-def _row(tenant: int, document_id: str, chunk: ChunkRow) -> dict[str, object]:
-    return {
-        "tenant": tenant,
+def _row(tx: TenantTx, document_id: str, chunk: ChunkRow) -> dict[str, object]:
+    row = {
+        "tenant": tx.tenant,
         "document_id": document_id,
         "position": chunk.position,
         "chunk_id": chunk.id,
@@ -184,6 +185,8 @@ def _row(tenant: int, document_id: str, chunk: ChunkRow) -> dict[str, object]:
         "vector": chunk.index.vector,
         "embedder": chunk.index.embedder,
     }
+    row["checksum"] = checksums.of_chunk(tx.digester, row)
+    return row
 
 
 def fail(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:

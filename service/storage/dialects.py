@@ -19,7 +19,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from service.storage import scrubbing
+from service.storage import room, scrubbing
 
 _INSERTS = {"sqlite": sqlite_insert}
 
@@ -53,6 +53,11 @@ def in_transaction(conn: Connection) -> bool:
     """Whether the transaction survived an error, so that a savepoint can be undone."""
     driver: Any = conn.connection.driver_connection
     return bool(driver.in_transaction)
+
+
+def lacks_room(error: Exception) -> bool:
+    """Whether more room on the disk could have prevented a failure."""
+    return room.lacks_room(error)
 
 
 def mark_erased(conn: Connection) -> None:

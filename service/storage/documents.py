@@ -6,6 +6,8 @@ Every operation takes a list and runs a fixed number of statements for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from service.core import documents as rules
@@ -95,30 +97,69 @@ def upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     return results
 
 
+@dataclass(frozen=True, slots=True)
+class BatchStep:
+    """Part of a batch of writes, which are applied oldest date first.
+
+    Args:
+        writes: All of the batch, in the caller's order.
+        at_most: How many of them are applied in this step.
+        before: What those came to that were applied in earlier steps.
+    """
+
+    writes: Sequence[DocumentWrite]
+    at_most: int
+    before: tuple[DocumentReceipt | ItemFailure, ...] = ()
+
+
 def batch_upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: a sequence of DocumentWrite, applied oldest date first. Answers BatchReceipt."""
-    items = [(call, index, write) for call in calls for index, write in _oldest_first(call.payload)]
-    results = _upsert_all(tx, [(call, write) for call, _, write in items], in_order=True)
-    outcomes: dict[int, list[Any]] = {id(call): [None] * len(call.payload) for call in calls}
-    for (call, index, _), result in zip(items, results, strict=True):
-        failed = isinstance(result, PalimpsestError)
-        outcomes[id(call)][index] = _item_failure(result) if failed else result
-    receipts = [BatchReceipt(tuple(outcomes[id(call)]), tx.revision) for call in calls]
-    for call, receipt in zip(calls, receipts, strict=True):
-        tx.remember(call, receipt)
-    return receipts
+    """Payload: BatchStep. Answers BatchReceipt, or the next BatchStep.
+
+    A request_id goes on where the receipt that is kept for it ends.
+    """
+    orders: list[list[int]] = []
+    befores: list[tuple[DocumentReceipt | ItemFailure, ...]] = []
+    items: list[tuple[Call, DocumentWrite]] = []
+    for call in calls:
+        step: BatchStep = call.payload
+        order = _oldest_first(step.writes)
+        before = step.before if call.progress is None else tuple(call.progress.outcomes)
+        orders.append(order)
+        befores.append(before)
+        part = order[len(before) : len(before) + step.at_most]
+        items.extend((call, step.writes[index]) for index in part)
+    results = iter(_upsert_all(tx, items, in_order=True))
+    answers: list[Outcome] = []
+    for call, order, before in zip(calls, orders, befores, strict=True):
+        count = min(call.payload.at_most, len(order) - len(before))
+        done = before + tuple(
+            _item_failure(result) if isinstance(result, PalimpsestError) else result
+            for result in islice(results, count)
+        )
+        complete = len(done) == len(order)
+        if complete:
+            ordered = dict(zip(order, done, strict=True))
+            receipt = BatchReceipt(tuple(ordered[i] for i in range(len(order))), tx.revision)
+            answers.append(receipt)
+        else:
+            receipt = BatchReceipt(done, tx.revision)
+            answers.append(replace(call.payload, before=done))
+        tx.remember(call, receipt, complete=complete)
+    return answers
 
 
 def _item_failure(error: Any) -> ItemFailure:
     return ItemFailure(error.reason.name, error.message)
 
 
-def _oldest_first(writes: Sequence[DocumentWrite]) -> list[tuple[int, DocumentWrite]]:
-    def key(item: tuple[int, DocumentWrite]) -> tuple[bool, int]:
-        date = item[1].document_date
+def _oldest_first(writes: Sequence[DocumentWrite]) -> list[int]:
+    """Places in the list, by document date; those without one last."""
+
+    def key(index: int) -> tuple[bool, int]:
+        date = writes[index].document_date
         return (False, date) if isinstance(date, int) else (True, 0)
 
-    return sorted(enumerate(writes), key=key)
+    return sorted(range(len(writes)), key=key)
 
 
 def update_documents(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:

@@ -13,10 +13,10 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import aiosqlite
 from sqlalchemy import Connection, Engine, create_engine
@@ -26,8 +26,21 @@ from sqlalchemy.pool import StaticPool
 from service.core.errors import PalimpsestError, Reason
 from service.storage import scrubbing
 from service.storage.lanes import Lane
+from service.storage.reserve import DiskReserve, room_at
+from service.storage.room import DiskRoom, lacks_room, storage_full
 
 T = TypeVar("T")
+
+
+class Mark(Protocol):
+    """Keeps note of what was acknowledged, see `high_water`."""
+
+    def advance(self, revisions: Mapping[int, int]) -> None: ...
+
+    def sync(self) -> None: ...
+
+    def close(self) -> None: ...
+
 
 Gate: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 """Nobody reads while its block runs."""
@@ -137,10 +150,9 @@ def translated(error: BaseException) -> BaseException:
     if not isinstance(original, sqlite3.Error):
         return error
     name = _name(original)
-    if name.startswith("SQLITE_FULL") or _out_of_space(original):
-        return PalimpsestError(
-            Reason.STORAGE_FULL, "The disk is full; nothing was written", retry_after=10
-        )
+    # A log index that cannot grow is what is left of a full disk.
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")) or _out_of_space(original):
+        return storage_full()
     if name.startswith("SQLITE_INTERRUPT"):
         return PalimpsestError(
             Reason.OVERLOADED, "The read took too long; narrow it", retry_after=1
@@ -256,12 +268,20 @@ class Worker:
         """Returns when all that the thread was asked for is over."""
         await self.visit(lambda _: None)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction that is on the disk when this returns."""
+    async def write(
+        self, work: Callable[[Connection], T], committed: Callable[[T], None] | None = None
+    ) -> T:
+        """Run `work` in a transaction that is on the disk when this returns.
+
+        `committed` gets its result then, in the connection's thread.
+        """
 
         def writing(conn: Connection) -> T:
             self._begin(conn)
-            return complete(conn, work)
+            result = complete(conn, work)
+            if committed is not None:
+                committed(result)
+            return result
 
         return await self.visit(writing)
 
@@ -295,8 +315,16 @@ class Worker:
 class SqliteDatabase:
     """One writing and several reading connections on one file."""
 
-    def __init__(self, path: Path, writer: Worker, readers: list[Worker]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        writer: Worker,
+        readers: list[Worker],
+        reserve: DiskReserve | None = None,
+        mark: Mark | None = None,
+    ) -> None:
         self.path = path
+        self._mark = mark
         self._writer = writer
         self._readers = readers
         # Single reads have a connection of their own: no long list holds them up.
@@ -304,18 +332,43 @@ class SqliteDatabase:
         self._lists = Lane(readers[1:]) if len(readers) > 1 else self._singles
         self.gates: list[Gate] = []
         """Of processes that read for this one: a checkpoint closes them, too."""
+        self._emptying = asyncio.Lock()
+        self.room = DiskRoom(reserve, writer.write, self._empty_log)
 
     @classmethod
-    async def open(cls, path: Path, readers: int, *, read_only: bool = False) -> SqliteDatabase:
-        """Open a database whose schema is current."""
+    async def open(
+        cls,
+        path: Path,
+        readers: int,
+        *,
+        read_only: bool = False,
+        reserve: int = 0,
+        mark: Mark | None = None,
+    ) -> SqliteDatabase:
+        """Open a database whose schema is current; it closes `mark` at the end.
+
+        `reserve` bytes are kept for deletions.
+        """
         writer = await Worker.open(path, read_only=read_only)
-        return cls(path, writer, [await Worker.open(path, read_only=True) for _ in range(readers)])
+        reading = [await Worker.open(path, read_only=True) for _ in range(readers)]
+        return cls(path, writer, reading, DiskReserve(path, reserve) if reserve else None, mark)
 
     def translated(self, error: BaseException) -> BaseException:
         return translated(error)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        return await self._writer.write(work)
+    async def write(
+        self,
+        work: Callable[[Connection], T],
+        revisions: Callable[[T], Mapping[int, int]] | None = None,
+        *,
+        frees: bool = False,
+    ) -> T:
+        mark = self._mark
+        if mark is None or revisions is None:
+            return await self.room.write(work, frees=frees)
+        return await self.room.write(
+            work, lambda result: mark.advance(revisions(result)), frees=frees
+        )
 
     async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
         if snapshot:
@@ -330,20 +383,36 @@ class SqliteDatabase:
     async def checkpoint(self) -> bool:
         """Move the WAL into the database and empty it; False if a reader was in the way.
 
+        The database may have to grow for that: then the reserve is given up.
+        """
+        try:
+            return await self._empty_log()
+        except PalimpsestError as error:
+            if not lacks_room(error):
+                raise
+        with self.room.given_up():
+            return await self._empty_log()
+
+    async def _empty_log(self) -> bool:
+        """Checkpoint in two steps.
+
         Under load a TRUNCATE checkpoint is refused or stalls for seconds, so the
         bulk goes passively, and only the rest behind a short gate on the readers.
         """
-        await self._writer.visit(
-            lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
-        )
-        async with AsyncExitStack() as gates:
-            for gate in self.gates:
-                await gates.enter_async_context(gate())
-            await gates.enter_async_context(self.closed())
-            rows = await self._writer.visit(
-                lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+        async with self._emptying:
+            await self._writer.visit(
+                lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
             )
-        return bool(rows[0][0] == 0)
+            async with AsyncExitStack() as gates:
+                for gate in self.gates:
+                    await gates.enter_async_context(gate())
+                await gates.enter_async_context(self.closed())
+                rows = await self._writer.visit(
+                    lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+                )
+            if self._mark is not None:
+                await asyncio.to_thread(self._mark.sync)
+            return bool(rows[0][0] == 0)
 
     @contextlib.asynccontextmanager
     async def closed(self) -> AsyncIterator[None]:
@@ -361,15 +430,29 @@ class SqliteDatabase:
     async def scrub(self) -> bool:
         """Remove what deletion left in page slack; False: not yet from the WAL.
 
-        Writers wait meanwhile, readers do not. Stops when it is cancelled.
+        Writers wait meanwhile, readers do not. Stops when it is cancelled. Raises
+        STORAGE_FULL when the disk has no room for it, not even with the reserve.
         """
 
         def work(conn: Connection) -> None:
-            scrubbing.rewrite(conn)
+            scrubbing.rewrite(conn, room_at(self.path))
             scrubbing.unmark(conn)
 
-        await self._writer.limited(work, float("inf"))
-        return await self.checkpoint()
+        try:
+            await self._writer.limited(work, float("inf"))
+        except PalimpsestError as error:
+            if not lacks_room(error):
+                raise
+        else:
+            return await self.checkpoint()
+        with self.room.given_up():
+            await self.room.empty_log()
+            try:
+                await self._writer.limited(work, float("inf"))
+            finally:
+                emptied = await self._empty_log()
+        self.room.renew()
+        return emptied
 
     async def close(self) -> None:
         await self._lists.settled()
@@ -377,6 +460,9 @@ class SqliteDatabase:
         for reader in self._readers:
             await reader.close()
         await self._writer.close()
+        self.room.close()
+        if self._mark is not None:
+            await asyncio.to_thread(self._mark.close)
 
 
 def create_file(path: Path) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, Protocol, TypeVar
+from operator import attrgetter
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
 from service.core.coalescing import Coalescer
+from service.core.errors import PalimpsestError
 from service.core.indexing import Indexer, Unindexed
 from service.core.windows import DailyWindow
 from service.storage import dialects
@@ -24,11 +26,37 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+Revisions: TypeAlias = Mapping[int, int]
+"""Of tenants, by their number."""
+
+PART = 32
+"""Calls of a long list that are always worked on together."""
+
+_REVISIONS = attrgetter("revisions")
+
 
 class Database(Protocol):
     """Where transactions run: the embedded database, or a server."""
 
-    async def write(self, work: Callable[[Connection], T]) -> T: ...
+    async def write(
+        self,
+        work: Callable[[Connection], T],
+        revisions: Callable[[T], Revisions] | None = None,
+        *,
+        frees: bool = False,
+    ) -> T:
+        """Run `work` in a transaction that is on the disk when this returns.
+
+        Args:
+            work: What to do; run again if it failed for lack of room.
+            revisions: What is acknowledged by that, which a database that could lose it
+                without a trace keeps note of.
+            frees: It deletes only, and may use the room that is kept for deletions.
+
+        Raises:
+            PalimpsestError: STORAGE_FULL, STORAGE_UNAVAILABLE.
+        """
+        ...
 
     async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
         """Run `work` on one snapshot, or, without, each statement on its own."""
@@ -64,6 +92,8 @@ class StoreOptions:
         max_waiting: Mutations and reads that may wait before OVERLOADED.
         readers: Reading connections: one for single reads, the others for lists. More
             help where lists scan for long, and cost throughput where they are short.
+        change_retention: Seconds that changes are kept; None: for ever.
+        disk_reserve: Bytes of disk that are kept for deletions; 0: none.
     """
 
     sweep_interval: float = 1.0
@@ -72,6 +102,8 @@ class StoreOptions:
     scrub_window: DailyWindow | None = None
     max_waiting: int = 10_000
     readers: int = 2
+    change_retention: float | None = None
+    disk_reserve: int = 0
 
 
 class Engine:
@@ -92,20 +124,39 @@ class Engine:
             self._run_mutations, options.max_waiting
         )
 
-    async def mutate(self, operation: Operation, call: Call, weight: int = 1) -> Any:
-        (outcome,) = await self.mutate_all(operation, [call], weight)
+    async def mutate(
+        self, operation: Operation, call: Call, weight: int = 1, *, frees: bool = False
+    ) -> Any:
+        """What a call comes to. One that `frees` goes through on a full disk."""
+        mutations = [Mutation(operation, call, frees)]
+        (outcome,) = await self._mutations.submit(mutations, weight, call.tenant)
+        if isinstance(outcome, Exception):
+            raise outcome
         return outcome
 
     async def mutate_all(
-        self, operation: Operation, calls: Sequence[Call], weight: int
+        self, operation: Operation, calls: Sequence[Call], weight: int, *, frees: bool = False
     ) -> Sequence[Any]:
         """What many calls come to; raises what the first failed of, the others being done."""
-        mutations = [Mutation(operation, call) for call in calls]
-        outcomes = await self._mutations.submit(mutations, weight)
+        if not calls:
+            return ()
+        mutations = [Mutation(operation, call, frees) for call in calls]
+        # Each part is a batch of its own while other tenants wait.
+        parts = [mutations[i : i + PART] for i in range(0, len(mutations), PART)]
+        each = -(-weight // len(parts))
+        done = await asyncio.gather(
+            *(self._mutations.submit(part, each, part[0].call.tenant) for part in parts)
+        )
+        outcomes = list(chain.from_iterable(done))
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
         return outcomes
+
+    @property
+    def shared(self) -> bool:
+        """Whether several tenants write, so that one should not keep the writer for long."""
+        return self._mutations.shared
 
     async def mutate_indexed(
         self,
@@ -125,7 +176,7 @@ class Engine:
     async def _run_mutations(self, asked: Sequence[Sequence[Mutation]]) -> Sequence[Sequence[Any]]:
         mutations = list(chain.from_iterable(asked))
         await self._index([mutation.call for mutation in mutations if mutation.call.texts])
-        batch = await self.database.write(lambda conn: self._run_batch(conn, mutations))
+        batch = await self._committed(mutations)
         if batch.changed:
             self.deleted = True
             self.scrubs.wrote(self.now(), erased=batch.erased)
@@ -137,6 +188,34 @@ class Engine:
             for outcome in batch.outcomes
         )
         return [list(islice(outcomes, len(together))) for together in asked]
+
+    async def _committed(self, mutations: Sequence[Mutation]) -> Batch:
+        """Run mutations in one transaction; on a full disk only those that free room.
+
+        Of those each for itself then, as one may need more room than there is.
+        """
+        freeing = [index for index, mutation in enumerate(mutations) if mutation.frees]
+        only = len(freeing) == len(mutations)
+        try:
+            return await self.database.write(
+                lambda conn: self._run_batch(conn, mutations), _REVISIONS, frees=only
+            )
+        except PalimpsestError as error:
+            if not freeing or len(mutations) == 1:
+                raise
+            batch = Batch([error] * len(mutations), set())
+        apart = [[index] for index in freeing] if only else [freeing]
+        for indexes in apart:
+            try:
+                part = await self._committed([mutations[index] for index in indexes])
+            except PalimpsestError as error:
+                part = Batch([error] * len(indexes), set())
+            for index, outcome in zip(indexes, part.outcomes, strict=True):
+                batch.outcomes[index] = outcome
+            batch.changed |= part.changed
+            batch.erased = batch.erased or part.erased
+            batch.queued = batch.queued or part.queued
+        return batch
 
     async def _index(self, calls: Sequence[Call]) -> None:
         """The texts of all calls at once."""

@@ -108,26 +108,32 @@ class IndexStore:
     async def embedder(self, name: str, dimension: int) -> int:
         """The number of a vector space, made if it is new."""
 
-        def number(conn: Connection) -> int:
-            known = conn.execute(select(embedders.c.id).where(embedders.c.name == name)).scalar()
-            if known is None:
-                add = insert(embedders).values(name=name, dimension=dimension)
-                known = conn.execute(add.returning(embedders.c.id)).scalar_one()
-            return int(known)
+        def known(conn: Connection) -> int | None:
+            return conn.execute(select(embedders.c.id).where(embedders.c.name == name)).scalar()
 
-        return await self._engine.database.write(number)
+        def made(conn: Connection) -> int:
+            number = known(conn)
+            if number is None:
+                add = insert(embedders).values(name=name, dimension=dimension)
+                number = conn.execute(add.returning(embedders.c.id)).scalar_one()
+            return number
+
+        number = await self._engine.database.read(known)
+        return await self._engine.database.write(made) if number is None else number
 
     async def unchanged(self, tenant: int, known: Mapping[str, int]) -> Mapping[str, int]:
         # Each container is asked for with one statement, which is a snapshot of its own.
+        digester = self._engine.context.digester
         return await self._engine.database.read(
-            lambda conn: index_rows.unchanged(conn, tenant, known), snapshot=False
+            lambda conn: index_rows.unchanged(conn, digester, tenant, known), snapshot=False
         )
 
     async def delta(
         self, tenant: int, container: str, after: int | None, embedder: int
     ) -> IndexDelta:
+        digester = self._engine.context.digester
         return await self._engine.database.read(
-            lambda conn: index_rows.read_delta(conn, tenant, container, after, embedder)
+            lambda conn: index_rows.read_delta(conn, digester, tenant, container, after, embedder)
         )
 
     async def matching(
@@ -170,7 +176,7 @@ class IndexStore:
                 {memory.id: memory for memory in memories if isinstance(memory, Memory)},
                 documents,
                 near,
-                index_rows.unchanged(conn, who.tenant, wanted.known),
+                index_rows.unchanged(conn, engine.context.digester, who.tenant, wanted.known),
             )
 
         # One tenant's memories at one instant are one statement, and a snapshot of its own.

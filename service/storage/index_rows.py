@@ -6,14 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, CursorResult, bindparam, exists, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    CursorResult,
+    bindparam,
+    exists,
+    or_,
+    select,
+)
 
 from service.core import filters as f
+from service.core.digests import Digester
 from service.core.indexing import IndexDelta, IndexRow
 from service.core.memories import End
 from service.storage.document_lists import FIELDS as DOCUMENT_FIELDS
 from service.storage.filters import compile_filter
-from service.storage.lists import tenant_revision
 from service.storage.memory_rows import FIELDS as MEMORY_FIELDS
 from service.storage.memory_rows import SPANS_JOINED, VERSIONS_JOINED
 from service.storage.tables import (
@@ -37,19 +45,33 @@ BLOCK = 1000
 
 Rows: TypeAlias = CursorResult[Any] | None
 
-_SINCE = (
-    changes.c.tenant == bindparam("t"),
-    changes.c.container == bindparam("in_container"),
-    changes.c.revision > bindparam("after"),
-)
-_NEWS = select(tenants.c.revision, exists().where(*_SINCE)).where(
-    tenants.c.tenant == bindparam("t")
-)
-_CHANGES = (
+
+def _since(container: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        changes.c.tenant == bindparam("t"),
+        changes.c.container == bindparam(container),
+        changes.c.revision > bindparam("after"),
+    )
+
+
+# A container's changes are under a digest of its tag once it has been deleted.
+_NAMES = ("in_container", "erased_as")
+_NEWS = select(
+    tenants.c.revision,
+    or_(
+        *(exists().where(*_since(name)) for name in _NAMES),
+        tenants.c.oldest_revision > bindparam("following"),
+    ),
+).where(tenants.c.tenant == bindparam("t"))
+_CHANGES = [
     select(changes.c.kind, changes.c.entity_id)
-    .where(*_SINCE, changes.c.revision <= bindparam("upto"))
+    .where(*_since(name), changes.c.revision <= bindparam("upto"))
     .order_by(changes.c.revision)
     .limit(MANY + 1)
+    for name in _NAMES
+]
+_TENANT = select(tenants.c.revision, tenants.c.oldest_revision).where(
+    tenants.c.tenant == bindparam("t")
 )
 
 _MEMORY_COLUMNS = (
@@ -111,11 +133,22 @@ _CHUNKS_OF = _CHUNKS.where(
 )
 
 
-def unchanged(conn: Connection, tenant: int, known: Mapping[str, int]) -> dict[str, int]:
-    """Containers of which nothing has changed since a revision, and up to which one."""
+def unchanged(
+    conn: Connection, digester: Digester, tenant: int, known: Mapping[str, int]
+) -> dict[str, int]:
+    """Containers of which nothing has changed since a revision, and up to which one.
+
+    Of one since whose revision not all changes are kept, that cannot be said.
+    """
     found: dict[str, int] = {}
     for container, after in known.items():
-        where = {"t": tenant, "in_container": container, "after": after}
+        where = {
+            "t": tenant,
+            "in_container": container,
+            "erased_as": digester.tag(tenant, container),
+            "after": after,
+            "following": after + 1,
+        }
         revision, changed = conn.execute(_NEWS, where).one()
         if not changed:
             found[container] = max(after, int(revision))
@@ -123,19 +156,29 @@ def unchanged(conn: Connection, tenant: int, known: Mapping[str, int]) -> dict[s
 
 
 def read_delta(
-    conn: Connection, tenant: int, container: str, after: int | None, embedder: int
+    conn: Connection,
+    digester: Digester,
+    tenant: int,
+    container: str,
+    after: int | None,
+    embedder: int,
 ) -> IndexDelta:
     """What an index that is true up to revision `after` misses; None: it has nothing.
 
     Args:
         embedder: The space whose vectors are wanted; others are left out.
     """
-    revision = tenant_revision(conn, tenant)
+    revision, oldest = conn.execute(_TENANT, {"t": tenant}).one()
     where = {"t": tenant, "in_container": container}
     changed: Sequence[Any] = ()
-    if after is not None:
-        changed = conn.execute(_CHANGES, {**where, "after": after, "upto": revision}).all()
-    if after is None or len(changed) > MANY:
+    if after is not None and after + 1 >= oldest:
+        named = {**where, "erased_as": digester.tag(tenant, container)}
+        changed = [
+            row
+            for statement in _CHANGES
+            for row in conn.execute(statement, {**named, "after": after, "upto": revision})
+        ]
+    if after is None or after + 1 < oldest or len(changed) > MANY:
         return IndexDelta(
             revision,
             None,

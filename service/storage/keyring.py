@@ -69,6 +69,10 @@ class Keyring:
             raise _invalid()
         return principal
 
+    def key_id(self, token: str) -> str:
+        """The id of the key that a token claims to be, safe to be logged; or nothing."""
+        return keys.named_key(token)
+
     async def _find(self, digests: Sequence[bytes]) -> list[Principal | PalimpsestError]:
         found = await self._database.read(lambda conn: keys.find(conn, digests))
         return [found.get(digest) or _invalid() for digest in digests]

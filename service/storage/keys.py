@@ -12,13 +12,19 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from service.core.digests import Digester
 from service.core.ids import base62
 from service.core.model import Principal
+from service.storage import checksums, schema
 from service.storage.tables import api_keys, tenants
 
 _FORM = re.compile(r"pal_[0-9A-Za-z]{12}_[0-9A-Za-z]{44}", re.ASCII)
 
-_BY_HASH = select(api_keys).where(api_keys.c.key_hash.in_(bindparam("hashes", expanding=True)))
+_BY_HASH = (
+    select(api_keys, tenants.c.name)
+    .join(tenants, tenants.c.tenant == api_keys.c.tenant)
+    .where(api_keys.c.key_hash.in_(bindparam("hashes", expanding=True)))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,14 @@ def looks_like_key(token: str) -> bool:
     return _FORM.fullmatch(token) is not None
 
 
+def named_key(token: str) -> str:
+    """The id of the key that a token claims to be; empty if it has not the form of one.
+
+    The id is no secret, and what stands in its place is safe to be logged.
+    """
+    return token.split("_")[1] if looks_like_key(token) else ""
+
+
 def hash_key(token: str) -> bytes:
     """SHA-256: keys have 256 bits of entropy, so nothing slower is needed."""
     return hashlib.sha256(token.encode()).digest()
@@ -51,16 +65,22 @@ def find(conn: Connection, hashes: Sequence[bytes]) -> dict[bytes, Principal]:
         if row.revoke_time is None:
             tags = None if row.containers is None else frozenset(json.loads(row.containers))
             found[bytes(row.key_hash)] = Principal(
-                row.tenant, row.key_id, tags, bool(row.read_only), row.expire_time
+                row.tenant, row.key_id, tags, bool(row.read_only), row.expire_time, row.name
             )
     return found
 
 
+def tenant_named(conn: Connection, name: str) -> int | None:
+    """The number of the tenant of this name, if there is one."""
+    tenant = conn.execute(select(tenants.c.tenant).where(tenants.c.name == name)).scalar()
+    return None if tenant is None else int(tenant)
+
+
 def ensure_tenant(conn: Connection, name: str, now: int) -> int:
     """The tenant of this name, made if it is new."""
-    tenant = conn.execute(select(tenants.c.tenant).where(tenants.c.name == name)).scalar()
+    tenant = tenant_named(conn, name)
     if tenant is not None:
-        return int(tenant)
+        return tenant
     result = conn.execute(
         insert(tenants).values(name=name, revision=0, last_time=0, create_time=now)
     )
@@ -81,19 +101,18 @@ def create(
     """A new key; its secret is in the answer and nowhere else."""
     key_id = base62(secrets.randbits(71), 12)
     token = f"pal_{key_id}_{base62(secrets.randbits(256), 44)}"
-    tags = json.dumps(sorted(containers)) if containers else None
-    conn.execute(
-        insert(api_keys).values(
-            tenant=ensure_tenant(conn, tenant, now),
-            key_id=key_id,
-            key_hash=hash_key(token),
-            label=label,
-            containers=tags,
-            read_only=read_only,
-            create_time=now,
-            expire_time=expires_at,
-        )
-    )
+    row: dict[str, Any] = {
+        "tenant": ensure_tenant(conn, tenant, now),
+        "key_id": key_id,
+        "key_hash": hash_key(token),
+        "label": label,
+        "containers": json.dumps(sorted(containers)) if containers else None,
+        "read_only": int(read_only),
+        "create_time": now,
+        "expire_time": expires_at,
+    }
+    row["checksum"] = checksums.of_key(Digester(schema.digest_secret(conn)), row)
+    conn.execute(insert(api_keys).values({**row, "read_only": read_only}))
     return (
         KeyInfo(
             key_id,

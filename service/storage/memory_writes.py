@@ -15,6 +15,7 @@ from service.core.model import (
     MemoryRestore,
 )
 from service.core.times import parse_instant
+from service.storage import checksums
 from service.storage.inserts import insert_rows, run_for_each
 from service.storage.memory_rows import Stored
 from service.storage.tables import memories, memory_spans
@@ -37,6 +38,7 @@ _CLOSE = (
                 "end_reason",
                 "forget_batch_id",
                 "revision",
+                "checksum",
             )
         }
     )
@@ -80,7 +82,7 @@ class Writes:
         """A new version and the span it is shown in."""
         date, events = version.temporal.document_date, version.temporal.event_dates
         self._versions.append(
-            {
+            row := {
                 "tenant": self.tx.tenant,
                 "id": version.id,
                 "container": version.container,
@@ -90,7 +92,7 @@ class Writes:
                 "content": version.content.encode(),
                 "metadata": version.metadata,
                 "comparable": comparable(version.metadata),
-                "is_static": version.is_static,
+                "is_static": int(version.is_static),
                 "document_date": date,
                 "document_instant": rules.date_of(version.temporal),
                 "event_dates": json_list(events),
@@ -102,6 +104,7 @@ class Writes:
                 "vector": None if index is None else index.vector,
             }
         )
+        row["checksum"] = checksums.of_memory(self.tx.digester, row)
         self.open(version, span, revision)
 
     def open(self, version: Version, span: Span, revision: int) -> None:
@@ -122,7 +125,13 @@ class Writes:
                 "forget_batch_id": span.forget_batch_id,
                 "content_hash": self.tx.digester.content(version.content),
                 "revision": revision,
+                "checksum": self._checksum(span, span.end_reason, span.forget_batch_id),
             }
+        )
+
+    def _checksum(self, span: Span, reason: str, batch: str | None) -> bytes:
+        return checksums.of_span(
+            self.tx.digester, span.forget_after, span.forget_reason, reason, batch
         )
 
     def close(
@@ -148,6 +157,7 @@ class Writes:
                 "to_end_reason": reason,
                 "to_forget_batch_id": batch,
                 "to_revision": revision,
+                "to_checksum": self._checksum(span, reason, batch),
             }
         )
 

@@ -6,7 +6,7 @@ Statement count, not the disk, is the cost of a call, and a batch shares its sta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
@@ -20,6 +20,8 @@ class Mutation:
 
     operation: Operation
     call: Call
+    frees: bool = False
+    """It deletes only, and may use the room that is kept for deletions."""
 
 
 @dataclass(slots=True)
@@ -27,13 +29,15 @@ class Batch:
     """What a batch came to.
 
     One outcome per mutation, the (tenant, id)s changed, whether anything that was
-    stored before was deleted or replaced, and whether documents were queued.
+    stored before was deleted or replaced, whether documents were queued, and the
+    revision that each tenant has reached.
     """
 
     outcomes: list[Outcome]
     changed: set[tuple[int, str]]
     erased: bool = False
     queued: bool = False
+    revisions: dict[int, int] = field(default_factory=dict)
 
 
 def run_mutations(conn: Connection, context: Context, mutations: Sequence[Mutation]) -> Batch:
@@ -72,8 +76,9 @@ def _attempt(
     try:
         done = run_operation(conn, context, operation, [mutations[i].call for i in indexes])
     except Exception as error:
-        if not dialects.in_transaction(conn):
-            raise  # The database has undone everything (full disk, I/O error).
+        if not dialects.in_transaction(conn) or dialects.lacks_room(error):
+            # The database has undone everything (I/O error), or all is tried again.
+            raise
         conn.exec_driver_sql("ROLLBACK TO SAVEPOINT mutations")
         conn.exec_driver_sql("RELEASE SAVEPOINT mutations")
         return error
@@ -83,4 +88,6 @@ def _attempt(
     batch.changed.update((tenant, entity) for entity in done.changed)
     batch.erased = batch.erased or done.erased
     batch.queued = batch.queued or done.queued
+    if done.revision:
+        batch.revisions[tenant] = done.revision
     return None

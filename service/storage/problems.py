@@ -6,23 +6,38 @@ import sqlite3
 
 from sqlalchemy.exc import DBAPIError
 
-from service.storage.schema import SchemaTooNewError
+from service.storage.damage import damage_of
+from service.storage.presence import StorageRefusedError
+from service.storage.schema import SchemaTooNewError, SchemaTooOldError
+
+_TEXTS = {
+    ("SQLITE_BUSY", "SQLITE_LOCKED"): "the database is busy; try again, or stop the server first",
+    ("SQLITE_FULL",): "the disk is full; make room and try again",
+    ("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH"): (
+        "the database cannot be written; look at the owner and the mode of its folder and files, "
+        "and whether they lie on a read-only medium"
+    ),
+    ("SQLITE_CANTOPEN",): (
+        "the database cannot be opened; look at the owner and the mode of its folder and files"
+    ),
+    ("SQLITE_NOMEM", "SQLITE_IOERR_NOMEM"): "there is not enough memory",
+    ("SQLITE_IOERR",): "the disk failed; look at the system's log",
+    ("SQLITE_INTERRUPT",): "it was interrupted",
+}
 
 
 def explain(error: BaseException) -> str | None:
     """What to tell and advise; None when it is no failure of the database."""
-    if isinstance(error, SchemaTooNewError):
+    if isinstance(error, SchemaTooNewError | SchemaTooOldError | StorageRefusedError):
         return str(error)
     original = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(original, sqlite3.Error):
         return None
+    damage = damage_of(error)
+    if damage is not None:
+        return f"{damage}; `palimpsest check` says more, and the last sound backup helps"
     name = getattr(original, "sqlite_errorname", "") or ""
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return "the database is busy; try again, or stop the server first"
-    if name.startswith("SQLITE_FULL"):
-        return "the disk is full; make room and try again"
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return "the file is damaged or no database; put back the last backup"
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return "the database cannot be opened for writing; look at the owner of its folder"
-    return f"the database failed: {name or original}"
+    for prefixes, text in _TEXTS.items():
+        if name.startswith(prefixes):
+            return text
+    return f"the database failed ({name or type(original).__name__})"

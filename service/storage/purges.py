@@ -35,6 +35,7 @@ from service.core.model import (
     Status,
 )
 from service.core.times import FOREVER
+from service.storage import change_log
 from service.storage.document_rows import load, members
 from service.storage.document_writes import LEAVE, MOVE, delete_rows, record_deletion, removal
 from service.storage.memory_writes import (
@@ -75,6 +76,8 @@ class Purge:
     """Also delete memories and the container itself (DeleteContainer)."""
     allow_missing: bool = False
     upto: int | None = None
+    most: int = STEP
+    """Documents or memories that one step deletes."""
     deleted: int = 0
     detached: int = 0
     memories: int = 0
@@ -128,7 +131,7 @@ _STEP = (
     select(document_containers.c.revision)
     .where(*_MEMBERS)
     .order_by(document_containers.c.revision)
-    .limit(STEP)
+    .limit(bindparam("most"))
     .subquery()
 )
 
@@ -223,7 +226,7 @@ def receipt_of(
 
 
 def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
-    """Up to STEP deletions; True when nothing is left to delete."""
+    """Up to `purge.most` deletions; True when nothing is left to delete."""
     for container in purge.containers:
         deleted, detached = _delete_documents(tx, call, purge, container)
         if deleted or detached:
@@ -248,7 +251,7 @@ def _delete_documents(
 ) -> tuple[int, list[str]]:
     """How many documents a step deleted, and which it detached, oldest write first."""
     where = {"t": tx.tenant, "in_container": container, "upto": purge.upto}
-    taken, upto = tx.conn.execute(_UPTO, where).one()
+    taken, upto = tx.conn.execute(_UPTO, {**where, "most": purge.most}).one()
     if not taken:
         return 0, []
     where["upto"] = upto
@@ -354,7 +357,7 @@ _CHAIN_ROOTS = (
         memory_spans.c.state_until == FOREVER,
         memory_spans.c.revision <= bindparam("upto"),
     )
-    .limit(STEP)
+    .limit(bindparam("most"))
 )
 
 
@@ -362,7 +365,8 @@ def _delete_memories(tx: TenantTx, call: Call, purge: Purge) -> int:
     container = purge.containers[0]
     roots = set(
         tx.conn.execute(
-            _CHAIN_ROOTS, {"t": tx.tenant, "in_container": container, "upto": purge.upto}
+            _CHAIN_ROOTS,
+            {"t": tx.tenant, "in_container": container, "upto": purge.upto, "most": purge.most},
         ).scalars()
     )
     chains = load_chains(tx, roots)
@@ -401,7 +405,8 @@ def _remove_container(tx: TenantTx, call: Call, purge: Purge) -> bool:
     tx.conn.execute(
         delete(containers).where(containers.c.tenant == tx.tenant, containers.c.container == tag)
     )
-    tx.change(call, "container.deleted", tag, [tag])
+    revision = tx.change(call, change_log.CONTAINER_DELETED, tag, [tag])
+    change_log.erase_tag(tx.conn, tx.tenant, tag, revision)
     return True
 
 

@@ -20,12 +20,20 @@ class SchemaTooNewError(RuntimeError):
     """The database was written by a newer release."""
 
 
+class SchemaTooOldError(RuntimeError):
+    """The database was written by an older release and is not migrated yet."""
+
+
 def version(conn: Connection) -> str | None:
     """The schema's revision; None for an empty database."""
     if not inspect(conn).has_table("alembic_version"):
         return None
     found = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return None if found is None else str(found)
+
+
+def has_tables(conn: Connection) -> bool:
+    return bool(inspect(conn).get_table_names())
 
 
 def bring_up(conn: Connection) -> tuple[str | None, str]:
@@ -59,10 +67,25 @@ def _migrate(conn: Connection) -> None:
     try:
         command.upgrade(config, HEAD)
     except CommandError as error:
-        raise SchemaTooNewError(
-            f"The database has schema {version(conn)}, which this release does not know; "
-            "run the release that wrote it, or a newer one"
-        ) from error
+        raise _too_new(version(conn)) from error
+
+
+def _too_new(found: str | None) -> SchemaTooNewError:
+    return SchemaTooNewError(
+        f"The database has schema {found}, which this release does not know; "
+        "run the release that wrote it, or a newer one"
+    )
+
+
+def ensure_current(found: str) -> None:
+    """Raises SchemaTooNewError or SchemaTooOldError for rows that this code cannot judge."""
+    if found > HEAD:
+        raise _too_new(found)
+    if found < HEAD:
+        raise SchemaTooOldError(
+            f"The database has schema {found}, of an older release. Its pages are sound; to have "
+            "its rows checked, migrate it, or a copy of it, with `palimpsest migrate`"
+        )
 
 
 def digest_secret(conn: Connection) -> bytes:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from service.core.times import SECOND
 from service.core.windows import DailyWindow
+from service.storage.room import storage_full
 
 LIMIT_BYTES: Final = 256 * 1024 * 1024
 """A database that is smaller is scrubbed whenever it is due, a larger one in its window."""
@@ -26,17 +27,41 @@ _SHARE: Final = 100
 _MARKED: Final = 1
 
 
-def rewrite(conn: Connection) -> None:
+IN_MEMORY_BYTES: Final = 64 * 1024 * 1024
+"""Of a database that is copied in memory where the disk has no room for the copy."""
+
+_OVERHEAD: Final = 1.05
+"""What a page takes up in the log, against its size, and some for the rest."""
+
+
+def rewrite(conn: Connection, room: int) -> None:
     """Rewrite the file, outside of a transaction; the WAL holds the old pages still.
 
-    The copy that SQLite makes on the way goes to a temporary file, so that memory
-    stays bounded.
+    What is in use goes through a copy and then through the WAL. The copy is a
+    temporary file, so that memory stays bounded, unless `room`, the bytes that the
+    disk can take, is too little for both and there is not much in use.
+
+    Raises:
+        PalimpsestError: STORAGE_FULL; nothing was tried, as it would fill the disk.
     """
-    conn.exec_driver_sql("PRAGMA temp_store=FILE")
+    used = in_use(conn) * _OVERHEAD
+    copied = room >= 2 * used
+    if not copied and (room < used or used > IN_MEMORY_BYTES):
+        raise storage_full()
+    conn.exec_driver_sql(f"PRAGMA temp_store={'FILE' if copied else 'MEMORY'}")
     try:
         conn.exec_driver_sql("VACUUM")
     finally:
         conn.exec_driver_sql("PRAGMA temp_store=MEMORY")
+
+
+def in_use(conn: Connection) -> int:
+    """Bytes of the pages that are not free."""
+    [pages, free, size] = [
+        int(conn.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+        for name in ("page_count", "freelist_count", "page_size")
+    ]
+    return (pages - free) * size
 
 
 def mark(conn: Connection) -> None:

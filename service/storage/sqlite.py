@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from service.core.digests import Digester
-from service.core.times import MonotonicClock
-from service.storage import keys, schema, scrubbing, sweeper
-from service.storage.embedded import SqliteDatabase, create_file, open_sync, transact
+from service.core.errors import PalimpsestError
+from service.core.times import SECOND, MonotonicClock
+from service.storage import change_log, high_water, keys, opening, schema, scrubbing, sweeper
+from service.storage.embedded import SqliteDatabase
 from service.storage.engine import StoreOptions
+from service.storage.high_water import HighWaterMark
 from service.storage.key_epoch import KeyEpoch
 from service.storage.keyring import Keyring
+from service.storage.reserve import given_up
+from service.storage.room import lacks_room
 from service.storage.store import SqlStore
 
 __all__ = ["SqliteStore", "StoreOptions", "open_store", "open_to_read"]
@@ -24,6 +31,12 @@ log = logging.getLogger(__name__)
 
 SCRUB_LOOK_SECONDS = 1.0
 """Between two looks whether a scrub is due."""
+
+TRIM_SECONDS = 60.0
+"""Between two looks for changes that are kept no longer."""
+
+PAUSE_SECONDS = 0.001
+"""Between two steps through the change log, for everybody else's calls."""
 
 
 class SqliteStore(SqlStore):
@@ -34,23 +47,38 @@ class SqliteStore(SqlStore):
     epoch: KeyEpoch
     _told_of_scrubbing = False
 
-    async def ensure_first_key(self) -> str | None:
-        """A key for the default tenant, if there is no key at all."""
+    async def has_keys(self) -> bool:
+        """Whether any key was ever created."""
+        return await self.engine.database.read(keys.any_key)
+
+    async def ensure_first_key(self, keep: Callable[[str], None] | None = None) -> str | None:
+        """A key for the default tenant, if there is no key at all.
+
+        Args:
+            keep: Called with it before it is valid: if that fails, there is none.
+        """
         now = self.now()
-        secret = await self.engine.database.write(
-            lambda conn: (
-                None
-                if keys.any_key(conn)
-                else keys.create(
-                    conn,
-                    tenant=schema.DEFAULT_TENANT,
-                    label="first key",
-                    containers=(),
-                    read_only=False,
-                    expires_at=None,
-                    now=now,
-                )[1]
+        if await self.has_keys():
+            return None
+
+        def make(conn: Connection) -> str | None:
+            if keys.any_key(conn):
+                return None
+            _, secret = keys.create(
+                conn,
+                tenant=schema.DEFAULT_TENANT,
+                label="first key",
+                containers=(),
+                read_only=False,
+                expires_at=None,
+                now=now,
             )
+            if keep is not None:
+                keep(secret)
+            return secret
+
+        secret = await self.engine.database.write(
+            make, lambda secret: {high_water.KEYS: 1} if secret is not None else {}
         )
         if secret is not None:
             self.epoch.advance()
@@ -59,6 +87,9 @@ class SqliteStore(SqlStore):
     async def ensure_tenant(self, name: str) -> int:
         """The number of a tenant, made if it is new (for running without keys)."""
         now = self.now()
+        known = await self.engine.database.read(lambda conn: keys.tenant_named(conn, name))
+        if known is not None:
+            return known
         return await self.engine.database.write(lambda conn: keys.ensure_tenant(conn, name, now))
 
     async def close(self) -> None:
@@ -75,8 +106,46 @@ class SqliteStore(SqlStore):
             recorded += await engine.mutate(sweeper.expire, sweeper.sweep_call(tenant, memory_ids))
         stale = await engine.database.read(lambda conn: sweeper.stale_requests(conn, now))
         if stale:
-            await engine.database.write(lambda conn: sweeper.forget_requests(conn, stale, now))
+            await engine.database.write(
+                lambda conn: sweeper.forget_requests(conn, stale, now), frees=True
+            )
+        await self.redact()
         return recorded
+
+    async def redact(self) -> None:
+        """Take the tags of deleted containers out of the change log."""
+        engine = self.engine
+        if not await engine.database.read(change_log.unredacted):
+            return
+        while await engine.database.write(
+            lambda conn: change_log.redact(conn, self.digester), frees=True
+        ):
+            engine.deleted = True
+            engine.scrubs.wrote(self.now(), erased=True)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def trim_changes(self) -> None:
+        """Remove changes that are older than the retention."""
+        if self.options.change_retention is None:
+            return
+        database = self.engine.database
+        before = self.now() - round(self.options.change_retention * SECOND)
+        for tenant in await database.read(lambda conn: change_log.outdated(conn, before)):
+            trim = partial(change_log.trim, tenant=tenant, before=before)
+            more = True
+            while more:
+                more = await database.write(trim, frees=True)
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _trim_forever(self, retention: float) -> None:
+        while True:
+            await asyncio.sleep(min(retention, TRIM_SECONDS))
+            try:
+                await self.trim_changes()
+            except PalimpsestError as error:
+                log.warning("old changes are removed later: %s", error)
+            except Exception:
+                log.exception("old changes are not removed; it will be tried again")
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -84,17 +153,23 @@ class SqliteStore(SqlStore):
             try:
                 while await self.sweep() >= sweeper.STEP:
                     pass
+            except PalimpsestError as error:
+                log.warning("sweeping waits: %s", error)
             except Exception:
                 log.exception("sweeping failed; it will be tried again")
 
     async def _checkpoint_forever(self) -> None:
         while True:
             await asyncio.sleep(self.options.checkpoint_interval)
+            self.file.room.renew()
             if not self.engine.deleted:
                 continue
             self.engine.deleted = False
             try:
                 done = await self.engine.database.checkpoint()
+            except PalimpsestError as error:
+                log.warning("the checkpoint waits: %s", error)
+                done = False
             except Exception:
                 log.exception("the checkpoint failed; it will be tried again")
                 done = False
@@ -112,6 +187,7 @@ class SqliteStore(SqlStore):
                     "or run `palimpsest scrub` to remove the last traces of what was deleted"
                 )
             return False
+        await self.redact()
         schedule.begin()
         started = time.monotonic()
         try:
@@ -129,6 +205,8 @@ class SqliteStore(SqlStore):
             await asyncio.sleep(min(self.options.scrub_interval, SCRUB_LOOK_SECONDS))
             try:
                 await self.scrub_if_due()
+            except PalimpsestError as error:
+                log.warning("scrubbing waits: %s", error)
             except Exception:
                 log.exception("scrubbing failed; it will be tried again")
 
@@ -146,12 +224,15 @@ async def open_store(
 
     Raises:
         SchemaTooNewError: a newer release wrote it.
+        StorageRefusedError: a database has been here and is gone, or lacks changes.
         sqlite3.DatabaseError, OSError: it is no database or cannot be opened.
     """
     options = options or StoreOptions()
     clock = clock or MonotonicClock()
-    secret, unscrubbed = await asyncio.to_thread(_prepare, path, clock)
-    database = await SqliteDatabase.open(path, options.readers)
+    secret, unscrubbed, mark = await asyncio.to_thread(_prepare, path, clock)
+    database = await SqliteDatabase.open(
+        path, options.readers, reserve=options.disk_reserve, mark=mark
+    )
     epoch = KeyEpoch(path)
     keyring = Keyring(database, epoch.current, clock.now, options.max_waiting)
     store = SqliteStore(database, clock, Digester(secret), keyring, options)
@@ -163,6 +244,8 @@ async def open_store(
     store.keep(asyncio.create_task(store._sweep_forever()))
     store.keep(asyncio.create_task(store._checkpoint_forever()))
     store.keep(asyncio.create_task(store._scrub_forever()))
+    if options.change_retention is not None:
+        store.keep(asyncio.create_task(store._trim_forever(options.change_retention)))
     return store
 
 
@@ -183,10 +266,20 @@ async def open_to_read(
         await store.close()
 
 
-def _prepare(path: Path, clock: MonotonicClock) -> tuple[bytes, bool]:
-    """The secret of digests, and whether deletions of an earlier run wait for a scrub."""
-    create_file(path)
-    with open_sync(path) as conn:
-        transact(conn, schema.bring_up)
-        schema.started_clock(conn, clock)
-        return schema.digest_secret(conn), scrubbing.marked(conn)
+def _prepare(path: Path, clock: MonotonicClock) -> tuple[bytes, bool, HighWaterMark]:
+    """The secret of digests, whether deletions of an earlier run wait for a scrub, the mark."""
+    try:
+        return _prepared(path, clock)
+    except Exception as error:
+        if not lacks_room(error):
+            raise
+    # The log and its index need some room, too.
+    with given_up(path):
+        return _prepared(path, clock)
+
+
+def _prepared(path: Path, clock: MonotonicClock) -> tuple[bytes, bool, HighWaterMark]:
+    with opening.opened(path) as opened:
+        schema.started_clock(opened.conn, clock)
+        secret, unscrubbed = schema.digest_secret(opened.conn), scrubbing.marked(opened.conn)
+        return secret, unscrubbed, opened.mark

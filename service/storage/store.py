@@ -23,9 +23,9 @@ from service.storage import (
     memories,
     memory_batches,
     memory_rows,
-    purge_previews,
     purges,
 )
+from service.storage.deletions import run_delete_ids, run_purge
 from service.storage.engine import Database, Engine, StoreOptions
 from service.storage.finding import IndexStore, QueueStore
 from service.storage.keyring import Keyring
@@ -34,6 +34,9 @@ from service.storage.transactions import Call, Context
 
 DOCUMENTS_AT_ONCE: Final = 64
 """Single documents read in one statement: each may be a mebibyte, several times over."""
+
+BATCH_STEP: Final = 64
+"""Documents of one batch that are written at once while other tenants write, too."""
 
 
 class DocumentStore:
@@ -66,10 +69,19 @@ class DocumentStore:
     async def batch_upsert(
         self, who: m.Principal, writes: Sequence[m.DocumentWrite], request: m.RequestRef | None
     ) -> m.BatchReceipt:
-        receipt: m.BatchReceipt = await self._engine.mutate(
-            documents.batch_upsert, Call(who, writes, request), len(writes)
-        )
-        return receipt
+        step = documents.BatchStep(writes, len(writes))
+        while True:
+            # At once, unless other tenants would have to wait for it.
+            left = len(writes) - len(step.before)
+            count = min(BATCH_STEP, left) if self._engine.shared else left
+            step = replace(step, at_most=count)
+            outcome: documents.BatchStep | m.BatchReceipt
+            outcome = await self._engine.mutate(
+                documents.batch_upsert, Call(who, step, request), count
+            )
+            if isinstance(outcome, m.BatchReceipt):
+                return outcome
+            step = outcome
 
     async def update(
         self, who: m.Principal, patch: m.DocumentPatch, request: m.RequestRef | None
@@ -91,7 +103,7 @@ class DocumentStore:
         self, who: m.Principal, delete: m.DocumentDelete, request: m.RequestRef | None
     ) -> m.DeleteReceipt:
         receipt: m.DeleteReceipt = await self._engine.mutate(
-            documents.delete_documents, Call(who, delete, request)
+            documents.delete_documents, Call(who, delete, request), frees=True
         )
         return receipt
 
@@ -107,10 +119,7 @@ class DocumentStore:
             return await self._engine.database.read(
                 lambda conn: bulk_deletes.preview_ids(conn, who, ids)
             )
-        receipt: m.BulkDeleteReceipt = await self._engine.mutate(
-            bulk_deletes.delete_ids, Call(who, ids, request), len(ids)
-        )
-        return receipt
+        return await run_delete_ids(self._engine, who, ids, request)
 
     async def delete_containers(
         self,
@@ -126,7 +135,7 @@ class DocumentStore:
         return cast(m.BulkDeleteReceipt, receipt)
 
     async def get(self, who: m.Principal, name: str) -> m.Document:
-        return await self._gets.submit((who, name))
+        return await self._gets.submit((who, name), group=who.tenant)
 
     async def list(
         self, who: m.Principal, query: m.DocumentQuery, page: m.PageRequest
@@ -237,7 +246,7 @@ class MemoryStore:
         self, who: m.Principal, delete: m.MemoryDelete, request: m.RequestRef | None
     ) -> m.MemoryDeleteReceipt:
         receipt: m.MemoryDeleteReceipt = await self._engine.mutate(
-            memories.delete_memories, Call(who, delete, request)
+            memories.delete_memories, Call(who, delete, request), frees=True
         )
         return receipt
 
@@ -268,7 +277,9 @@ class MemoryStore:
     async def get(
         self, who: m.Principal, container: str, memory_id: str, as_of: int | None
     ) -> m.Memory:
-        return await self._gets.submit(memory_rows.MemoryRead(who, container, memory_id, as_of))
+        return await self._gets.submit(
+            memory_rows.MemoryRead(who, container, memory_id, as_of), group=who.tenant
+        )
 
     async def list(
         self, who: m.Principal, query: m.MemoryQuery, page: m.PageRequest
@@ -314,35 +325,6 @@ class ContainerStore:
         purge = purges.Purge((container,), whole=True, allow_missing=allow_missing)
         receipt = await run_purge(self._engine, who, purge, request, validate_only, budget)
         return cast(m.ContainerDeleteReceipt, receipt)
-
-
-PURGE_PAUSE_SECONDS = 0.001
-"""Between two steps of a purge, for everybody else's calls."""
-
-
-async def run_purge(
-    engine: Engine,
-    who: m.Principal,
-    purge: purges.Purge,
-    request: m.RequestRef | None,
-    validate_only: bool,
-    budget: float | None,
-) -> m.BulkDeleteReceipt | m.ContainerDeleteReceipt:
-    """Step after step until all is deleted or the budget (seconds) is used up."""
-    if validate_only:
-        step = await engine.database.read(lambda conn: purge_previews.preview(conn, who, purge))
-        return step.receipt
-    loop = asyncio.get_running_loop()
-    stop = float("inf") if budget is None else loop.time() + budget
-    while True:
-        outcome: purges.Step | m.BulkDeleteReceipt | m.ContainerDeleteReceipt
-        outcome = await engine.mutate(purges.purge_step, Call(who, purge, request))
-        if not isinstance(outcome, purges.Step):
-            return outcome
-        purge = outcome.purge
-        if outcome.receipt.complete or loop.time() >= stop:
-            return outcome.receipt
-        await asyncio.sleep(PURGE_PAUSE_SECONDS)
 
 
 class SqlStore:

@@ -35,6 +35,11 @@ def _tenant() -> Column[int]:
     return Column("tenant", Integer, primary_key=True, autoincrement=False)
 
 
+def _checksum() -> Column[bytes]:
+    """See `checksums`, which says what of its row it stands for."""
+    return Column("checksum", LargeBinary, nullable=False, server_default=text("x''"))
+
+
 secrets = Table(
     "secrets",
     metadata,
@@ -50,6 +55,8 @@ tenants = Table(
     Column("revision", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
     Column("create_time", BigInteger, nullable=False),
+    # From this one on every change is kept; one more than `revision`: none is.
+    Column("oldest_revision", BigInteger, nullable=False, server_default=text("1")),
 )
 
 api_keys = Table(
@@ -64,6 +71,7 @@ api_keys = Table(
     Column("create_time", BigInteger, nullable=False),
     Column("expire_time", BigInteger),
     Column("revoke_time", BigInteger),
+    _checksum(),
     sqlite_with_rowid=False,
 )
 
@@ -171,6 +179,7 @@ chunks = Table(
     Column("entry", LargeBinary, nullable=False),
     Column("vector", LargeBinary),
     Column("embedder", Integer, nullable=False),
+    _checksum(),
     Index("ix_chunks_embedder", "embedder", "tenant", "document_id", "position"),
 )
 
@@ -196,6 +205,7 @@ memories = Table(
     Column("embedder", Integer, nullable=False, server_default=text("0")),
     Column("entry", LargeBinary),
     Column("vector", LargeBinary),
+    _checksum(),
     UniqueConstraint("tenant", "root_id", "version"),
     Index("ix_memories_embedder", "embedder", "tenant", "id"),
     Index(
@@ -224,6 +234,7 @@ memory_spans = Table(
     Column("content_hash", LargeBinary, nullable=False),
     # Of the change that made the span what it is.
     Column("revision", BigInteger, nullable=False),
+    _checksum(),
     Index(None, "tenant", "container", "end_kind", "root_id", "memory_id"),
     Index(None, "tenant", "container", "end_kind", "memory_id"),
     Index(None, "tenant", "container", "content_hash", "end_kind"),
@@ -242,7 +253,8 @@ memory_spans = Table(
     sqlite_with_rowid=False,
 )
 
-# A change of a document in several containers has a row for each.
+# A change of a document in several containers has a row for each. Those of a container
+# that was deleted have a digest of its tag.
 changes = Table(
     "changes",
     metadata,
@@ -255,6 +267,16 @@ changes = Table(
     Column("key_id", String(40), nullable=False),
     Column("request_id", String(36)),
     Index(None, "tenant", "container", "revision"),
+    sqlite_with_rowid=False,
+)
+
+# Tags of deleted containers that changes up to a revision still have.
+erased_containers = Table(
+    "erased_containers",
+    metadata,
+    _tenant(),
+    Column("container", String(100), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -209,6 +209,11 @@ class TenantTx:
         return changed | {ANYTHING} if self._unnamed else changed
 
     @property
+    def advances(self) -> bool:
+        """Whether revisions were taken."""
+        return bool(self._changes) or self._unnamed
+
+    @property
     def erases(self) -> bool:
         """Whether something was deleted or replaced."""
         return (
@@ -237,7 +242,7 @@ class TenantTx:
             put = ("receipt", "complete", "create_time")
             self.conn.execute(dialects.upsert(self.conn, requests, put=put), self._requests)
         insert_rows(self.conn, changes, self._changes)
-        if self._changes or self._unnamed:
+        if self.advances:
             self.conn.execute(
                 _ADVANCE,
                 {"t": self.tenant, "to_revision": self.revision, "to_time": self.now},
@@ -248,14 +253,15 @@ class TenantTx:
 class Done:
     """What calls came to.
 
-    Outcomes in their order, ids changed, whether anything was deleted, and whether
-    documents were queued.
+    Outcomes in their order, ids changed, whether anything was deleted, whether
+    documents were queued, and the tenant's revision; 0: it has not changed.
     """
 
     outcomes: list[Outcome]
     changed: set[str]
     erased: bool = False
     queued: bool = False
+    revision: int = 0
 
 
 def run_operation(
@@ -281,6 +287,7 @@ def run_operation(
         done.changed.update(tx.changed_ids())
         done.erased = done.erased or tx.erases
         done.queued = done.queued or tx.queued
+        done.revision = tx.revision if tx.advances else done.revision
         waiting = sorted(later)
     return done
 
@@ -311,14 +318,18 @@ def _recall(
                 "request_id was used for another request; take a new one",
             )
         elif row is not None and row.complete:
-            outcomes[index] = receipts.decode(row.receipt)
+            outcomes[index] = _receipt(row, calls[index])
         elif request.request_id in taken:
             later.append(index)
         else:
             taken.add(request.request_id)
-            calls[index].progress = receipts.decode(row.receipt) if row is not None else None
+            calls[index].progress = _receipt(row, calls[index]) if row is not None else None
             fresh.append(index)
     return fresh, later
+
+
+def _receipt(row: Any, call: Call) -> Any:
+    return receipts.decode(row.receipt, getattr(call.payload, "container", ""))
 
 
 _COMPACT = json.JSONEncoder(separators=(",", ":"))

@@ -19,6 +19,7 @@ import uvloop
 from tests.bench import data, measures
 from tests.bench.baseline import running_baseline
 from tests.bench.load import connect
+from tests.bench.neighbours import Neighbours
 from tests.bench.report import Row, machine, progress, table
 from tests.harness import Server, running_server
 
@@ -59,13 +60,19 @@ async def measure(
         measures.Alone(target, bare, ids),
         measures.Bulk(target, other, ids),
     ]
-    for group in groups:
-        for number in range(1, options.rounds + 1):
-            progress(f"{type(group).__name__.lower()}, round {number} of {options.rounds}")
-            await group.round()
+    with running_server(options.folder / "neighbours") as shared:
+        groups.append(Neighbours(shared))
+        await _rounds(groups, options.rounds)
     for connection in (target, other, bare):
         await connection.channel.close()
     return [row for group in groups for row in group.rows.values()]
+
+
+async def _rounds(groups: Sequence[Measure], rounds: int) -> None:
+    for group in groups:
+        for number in range(1, rounds + 1):
+            progress(f"{type(group).__name__.lower()}, round {number} of {rounds}")
+            await group.round()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -82,7 +89,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--strict", action="store_true", help="exit 1 when a promise is missed")
     options = parser.parse_args(arguments)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="palimpsest-bench-")))
+        options.folder = folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="palimpsest-bench-"))
+        )
         empty = stack.enter_context(running_baseline())
         service = stack.enter_context(running_server(folder / "small", *ALONE))
         large = options.large and stack.enter_context(running_server(folder / "large", *ALONE))

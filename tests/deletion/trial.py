@@ -12,7 +12,7 @@ from service.core.metadata import parse
 from service.storage import admin
 from service.storage.sqlite import SqliteStore
 from tests.deletion.markers import found_in
-from tests.deletion.workload import CONTAINERS, Workload
+from tests.deletion.workload import Workload
 
 SHARE = 0.001
 """Of the dead markers, how many may be in page slack before a scrub."""
@@ -55,9 +55,10 @@ async def run(store: SqliteStore, who: m.Principal, operations: int, seed: int) 
     await workload.run(operations)
     seconds = time.monotonic() - started
     live = workload.live()
-    dead = workload.markers.others(live)
+    dead = workload.markers.others(live | set(workload.containers))
     directory = store.path.parent
 
+    await store.sweep()
     assert await store.file.checkpoint()
     before = await asyncio.to_thread(found_in, directory) & dead
     await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
@@ -84,7 +85,9 @@ async def _readable(store: SqliteStore, who: m.Principal, workload: Workload) ->
         assert document.containers == wanted.containers
         shown |= {document.custom_id or "", document.title, str(metadata["note"]), *metadata}
         shown.add(document.content.strip("ab"))
-    for container in CONTAINERS:
+    listed = await store.containers.list(who, "", m.PageRequest(1000))
+    shown |= {container.tag for container in listed.items}
+    for container in workload.tags():
         query = m.MemoryQuery((container,), include_forgotten=True, include_history=True)
         after: m.Position | None = None
         while True:

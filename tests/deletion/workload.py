@@ -18,7 +18,9 @@ from tests.deletion.markers import Markers
 ROUND = 200
 """Calls at a time; no two of them are about one thing."""
 
-CONTAINERS = tuple(f"box{number}" for number in range(12))
+CONTAINERS = 12
+"""At once; a marker is the tag of each, and of one that is deleted another takes the place."""
+
 FILLER_LENGTHS = (0, 0, 40, 40, 400, 3_000, 9_000)
 
 
@@ -67,16 +69,22 @@ class Workload:
         # Those that no call of the present round is about.
         self.documents: list[Document] = []
         self.chains: list[Chain] = []
+        self.containers = [self._marker("container") for _ in range(CONTAINERS)]
 
     def live(self) -> set[str]:
-        kept: set[str] = set()
+        kept = self.tags()
         return kept.union(*(thing.live() for thing in (*self.documents, *self.chains)))
+
+    def tags(self) -> set[str]:
+        """Of the containers that something is in."""
+        tags = {tag for document in self.documents for tag in document.containers}
+        return tags | {chain.container for chain in self.chains}
 
     async def run(self, operations: int) -> None:
         while self.done.total() < operations:
             calls = [self._choose() for _ in range(ROUND)]
             await asyncio.gather(*(call for call in calls if call is not None))
-            if self._random.random() < 0.1:
+            if self._random.random() < 0.2:
                 await self._empty_a_container()
 
     def _choose(self) -> Awaitable[None] | None:
@@ -184,7 +192,8 @@ class Workload:
         return call()
 
     async def _empty_a_container(self) -> None:
-        tag = self._random.choice(CONTAINERS)
+        number = self._random.randrange(CONTAINERS)
+        tag = self.containers[number]
         whole = self._random.random() < 0.5
         receipt: m.BulkDeleteReceipt | m.ContainerDeleteReceipt
         if whole:
@@ -200,6 +209,9 @@ class Workload:
             self.chains = [chain for chain in self.chains if chain.container != tag]
             assert receipt.memories == len(gone)
             self.done["memories deleted"] += len(gone)
+            self.done["containers deleted"] += 1
+            if self._random.random() < 0.8:
+                self.containers[number] = self._marker("container")
         else:
             receipt = await self._store.documents.delete_containers(
                 self._who, [tag], self._request(), validate_only=False, budget=None
@@ -245,7 +257,7 @@ class Workload:
     # --- memories ---
 
     def _create_memories(self) -> Awaitable[None]:
-        container = self._random.choice(CONTAINERS)
+        container = self._random.choice(self.containers)
         count = self._random.choice((1, 1, 5))
         contents = [self._marker("memory") for _ in range(count)]
         values = [self._marker("metadata value") for _ in range(count)]
@@ -358,7 +370,7 @@ class Workload:
         return "a" * before + marker + "b" * (length - before)
 
     def _containers(self) -> tuple[str, ...]:
-        return tuple(sorted(self._random.sample(CONTAINERS, self._random.choice((1, 1, 2)))))
+        return tuple(sorted(self._random.sample(self.containers, self._random.choice((1, 1, 2)))))
 
     def _request(self) -> m.RequestRef | None:
         if self._random.random() < 0.5:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from tests.faults.disks import DISKS
+from tests.faults.disks import DISKS, can_mount
+from tests.faults.emptying import full_disk_emptied
 from tests.faults.kills import kill_rounds
 from tests.faults.outages import full_disk, locked_database
 from tests.faults.processing import processing_rounds
@@ -28,6 +29,10 @@ async def full_disks(folder: Path, rounds: int, seed: int, tally: Tally) -> None
         place = folder / name.replace(" ", "-")
         place.mkdir()
         await full_disk(name, place, rounds, seed, tally)
+    if can_mount():
+        place = folder / "emptied"
+        place.mkdir()
+        await full_disk_emptied(place, rounds, seed, tally)
 
 
 FAULTS: Final[dict[str, Inflict]] = {

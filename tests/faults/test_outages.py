@@ -12,6 +12,7 @@ import pytest
 from palimpsest.v1 import documents_pb2 as d
 from service.settings import database_path
 from tests.faults.disks import DISKS
+from tests.faults.emptying import full_disk_emptied
 from tests.faults.load import line
 from tests.faults.outages import full_disk, locked_database
 from tests.harness import running_server
@@ -27,6 +28,16 @@ async def test_a_full_disk_loses_nothing_and_is_recovered_from(
     await full_disk(name, tmp_path, 1, seed=21, tally=tally)
     assert tally.findings == []
     assert tally.operations > 0
+
+
+@pytest.mark.parametrize("name", [name for name in DISKS if name == "tiny disk"])
+async def test_a_full_disk_is_emptied_through_the_service(
+    tmp_path: Path, report: Report, name: str
+) -> None:
+    tally = Tally(f"{name}, emptied")
+    report(tally)
+    await full_disk_emptied(tmp_path, 1, seed=23, tally=tally)
+    assert tally.findings == []
 
 
 async def test_a_locked_database_is_refused_and_recovered_from(

@@ -15,7 +15,8 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from service.children import LostError
+from service import children, module_path, start_attempts
+from service.children import LostError, StartError
 from service.core.digests import Digester
 from service.embedding.registry import open_embedder
 from service.pipeline import chunking, helper_main, indexing
@@ -33,6 +34,8 @@ from tests.finding.work import (
     draft_or,
     fail,
     hang,
+    log_warning,
+    module_path_of_process,
     own_pid,
     print_much,
 )
@@ -338,3 +341,113 @@ async def test_a_stopped_server_leaves_no_helper(tmp_path: Path) -> None:
     assert "helper" not in log
     assert "fork" not in log
     assert database_path(server.data_dir).exists()
+
+
+def _said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        record.getMessage() for record in caplog.records if record.name == "service.start_attempts"
+    ]
+
+
+BROKEN = "import sys; print('first', file=sys.stderr); import nothing_of_that_name"
+
+
+async def test_a_helper_that_never_begins_is_told_once_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(children, "_BOOTSTRAP", BROKEN)
+    async with helping() as helpers:
+        for _ in range(5):
+            with pytest.raises(StartError, match="nothing_of_that_name"):
+                await helpers.run(own_pid)
+    (told,) = _said(caplog)
+    assert "helper_main cannot be started: ModuleNotFoundError: No module named" in told
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "first\nTraceback" in record.fields["output"]  # type: ignore[attr-defined]
+    assert [record for record in caplog.records if record.name != "service.start_attempts"] == []
+
+
+async def test_a_helper_that_can_be_started_again_is_used_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(start_attempts, "PAUSE_SECONDS", 0.0)
+    sound = children._BOOTSTRAP
+    monkeypatch.setattr(children, "_BOOTSTRAP", BROKEN)
+    async with helping() as helpers:
+        with pytest.raises(LostError):
+            await helpers.run(own_pid)
+        monkeypatch.setattr(children, "_BOOTSTRAP", sound)
+        assert await helpers.run(add, 1, 2) == 3
+    told = _said(caplog)
+    assert len(told) == 2
+    assert told[1].endswith("could be started now")
+
+
+async def test_documents_are_processed_and_found_while_no_child_can_be_started(
+    directory: Path,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(children, "_BOOTSTRAP", BROKEN)
+    async with laboratory(directory, clock, helpers=2) as lab:
+        items = [d.UpsertDocumentRequest(custom_id=f"c{n}", content=t) for n, t in enumerate(TEXTS)]
+        await lab.client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=items))
+        for n in range(len(TEXTS)):
+            document = await _ended(lab.client, f"c{n}")
+            assert document.status == d.DOCUMENT_STATUS_DONE, document
+            assert document.attempt_count <= 1
+        search = d.SearchDocumentsRequest(query="closed harbour")
+
+        async def told_of_both() -> bool:
+            assert (await lab.client.documents.SearchDocuments(search)).hits
+            return len(_said(caplog)) > 1
+
+        await until(told_of_both)
+        for _ in range(3):
+            assert (await lab.client.documents.SearchDocuments(search)).hits
+    assert len({text.split()[0] for text in _said(caplog)}) == len(_said(caplog)) == 2
+
+
+async def test_children_see_the_module_path_of_the_server_and_no_variables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    async with helping() as helpers:
+        path, isolated = await helpers.run(module_path_of_process)
+    assert path == module_path.absolute()
+    assert isolated
+
+
+async def test_children_go_on_when_they_are_told_to_stop() -> None:
+    async with helping() as helpers:
+        pid = await helpers.run(own_pid)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(pid, number)
+        assert await helpers.run(own_pid) == pid
+
+
+async def test_what_a_child_logs_is_logged_by_its_parent(caplog: pytest.LogCaptureFixture) -> None:
+    async with helping() as helpers:
+        pid = await helpers.run(log_warning, "as it is")
+    (record,) = [record for record in caplog.records if record.name == "work"]
+    assert (record.levelname, record.getMessage()) == ("WARNING", "it is as it is")
+    assert record.fields["pid"] == pid  # type: ignore[attr-defined]
+
+
+async def test_a_child_that_crashes_is_told_with_what_it_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with helping() as helpers:
+        pid = await helpers.run(own_pid)
+        os.kill(pid, signal.SIGSEGV)
+
+        async def told() -> bool:
+            return any("another takes its place" in r.getMessage() for r in caplog.records)
+
+        await until(told)
+        assert await helpers.run(own_pid) != pid
+    (left,) = [record for record in caplog.records if record.name == helper_main.__name__]
+    assert "Segmentation fault" in left.getMessage()
+    assert "most recent call first" in left.fields["text"]  # type: ignore[attr-defined]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -54,3 +56,12 @@ def draft_or(
 def print_much(_: Workshop) -> str:
     print("x" * 100_000)  # noqa: T201
     return "said"
+
+
+def module_path_of_process(_: Workshop) -> tuple[list[str], bool]:
+    return sys.path, bool(sys.flags.isolated)
+
+
+def log_warning(_: Workshop, how: str) -> int:
+    logging.getLogger("work").warning("it is %s", how)
+    return os.getpid()

@@ -119,6 +119,12 @@ class Peer:
             self._flush()
         return stream
 
+    def reset(self, stream: int) -> None:
+        """Gives a call up."""
+        with contextlib.suppress(h2.exceptions.ProtocolError):
+            self._http.reset_stream(stream)
+        self._flush()
+
     def send(self, stream: int, body: bytes, seconds: float = 2.0) -> bytes:
         """Sends what the server's window allows within a time; the rest is answered."""
         deadline = time.monotonic() + seconds

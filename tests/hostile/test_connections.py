@@ -1,8 +1,8 @@
 """Hostile bytes, messages and connections against the real server, which goes on serving.
 
 Its memory stays bounded throughout. In MiB above what it takes when idle, at most:
-nothing to speak of for whoever has no key; for each key what RECEIVED_AT_ONCE
-messages of 16 MiB and HELD_BYTES of answers take.
+nothing to speak of for whoever has no key; for each key what as many messages of 16 MiB
+and as many bytes of answers take as it may have at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from palimpsest.v1.documents_pb2 import (
     UpsertDocumentRequest,
     WatchDocumentRequest,
 )
-from service.rpc.holdings import HELD_BYTES, RECEIVED_AT_ONCE
+from service.rpc.policy import PER_BYTE
+from service.rpc.quotas import LIMITS, Resource
 from tests.client import Client, connected
 from tests.conftest import Report
 from tests.harness import Server, running_server
@@ -44,14 +45,16 @@ from tests.tally import Tally
 DOCUMENTS = "/palimpsest.v1.Documents"
 UPSERT = f"{DOCUMENTS}/UpsertDocument"
 MIB = 1024 * 1024
+RECEIVED_AT_ONCE = LIMITS[Resource.MESSAGES].key
+HELD_MIB = LIMITS[Resource.BYTES].key // PER_BYTE // MIB
 WINDOW = 256 * 1024
 """More than gRPC takes in of a message nobody has asked for."""
 
 STRANGERS_MIB = 160
 """What a thousand connections without a key may cost, their state in gRPC included."""
 
-ONE_KEY_MIB = 1200
-"""What one key's unread answers may cost: HELD_BYTES, in Python and again in gRPC, those being
+ONE_KEY_MIB = 600
+"""What one key's unread answers may cost: HELD_MIB, in Python and again in gRPC, those being
 made beside them, and what they all leave unused in the heap."""
 
 
@@ -168,7 +171,7 @@ async def test_messages_that_are_too_large_are_refused_and_not_kept(
         headers = call_headers(UPSERT, server.key, (b"grpc-encoding", b"gzip"))
         stream = peer.call(headers, frame(bomb, compressed=True))
         assert await asyncio.to_thread(peer.wait, [stream], 10)
-        assert peer.status(stream) == "8"
+        assert peer.status(stream) == "12"
     assert memory.peak() < before + STRANGERS_MIB
 
 
@@ -280,14 +283,14 @@ async def test_answers_that_are_never_read_are_held_within_bounds(
         await fill(client, 1)
         before = memory.peak()
         request = frame(GetDocumentRequest(id="large 0").SerializeToString())
-        many = HELD_BYTES // MIB + 100
+        many = HELD_MIB + 100
         with Peer(server.address, acknowledge=False) as peer:
             headers = call_headers(f"{DOCUMENTS}/GetDocument", key)
             streams = [peer.call(headers, request) for _ in range(many)]
             refused = await asyncio.to_thread(await_refusals, peer, 60)
             assert refused, "all answers are held, however many"
             assert {peer.status(stream) for stream in peer.ended} == {"8"}
-            assert len(streams) - refused <= HELD_BYTES // MIB
+            assert len(streams) - refused <= HELD_MIB
             assert memory.peak() < before + ONE_KEY_MIB
             other = server.create_key("--tenant", "honest")
             async with connected(server.address, other) as honest:

@@ -140,6 +140,69 @@ async def test_one_heavy_call_that_waits_does_not_shut_out_light_ones() -> None:
     assert await asyncio.gather(running, *waiting) == [0, 1, 2, 3]
 
 
+async def batches_of(arrivals: Sequence[tuple[str, int]], **options: int) -> list[list[str]]:
+    """The groups of each batch, of (group, weight)s that arrive while the first one runs."""
+    release = asyncio.Event()
+    batches: list[list[str]] = []
+
+    async def run(items: Sequence[str]) -> Sequence[str]:
+        batches.append(list(items))
+        await release.wait()
+        return items
+
+    coalescer: Coalescer[str, str] = Coalescer(run, max_waiting=10_000, **options)
+    group, weight = arrivals[0]
+    first = asyncio.create_task(coalescer.submit(group, weight, group))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    rest = [asyncio.create_task(coalescer.submit(g, w, g)) for g, w in arrivals[1:]]
+    await asyncio.sleep(0)
+    release.set()
+    await asyncio.gather(first, *rest)
+    return batches[1:]
+
+
+async def test_one_group_alone_has_large_batches() -> None:
+    assert await batches_of([("a", 1)] * 1001) == [["a"] * 1000]
+
+
+async def test_several_groups_take_turns_in_small_batches() -> None:
+    batches = await batches_of([("a", 1)] * 501 + [("b", 1)])
+    assert "b" in batches[0]
+    assert all(len(batch) <= coalescing.SHARED_BATCH for batch in batches)
+    assert sum(map(len, batches)) == 501
+
+
+async def test_what_is_light_goes_along_with_what_is_heavy() -> None:
+    heavy = coalescing.SHARED_BATCH
+    batches = await batches_of([("a", heavy)] * 4 + [("b", 1)])
+    assert batches[0] in (["a", "b"], ["b"])
+    assert [batch.count("a") for batch in batches if "a" in batch] == [1, 1, 1]
+
+
+async def test_the_backlog_of_one_group_refuses_no_other() -> None:
+    release = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        await release.wait()
+        return items
+
+    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=100)
+    tasks = [asyncio.create_task(coalescer.submit(0, 1, "a")) for _ in range(300)]
+    tasks += [asyncio.create_task(coalescer.submit(1, 1, "b")) for _ in range(10)]
+    for group in range(20):
+        tasks += [asyncio.create_task(coalescer.submit(2, 1, group)) for _ in range(90)]
+    tasks += [asyncio.create_task(coalescer.submit(3, 1, "small"))]
+    await asyncio.sleep(0)
+    release.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert sum(isinstance(result, PalimpsestError) for result in results[:300]) == 200
+    assert results[300:310] == [1] * 10
+    # All of them together are bounded, too, and the last share is for those who have little.
+    assert any(isinstance(result, PalimpsestError) for result in results[310:-1])
+    assert results[-1] == 3
+
+
 async def test_those_just_answered_come_again_in_one_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -12,10 +12,13 @@ from sqlalchemy import Connection, text
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.core.times import MonotonicClock
-from service.storage import schema
+from service.storage import admin, schema
 from service.storage.embedded import open_sync, transact
 from service.storage.sqlite import SqliteStore, StoreOptions, open_store
 from tests.storage.conftest import Clock
+
+BEFORE = "0004"
+"""The schema before etags were keyed by tenant."""
 
 WRITES = [
     m.DocumentWrite("text", "plain"),
@@ -63,7 +66,7 @@ async def test_a_document_has_its_etag_again_when_it_is_again_what_it_was(
 
 
 def _age(conn: Connection) -> None:
-    """Make the documents' etags as the release of schema 0002 did: no tenant in them."""
+    """Make the documents' etags as earlier releases did: no tenant in them."""
     secret = schema.digest_secret(conn)
     rows = conn.execute(text("/* look */ SELECT * FROM documents")).all()
     for row in rows:
@@ -86,7 +89,7 @@ def _age(conn: Connection) -> None:
                 "id": row.id,
             },
         )
-    conn.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    conn.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": BEFORE})
 
 
 async def test_an_upgrade_makes_etags_again_and_still_knows_what_is_there(
@@ -123,3 +126,21 @@ async def test_an_upgrade_makes_etags_again_and_still_knows_what_is_there(
                 assert not same.changed
     finally:
         await store.close()
+
+
+async def test_an_upgrade_makes_no_etag_of_what_is_damaged(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "palimpsest.db"
+    store = await open_store(path, StoreOptions(), MonotonicClock(clock))
+    who = m.Principal(await store.ensure_tenant("one"), "test")
+    await store.documents.batch_upsert(who, WRITES, None)
+    await store.close()
+    with open_sync(path) as conn:
+        transact(conn, _age)
+        for name, damage in (("tagged", "title = 'Titel'"), ("html", "containers = '['")):
+            conn.execute(
+                text(f"/* damage */ UPDATE documents SET {damage} WHERE custom_id = :name"),
+                {"name": name},
+            )
+    admin.migrate(path)
+    found = admin.check(path, lambda _: None)
+    assert len([one for one in found if "does not match its digest" in one]) == 2

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from functools import partial
 
 from service.core import filters as f
 from service.core import model as m
 from service.core.times import FOREVER
-from service.storage import admin
+from service.storage import admin, change_log
 from service.storage.sqlite import SqliteStore
 from tests import statements
 from tests.storage.conftest import Clock
@@ -125,6 +126,12 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
         )
     clock.advance(90 * 24 * 3600)
     await store.sweep()
+    index = await store.index.delta(who.tenant, "a", None, 0)
+    await store.index.delta(who.tenant, "a", index.revision - 1, 0)
+    await store.index.unchanged(who.tenant, {"a": index.revision})
+    database, before = store.engine.database, store.now()
+    for tenant in await database.read(lambda conn: change_log.outdated(conn, before)):
+        await database.write(partial(change_log.trim, tenant=tenant, before=before))
 
 
 async def test_no_statement_scans_or_sorts_without_bound(

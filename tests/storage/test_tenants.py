@@ -24,6 +24,12 @@ ACROSS_TENANTS = {
     r"SELECT requests\.tenant, requests\.request_id .* requests\.create_time < .* LIMIT": (
         "the sweep looks for receipts kept long enough, and removes each by its tenant"
     ),
+    r"SELECT erased_containers\.tenant, .* FROM erased_containers LIMIT": (
+        "the sweep looks for tags of deleted containers, and takes each out by its tenant"
+    ),
+    r"SELECT tenants\.tenant FROM tenants WHERE \? > \(SELECT changes\.time": (
+        "the retention looks at the first change of each tenant, and removes by its tenant"
+    ),
     r"SELECT anon_1\.tenant, .* WHERE (memories|chunks)\.embedder [<>] \? LIMIT": (
         "indexing anew looks for what is in another vector space, and works on each by its tenant"
     ),
@@ -31,10 +37,13 @@ ACROSS_TENANTS = {
         "the operator is told how much there is to index anew"
     ),
     r"WITH RECURSIVE found \(tenant\) AS": "the queue lets tenants take turns",
-    r"SELECT api_keys\..* FROM api_keys WHERE api_keys\.key_hash IN": (
+    r"SELECT api_keys\..* FROM api_keys JOIN tenants .* WHERE api_keys\.key_hash IN": (
         "a key is what says whose call it is"
     ),
     r"SELECT count\(\*\) AS count_1 FROM api_keys$": "whether a server is fresh",
+    r"SELECT count\(\*\) AS count_1, count\(api_keys\.revoke_time\) AS count_2 FROM api_keys$": (
+        "the high-water mark counts changes of keys"
+    ),
     r"SELECT api_keys\..* FROM api_keys JOIN tenants .* ORDER BY": "the operator lists all keys",
     r"UPDATE api_keys SET revoke_time=\? WHERE api_keys\.key_id = \?": (
         "the operator names a key by its id"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -63,6 +64,34 @@ async def test_a_taken_address_is_refused(tmp_path: Path) -> None:
         with pytest.raises(BindError):
             async with app.running(settings(tmp_path)):
                 pytest.fail("two servers on one address")
+
+
+async def test_a_start_that_could_not_listen_leaves_the_first_key_to_the_next(
+    tmp_path: Path,
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(BindError):
+            async with app.running(settings(tmp_path, listen=listen)):
+                pytest.fail("it listens on an address of another")
+    assert not (tmp_path / "data" / "first-key").exists()
+    async with app.running(settings(tmp_path)) as service:
+        assert service.first_key is not None
+
+
+async def test_a_first_key_that_cannot_be_kept_is_none(tmp_path: Path) -> None:
+    kept, new = (tmp_path / "data" / name for name in ("first-key", "first-key.new"))
+    async with app.running(settings(tmp_path)) as service:
+        secret = service.first_key
+    # As a process leaves it that ends between the key's commit and its last step.
+    kept.rename(new)
+    async with app.running(settings(tmp_path)) as service:
+        assert service.first_key is None
+        assert kept.read_text().strip() == secret
+        assert await upsert(service.address, secret)
+    assert not new.exists()
 
 
 async def test_a_signal_drains_and_a_second_ends_the_grace(tmp_path: Path) -> None:

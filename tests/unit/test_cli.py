@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 from service import cli
 from service.settings import Settings
 
+PEM = Path(__file__).parents[1] / "rpc" / "tls"
+
 
 def palimpsest(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
@@ -25,7 +27,17 @@ def data(tmp_path: Path) -> Path:
 
 def test_help_lists_the_commands() -> None:
     text = palimpsest("--help").output
-    for command in ("serve", "import", "keys", "migrate", "check", "backup", "scrub"):
+    for command in (
+        "serve",
+        "import",
+        "search",
+        "health",
+        "keys",
+        "migrate",
+        "check",
+        "backup",
+        "scrub",
+    ):
         assert f"\n  {command} " in text
 
 
@@ -42,22 +54,33 @@ def test_serve_refuses_an_open_address() -> None:
     assert "not a loopback address" in done.output
 
 
-def test_a_port_that_cannot_be_is_refused_by_whoever_takes_an_address(tmp_path: Path) -> None:
-    said = "the port must be a number from 0 to 65535"
-    served = palimpsest("serve", "--data-dir", tmp_path / "d", "--listen", "127.0.0.1:99999")
-    assert (served.exit_code, said in served.output) == (2, True)
+def test_a_port_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    done = palimpsest("serve", "--data-dir", tmp_path / "d", "--listen", "127.0.0.1:99999")
+    assert done.exit_code == 2
+    assert "the port must be a number from 0 to 65535" in done.output
     assert not (tmp_path / "d").exists()
-    asked = palimpsest("search", "x", "--container", "c", "--address", "127.0.0.1:99999")
-    assert (asked.exit_code, said in asked.output) == (2, True)
-    local = palimpsest("search", "x", "--container", "c", "--address", f"unix:{tmp_path}/s:99999")
-    assert (local.exit_code, said in local.output) == (1, False)
 
 
-def test_serve_tells_of_a_missing_certificate(tmp_path: Path) -> None:
-    files = ("--tls-cert", tmp_path / "no.crt", "--tls-key", tmp_path / "no.key")
-    done = palimpsest("serve", "--data-dir", tmp_path / "data", *files)
+@pytest.mark.parametrize(
+    ("certificate", "key", "client_ca", "words"),
+    [
+        ("none.pem", "server.key", "ca.pem", "none.pem: No such file"),
+        ("server.pem", "none.key", "ca.pem", "none.key: No such file"),
+        ("server.pem", "server.key", "none.pem", "none.pem: No such file"),
+        ("server.pem", "client.key", "ca.pem", "client.key: not the key of"),
+        ("server.key", "server.pem", "ca.pem", "server.key: not PEM"),
+        ("server.pem", "server.key", "server.pem", "server.pem: not the certificate of an auth"),
+    ],
+)
+def test_serve_tells_which_tls_file_is_wrong(
+    tmp_path: Path, certificate: str, key: str, client_ca: str, words: str
+) -> None:
+    files = ("--tls-cert", PEM / certificate, "--tls-key", PEM / key, "--tls-client-ca")
+    done = palimpsest("serve", "--data-dir", tmp_path / "data", *files, PEM / client_ca)
     assert done.exit_code == 1
-    assert "no.crt" in done.output
+    assert words in done.output
+    assert "Traceback" not in done.output
+    assert not (tmp_path / "data").exists()
 
 
 def test_migrate_says_what_it_did(tmp_path: Path) -> None:
@@ -104,7 +127,10 @@ def test_containers_are_named_as_in_the_contract(data: Path) -> None:
     assert done.exit_code == 2
 
 
-@pytest.mark.parametrize("command", [("check",), ("backup", "copy"), ("scrub",), ("keys", "list")])
+@pytest.mark.parametrize(
+    "command",
+    [("check",), ("backup", "copy"), ("scrub",), ("keys", "list"), ("keys", "create")],
+)
 def test_a_folder_without_database_is_told(tmp_path: Path, command: tuple[str, ...]) -> None:
     done = palimpsest(*command, "--data-dir", tmp_path)
     assert done.exit_code == 1
@@ -143,7 +169,7 @@ def test_scrub_runs(data: Path) -> None:
 def test_a_file_that_is_no_database_is_told(data: Path) -> None:
     (data / "palimpsest.db").write_bytes(b"no database at all " * 400)
     done = palimpsest("check", "--data-dir", data)
-    assert done.exit_code == 1
+    assert done.exit_code == cli.FINDINGS
     assert "last backup" in done.output
 
 
@@ -156,3 +182,13 @@ def test_the_grpcurl_line_reads_the_key_from_its_file(tmp_path: Path) -> None:
     assert "secret" not in line
     assert f"$(cat {settings.first_key_file})" in line
     assert " 127.0.0.1:1 " in line
+
+
+def test_a_key_makes_a_database_only_if_it_is_told_to(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    made = palimpsest("keys", "create", "--data-dir", folder, "--init")
+    assert made.exit_code == 0
+    assert made.stdout.startswith("pal_")
+    assert palimpsest("keys", "create", "--data-dir", folder, "--init").exit_code == 0
+    listed = palimpsest("keys", "list", "--data-dir", folder)
+    assert listed.stdout.count("\tvalid\t") == 2

@@ -17,7 +17,10 @@ from palimpsest.v1.documents_pb2 import (
     UpsertDocumentRequest,
 )
 from palimpsest.v1.documents_pb2_grpc import DocumentsServicer, add_DocumentsServicer_to_server
-from service.client.connection import ServerError, Target, connected
+from service.client.address import parse_address
+from service.client.channel import ServerError
+from service.client.connection import connected
+from service.client.target import Target
 
 
 class Busy(DocumentsServicer):
@@ -25,10 +28,15 @@ class Busy(DocumentsServicer):
 
     def __init__(self) -> None:
         self.refusals = 0
+        self.stopping = False
         self.calls = 0
 
     def _answer(self, context: grpc.ServicerContext) -> None:
         self.calls += 1
+        if self.stopping:
+            # As the service says it, and not gRPC in its place.
+            context.set_trailing_metadata((("grpc-status-details-bin", b""),))
+            context.abort(grpc.StatusCode.UNAVAILABLE, "The server is stopping.")
         if self.calls <= self.refusals:
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Too much is waiting")
 
@@ -58,7 +66,7 @@ def target(busy: Busy, tmp_path: Path) -> Iterator[Target]:
     add_DocumentsServicer_to_server(busy, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    yield Target(f"127.0.0.1:{port}")
+    yield Target(parse_address(f"127.0.0.1:{port}"))
     server.stop(None).wait()
 
 
@@ -80,3 +88,12 @@ def test_other_calls_fail_at_once_in_words(busy: Busy, target: Target) -> None:
     ):
         connection.call(connection.documents.ListDocuments, ListDocumentsRequest())
     assert busy.calls == 1
+
+
+def test_a_server_that_cannot_answer_now_is_not_taken_for_none(busy: Busy, target: Target) -> None:
+    busy.stopping = True
+    with (
+        connected(target) as connection,
+        pytest.raises(ServerError, match=r"^The server is stopping; try again$"),
+    ):
+        connection.call(connection.documents.ListDocuments, ListDocumentsRequest())

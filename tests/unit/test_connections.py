@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.rpc.connections import hang_up, place_of
+from service.rpc.connections import bound_address, close_all
 from tests.limits import HANG_SECONDS
 
 
@@ -28,7 +28,7 @@ from tests.limits import HANG_SECONDS
 def test_a_place_is_what_the_system_calls_the_address(
     address: str, port: int, place: int | str
 ) -> None:
-    assert place_of(address, port) == place
+    assert bound_address(address, port) == place
 
 
 def test_locks_on_files_are_kept(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_locks_on_files_are_kept(tmp_path: Path) -> None:
     )
     with path.open("w") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
-        hang_up({1})
+        close_all({1})
         other = subprocess.run(
             [sys.executable, "-c", attempt, path], capture_output=True, text=True, check=False
         )
@@ -68,7 +68,7 @@ def test_connections_there_end_after_what_was_sent_and_others_go_on(
         _, other_near, other_far = connected("b")
         far.sendall(b"last words")
         name = listener.getsockname()
-        hang_up({name if kind == "path" else name[1]})
+        close_all({name if kind == "path" else name[1]})
 
         assert near.recv(100) == b"last words"
         assert near.recv(100) == b""

@@ -92,11 +92,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_REQUEST_IN_PROGRESS: _ErrorReason.ValueType  # 51
     """ABORTED: a call with this request_id is still running; retry with it."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 60
-    """RESOURCE_EXHAUSTED: too much work is waiting, or the disk is full."""
+    """RESOURCE_EXHAUSTED: too much work is waiting on the server; not of this
+    caller alone.
+    """
     ERROR_REASON_MESSAGE_TOO_LARGE: _ErrorReason.ValueType  # 61
     """RESOURCE_EXHAUSTED: the message is larger than 16 MiB."""
     ERROR_REASON_STORAGE_FULL: _ErrorReason.ValueType  # 62
-    """RESOURCE_EXHAUSTED: the disk, or the quota on it, is full."""
+    """RESOURCE_EXHAUSTED: the disk, or the quota on it, is full;
+    deletions use room that is kept for them, and make room for other writes.
+    """
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 63
+    """RESOURCE_EXHAUSTED: the key or its tenant has as much in use as it may have
+    at once; ErrorInfo metadata `quota` says what: "calls_per_key",
+    "messages_per_tenant", "bytes_per_key" …
+    """
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 70
     """UNAVAILABLE: the server is stopping; retry elsewhere or later."""
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 71
@@ -116,6 +125,11 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. Every error status carries exactly one
     google.rpc.ErrorInfo with domain "palimpsest" and, as its reason, one of
     these names without the prefix: `reason: "MEMORY_NOT_LATEST"`.
+
+    What gRPC refuses by itself, before a method is asked, carries no ErrorInfo:
+    a compressed message (UNIMPLEMENTED: none is accepted, as only the size after
+    decompression says what it costs), a message of more than 17 MiB or metadata
+    of more than 16 KiB (RESOURCE_EXHAUSTED), and what is not gRPC (INTERNAL).
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -187,11 +201,20 @@ ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 50
 ERROR_REASON_REQUEST_IN_PROGRESS: ErrorReason.ValueType  # 51
 """ABORTED: a call with this request_id is still running; retry with it."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 60
-"""RESOURCE_EXHAUSTED: too much work is waiting, or the disk is full."""
+"""RESOURCE_EXHAUSTED: too much work is waiting on the server; not of this
+caller alone.
+"""
 ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 61
 """RESOURCE_EXHAUSTED: the message is larger than 16 MiB."""
 ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 62
-"""RESOURCE_EXHAUSTED: the disk, or the quota on it, is full."""
+"""RESOURCE_EXHAUSTED: the disk, or the quota on it, is full;
+deletions use room that is kept for them, and make room for other writes.
+"""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 63
+"""RESOURCE_EXHAUSTED: the key or its tenant has as much in use as it may have
+at once; ErrorInfo metadata `quota` says what: "calls_per_key",
+"messages_per_tenant", "bytes_per_key" …
+"""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 70
 """UNAVAILABLE: the server is stopping; retry elsewhere or later."""
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 71

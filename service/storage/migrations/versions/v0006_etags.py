@@ -1,7 +1,8 @@
 """Etags are keyed by tenant, so that equal documents of two tenants have unequal ones.
 
 The documents' etags are made again: a caller that holds one from before is told ABORTED
-once, and an upsert of what is there already is still recognised as no change.
+once, and an upsert of what is there already is still recognised as no change. An etag that
+is not that of its document tells of damage, and stays.
 
 Revision ID: 0006
 """
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0002"
+down_revision = "0004"
 
 STEP = 1000
 """Documents read, and written, at once."""
@@ -25,7 +26,7 @@ TEXT = 1
 
 _ROWS = sa.text(
     "/* every document */ SELECT tenant, id, content_hash, metadata, containers, title,"
-    " document_date, kind"
+    " document_date, kind, etag"
     " FROM documents WHERE (tenant, id) > (:tenant, :id) ORDER BY tenant, id LIMIT :step"
 )
 _SET = sa.text("UPDATE documents SET etag = :etag WHERE tenant = :tenant AND id = :id")
@@ -39,15 +40,26 @@ def upgrade() -> None:
         return
     after = {"tenant": 0, "id": ""}
     while rows := conn.execute(_ROWS, {**after, "step": STEP}).all():
-        conn.execute(
-            _SET,
-            [{"tenant": row.tenant, "id": row.id, "etag": _etag(secret, row)} for row in rows],
-        )
+        new = [
+            {"tenant": row.tenant, "id": row.id, "etag": _etag(secret, row, _salt(row.tenant))}
+            for row in rows
+            if row.etag == _etag(secret, row, b"")
+        ]
+        if new:
+            conn.execute(_SET, new)
         after = {"tenant": rows[-1].tenant, "id": rows[-1].id}
 
 
-def _etag(secret: bytes, row: sa.Row[Any]) -> str:
-    tags = "\0".join(json.loads(row.containers))
+def _salt(tenant: int) -> bytes:
+    return tenant.to_bytes(8, "big", signed=True)
+
+
+def _etag(secret: bytes, row: sa.Row[Any], salt: bytes) -> str:
+    """Empty for a document that cannot be read."""
+    try:
+        tags = "\0".join(json.loads(row.containers))
+    except (ValueError, TypeError):
+        return ""
     kinds = () if row.kind == TEXT else (row.kind,)
     parts = (bytes(row.content_hash), row.metadata, tags, row.title, row.document_date, *kinds)
     framed = bytearray()
@@ -57,6 +69,5 @@ def _etag(secret: bytes, row: sa.Row[Any]) -> str:
             continue
         data = part if isinstance(part, bytes) else str(part).encode()
         framed += b"%d:%b" % (len(data), data)
-    salt = row.tenant.to_bytes(8, "big")
     digest = blake2b(framed, digest_size=12, key=secret[:64], salt=salt, person=b"etag")
     return base64.urlsafe_b64encode(digest.digest()).decode()

@@ -13,8 +13,10 @@ from palimpsest.v1 import documents_pb2 as d
 from service.core.model import Principal
 from service.core.store import Keys
 from service.rpc.access import ACCESS
-from service.rpc.boundary import Boundary
-from service.rpc.calls import Call
+from service.rpc.calls import RpcCall
+from service.rpc.grpc_guard import CallGuard
+from service.rpc.peers import Connections
+from service.rpc.policy import CallPolicy
 from tests.limits import HANG_SECONDS
 
 
@@ -30,6 +32,12 @@ class Context:
         self.read_begun.set()
         return await self.message
 
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:1"
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
     async def abort_with_status(self, status: Any) -> None:
         self.answers.append(status)
         raise AbortError
@@ -38,13 +46,13 @@ class Context:
 async def test_it_has_no_effect() -> None:
     handled = []
 
-    async def handler(call: Call, request: Any) -> Any:
+    async def handler(call: RpcCall, request: Any) -> Any:
         handled.append(request)
         return d.DeleteDocumentResponse()
 
-    boundary = Boundary(cast("Keys", None), everyone=Principal(1, ""))
+    policy = CallPolicy(cast("Keys", None), Principal(1, ""), Connections(lambda _: None))
     method = "/palimpsest.v1.Documents/DeleteDocument"
-    guarded = boundary.unary(
+    guarded = CallGuard(policy).unary(
         method,
         d.DeleteDocumentRequest.FromString,
         handler,
@@ -53,11 +61,11 @@ async def test_it_has_no_effect() -> None:
     context = Context()
     call = asyncio.ensure_future(guarded(None, cast("Any", context)))
     await context.read_begun.wait()
-    boundary.drain()
+    policy.drain()
     context.message.set_result(d.DeleteDocumentRequest(id="one").SerializeToString())
     with pytest.raises(AbortError):
         await call
     assert handled == []
     assert [answer.code.value[0] for answer in context.answers] == [UNAVAILABLE]
     async with asyncio.timeout(HANG_SECONDS):
-        await boundary.calls.idle()
+        await policy.idle()

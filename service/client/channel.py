@@ -1,0 +1,65 @@
+"""Channels to a server, and failures of their calls in words for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+import grpc
+
+from service.client.diagnosis import SOCKET_NAME, diagnose
+from service.client.target import ClientTls, Target
+
+PROBE_SECONDS: Final = 10.0
+"""How long finding out why a server could not be reached may take."""
+
+_STATUS_DETAILS: Final = "grpc-status-details-bin"
+
+
+class ServerError(Exception):
+    """A call failed; the text says why and what to do."""
+
+
+def open_channel(target: Target, options: Sequence[tuple[str, str | int]] = ()) -> grpc.Channel:
+    """A channel to the server; connected by its first call."""
+    if target.tls is None:
+        return grpc.insecure_channel(target.address.text, options=options)
+    if target.address.path is not None:
+        # gRPC would want the server's certificate to be for the path.
+        options = (*options, ("grpc.ssl_target_name_override", SOCKET_NAME))
+    return grpc.secure_channel(target.address.text, _credentials(target.tls), options=options)
+
+
+def _credentials(tls: ClientTls) -> grpc.ChannelCredentials:
+    if tls.pair is None:
+        return grpc.ssl_channel_credentials(tls.authorities.pem)
+    return grpc.ssl_channel_credentials(
+        tls.authorities.pem, tls.pair.private_key, tls.pair.certificate
+    )
+
+
+def explained(error: grpc.RpcError, target: Target, seconds: float = PROBE_SECONDS) -> ServerError:
+    """What a failed call comes down to.
+
+    Args:
+        error: Of a call of a stub.
+        target: What was called.
+        seconds: How long finding out may take, where the server was not reached.
+    """
+    call = cast("grpc.Call", error)  # of the stubs, every error is one
+    details = (call.details() or "").rstrip(".")
+    code = call.code()
+    if code is grpc.StatusCode.UNAVAILABLE:
+        if any(name == _STATUS_DETAILS for name, _ in call.trailing_metadata() or ()):
+            return ServerError(f"{details}; try again")  # the server's own words
+        return ServerError(diagnose(target, details, seconds))
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return ServerError(
+            f"{details}; name the file of a key with --key-file "
+            "(`palimpsest keys create` makes keys)"
+        )
+    if code is grpc.StatusCode.PERMISSION_DENIED:
+        return ServerError(f"{details}; take a key that may do this, or another container")
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return ServerError(f"the server at {target.address} took too long to answer; try again")
+    return ServerError(f"{details} ({code.name})")

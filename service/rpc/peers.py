@@ -1,0 +1,137 @@
+"""The connections callers come by, and how they behave.
+
+A connection is known by its peer's address, as gRPC names it. One that begins more calls
+that come to nothing (without a key, with a wrong one, reset before their message) than
+anybody has use for is first refused, and then closed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Container, Iterator
+from time import monotonic
+from typing import Final
+from urllib.parse import unquote
+
+FRUITLESS_BURST: Final = 128.0
+"""Calls that come to nothing which one connection may begin at once, and once more until it is
+closed …"""
+
+FRUITLESS_PER_SECOND: Final = 64.0
+"""… and so many each second."""
+
+KEYED_FACTOR: Final = 10.0
+"""Times as many on a connection by which somebody with a key has called: callers who are in a
+hurry give calls up, too."""
+
+UNIX: Final = "unix:"
+"""How the name of every peer on a Unix socket begins; they cannot be told from each other."""
+
+
+class Connection:
+    """One connection, or all those on a Unix socket.
+
+    Args:
+        peer: As gRPC names it: "ipv4:192.0.2.1:4711".
+    """
+
+    __slots__ = (
+        "_credit", "_since", "calls", "closed", "keyed", "last_call", "name", "peer",
+        "public_calls", "tenant",
+    )  # fmt: skip
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.name = canonical(peer)
+        self.keyed = False
+        """Whether somebody with a key has called by it."""
+        self.tenant: int | None = None
+        """Of the last call with a key."""
+        self.closed = False
+        """Whether it was ended; what had come by it before is still to be refused."""
+        self.calls = 0
+        """Calls in progress."""
+        self.public_calls = 0
+        """Those of them that need no key."""
+        self.last_call = self._since = monotonic()
+        self._credit = FRUITLESS_BURST
+
+    @property
+    def shared(self) -> bool:
+        """Whether it stands for all the peers on a Unix socket."""
+        return self.peer.startswith(UNIX)
+
+    def charge(self) -> float:
+        """Count a call that comes to nothing; what is left, in such calls: refuse below zero."""
+        now = monotonic()
+        earned = (now - self._since) * FRUITLESS_PER_SECOND * self._factor
+        self._credit = min(FRUITLESS_BURST * self._factor, self._credit + earned) - 1
+        self._since = now
+        return self._credit
+
+    @property
+    def abusive(self) -> bool:
+        """Whether it went on in spite of refusals: it is to be closed."""
+        return self._credit < -FRUITLESS_BURST * self._factor and not self.shared
+
+    @property
+    def _factor(self) -> float:
+        return KEYED_FACTOR if self.keyed else 1.0
+
+
+class Connections:
+    """Those by which calls came, until they are known to have ended.
+
+    Args:
+        close: Ends the connection of a peer, by its canonical name.
+    """
+
+    def __init__(self, close: Callable[[str], None]) -> None:
+        self._known: dict[str, Connection] = {}
+        self._close = close
+
+    def of(self, peer: str) -> Connection:
+        """The connection of a peer, as gRPC names it."""
+        connection = self._known.get(peer)
+        if connection is None:
+            connection = self._known[peer] = Connection(peer)
+        return connection
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._known.values())
+
+    def charge(self, connection: Connection) -> float:
+        """`Connection.charge`, closing one that goes too far."""
+        left = connection.charge()
+        if connection.abusive and not connection.closed:
+            self.close(connection)
+        return left
+
+    def close(self, connection: Connection) -> None:
+        """End it, unless it stands for many."""
+        if not connection.shared:
+            connection.closed = True
+            self._close(connection.name)
+
+    def keep(self, names: Container[str]) -> None:
+        """Forget those without calls that are not of these names: they have ended."""
+        for peer, connection in list(self._known.items()):
+            if connection.name not in names and not connection.calls and not connection.shared:
+                del self._known[peer]
+
+
+def canonical(peer: str) -> str:
+    """A peer's name as this module compares it: "ipv6:[::1]:4711", without escapes and zones."""
+    kind, _, rest = unquote(peer).partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return peer
+    host, _, port = rest.rpartition(":")
+    return peer_name(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+def peer_name(host: str, port: int) -> str:
+    """The canonical name of the peer with this address and port."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return f"ipv{address.version}:{address if address.version == 4 else f'[{address}]'}:{port}"

@@ -1,0 +1,182 @@
+"""Every digest that is stored, against what it stands for: a flipped byte is found."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Connection
+
+from service.core import documents as rules
+from service.core import receipts
+from service.core.digests import Digester, TenantDigester
+from service.core.metadata import comparable
+from service.core.model import ContentKind
+from service.storage import checksums
+from service.storage.damage import Steps
+
+SHOWN: Final = 20
+"""Findings of one kind that are named; the rest is counted."""
+
+Row: TypeAlias = Any
+Judge: TypeAlias = Callable[[Digester, Row], Iterable[str]]
+"""What of a row does not match its digest."""
+
+
+def _of_document(digester: Digester, row: Row) -> Iterator[str]:
+    content, digest, _, metadata, compared = row[2:7]
+    if content is not None and digester.content_of_bytes(content) != digest:
+        yield "content"
+    if not _has_etag(digester.for_tenant(row[0]), *row[3:]):
+        yield "metadata, title, date or containers"
+    elif comparable(metadata) != compared:
+        yield "comparable form of its metadata"
+
+
+def _has_etag(
+    digester: TenantDigester,
+    digest: bytes,
+    etag: str,
+    metadata: str,
+    _: str,
+    tags: str,
+    title: str,
+    date: int | None,
+    kind: int,
+) -> bool:
+    try:
+        kept = (metadata, tuple(json.loads(tags)), title, date, ContentKind(kind))
+        return rules.etag_of(digester, digest, *kept) == etag
+    except ValueError:
+        return False
+
+
+def _of_span(digester: Digester, row: Row) -> Iterator[str]:
+    content, digest, checksum, *values = row[3:]
+    if content is not None and digester.content_of_bytes(content) != digest:
+        yield "content"
+    if not _matches(digester, "memory_spans", values, checksum):
+        yield "reasons"
+
+
+def _of_memory(digester: Digester, row: Row) -> Iterator[str]:
+    checksum, *values = row[2:]
+    if not _matches(digester, "memories", values, checksum):
+        yield "metadata, dates or place in its chain"
+
+
+def _of_chunk(digester: Digester, row: Row) -> Iterator[str]:
+    text, digest, checksum, *values = row[3:]
+    if digester.content_of_bytes(text) != digest:
+        yield "text"
+    if not _matches(digester, "chunks", values, checksum):
+        yield "id, heading, speaker or place in its document"
+
+
+def _of_key(digester: Digester, row: Row) -> Iterator[str]:
+    checksum, *values = row[2:]
+    if not _matches(digester, "api_keys", values, checksum):
+        yield "hash, label or limits"
+
+
+def _of_request(_: Digester, row: Row) -> Iterable[str]:
+    receipts.decode(row[2], "")
+    return ()
+
+
+def _matches(digester: Digester, table: str, values: Iterable[Any], checksum: bytes) -> bool:
+    try:
+        return checksums.of_values(digester, table, values) == checksum
+    except UnicodeError:
+        return False
+
+
+def _columns(table: str, prefix: str = "") -> str:
+    return ", ".join(prefix + column for column in checksums.COVERED[table])
+
+
+# The columns that name the row come first, then what its judge takes.
+_CHECKS: Final[dict[str, tuple[str, int, str, Judge]]] = {
+    "document": (
+        "documents",
+        2,
+        """SELECT d.tenant, d.id, c.content, d.content_hash, d.etag, d.metadata, d.comparable,
+             d.containers, d.title, d.document_date, d.kind
+           FROM documents d LEFT JOIN document_contents c
+           ON c.tenant = d.tenant AND c.document_id = d.id""",
+        _of_document,
+    ),
+    "memory": (
+        "memories",
+        2,
+        f"SELECT tenant, id, checksum, {_columns('memories')} FROM memories",  # noqa: S608
+        _of_memory,
+    ),
+    "memory and its forgetting": (
+        "memory_spans",
+        3,
+        f"""SELECT s.tenant, s.memory_id, s.shown_from, m.content, s.content_hash, s.checksum,
+              {_columns("memory_spans", "s.")}
+            FROM memory_spans s LEFT JOIN memories m
+            ON m.tenant = s.tenant AND m.id = s.memory_id""",  # noqa: S608
+        _of_span,
+    ),
+    "chunk": (
+        "chunks",
+        3,
+        f"""SELECT tenant, document_id, position, text, digest, checksum, {_columns("chunks")}
+            FROM chunks""",  # noqa: S608
+        _of_chunk,
+    ),
+    "key": (
+        "api_keys",
+        2,
+        f"SELECT tenant, key_id, checksum, {_columns('api_keys')} FROM api_keys",  # noqa: S608
+        _of_key,
+    ),
+    "remembered request": (
+        "requests",
+        2,
+        "SELECT tenant, request_id, receipt FROM requests",
+        _of_request,
+    ),
+}
+
+
+def run(conn: Connection, steps: Steps, digester: Digester) -> None:
+    """Compare every digest in the open transaction."""
+    raw: Any = conn.connection.driver_connection
+    for kind, (table, named, sql, judge) in _CHECKS.items():
+
+        def work(
+            kind: str = kind, sql: str = sql, named: int = named, judge: Judge = judge
+        ) -> Iterator[str]:
+            wrong = 0
+            for row in raw.execute(sql):
+                steps.saw()
+                for what in _judged(judge, digester, row):
+                    wrong += 1
+                    if wrong <= SHOWN:
+                        yield f"damaged {kind}: {row[:named]}: {what}"
+            if wrong > SHOWN:
+                yield f"damaged {kind}: and {wrong - SHOWN} more"
+
+        steps.run(f"digests of {table}", work, total=_count(raw, table))
+
+
+def _judged(judge: Judge, digester: Digester, row: Row) -> list[str]:
+    try:
+        return [f"its {what} does not match its digest" for what in judge(digester, row)]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return ["it cannot be read"]
+
+
+def _count(raw: Any, table: str) -> int:
+    """How many rows to expect: what is counted in damaged pages is only for the display."""
+    try:
+        (count,) = raw.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+    except sqlite3.Error:
+        return 0
+    return int(count)

@@ -1,0 +1,121 @@
+"""A call lives no longer than its key: revocation and expiry end streams and long calls."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+from grpc import StatusCode
+
+from palimpsest.v1.documents_pb2 import (
+    BatchUpsertDocumentsRequest,
+    BulkDeleteDocumentsRequest,
+    UpsertDocumentRequest,
+    WatchDocumentRequest,
+)
+from service.storage import admin
+from service.storage.key_epoch import KeyEpoch
+from service.storage.purges import STEP
+from tests.client import Client, connected, refused
+from tests.inprocess import ManualClock, Service
+
+SECONDS = 60
+"""More than any of this takes on a busy machine."""
+
+
+def make_key(service: Service, expires_at: int | None = None) -> tuple[str, str]:
+    """The id and the secret of a key of the tenant of `client`."""
+    info, secret = admin.create_key(
+        service.database,
+        tenant="test",
+        label="",
+        containers=(),
+        read_only=False,
+        expires_at=expires_at,
+    )
+    return info.key_id, secret
+
+
+async def test_a_stream_ends_when_its_key_is_revoked(service: Service, client: Client) -> None:
+    made = await client.put("text", title="before")
+    key_id, secret = make_key(service)
+    async with connected(service.address, secret) as watcher, asyncio.timeout(SECONDS):
+        stream = watcher.documents.WatchDocument(WatchDocumentRequest(id=made.id))
+        await stream.read()
+        assert admin.revoke_key(service.database, key_id)
+        with refused(StatusCode.UNAUTHENTICATED, "KEY_INVALID"):
+            async for _ in stream:
+                raise AssertionError("a state was sent to a key that is revoked")
+
+
+async def test_a_stream_ends_when_its_key_expires(
+    service: Service, client: Client, clock: ManualClock
+) -> None:
+    made = await client.put("text")
+    _, secret = make_key(service, expires_at=clock() + 3600 * 1_000_000)
+    async with connected(service.address, secret) as watcher, asyncio.timeout(SECONDS):
+        stream = watcher.documents.WatchDocument(WatchDocumentRequest(id=made.id))
+        await stream.read()
+        clock.advance(3601)
+        with refused(StatusCode.UNAUTHENTICATED, "KEY_INVALID"):
+            await stream.read()
+            raise AssertionError("the stream goes on")
+
+
+async def test_streams_of_other_keys_go_on(service: Service, client: Client) -> None:
+    made = await client.put("text")
+    key_id, secret = make_key(service)
+    async with connected(service.address, secret) as revoked, asyncio.timeout(SECONDS):
+        streams = [
+            one.documents.WatchDocument(WatchDocumentRequest(id=made.id))
+            for one in (client, revoked)
+        ]
+        for stream in streams:
+            await stream.read()
+        assert admin.revoke_key(service.database, key_id)
+        assert await streams[1].code() is StatusCode.UNAUTHENTICATED
+        await client.put("text", custom_id="another")
+        await client.documents.BulkDeleteDocuments(BulkDeleteDocumentsRequest(ids=[made.id]))
+        state = await streams[0].read()
+        assert state.deleted
+
+
+async def test_a_bulk_deletion_stops_when_its_key_is_revoked(
+    service: Service, client: Client
+) -> None:
+    count = 6 * STEP
+    for start in range(0, count, 500):
+        items = [
+            UpsertDocumentRequest(content="x", container_tags=["a"])
+            for _ in range(min(500, count - start))
+        ]
+        await client.documents.BatchUpsertDocuments(BatchUpsertDocumentsRequest(items=items))
+    key_id, secret = make_key(service)
+    with (
+        closing(sqlite3.connect(service.database, isolation_level=None)) as other,
+        KeyEpoch(service.database) as epoch,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        async with connected(service.address, secret) as deleter, asyncio.timeout(SECONDS):
+            deleting = asyncio.ensure_future(
+                deleter.documents.BulkDeleteDocuments(
+                    BulkDeleteDocumentsRequest(container_tags=["a"])
+                )
+            )
+            # The deletion waits for its first step until the key is revoked …
+            while service.store.engine.idle:  # noqa: ASYNC110  (it tells nobody)
+                await asyncio.sleep(0.01)
+            other.execute("UPDATE api_keys SET revoke_time = 1 WHERE key_id = ?", (key_id,))
+            other.execute("COMMIT")
+            epoch.advance()
+            # … and for the next one until it is over.
+            other.execute("BEGIN IMMEDIATE")
+            with refused(StatusCode.UNAUTHENTICATED, "KEY_INVALID"):
+                await deleting
+            other.execute("ROLLBACK")
+    left = [
+        item async for page in client.pages(container_tags=["a"], page_size=1000) for item in page
+    ]
+    # A step that had begun runs to its end, and one may have come between.
+    assert len(left) >= count - 2 * STEP

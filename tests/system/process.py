@@ -1,0 +1,70 @@
+"""`palimpsest` as it is installed, with the streams, the folder and the signals of a test."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PALIMPSEST = str(Path(sys.executable).with_name("palimpsest"))
+LIMIT = 60.0
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """Without settings of the service, and without a module path."""
+    left_out = ("PALIMPSEST_", "PYTHONPATH", "NO_COLOR")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    return kept | more
+
+
+def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """A command, to its end."""
+    command = [PALIMPSEST, *map(str, arguments)]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run(command, env=clean_environment(), timeout=LIMIT, check=False, **options)
+
+
+@contextmanager
+def serving(
+    data_dir: Path,
+    *options: str,
+    command: Sequence[str] = (PALIMPSEST,),
+    environment: dict[str, str] | None = None,
+    **streams: Any,
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A server that listens on a socket beside its data, once it has a first key there; and
+    its address."""
+    address = f"unix:{data_dir.parent}/socket"
+    process = subprocess.Popen(
+        [*command, "serve", "--data-dir", str(data_dir), "--listen", address, *options],
+        env=environment or clean_environment(),
+        **streams,
+    )
+    try:
+        until(lambda: (data_dir / "first-key").exists() or process.poll() is not None)
+        yield process, address
+    finally:
+        process.terminate()
+        try:
+            process.wait(LIMIT)
+        finally:
+            process.kill()
+
+
+def until(reached: Any) -> None:
+    """Wait for something that happens in another process."""
+    deadline = time.monotonic() + LIMIT
+    while not reached():
+        assert time.monotonic() < deadline, "it did not come to it"
+        time.sleep(0.02)
+
+
+def events(log: Path) -> list[dict[str, Any]]:
+    """The lines of a log, all of which are JSON objects."""
+    return [json.loads(line) for line in log.read_text().splitlines()]

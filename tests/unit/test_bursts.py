@@ -1,0 +1,90 @@
+"""Events of a kind are admitted a few times in a window, and counted."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from service.output import bursts
+from service.output.bursts import BurstLimiter
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+Reports = list[tuple[str, int, float]]
+
+
+def limiter(reports: Reports, clock: Clock, window: float = 1000.0) -> BurstLimiter[str]:
+    return BurstLimiter(2, window, lambda *report: reports.append(report), clock)
+
+
+def test_a_window_admits_its_limit_of_each_kind() -> None:
+    made = limiter([], Clock())
+    assert [made.admit("a") for _ in range(4)] == [True, True, False, False]
+    assert [made.admit("b") for _ in range(4)] == [True, True, False, False]
+
+
+def test_the_next_window_admits_again_and_says_what_was_held_back() -> None:
+    reports: Reports = []
+    clock = Clock()
+    made = limiter(reports, clock)
+    for _ in range(5):
+        made.admit("a")
+    clock.now = 1000.0
+    assert made.admit("a")
+    assert reports == [("a", 3, 1000.0)]
+
+
+def test_what_was_within_the_limit_is_not_reported() -> None:
+    reports: Reports = []
+    clock = Clock()
+    made = limiter(reports, clock)
+    made.admit("a")
+    clock.now = 2000.0
+    made.admit("a")
+    made.flush()
+    assert reports == []
+
+
+def test_flush_reports_what_was_held_back_until_now() -> None:
+    reports: Reports = []
+    made = limiter(reports, Clock())
+    for _ in range(5):
+        made.admit("a")
+    made.flush()
+    made.flush()
+    assert reports == [("a", 3, 1000.0)]
+
+
+def test_a_burst_that_ends_is_reported_without_a_further_event() -> None:
+    reported = threading.Event()
+    reports: Reports = []
+
+    def report(*what: object) -> None:
+        reports.append(what)  # type: ignore[arg-type]
+        reported.set()
+
+    made: BurstLimiter[str] = BurstLimiter(1, 0.01, report)
+    while made.admit("a"):
+        pass
+    assert reported.wait(60)
+    assert reports[0][:2] == ("a", 1)
+
+
+def test_few_kinds_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bursts, "MAX_KINDS", 3)
+    reports: Reports = []
+    made = limiter(reports, Clock())
+    for _ in range(3):
+        made.admit("a")
+    for kind in "bcd":
+        assert made.admit(kind)
+    assert reports == [("a", 1, 1000.0)]
+    assert len(made._open) == 3
