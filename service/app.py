@@ -15,7 +15,7 @@ import structlog
 
 from service import interpreter, logs
 from service.core.model import Principal
-from service.core.times import MonotonicClock
+from service.core.times import WallClock
 from service.core.windows import DailyWindow
 from service.embedding.registry import open_embedder
 from service.machinery import Machinery
@@ -54,7 +54,7 @@ class Service:
 async def running(
     settings: Settings,
     hurry: asyncio.Event | None = None,
-    clock: MonotonicClock | None = None,
+    clock: WallClock | None = None,
 ) -> AsyncIterator[Service]:
     """The whole service in the running event loop; leaving drains and closes it.
 

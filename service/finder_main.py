@@ -11,7 +11,6 @@ import contextlib
 import pickle
 import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,13 +18,14 @@ from typing import Any, BinaryIO
 from service import interpreter
 from service.children import HEADER, SILENCE_SECONDS, answers, put
 from service.core.digests import Digester
-from service.core.errors import PalimpsestError, UnexpectedError, describe
+from service.core.errors import OpenTimeError, PalimpsestError, UnexpectedError, describe
+from service.core.fairness import FairThreads
 from service.core.model import Principal
 from service.core.precedence import Precedence
-from service.core.times import MonotonicClock
+from service.core.times import WallClock
 from service.embedding.registry import open_inline
 from service.pipeline.workshop import term_hasher
-from service.retrieval.searcher import SegmentSearcher
+from service.retrieval.searcher import TENANT_THREADS, THREADS, SegmentSearcher
 from service.rpc.calls import CallInfo
 from service.rpc.servicers import Method, methods_of
 from service.storage.sqlite import open_to_read
@@ -69,11 +69,12 @@ async def _serve(frames: BinaryIO) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
     _, body = await _next(questions)
     plan: Plan = pickle.loads(body)  # noqa: S301  (the server's own words)
-    # A clock without a time of its own: it has what it is told with each question.
-    clock = MonotonicClock(lambda: 0)
+    # It judges by the server's clock, which it is told with each question.
+    told = 0
+    clock = WallClock(lambda: told)
     answering: dict[int, asyncio.Task[tuple[bool, object]]] = {}
     async with open_to_read(plan.path, plan.digester, clock, plan.readers) as store:
-        with ThreadPoolExecutor(2) as threads:
+        with contextlib.closing(FairThreads(THREADS, TENANT_THREADS, "search")) as threads:
             searcher = SegmentSearcher(
                 store.index,
                 open_inline(plan.embedder),
@@ -95,11 +96,11 @@ async def _serve(frames: BinaryIO) -> None:
             known["open"] = lambda *_: gate.aclose()
 
             async def answer(body: bytes) -> tuple[bool, object]:
-                asked, who, about, now = pickle.loads(body)  # noqa: S301  (the server's own words)
-                clock.observe(now)
+                nonlocal told
+                asked, who, about, told = pickle.loads(body)  # noqa: S301  (the server's own words)
                 try:
                     return True, await known[asked](who, about)
-                except PalimpsestError as error:
+                except (PalimpsestError, OpenTimeError) as error:
                     return False, error
                 except Exception as error:  # noqa: BLE001  (goes to the one who asked)
                     return False, UnexpectedError(describe(error))

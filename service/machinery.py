@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from service import finder_main, interpreter
 from service.children import Child, pickled
+from service.core.fairness import FairThreads
 from service.core.precedence import Precedence
 from service.core.search import Searcher
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
@@ -20,7 +21,7 @@ from service.pipeline.reindexing import reindex_forever
 from service.pipeline.worker import Pipeline, PipelineOptions
 from service.pipeline.workshop import Workshop
 from service.retrieval.finder import Finder
-from service.retrieval.searcher import SegmentSearcher
+from service.retrieval.searcher import TENANT_THREADS, THREADS, SegmentSearcher
 from service.search import probes
 from service.search.weights import STATIC, calibration
 from service.settings import Settings
@@ -40,7 +41,7 @@ class Machinery:
     ) -> None:
         self._embedder = embedder
         # Callers wait for these threads, and must not wait for documents. Those share one.
-        self._threads = ThreadPoolExecutor(2, "palimpsest-search")
+        self._threads = FairThreads(THREADS, TENANT_THREADS, "palimpsest-search")
         self._working = ThreadPoolExecutor(1, "palimpsest-work")
         inline = embedder if isinstance(embedder, InlineEmbedder) else None
         workshop = Workshop(store.digester, space, inline)
@@ -90,7 +91,12 @@ class Machinery:
             module = finder_main.__name__
             self._child = Child(module, pickled(plan), gives_up=True)
             self.searcher = self.finder = Finder(
-                self._child, self._near, store.now, self._leave, precedence
+                self._child,
+                self._near,
+                store.now,
+                store.memories.close_past,
+                self._leave,
+                precedence,
             )
             store.file.gates.append(self.finder.closed)
         store.engine.indexer = self.indexing
@@ -137,5 +143,5 @@ class Machinery:
             await self._helpers.close()
         if self._child is not None:
             await self._child.close()
-        for threads in (self._threads, self._working):
-            threads.shutdown(wait=True)
+        self._threads.close()
+        self._working.shutdown(wait=True)

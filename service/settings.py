@@ -100,7 +100,7 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=64,
-            description="Connections that read: one for single reads, the others for lists.",
+            description="Reads that run at once: one for single reads, the others for lists.",
         ),
     ] = 2
     embedder: Annotated[

@@ -17,7 +17,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.app import running
-from service.core.times import MonotonicClock
+from service.core.times import WallClock
 from service.settings import Settings
 from service.storage import admin
 from service.storage.sqlite import SqliteStore
@@ -25,6 +25,8 @@ from service.storage.sqlite import SqliteStore
 
 class ManualClock:
     """Microseconds that pass only when told to, and one at each look."""
+
+    _jumped = 0
 
     def __init__(self) -> None:
         self._now = time.time_ns() // 1000
@@ -35,6 +37,15 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         self._now += round(seconds * 1_000_000)
+
+    def jump(self, seconds: float) -> None:
+        """The clock is set forward or back, and no time passes."""
+        self._jumped += round(seconds * 1_000_000)
+        self.advance(seconds)
+
+    def elapsed(self) -> float:
+        """Seconds that have passed, whatever the clock was set to."""
+        return (self._now - self._jumped) / 1_000_000
 
     def stamp(self, seconds: float = 0) -> Timestamp:
         """The instant that lies so many seconds ahead."""
@@ -48,6 +59,24 @@ class ManualClock:
         stamp = self.stamp()
         self.advance(1)
         return stamp
+
+
+class SkewedClock(ManualClock):
+    """The clock of another machine, so many seconds ahead of (or behind) the first one's."""
+
+    def __init__(self, clock: ManualClock, ahead: float) -> None:
+        self._clock = clock
+        self._ahead = round(ahead * 1_000_000)
+
+    def __call__(self) -> int:
+        return self._clock() + self._ahead
+
+    @property
+    def _now(self) -> int:  # type: ignore[override]
+        return self._clock._now + self._ahead
+
+    def elapsed(self) -> float:
+        return self._clock.elapsed()
 
 
 @dataclass(frozen=True)
@@ -95,5 +124,5 @@ async def running_service(
             **options,
         }
     )
-    async with running(settings, clock=MonotonicClock(clock)) as service:
+    async with running(settings, clock=WallClock(clock, clock.elapsed)) as service:
         yield Service(service.address, settings.database, service.store)

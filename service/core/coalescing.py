@@ -26,13 +26,13 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 MAX_BATCH = 1024
-"""Weight of one batch; a call weighs as much as the items it carries, but no more than this."""
+"""Cost of one batch: items written, at most; a call costs no more than this."""
 
 SHARED_BATCH = 64
 """The same while several groups have items: some 10 milliseconds of writing."""
 
 LIGHT = 4
-"""Of so little weight, the first item of each group always fits."""
+"""Of so little cost, the first item of each group always fits."""
 
 SHARED_SECONDS = 1.0
 """So long after items of different groups came one after the other, they are held to share."""
@@ -55,6 +55,7 @@ GATHER_SECONDS = 0.025
 class _Waiting(Generic[In]):
     item: In
     weight: int
+    cost: int
 
 
 @dataclass(slots=True)
@@ -71,8 +72,8 @@ class Coalescer(Generic[In, Out]):
     Args:
         run: Takes a batch; answers one result or exception for each item.
         max_waiting: Weight of one group that may wait; more is refused with OVERLOADED.
-        max_batch: Weight of one batch; a heavier call goes alone, and counts as so much
-            while it waits, so that one cannot shut out all others.
+        max_batch: Cost of one batch; a dearer call goes alone, and weighs no more than so
+            much while it waits, so that one cannot shut out all others.
     """
 
     def __init__(
@@ -96,14 +97,23 @@ class Coalescer(Generic[In, Out]):
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def submit(self, item: In, weight: int = 1, group: Hashable = 0) -> Out:
+    async def submit(
+        self, item: In, weight: int = 1, group: Hashable = 0, cost: int | None = None
+    ) -> Out:
         """What `run` makes of the item.
+
+        Args:
+            item: What is to be done.
+            weight: How much it holds while it waits.
+            group: Whose it is.
+            cost: How much of a batch it takes. None: as much as it weighs.
 
         Raises:
             PalimpsestError: OVERLOADED or SHUTTING_DOWN.
             Exception: What came of the item, or of its batch.
         """
         weight = min(weight, self._max_batch)
+        cost = weight if cost is None else cost
         if self._closed:
             raise PalimpsestError(Reason.SHUTTING_DOWN, "The server is stopping", retry_after=1)
         loop = asyncio.get_running_loop()
@@ -119,7 +129,7 @@ class Coalescer(Generic[In, Out]):
         if waiting is None:
             waiting = self._groups[group] = _Group()
         future: asyncio.Future[Out] = loop.create_future()
-        waiting.queue[future] = _Waiting(item, weight)
+        waiting.queue[future] = _Waiting(item, weight, cost)
         waiting.weight += weight
         self._waiting += 1
         self._weight += weight
@@ -231,14 +241,14 @@ class Coalescer(Generic[In, Out]):
             future, first = next(iter(waiting.queue.items()))
             self._groups.move_to_end(group)
             # What is light goes along with what is heavy, if it is another group's.
-            light = first.weight <= LIGHT and group not in served
-            if group in full or (futures and first.weight > room and not light):
+            light = first.cost <= LIGHT and group not in served
+            if group in full or (futures and first.cost > room and not light):
                 full.add(group)
                 continue
             served.add(group)
             self._remove(group, future)
             if not future.done():
-                room -= first.weight
+                room -= first.cost
                 futures.append(future)
                 items.append(first.item)
         return futures, items

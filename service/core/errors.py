@@ -258,3 +258,15 @@ def _title(error: BaseException) -> str:
         return f"{name}: {error}"
     code = getattr(error, "sqlite_errorname", None)
     return f"{name}: {code}" if code else name
+
+
+class OpenTimeError(Exception):
+    """A read of the past that may still change, where nothing can be written to prevent it.
+
+    Args:
+        instant: The instant, in microseconds.
+    """
+
+    def __init__(self, instant: int) -> None:
+        super().__init__(instant)
+        self.instant = instant

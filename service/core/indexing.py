@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from service.core.times import FOREVER
+
 NO_EMBEDDER = 0
 """The number of the vector space of what has no vector."""
 
@@ -79,6 +81,7 @@ class IndexRow:
         entry: See IndexEntry; None: not indexed yet.
         vector: Of the current space, or None.
         spans: When it is shown: [from, until) in microseconds; empty: always.
+        until: As of now it is shown before this instant of the wall clock; 0: it is not.
     """
 
     id: str
@@ -88,6 +91,7 @@ class IndexRow:
     vector: bytes | None
     digest: bytes
     spans: Sequence[tuple[int, int]] = ()
+    until: int = FOREVER
 
 
 @dataclass(slots=True)

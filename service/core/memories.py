@@ -3,14 +3,20 @@
 A version is shown during *spans*. A span begins when the version is created or
 restored, and ends when it is superseded, forgotten, or reaches `forget_after`;
 what ended it holds until the next span begins. One span is therefore enough to
-say what a version was at any instant of [shown_from, state_until), and "now" is
-just an instant: expiry needs no sweeper to be true.
+say what a version was at any instant of [shown_from, state_until).
+
+Beginnings, and ends that somebody made, are commit times, which may run ahead of
+the wall clock; `forget_after` is an instant of the wall clock. A read of the past
+compares both with its instant. A read of the present takes the current span (the
+one whose `state_until` is FOREVER): all that is committed has happened, and only a
+scheduled end is compared with the wall clock, recorded by the sweeper or not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from service.core import metadata as md
 from service.core.digests import TenantDigester
@@ -28,12 +34,19 @@ from service.core.times import FOREVER, parse_instant
 
 
 class End(IntEnum):
-    """What ended a span. OPEN ends by itself, at `forget_after` if there is one."""
+    """What ended a span. OPEN ends by itself, at `forget_after` if there is one.
+
+    EXPIRED says that this was recorded, by a clock that may have been wrong.
+    """
 
     OPEN = 0
     SUPERSEDED = 1
     FORGOTTEN = 2
     EXPIRED = 3
+
+
+MADE: Final = (End.SUPERSEDED, End.FORGOTTEN)
+"""Ends that somebody made; the others are scheduled."""
 
 
 @dataclass(slots=True)
@@ -66,10 +79,17 @@ class Span:
     end_reason: str = ""
     forget_batch_id: str | None = None
 
+    def over(self, wall: int) -> bool:
+        """Whether a current span has ended by now."""
+        return self.end in MADE or wall >= self.shown_until
 
-def view(digester: TenantDigester, version: Version, span: Span, at: int) -> Memory:
-    """The version as it stood at `at`, an instant within the span's state."""
-    over = at >= span.shown_until
+    def over_at(self, instant: int) -> bool:
+        """Whether it had ended at an instant of the past within its state."""
+        return instant >= self.shown_until
+
+
+def view(digester: TenantDigester, version: Version, span: Span, *, over: bool) -> Memory:
+    """The version within a span, or after it (`over`)."""
     is_latest = not (over and span.end is End.SUPERSEDED)
     forgotten = over and is_latest
     by_hand = forgotten and span.end is End.FORGOTTEN
@@ -123,12 +143,17 @@ def already_forgotten(memory_id: str) -> PalimpsestError:
     )
 
 
+NAMED = 20
+"""Ids that an error names, at most."""
+
+
 def ambiguous(ids: list[str]) -> PalimpsestError:
+    count = str(len(ids)) if len(ids) <= NAMED else f"More than {NAMED}"
     return PalimpsestError(
         Reason.AMBIGUOUS_CONTENT,
-        f"{len(ids)} memories have this content; use an id",
+        f"{count} memories have this content; use an id",
         resource=("palimpsest.v1.Memory", ids[0]),
-        metadata={"ids": ",".join(sorted(ids)[:20])},
+        metadata={"ids": ",".join(sorted(ids)[:NAMED])},
     )
 
 
@@ -141,15 +166,15 @@ def content_mismatch(memory_id: str) -> PalimpsestError:
 
 
 def check_etag(
-    digester: TenantDigester, given: str | None, version: Version, span: Span, at: int
+    digester: TenantDigester, given: str | None, version: Version, span: Span, wall: int
 ) -> None:
-    if given and given != view(digester, version, span, at).etag:
+    if given and given != view(digester, version, span, over=span.over(wall)).etag:
         raise etag_mismatch("memory")
 
 
-def check_ahead(instant: int | None, now: int, path: str) -> None:
+def check_ahead(instant: int | None, wall: int, path: str) -> None:
     """A scheduled instant must lie in the future."""
-    if instant is not None and instant <= now:
+    if instant is not None and instant <= wall:
         raise invalid([Violation(path, "must lie in the future")])
 
 
@@ -173,16 +198,20 @@ def first_version(
 
 
 def next_version(
-    update: MemoryUpdate, memory_id: str, current: Version, span: Span, now: int
+    update: MemoryUpdate, memory_id: str, current: Version, span: Span, now: int, wall: int
 ) -> tuple[Version, Span]:
     """The version that replaces `current`, and its span.
+
+    Args:
+        now: The commit time.
+        wall: The wall clock.
 
     Raises:
         PalimpsestError: INVALID_REQUEST for a schedule that cannot be.
     """
     forget_after, reason = span.forget_after, span.forget_reason
     if not isinstance(update.forget_after, Unset):
-        check_ahead(update.forget_after, now, "forget_after")
+        check_ahead(update.forget_after, wall, "forget_after")
         forget_after = update.forget_after
     if forget_after is None:
         if update.forget_reason:
@@ -226,12 +255,12 @@ def merge_temporal(current: TemporalContext, patch: TemporalPatch | None) -> Tem
     )
 
 
-def restored_span(restore: MemoryRestore, span: Span, now: int) -> Span:
-    """The span that follows `span` when its version is restored."""
+def restored_span(restore: MemoryRestore, span: Span, now: int, wall: int) -> Span:
+    """The span that follows `span` when its version is restored; times as in `next_version`."""
     if not isinstance(restore.forget_after, Unset):
-        check_ahead(restore.forget_after, now, "forget_after")
+        check_ahead(restore.forget_after, wall, "forget_after")
         forget_after = restore.forget_after
-    elif span.forget_after is not None and span.forget_after <= now:
+    elif span.forget_after is not None and span.forget_after <= wall:
         forget_after = None
     else:
         forget_after = span.forget_after

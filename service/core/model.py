@@ -345,8 +345,9 @@ class MemoryDelete:
 class MemoryForgetMany:
     """Exactly one of `ids`, `filter` and `found`.
 
-    `found` is what a search found, best first, with scores: what is no longer
-    latest and remembered is left out.
+    `found` is what a search found, best first, with scores, and `matched` what the
+    filter matched before the transaction: what is no longer latest and remembered is
+    left out.
     """
 
     container: str
@@ -355,6 +356,12 @@ class MemoryForgetMany:
     max_forget: int = 100
     reason: str = ""
     found: tuple[tuple[str, float], ...] | None = None
+    matched: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many memories it names."""
+        return len(self.ids or self.found or self.matched)
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,16 +173,26 @@ class IndexSource(Protocol):
         ...
 
     async def in_state(
-        self, tenant: int, container: str, at: int, *, forgotten: bool, history: bool
+        self,
+        tenant: int,
+        container: str,
+        as_of: int | None,
+        wall: int,
+        *,
+        forgotten: bool,
+        history: bool,
     ) -> set[str]:
-        """Ids of memory versions shown, or also forgotten, or also superseded, at `at`."""
+        """Ids of memory versions shown, or also forgotten, or also superseded, at `as_of`, or
+        (None) as of now by the wall clock."""
         ...
 
     async def look_up(self, who: Principal, wanted: Lookup) -> Looked:
         """What is there now; what was deleted since is left out."""
         ...
 
-    def now(self) -> int: ...
+    def now(self) -> int:
+        """The wall clock."""
+        ...
 
 
 class Searcher(Protocol):

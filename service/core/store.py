@@ -136,6 +136,16 @@ class Memories(Protocol):
         self, who: m.Principal, container: str, memory_id: str, as_of: int | None
     ) -> m.Memory: ...
 
+    async def close_past(self, who: m.Principal, as_of: int) -> None:
+        """To be called before anything is read as of an instant: from then on it reads the
+        same for ever, whatever is about to be committed, here or by another server.
+
+        Raises:
+            PalimpsestError: TIME_IN_FUTURE.
+            OpenTimeError: In a process that only reads: another has to be asked to.
+        """
+        ...
+
     async def list(
         self, who: m.Principal, query: m.MemoryQuery, page: m.PageRequest
     ) -> Page[m.Memory]: ...
@@ -181,5 +191,5 @@ class Store(Protocol):
     def digester(self) -> Digester: ...
 
     def now(self) -> int:
-        """The storage's time: never goes back, never before what is committed."""
+        """The wall clock, in microseconds."""
         ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -66,25 +65,21 @@ def system_clock() -> int:
     return time.time_ns() // 1000
 
 
-class MonotonicClock:
-    """A clock that never goes back, whatever the one beneath it does.
+class WallClock:
+    """What time it is: for judging what has expired and what lies ahead, never for order.
 
-    An expiry that was seen to have passed must stay passed, and a row written a
-    moment ago must lie in the past, also when the machine's clock is set back.
-    Used from the event loop and from database threads.
+    The wall clock can be wrong for a while and be set back. What comes after what is
+    said by the commit times of a tenant, which its database keeps.
+
+    Args:
+        source: The wall clock, in microseconds.
+        elapsed: Seconds from an arbitrary beginning, which nobody sets.
     """
 
-    def __init__(self, source: Callable[[], int] = system_clock) -> None:
-        self._source = source
-        self._last = 0
-        self._lock = threading.Lock()
-
-    def now(self) -> int:
-        with self._lock:
-            self._last = max(self._last, self._source())
-            return self._last
-
-    def observe(self, instant: int) -> None:
-        """Never again answer less than `instant`."""
-        with self._lock:
-            self._last = max(self._last, instant)
+    def __init__(
+        self,
+        source: Callable[[], int] = system_clock,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.now = source
+        self.elapsed = elapsed

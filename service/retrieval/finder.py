@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from service.children import Child, LostError, pickled
+from service.core.errors import OpenTimeError
 from service.core.model import Principal
 from service.core.precedence import Precedence
 from service.core.search import (
@@ -31,7 +32,8 @@ class Finder:
     Args:
         child: Answers calls, and searches memories.
         near: Searches while the child cannot: it begins with the first question.
-        now: The time as the storage has it, which the other process cannot know.
+        now: The wall clock as the storage has it, by which the other process judges.
+        close_past: What the other process, which only reads, cannot do; see `core.store`.
         leave: Called when the child answers: what `near` keeps is not needed any more.
         precedence: Taken while the child is at work.
     """
@@ -41,12 +43,14 @@ class Finder:
         child: Child,
         near: Searcher,
         now: Callable[[], int],
+        close_past: Callable[[Principal, int], Awaitable[None]],
         leave: Callable[[], None],
         precedence: Precedence,
     ) -> None:
         self._child = child
         self._near = near
         self._now = now
+        self._close_past = close_past
         self._leave = leave
         self._precedence = precedence
 
@@ -86,7 +90,11 @@ class Finder:
             return None
         try:
             with self._precedence.taken():
-                found = await self._child.ask(pickled((method, who, asked, self._now())))
+                try:
+                    found = await self._child.ask(pickled((method, who, asked, self._now())))
+                except OpenTimeError as error:
+                    await self._close_past(who, error.instant)
+                    found = await self._child.ask(pickled((method, who, asked, self._now())))
         except LostError as error:
             log.warning("a call is answered by the server itself: %s", error)
             return None

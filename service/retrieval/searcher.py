@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import replace
 from typing import TypeVar
 
+from service.core.fairness import FairThreads
 from service.core.filters import Filter
 from service.core.model import Document, Memory, Principal
 from service.core.precedence import Precedence
@@ -49,6 +48,12 @@ In a thread each step gives up the interpreter to the event loop and has to wait
 back, which takes longer under load than the work itself (a few milliseconds) does.
 """
 
+THREADS = 3
+"""Threads that load and rank large segments."""
+
+TENANT_THREADS = 2
+"""How many of them work for one tenant at once; the third is for the others."""
+
 TRIES = 4
 """Rounds in which what was deleted while the search ran is replaced by the next best.
 
@@ -65,7 +70,7 @@ class SegmentSearcher:
         space: The number of its vector space.
         budget: Bytes that the segments may keep.
         hasher: Hashes the question's words.
-        threads: Where large segments are loaded and ranked.
+        threads: Where large segments are loaded and ranked; tenants take turns.
         precedence: Taken while a search runs.
     """
 
@@ -76,7 +81,7 @@ class SegmentSearcher:
         space: int,
         budget: int,
         hasher: TermHasher,
-        threads: Executor,
+        threads: FairThreads,
         precedence: Precedence,
     ) -> None:
         self._source = source
@@ -113,8 +118,8 @@ class SegmentSearcher:
 
     async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
         async def scopes(shelves: Sequence[Shelf]) -> list[Scope]:
-            at = self._source.now() if search.as_of is None else search.as_of
-            return [await self._scope(who.tenant, shelf, search, at) for shelf in shelves]
+            wall = self._source.now()
+            return [await self._scope(who.tenant, shelf, search, wall) for shelf in shelves]
 
         def wanted(found: Sequence[Hit], shelves: Sequence[Shelf]) -> Lookup:
             return Lookup(
@@ -163,7 +168,9 @@ class SegmentSearcher:
                 ) as shelves:
                     eligible = await scopes(shelves)
                     asked = query or await self._query(search.query, eligible)
-                    found = await self._rank(eligible, asked, search, distinct=distinct)
+                    found = await self._rank(
+                        eligible, asked, search, tenant=who.tenant, distinct=distinct
+                    )
                     state = _State(shelves)
                     lookup = replace(wanted(found, shelves), known=state.presumed)
                 looked = await self._source.look_up(who, lookup)
@@ -206,9 +213,9 @@ class SegmentSearcher:
 
     async def _chunks(self, tenant: int, shelf: Shelf, tree: Filter | None) -> Scope:
         mask = None if tree is None else await self._segments.matching(tenant, shelf, tree)
-        return Scope(shelf.segment, shelf.segment.eligible(Kind.CHUNK, 0, mask))
+        return Scope(shelf.segment, shelf.segment.eligible_now(Kind.CHUNK, 0, mask))
 
-    async def _scope(self, tenant: int, shelf: Shelf, search: MemorySearch, at: int) -> Scope:
+    async def _scope(self, tenant: int, shelf: Shelf, search: MemorySearch, wall: int) -> Scope:
         segment = shelf.segment
         mask: Mask | None = None
         if search.filter is not None:
@@ -217,17 +224,20 @@ class SegmentSearcher:
             names = await self._source.in_state(
                 tenant,
                 shelf.container,
-                at,
+                search.as_of,
+                wall,
                 forgotten=search.include_forgotten,
                 history=search.include_history,
             )
             eligible = segment.present(Kind.MEMORY, segment.rows_of(names))
             if mask is not None:
                 eligible &= mask
+        elif search.as_of is None:
+            eligible = segment.eligible_now(Kind.MEMORY, wall, mask)
         else:
-            eligible = segment.eligible(Kind.MEMORY, at, mask)
+            eligible = segment.eligible(Kind.MEMORY, search.as_of, mask)
         if search.include_chunks:
-            eligible |= segment.eligible(Kind.CHUNK, at, mask)
+            eligible |= segment.eligible_now(Kind.CHUNK, 0, mask)
         return Scope(segment, eligible)
 
     async def _rank(
@@ -236,18 +246,15 @@ class SegmentSearcher:
         query: Query,
         search: DocumentSearch | MemorySearch,
         *,
+        tenant: int,
         distinct: bool,
     ) -> list[Hit]:
         def ranked() -> list[Hit]:
             return rank(scopes, query, self.calibration, search.limit, distinct=distinct)
 
         small = sum(scope.segment.rows for scope in scopes) <= INLINE_ROWS
-        found = ranked() if small else await self._in_thread(ranked)
+        found = ranked() if small else await self._threads.run(tenant, ranked)
         return [hit for hit in found if hit.score >= search.min_score]
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, work)
 
 
 def _chunk_hits(found: Sequence[Hit], looked: Looked) -> list[tuple[ChunkHit, Document]]:

@@ -13,11 +13,11 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import cast
 
 from service.core import filters as f
+from service.core.fairness import FairThreads
 from service.core.indexing import IndexDelta, IndexRow
 from service.core.search import IndexSource
 from service.search.columns import Mask
@@ -66,7 +66,7 @@ class Segments:
         dimension: int,
         calibration: Calibration,
         budget: int,
-        threads: Executor,
+        threads: FairThreads,
     ) -> None:
         self._source = source
         self._space = space
@@ -131,7 +131,7 @@ class Segments:
             shelf = Shelf(container, self._empty())
         if delta.entities is None or delta.entities:
             try:
-                await self._taken_in(shelf, delta)
+                await self._taken_in(tenant, shelf, delta)
             except BaseException:
                 self._drop(key)
                 raise
@@ -150,12 +150,11 @@ class Segments:
             self.size += size - shelf.size
             shelf.size = size
 
-    async def _taken_in(self, shelf: Shelf, delta: IndexDelta) -> None:
+    async def _taken_in(self, tenant: int, shelf: Shelf, delta: IndexDelta) -> None:
         if len(delta.memories) + len(delta.chunks) <= SMALL:
             take_in(shelf, delta)
         else:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._threads, take_in, shelf, delta)
+            await self._threads.run(tenant, take_in, shelf, delta)
 
     async def _patch_masks(self, tenant: int, shelf: Shelf, delta: IndexDelta) -> None:
         segment = shelf.segment
@@ -224,7 +223,9 @@ def take_in(shelf: Shelf, delta: IndexDelta) -> None:
 
 def _memories(rows: Sequence[IndexRow]) -> list[Item]:
     return [
-        Item(row.id, Kind.MEMORY, row.entry, row.digest, row.vector, shown=row.spans)
+        Item(
+            row.id, Kind.MEMORY, row.entry, row.digest, row.vector, shown=row.spans, until=row.until
+        )
         for row in rows
         if row.entry is not None
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from palimpsest.v1 import memories_pb2 as pb
 from service.core import model as m
-from service.core.errors import PalimpsestError, Reason
 from service.core.profiles import read_profile
 from service.core.search import Searcher
 from service.core.store import Store
@@ -43,7 +42,7 @@ class Memories:
         ids.check_memory(request.id, "id", "Documents.GetDocument", broken)
         as_of = convert.as_of(request, broken)
         require(broken)
-        self._check_past(as_of)
+        await self._close_past(call, as_of)
         memory = await self._store.memories.get(
             call.who, convert.container(request.container_tag), request.id, as_of
         )
@@ -57,7 +56,7 @@ class Memories:
         broken = check(request)
         query = convert.query(request, broken)
         require(broken)
-        self._check_past(query.as_of)
+        await self._close_past(call, query.as_of)
         listing = open_listing(self._store.digester, call, request)
         page = await self._store.memories.list(call.who, query, listing.page)
         response = pb.ListMemoriesResponse()
@@ -199,7 +198,7 @@ class Memories:
         broken = check(request)
         search = finding.memories(request, broken)
         require(broken)
-        self._check_past(search.as_of)
+        await self._close_past(call, search.as_of)
         found = await self._searcher.memories(call.who, search)
         return finding.memory_answer(found, parts=request.include_score_parts)
 
@@ -212,9 +211,9 @@ class Memories:
         profile = await read_profile(self._store.memories, self._searcher, call.who, wanted)
         return finding.profile_answer(profile)
 
-    def _check_past(self, as_of: int | None) -> None:
-        if as_of is not None and as_of > self._store.now():
-            raise PalimpsestError(Reason.TIME_IN_FUTURE, "as_of lies in the future")
+    async def _close_past(self, call: CallInfo, as_of: int | None) -> None:
+        if as_of is not None:
+            await self._store.memories.close_past(call.who, as_of)
 
 
 def _create(request: pb.CreateMemoriesRequest) -> m.MemoryCreate:

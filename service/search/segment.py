@@ -56,7 +56,10 @@ class Item(NamedTuple):
     """Ascending within the group."""
 
     shown: Spans = ALWAYS
-    """When it may be found. Members of a group: `ALWAYS`."""
+    """When it may be found as of the past. Members of a group: `ALWAYS`."""
+
+    until: int = FOREVER
+    """Before which instant of the wall clock it may be found as of now."""
 
 
 class Segment:
@@ -157,7 +160,7 @@ class Segment:
         new = np.arange(first, self.rows, dtype=np.int32)
         self._postings.add(entries.terms, np.repeat(new, entries.sizes), entries.counts)
         self._masks.grow(len(items))
-        self._shown.extend([item.shown for item in items])
+        self._shown.extend([item.shown for item in items], [item.until for item in items])
         self._groups.extend(
             [item.group for item in items], [item.position for item in items], vectors
         )
@@ -190,13 +193,13 @@ class Segment:
         """Remove all items of a group."""
         self.remove(self.ids_of_group(group))
 
-    def set_shown(self, item_id: str, shown: Spans) -> None:
+    def set_shown(self, item_id: str, shown: Spans, until: int = FOREVER) -> None:
         """Say anew when a memory may be found.
 
         Raises:
             KeyError: there is no such item.
         """
-        self._shown.set(self._row_of[item_id], shown)
+        self._shown.set(self._row_of[item_id], shown, until)
 
     # Masks of callers' filters, by owner: the group of a chunk, the id of a memory
 
@@ -235,8 +238,15 @@ class Segment:
         return len(self._ids)
 
     def eligible(self, kinds: Kind, at: int, mask: Mask | None = None) -> Mask:
-        """(rows,) what may be found: alive, of a kind, shown at an instant, within `mask`."""
-        eligible = self._shown.at(at)
+        """(rows,) what might be found: alive, of a kind, within `mask`, and shown at an
+        instant of the past."""
+        return self._eligible(self._shown.at(at), kinds, mask)
+
+    def eligible_now(self, kinds: Kind, wall: int, mask: Mask | None = None) -> Mask:
+        """The same for what is shown as of now, by the wall clock."""
+        return self._eligible(self._shown.now(wall), kinds, mask)
+
+    def _eligible(self, eligible: Mask, kinds: Kind, mask: Mask | None) -> Mask:
         eligible &= self._alive.values
         if kinds != Kind.MEMORY | Kind.CHUNK:
             eligible &= self._kind.values == kinds

@@ -1,4 +1,8 @@
-"""When each row may be found."""
+"""When each row may be found.
+
+As of an instant of the past by its spans; as of now by one instant of the wall clock
+alone, as all that has happened has happened, whatever commit time it got.
+"""
 
 from __future__ import annotations
 
@@ -19,33 +23,36 @@ _NEVER = (0, 0)
 class Shown:
     """The spans of rows: the last of each in arrays; earlier ones, which few have, aside."""
 
-    __slots__ = ("_earlier", "_earlier_arrays", "_from", "_until")
+    __slots__ = ("_earlier", "_earlier_arrays", "_ends", "_from", "_until")
 
     def __init__(self) -> None:
         self._from = Column(np.int64)
         self._until = Column(np.int64)
+        self._ends = Column(np.int64)
         self._earlier: dict[int, Spans] = {}
         self._earlier_arrays: npt.NDArray[np.int64] | None = None
 
     @property
     def nbytes(self) -> int:
         earlier = sum(len(spans) for spans in self._earlier.values())
-        return self._from.nbytes + self._until.nbytes + 250 * earlier
+        return self._from.nbytes + self._until.nbytes + self._ends.nbytes + 250 * earlier
 
-    def extend(self, spans: Sequence[Spans]) -> None:
-        """Append rows."""
+    def extend(self, spans: Sequence[Spans], ends: Sequence[int]) -> None:
+        """Append rows; `ends`: until when each is found as of now."""
         first = len(self._from)
         last = [of_row[-1] if of_row else _NEVER for of_row in spans]
         self._from.extend([span[0] for span in last])
         self._until.extend([span[1] for span in last])
+        self._ends.extend(ends)
         for row, of_row in enumerate(spans, first):
             if len(of_row) > 1:
                 self._set_earlier(row, of_row[:-1])
 
-    def set(self, row: int, spans: Spans) -> None:
+    def set(self, row: int, spans: Spans, ends: int) -> None:
         """Say anew when a row may be found."""
         last = spans[-1] if spans else _NEVER
         self._from.values[row], self._until.values[row] = last
+        self._ends.values[row] = ends
         self._set_earlier(row, spans[:-1])
 
     def forget(self, rows: Iterable[int]) -> None:
@@ -53,8 +60,13 @@ class Shown:
         for row in rows:
             self._set_earlier(row, ())
 
+    def now(self, wall: int) -> Mask:
+        """(rows,) which may be found as of now, by the wall clock."""
+        shown: Mask = self._ends.values > wall
+        return shown
+
     def at(self, instant: int) -> Mask:
-        """(rows,) which may be found at an instant."""
+        """(rows,) which might be found at an instant of the past."""
         mask = (self._from.values <= instant) & (instant < self._until.values)
         if self._earlier:
             if self._earlier_arrays is None:
@@ -70,6 +82,7 @@ class Shown:
         """Keep these rows only, under their new numbers."""
         self._from.take(kept)
         self._until.take(kept)
+        self._ends.take(kept)
         self._earlier = {int(numbers[row]): spans for row, spans in self._earlier.items()}
         self._earlier_arrays = None
 

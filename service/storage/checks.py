@@ -107,7 +107,8 @@ INVARIANTS: dict[str, str] = {
           AND n.memory_id = s.memory_id AND n.shown_from = s.state_until)""",
     "span whose times are out of order": """
         SELECT tenant, memory_id FROM memory_spans
-        WHERE shown_from > shown_until OR shown_until > state_until
+        WHERE shown_from > shown_until AND shown_until <> coalesce(forget_after, -1)
+        OR shown_until > state_until
         OR (end_kind = 0 AND state_until <> :forever)
         OR (end_kind = 0 AND shown_until <> coalesce(forget_after, :forever))""",
     "memory whose source document is gone": """

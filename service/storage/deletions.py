@@ -35,7 +35,9 @@ async def run_purge(
             was for some, the answer is not complete.
     """
     if validate_only:
-        step = await engine.database.read(lambda conn: purge_previews.preview(conn, who, purge))
+        step = await engine.database.read(
+            lambda conn: purge_previews.preview(conn, who, purge), tenant=who.tenant
+        )
         return step.receipt
     loop = asyncio.get_running_loop()
     stop = float("inf") if budget is None else loop.time() + budget
@@ -43,7 +45,9 @@ async def run_purge(
     while True:
         try:
             outcome: purges.Step | m.BulkDeleteReceipt | m.ContainerDeleteReceipt
-            outcome = await engine.mutate(purges.purge_step, Call(who, purge, request), frees=True)
+            outcome = await engine.mutate(
+                purges.purge_step, Call(who, purge, request), cost=purge.most, frees=True
+            )
         except PalimpsestError as error:
             if error.reason is Reason.STORAGE_FULL and purge.most > 1:
                 purge = replace(purge, most=purge.most // _SMALLER or 1)

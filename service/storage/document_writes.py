@@ -223,7 +223,7 @@ class Writes:
             "tenant": self.tx.tenant,
             "document_id": document_id,
             "revision": revision,
-            "due_time": self.tx.now,
+            "due_time": revision,
             "lane": draft.containers[0],
             "holder": None,
             "attempts": 0,

@@ -24,8 +24,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from service.core.errors import PalimpsestError, Reason
-from service.storage import scrubbing
-from service.storage.lanes import Lane
+from service.storage import programs, scrubbing
+from service.storage.lanes import NO_TENANT, Lane, Turn
 from service.storage.reserve import DiskReserve, room_at
 from service.storage.room import DiskRoom, lacks_room, storage_full
 
@@ -45,6 +45,9 @@ class Mark(Protocol):
 Gate: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 """Nobody reads while its block runs."""
 
+PAUSED = 4
+"""Connections for reads that pause: more than lanes.SPARE, so that each tenant may have two."""
+
 BUSY_SECONDS = 15.0
 """How long a writer waits for another process before it gives up."""
 
@@ -55,10 +58,8 @@ A checkpoint waits no longer than this for the reads of other processes, as the
 server's own reads wait for the checkpoint.
 """
 
-READ_SECONDS = 20.0
-"""How long one read may take: an open read holds back the checkpoint."""
-
-_PROGRESS_STEPS = 20_000
+_PROGRESS_STEPS = 10_000
+"""Instructions of SQLite between two looks whether a read must stop or pause."""
 
 
 def connect(path: Path | str, *, read_only: bool = False) -> sqlite3.Connection:
@@ -82,6 +83,7 @@ def connect(path: Path | str, *, read_only: bool = False) -> sqlite3.Connection:
         raw.execute("PRAGMA temp_store=MEMORY")
         raw.execute("PRAGMA cache_size=-32768")
         raw.execute("PRAGMA journal_size_limit=67108864")
+        programs.install(raw)
         if read_only:
             raw.execute("PRAGMA query_only=ON")
     except BaseException:
@@ -188,19 +190,6 @@ async def _execute(
     return await execute(work, *arguments)
 
 
-class _Limit:
-    """When work must stop: after so many seconds, or when nobody waits for it."""
-
-    __slots__ = ("_deadline", "abandoned")
-
-    def __init__(self, seconds: float) -> None:
-        self._deadline = time.monotonic() + seconds
-        self.abandoned = False
-
-    def passed(self) -> bool:
-        return self.abandoned or time.monotonic() > self._deadline
-
-
 class Worker:
     """One connection and the thread that owns it."""
 
@@ -209,10 +198,11 @@ class Worker:
         self._conn = conn
         self._hurried = False
         # Of the work that is running; seen and set in the thread alone.
-        self._limit: _Limit | None = None
+        self._turn: Turn | None = None
 
     @classmethod
-    async def open(cls, path: Path, *, read_only: bool) -> Worker:
+    async def open(cls, path: Path, *, read_only: bool, cache: bool = True) -> Worker:
+        """Open a connection; one without a `cache` of its own keeps few pages."""
         raw: list[sqlite3.Connection] = []
 
         def connector() -> sqlite3.Connection:
@@ -222,12 +212,15 @@ class Worker:
         connection = await aiosqlite.Connection(connector, iter_chunk_size=64)
         worker = cls(connection, await _execute(connection, lambda: engine_on(raw[0]).connect()))
         raw[0].set_progress_handler(worker._must_stop, _PROGRESS_STEPS)
+        programs.install(raw[0], worker._must_stop)
+        if not cache:
+            raw[0].execute("PRAGMA cache_size=-2048")
         if not read_only:
             raw[0].execute(f"PRAGMA busy_timeout={round(BUSY_STEP_SECONDS * 1000)}")
         return worker
 
     def _must_stop(self) -> bool:
-        return self._limit is not None and self._limit.passed()
+        return self._turn is not None and self._turn.must_stop()
 
     async def visit(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the connection's thread; database errors are translated."""
@@ -239,29 +232,24 @@ class Worker:
                 raise
             raise mapped from error
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` on one snapshot; READ_SECONDS is its limit."""
-        return await self.peek(lambda conn: _on_snapshot(conn, work))
+    async def read(self, work: Callable[[Connection], T], turn: Turn) -> T:
+        """Run `work` on one snapshot, as long as its turn lasts."""
+        return await self.limited(lambda conn: _on_snapshot(conn, work), turn)
 
-    async def peek(self, work: Callable[[Connection], T]) -> T:
-        """The same for work of one statement, which needs no transaction."""
-        return await self.limited(work, READ_SECONDS)
-
-    async def limited(self, work: Callable[[Connection], T], seconds: float) -> T:
-        """Run `work`; it is interrupted after `seconds`, or when the caller is cancelled."""
-        limit = _Limit(seconds)
+    async def limited(self, work: Callable[[Connection], T], turn: Turn) -> T:
+        """Run `work`; it is interrupted when its turn ends, or when the caller is cancelled."""
 
         def running(conn: Connection) -> T:
-            self._limit = limit
+            self._turn = turn
             try:
                 return work(conn)
             finally:
-                self._limit = None
+                self._turn = None
 
         try:
             return await self.visit(running)
         except asyncio.CancelledError:
-            limit.abandoned = True
+            turn.abandon()
             raise
 
     async def settled(self) -> None:
@@ -320,6 +308,7 @@ class SqliteDatabase:
         path: Path,
         writer: Worker,
         readers: list[Worker],
+        slots: int,
         reserve: DiskReserve | None = None,
         mark: Mark | None = None,
     ) -> None:
@@ -328,8 +317,9 @@ class SqliteDatabase:
         self._writer = writer
         self._readers = readers
         # Single reads have a connection of their own: no long list holds them up.
-        self._singles = Lane(readers[:1])
-        self._lists = Lane(readers[1:]) if len(readers) > 1 else self._singles
+        lists = readers[1:] if slots > 1 else readers
+        self._lists = Lane(lists, max(1, slots - 1))
+        self._singles = Lane(readers[:1], 1) if slots > 1 else self._lists
         self.gates: list[Gate] = []
         """Of processes that read for this one: a checkpoint closes them, too."""
         self._emptying = asyncio.Lock()
@@ -347,11 +337,20 @@ class SqliteDatabase:
     ) -> SqliteDatabase:
         """Open a database whose schema is current; it closes `mark` at the end.
 
-        `reserve` bytes are kept for deletions.
+        Args:
+            path: Its file.
+            readers: See `StoreOptions`; further connections are opened for paused reads.
+            read_only: Nothing is written.
+            reserve: Bytes that are kept for deletions.
+            mark: What was acknowledged.
         """
         writer = await Worker.open(path, read_only=read_only)
-        reading = [await Worker.open(path, read_only=True) for _ in range(readers)]
-        return cls(path, writer, reading, DiskReserve(path, reserve) if reserve else None, mark)
+        opening = (
+            Worker.open(path, read_only=True, cache=number < readers)
+            for number in range(readers + PAUSED)
+        )
+        kept = DiskReserve(path, reserve) if reserve else None
+        return cls(path, writer, await asyncio.gather(*opening), readers, kept, mark)
 
     def translated(self, error: BaseException) -> BaseException:
         return translated(error)
@@ -370,10 +369,12 @@ class SqliteDatabase:
             work, lambda result: mark.advance(revisions(result)), frees=frees
         )
 
-    async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
+    async def read(
+        self, work: Callable[[Connection], T], *, snapshot: bool = True, tenant: int = NO_TENANT
+    ) -> T:
         if snapshot:
-            return await self._lists.use(lambda reader: reader.read(work))
-        return await self._singles.use(lambda reader: reader.peek(work))
+            return await self._lists.use(lambda reader, turn: reader.read(work, turn), tenant)
+        return await self._singles.use(lambda reader, turn: reader.limited(work, turn), tenant)
 
     @property
     def idle(self) -> bool:
@@ -439,7 +440,7 @@ class SqliteDatabase:
             scrubbing.unmark(conn)
 
         try:
-            await self._writer.limited(work, float("inf"))
+            await self._writer.limited(work, Turn(NO_TENANT, float("inf")))
         except PalimpsestError as error:
             if not lacks_room(error):
                 raise
@@ -448,7 +449,7 @@ class SqliteDatabase:
         with self.room.given_up():
             await self.room.empty_log()
             try:
-                await self._writer.limited(work, float("inf"))
+                await self._writer.limited(work, Turn(NO_TENANT, float("inf")))
             finally:
                 emptied = await self._empty_log()
         self.room.renew()

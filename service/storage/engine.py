@@ -13,13 +13,15 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from sqlalchemy import Connection
 
 from service.core.coalescing import Coalescer
-from service.core.errors import PalimpsestError
+from service.core.errors import OpenTimeError, PalimpsestError, Reason
 from service.core.indexing import Indexer, Unindexed
+from service.core.model import Principal
 from service.core.windows import DailyWindow
 from service.storage import dialects
+from service.storage.lanes import NO_TENANT
 from service.storage.mutations import Batch, Mutation, run_mutations
 from service.storage.scrubbing import Schedule
-from service.storage.transactions import Call, Context, Operation
+from service.storage.transactions import Call, Context, Operation, close_past, last_time
 from service.storage.watching import Watchers
 
 T = TypeVar("T")
@@ -58,8 +60,14 @@ class Database(Protocol):
         """
         ...
 
-    async def read(self, work: Callable[[Connection], T], *, snapshot: bool = True) -> T:
-        """Run `work` on one snapshot, or, without, each statement on its own."""
+    async def read(
+        self, work: Callable[[Connection], T], *, snapshot: bool = True, tenant: int = NO_TENANT
+    ) -> T:
+        """Run `work` on one snapshot, or, without, each statement on its own.
+
+        Tenants take turns, and `work` may run again from its beginning. It stops when
+        the caller is cancelled.
+        """
         ...
 
     def translated(self, error: BaseException) -> BaseException:
@@ -90,8 +98,8 @@ class StoreOptions:
         scrub_interval: Seconds after which what deletion left in page slack is removed.
         scrub_window: When that is done in a database too large for any time of day.
         max_waiting: Mutations and reads that may wait before OVERLOADED.
-        readers: Reading connections: one for single reads, the others for lists. More
-            help where lists scan for long, and cost throughput where they are short.
+        readers: Reads that run at once: a single read, and lists. More help where lists
+            scan for long, and cost throughput where they are short.
         change_retention: Seconds that changes are kept; None: for ever.
         disk_reserve: Bytes of disk that are kept for deletions; 0: none.
     """
@@ -109,9 +117,19 @@ class StoreOptions:
 class Engine:
     """What the nouns share: reads, coalesced mutations, time."""
 
-    def __init__(self, database: Database, context: Context, options: StoreOptions) -> None:
+    def __init__(
+        self,
+        database: Database,
+        context: Context,
+        options: StoreOptions,
+        *,
+        read_only: bool = False,
+    ) -> None:
         self.database = database
         self.context = context
+        self._read_only = read_only
+        self._closed: dict[int, int] = {}
+        """By tenant: a time up to which nothing can commit any more, on any server."""
         self.watchers = Watchers()
         # What a crash left in the log may hold deletions, too.
         self.deleted = True
@@ -125,11 +143,26 @@ class Engine:
         )
 
     async def mutate(
-        self, operation: Operation, call: Call, weight: int = 1, *, frees: bool = False
+        self,
+        operation: Operation,
+        call: Call,
+        weight: int = 1,
+        *,
+        cost: int | None = None,
+        frees: bool = False,
     ) -> Any:
-        """What a call comes to. One that `frees` goes through on a full disk."""
+        """What a call comes to.
+
+        Args:
+            operation: What it asks for.
+            call: The call.
+            weight: How many items it carries.
+            cost: How many rows it may write, if those are more. A transaction that is
+                long holds up all tenants.
+            frees: It deletes only, and goes through on a full disk.
+        """
         mutations = [Mutation(operation, call, frees)]
-        (outcome,) = await self._mutations.submit(mutations, weight, call.tenant)
+        (outcome,) = await self._mutations.submit(mutations, weight, call.tenant, cost)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -244,7 +277,27 @@ class Engine:
         return self._mutations.idle and self.database.idle and self.watchers.idle
 
     def now(self) -> int:
+        """The wall clock."""
         return self.context.clock.now()
+
+    async def close_past(self, who: Principal, instant: int) -> None:
+        """Return when no commit of the tenant can have a time up to `instant` any more.
+
+        Raises:
+            PalimpsestError: TIME_IN_FUTURE, by the wall clock.
+            OpenTimeError: Some can, and this is a process that only reads.
+        """
+        if instant > self.now():
+            raise PalimpsestError(Reason.TIME_IN_FUTURE, "as_of lies in the future")
+        tenant = who.tenant
+        if instant <= self._closed.get(tenant, 0):
+            return
+        closed = await self.database.read(lambda conn: last_time(conn, tenant), snapshot=False)
+        if instant > closed:
+            if self._read_only:
+                raise OpenTimeError(instant)
+            closed = await self.mutate(close_past, Call(who, instant))
+        self._closed[tenant] = max(closed, self._closed.get(tenant, 0))
 
     async def close(self) -> None:
         self.database.hurry()

@@ -10,7 +10,9 @@ from sqlalchemy import ColumnElement, Table, and_, false, func, literal, not_, o
 from service.core import filters as f
 from service.core.metadata import fold
 from service.core.model import Status
+from service.core.predicates import conditions
 from service.core.times import EARLIEST, LATEST
+from service.storage import programs
 from service.storage.dialects import (
     AnyInstant,
     JsonHas,
@@ -33,6 +35,8 @@ def compile_filter(tree: f.Filter, table: Table, fields: Mapping[f.Field, Any]) 
         table: Has the column `comparable`.
         fields: The columns that system fields stand for.
     """
+    if conditions(tree) >= programs.MANY_CONDITIONS:
+        return programs.call(tree, table, fields)
     return _known(_compiled(tree, table, fields))
 
 

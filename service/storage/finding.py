@@ -12,9 +12,9 @@ from service.core.indexing import IndexDelta
 from service.core.model import Document, Memory, Principal, Status
 from service.core.processing import ChunkRow, Failed, Job, Processed, Work
 from service.core.search import Looked, Lookup
-from service.core.times import SECOND
 from service.storage import chunks, document_rows, index_rows, jobs, memory_rows
 from service.storage.engine import Engine
+from service.storage.leases import Leases, put_off, stamp
 from service.storage.sweeper import ACTOR
 from service.storage.tables import embedders
 from service.storage.transactions import Call
@@ -29,23 +29,27 @@ class QueueStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._turns = jobs.Turns()
+        self._leases = Leases(engine.context.clock)
 
     def now(self) -> int:
         return self._engine.now()
 
     async def claim(self, holder: str, limit: int, lease: float) -> Sequence[Work]:
         engine, now = self._engine, self._engine.now()
-        until = now + round(lease * SECOND)
+        if self._leases.look_due(lease):
+            await self._free(now)
+        stamped = stamp(now, lease)
         lanes = await engine.database.read(lambda conn: jobs.due(conn, limit, self._turns, now))
         if not lanes:
             return ()
         held, served = await engine.database.write(
-            lambda conn: jobs.take(conn, lanes, holder, limit, now, until)
+            lambda conn: jobs.take(conn, lanes, holder, limit, now, stamped)
         )
         for lane in served:
             self._turns.served(lane)
         if not held:
             return ()
+        self._leases.renewed(held, stamped)
         self._notify(held)
         works, rest = await engine.database.read(
             lambda conn: jobs.load_work(conn, held, MOST_CONTENT)
@@ -64,12 +68,21 @@ class QueueStore:
         self._notify(held)
 
     async def renew(self, held: Sequence[Job], lease: float) -> None:
-        until = self._engine.now() + round(lease * SECOND)
-        await self._engine.database.write(lambda conn: jobs.renew(conn, held, until))
+        stamped = stamp(self._engine.now(), lease)
+        await self._engine.database.write(lambda conn: jobs.renew(conn, held, stamped))
+        self._leases.renewed(held, stamped)
+
+    async def _free(self, now: int) -> None:
+        """Make due what dead workers hold, and what a wrong clock has put off."""
+        database = self._engine.database
+        found = await database.read(lambda conn: put_off(conn, now), snapshot=False)
+        lapsed = self._leases.lapsed(found)
+        if lapsed:
+            await database.write(lambda conn: jobs.free(conn, lapsed, now))
+            self._engine.watchers.notify((one.tenant, one.document_id) for one in lapsed)
 
     async def release(self, held: Sequence[Job]) -> None:
-        now = self._engine.now()
-        await self._engine.database.write(lambda conn: jobs.release(conn, held, now))
+        await self._engine.database.write(lambda conn: jobs.release(conn, held))
         self._notify(held)
 
     async def finish(self, processed: Sequence[Processed]) -> Sequence[bool]:
@@ -125,7 +138,9 @@ class IndexStore:
         # Each container is asked for with one statement, which is a snapshot of its own.
         digester = self._engine.context.digester
         return await self._engine.database.read(
-            lambda conn: index_rows.unchanged(conn, digester, tenant, known), snapshot=False
+            lambda conn: index_rows.unchanged(conn, digester, tenant, known),
+            snapshot=False,
+            tenant=tenant,
         )
 
     async def delta(
@@ -133,7 +148,8 @@ class IndexStore:
     ) -> IndexDelta:
         digester = self._engine.context.digester
         return await self._engine.database.read(
-            lambda conn: index_rows.read_delta(conn, digester, tenant, container, after, embedder)
+            lambda conn: index_rows.read_delta(conn, digester, tenant, container, after, embedder),
+            tenant=tenant,
         )
 
     async def matching(
@@ -152,15 +168,23 @@ class IndexStore:
                 found |= index_rows.matching_memories(conn, tenant, container, tree, memories)
             return found
 
-        return await self._engine.database.read(both)
+        return await self._engine.database.read(both, tenant=tenant)
 
     async def in_state(
-        self, tenant: int, container: str, at: int, *, forgotten: bool, history: bool
+        self,
+        tenant: int,
+        container: str,
+        as_of: int | None,
+        wall: int,
+        *,
+        forgotten: bool,
+        history: bool,
     ) -> set[str]:
         return await self._engine.database.read(
             lambda conn: index_rows.in_state(
-                conn, tenant, container, at, forgotten=forgotten, history=history
-            )
+                conn, tenant, container, as_of, wall, forgotten=forgotten, history=history
+            ),
+            tenant=tenant,
         )
 
     async def look_up(self, who: Principal, wanted: Lookup) -> Looked:
@@ -180,7 +204,7 @@ class IndexStore:
             )
 
         # One tenant's memories at one instant are one statement, and a snapshot of its own.
-        return await engine.database.read(read, snapshot=bool(wanted.chunks))
+        return await engine.database.read(read, snapshot=bool(wanted.chunks), tenant=who.tenant)
 
 
 def _chunks(

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     bindparam,
+    case,
     exists,
     or_,
     select,
@@ -19,7 +20,8 @@ from sqlalchemy import (
 from service.core import filters as f
 from service.core.digests import Digester
 from service.core.indexing import IndexDelta, IndexRow
-from service.core.memories import End
+from service.core.memories import MADE, End
+from service.core.times import FOREVER
 from service.storage.document_lists import FIELDS as DOCUMENT_FIELDS
 from service.storage.filters import compile_filter
 from service.storage.memory_rows import FIELDS as MEMORY_FIELDS
@@ -74,6 +76,7 @@ _TENANT = select(tenants.c.revision, tenants.c.oldest_revision).where(
     tenants.c.tenant == bindparam("t")
 )
 
+_MADE = [int(end) for end in MADE]
 _MEMORY_COLUMNS = (
     memories.c.id,
     memories.c.root_id,
@@ -84,6 +87,13 @@ _MEMORY_COLUMNS = (
     memory_spans.c.content_hash,
     memory_spans.c.shown_from,
     memory_spans.c.shown_until,
+    case(
+        (
+            (memory_spans.c.state_until == FOREVER) & memory_spans.c.end_kind.not_in(_MADE),
+            memory_spans.c.shown_until,
+        ),
+        else_=0,
+    ).label("until"),
 )
 _MEMORIES = (
     select(*_MEMORY_COLUMNS)
@@ -212,13 +222,14 @@ def _roots(conn: Connection, tenant: int, names: set[str]) -> set[str]:
 
 def _memory_rows(rows: Rows, embedder: int) -> list[IndexRow]:
     found: dict[str, IndexRow] = {}
-    for name, root, version, entry, vector, space, digest, start, end in _blocks(rows):
+    for name, root, version, entry, vector, space, digest, start, end, until in _blocks(rows):
         known = found.get(name)
         if known is None:
             kept = vector if space == embedder else None
-            found[name] = IndexRow(name, root, version, entry, kept, digest, ((start, end),))
+            found[name] = IndexRow(name, root, version, entry, kept, digest, ((start, end),), until)
         else:
             known.spans = sorted((*known.spans, (start, end)))
+            known.until = max(known.until, until)
     return list(found.values())
 
 
@@ -285,24 +296,32 @@ def in_state(
     conn: Connection,
     tenant: int,
     container: str,
-    at: int,
+    as_of: int | None,
+    wall: int,
     *,
     forgotten: bool,
     history: bool,
 ) -> set[str]:
-    """Ids of the versions a list with `include_forgotten` or `include_history` shows at `at`."""
+    """Ids of the versions that a list with `include_forgotten` or `include_history` shows."""
     over = [End.FORGOTTEN, End.EXPIRED] if forgotten else []
     superseded = [End.SUPERSEDED] if history else []
-    shown = memory_spans.c.shown_until > at
     ended = memory_spans.c.end_kind.in_([int(end) for end in (*over, *superseded)])
     # An expiry that the sweep has not recorded yet has ended all the same.
     lapsed = memory_spans.c.end_kind == int(End.OPEN) if forgotten else ended
+    there: ColumnElement[bool]
+    shown: ColumnElement[bool]
+    if as_of is None:
+        there = memory_spans.c.state_until == FOREVER
+        made = memory_spans.c.end_kind.in_(_MADE)
+        shown = (memory_spans.c.shown_until > wall) & ~made
+    else:
+        there = (memory_spans.c.shown_from <= as_of) & (memory_spans.c.state_until > as_of)
+        shown = memory_spans.c.shown_until > as_of
     statement = select(memory_spans.c.memory_id).where(
         memory_spans.c.tenant == tenant,
         memory_spans.c.container == container,
         memory_spans.c.end_kind.in_([int(end) for end in End]),
-        memory_spans.c.shown_from <= at,
-        memory_spans.c.state_until > at,
+        there,
         shown | ended | lapsed,
     )
     return set(conn.execute(statement).scalars())

@@ -1,9 +1,11 @@
 """The queue: which documents wait, who has them, and until when.
 
-A job is due at `due_time`. Taking it moves that to the end of a lease, so that
-a worker that dies gives it back by doing nothing; a pause before another try is
-the same. A newer write replaces the job, and with it the lease: who held it
-finds neither its revision nor its name when it comes to finish.
+A job is due when the wall clock has come to `due_time`. One that waits for nothing has
+its revision there: it is due whatever the clock says, in order of writing. One that is
+to be tried after a pause has an instant, and one that is held has what no clock comes
+to: whether its worker is alive is judged by `leases`. A newer write replaces the job,
+and with it the lease: who held it finds neither its revision nor its name when it
+comes to finish.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from service.core.model import ContentKind, Status
 from service.core.processing import Job, Work
 from service.storage.chunks import load_chunks
 from service.storage.document_rows import WITH_CONTENT
+from service.storage.leases import PutOff, put_off
 from service.storage.tables import document_contents, documents, jobs
 from service.storage.transactions import Call, Outcome, TenantTx, padded
 
@@ -130,17 +133,25 @@ _TAKE = (
         due_time=bindparam("to_due"), holder=bindparam("to_holder"), attempts=jobs.c.attempts + 1
     )
 )
-_HELD = (
+_MINE = (
     jobs.c.tenant == bindparam("t"),
     jobs.c.document_id == bindparam("document"),
     jobs.c.revision == bindparam("of_revision"),
     jobs.c.holder == bindparam("held_by"),
 )
-_RENEW = update(jobs).where(*_HELD).values(due_time=bindparam("to_due"))
+_RENEW = update(jobs).where(*_MINE).values(due_time=bindparam("to_due"))
 _RELEASE = (
     update(jobs)
-    .where(*_HELD)
-    .values(due_time=bindparam("to_due"), holder=None, attempts=jobs.c.attempts - 1)
+    .where(*_MINE)
+    .values(due_time=jobs.c.revision, holder=None, attempts=jobs.c.attempts - 1)
+)
+_FREE = (
+    update(jobs)
+    .where(
+        jobs.c.tenant == bindparam("t"),
+        jobs.c.document_id.in_(bindparam("names", expanding=True)),
+    )
+    .values(due_time=jobs.c.revision, holder=None)
 )
 # A newer write's job has no holder, so that its QUEUED is never written over.
 _ENTER = (
@@ -206,9 +217,9 @@ def _from(
 
 
 def take(
-    conn: Connection, lanes: Sequence[Lane], holder: str, limit: int, now: int, until: int
+    conn: Connection, lanes: Sequence[Lane], holder: str, limit: int, now: int, stamped: int
 ) -> tuple[list[Job], list[Lane]]:
-    """Take jobs of these lanes for a lease until `until`; also says which have had their turn."""
+    """Take jobs of these lanes under a lease so `stamped`; also says which have had their turn."""
     share: dict[Lane, Sequence[Any]] = {}
     left = limit
     rest = lanes
@@ -232,7 +243,7 @@ def take(
         for _, document_id, revision, attempts in rows
     ]
     for tenant, mine in by_tenant(taken).items():
-        where = {"t": tenant, "names": padded(mine), "to_due": until, "to_holder": holder}
+        where = {"t": tenant, "names": padded(mine), "to_due": stamped, "to_holder": holder}
         conn.execute(_TAKE, where)
     enter(conn, taken, Status.EXTRACTING)
     return taken, served
@@ -278,13 +289,25 @@ def by_tenant(held: Sequence[Job]) -> dict[int, dict[str, Job]]:
     return found
 
 
-def renew(conn: Connection, held: Sequence[Job], until: int) -> None:
-    conn.execute(_RENEW, [{**_named(job), "to_due": until} for job in held])
+def renew(conn: Connection, held: Sequence[Job], stamped: int) -> None:
+    conn.execute(_RENEW, [{**_named(job), "to_due": stamped} for job in held])
 
 
-def release(conn: Connection, held: Sequence[Job], now: int) -> None:
+def release(conn: Connection, held: Sequence[Job]) -> None:
     enter(conn, held, Status.QUEUED)
-    conn.execute(_RELEASE, [{**_named(job), "to_due": now} for job in held])
+    conn.execute(_RELEASE, [_named(job) for job in held])
+
+
+def free(conn: Connection, lapsed: Sequence[PutOff], now: int) -> None:
+    """Make jobs due at once, but for those that were renewed or finished meanwhile."""
+    still = set(lapsed).intersection(put_off(conn, now))
+    held = [Job(one.tenant, one.document_id, one.revision, one.holder or "", 0) for one in still]
+    enter(conn, held, Status.QUEUED)
+    names: dict[int, list[str]] = {}
+    for job in held:
+        names.setdefault(job.tenant, []).append(job.document_id)
+    for tenant, mine in names.items():
+        conn.execute(_FREE, {"t": tenant, "names": padded(mine)})
 
 
 def _named(job: Job) -> dict[str, object]:

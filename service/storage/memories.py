@@ -52,7 +52,7 @@ def create(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         try:
             resolved = _sources(call, request, sources)
             for index, new in enumerate(request.memories):
-                rules.check_ahead(new.forget_after, tx.now, f"memories[{index}].forget_after")
+                rules.check_ahead(new.forget_after, tx.wall, f"memories[{index}].forget_after")
         except PalimpsestError as error:
             results.append(error)
             continue
@@ -110,14 +110,17 @@ def update_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             continue
         request: MemoryUpdate = call.payload
         try:
-            rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.now)
+            rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.wall)
             version, span = rules.next_version(
-                request, tx.new_id(ids.MEMORY), stored.version, stored.span, tx.now
+                request, tx.new_id(ids.MEMORY), stored.version, stored.span, tx.now, tx.wall
             )
         except PalimpsestError as error:
             results.append(error)
             continue
         revision = tx.change(call, "memory.updated", version.id, [version.container])
+        if stored.span.end is not End.OPEN:
+            # Recorded as expired by a clock that was ahead, and counted out with that.
+            tx.count(version.container, memories=1)
         writes.close(stored.version.id, stored.span, End.SUPERSEDED, revision)
         writes.add(version, span, revision, entry_of(call, 0, version))
         receipt = receipt_of(tx, version, span, revision)
@@ -137,7 +140,7 @@ def forget(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             continue
         request: MemoryForget = call.payload
         try:
-            rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.now)
+            rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.wall)
         except PalimpsestError as error:
             results.append(error)
             continue
@@ -184,7 +187,7 @@ def restore(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         taken.add(stored.version.id)
         try:
             _check_restorable(tx, stored, latest)
-            rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.now)
+            rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.wall)
             receipt = restore_one(tx, call, writes, stored, request)
         except PalimpsestError as error:
             results.append(error)
@@ -198,7 +201,7 @@ def restore(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
 def _check_restorable(tx: TenantTx, stored: Stored, latest: dict[str, str]) -> None:
     if stored.span.end is End.SUPERSEDED:
         raise rules.not_latest(latest[stored.version.root_id])
-    if tx.now < stored.span.shown_until:
+    if not stored.span.over(tx.wall):
         raise PalimpsestError(
             Reason.MEMORY_NOT_FORGOTTEN,
             "The memory is not forgotten",
@@ -226,7 +229,7 @@ def delete_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
                 results.append(DEFERRED)
                 continue
             try:
-                rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.now)
+                rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.wall)
             except PalimpsestError as error:
                 results.append(error)
                 continue

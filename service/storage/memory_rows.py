@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, bindparam, exists, select
 
 from service.core import filters as f
 from service.core import memories as rules
-from service.core.digests import Digester
+from service.core.digests import Digester, TenantDigester
 from service.core.errors import PalimpsestError, memory_not_found
 from service.core.memories import End, Span, Version
 from service.core.model import (
@@ -29,8 +29,8 @@ from service.core.times import FOREVER
 from service.storage.filters import compile_filter
 from service.storage.lists import after, cut, merged, one_page, tenant_revision
 from service.storage.memory_sources import visible_sources, with_visible_sources
-from service.storage.tables import memories, memory_spans
-from service.storage.transactions import TenantTx, padded
+from service.storage.tables import memories, memory_spans, tenants
+from service.storage.transactions import Snapshot, padded
 
 _root = memories.alias("root")
 FIELDS: dict[f.Field, Any] = {
@@ -74,11 +74,11 @@ SPANS_JOINED = memory_spans.join(memories, _SAME_VERSION)
 VERSIONS_JOINED = memories.join(memory_spans, _SAME_VERSION)
 """Versions with their spans: for what is found by its version."""
 _ROWS = select(*_COLUMNS).select_from(SPANS_JOINED).where(memory_spans.c.tenant == bindparam("t"))
-_AT = (
+_BY_ID_AT = _ROWS.where(
+    memory_spans.c.memory_id.in_(bindparam("names", expanding=True)),
     memory_spans.c.shown_from <= bindparam("at"),
     memory_spans.c.state_until > bindparam("at"),
 )
-_BY_ID_AT = _ROWS.where(memory_spans.c.memory_id.in_(bindparam("names", expanding=True)), *_AT)
 _CURRENT = _ROWS.where(
     memory_spans.c.memory_id.in_(bindparam("names", expanding=True)),
     memory_spans.c.state_until == FOREVER,
@@ -86,8 +86,21 @@ _CURRENT = _ROWS.where(
 _BY_CONTENT = _ROWS.where(
     memory_spans.c.container == bindparam("in_container"),
     memory_spans.c.content_hash.in_(bindparam("hashes", expanding=True)),
-    memory_spans.c.end_kind == int(End.OPEN),
-)
+    memory_spans.c.end_kind.in_((int(End.OPEN), int(End.EXPIRED))),
+    memory_spans.c.shown_until > bindparam("wall"),
+    memory_spans.c.state_until == FOREVER,
+).limit(bindparam("most"))
+_EARLY = select(
+    tenants.c.revision,
+    exists()
+    .where(
+        memory_spans.c.tenant == bindparam("t"),
+        memory_spans.c.end_kind == int(End.EXPIRED),
+        memory_spans.c.shown_until > bindparam("wall"),
+        memory_spans.c.forget_after.is_not(None),
+    )
+    .label("early"),
+).where(tenants.c.tenant == bindparam("t"))
 _BY_BATCH = _ROWS.where(memory_spans.c.forget_batch_id == bindparam("batch"))
 _newer = memories.alias("newer")
 _LATEST = select(memories.c.root_id, memories.c.id).where(
@@ -167,12 +180,15 @@ def read(
     """Each version as it stood at its instant (None: now), or NOT_FOUND."""
     found: dict[tuple[int, int | None, str], Memory] = {}
     for tenant, as_of in {(item.who.tenant, item.as_of) for item in wanted}:
-        at = now if as_of is None else as_of
         tenant_digester = digester.for_tenant(tenant)
-        names = {i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of}
-        for row in conn.execute(_BY_ID_AT, {"t": tenant, "names": padded(names), "at": at}):
-            stored = stored_of(row)
-            memory = rules.view(tenant_digester, stored.version, stored.span, at)
+        names = padded({i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of})
+        where: dict[str, object] = {"t": tenant, "names": names}
+        if as_of is None:
+            rows = conn.execute(_CURRENT, where)
+        else:
+            rows = conn.execute(_BY_ID_AT, {**where, "at": as_of})
+        for row in rows:
+            memory = _seen(tenant_digester, row, as_of, now)
             found[tenant, as_of, memory.id] = memory
     here: dict[int, Memory] = {}
     for index, item in enumerate(wanted):
@@ -184,7 +200,24 @@ def read(
     return [here.get(index) or memory_not_found() for index in range(len(wanted))]
 
 
-def current(tx: TenantTx, names: Iterable[str]) -> dict[str, Stored]:
+def _seen(digester: TenantDigester, row: Any, as_of: int | None, wall: int) -> Memory:
+    """A row as it stood at an instant, or (None) stands now."""
+    stored = stored_of(row)
+    span = stored.span
+    over = span.over(wall) if as_of is None else span.over_at(as_of)
+    return rules.view(digester, stored.version, span, over=over)
+
+
+def shown_ends(conn: Connection, tenant: int, wall: int) -> tuple[int, tuple[End, ...]]:
+    """The tenant's revision, and the ends that a span can have which is shown now.
+
+    One is EXPIRED only if that was recorded while a clock was ahead.
+    """
+    revision, early = conn.execute(_EARLY, {"t": tenant, "wall": wall}).one()
+    return int(revision), (End.OPEN, End.EXPIRED) if early else (End.OPEN,)
+
+
+def current(tx: Snapshot, names: Iterable[str]) -> dict[str, Stored]:
     """Versions by id, with their current spans."""
     wanted = padded(names)
     if not wanted:
@@ -193,7 +226,7 @@ def current(tx: TenantTx, names: Iterable[str]) -> dict[str, Stored]:
     return {stored.version.id: stored for stored in map(stored_of, rows)}
 
 
-def resolve(tx: TenantTx, targets: Sequence[MemoryTarget]) -> list[Stored | PalimpsestError]:
+def resolve(tx: Snapshot, targets: Sequence[MemoryTarget]) -> list[Stored | PalimpsestError]:
     """What each target means now: a latest, remembered version, or why not."""
     by_id = current(tx, {t.id for t in targets if t.id is not None})
     by_content = _with_contents(tx, [t for t in targets if t.id is None])
@@ -214,7 +247,7 @@ def resolve(tx: TenantTx, targets: Sequence[MemoryTarget]) -> list[Stored | Pali
 
 
 def _resolve_id(
-    tx: TenantTx, target: MemoryTarget, stored: Stored | None, latest: dict[str, str]
+    tx: Snapshot, target: MemoryTarget, stored: Stored | None, latest: dict[str, str]
 ) -> Stored | PalimpsestError:
     if stored is None or stored.version.container != target.container:
         return memory_not_found()
@@ -222,13 +255,13 @@ def _resolve_id(
         return rules.content_mismatch(stored.version.id)
     if stored.span.end is End.SUPERSEDED:
         return rules.not_latest(latest[stored.version.root_id])
-    if tx.now >= stored.span.shown_until:
+    if stored.span.over(tx.wall):
         return rules.already_forgotten(stored.version.id)
     return stored
 
 
 def _with_contents(
-    tx: TenantTx, targets: Sequence[MemoryTarget]
+    tx: Snapshot, targets: Sequence[MemoryTarget]
 ) -> dict[tuple[str, str], list[Stored]]:
     found: dict[tuple[str, str], list[Stored]] = {}
     for container in {target.container for target in targets}:
@@ -237,22 +270,34 @@ def _with_contents(
             for target in targets
             if target.container == container
         }
-        rows = tx.conn.execute(
-            _BY_CONTENT, {"t": tx.tenant, "in_container": container, "hashes": padded(hashes)}
-        )
-        for row in rows:
+        for row in _having(tx, container, padded(hashes)):
             stored = stored_of(row)
-            if tx.now < stored.span.shown_until:
-                found.setdefault((container, stored.version.content), []).append(stored)
+            found.setdefault((container, stored.version.content), []).append(stored)
     return found
 
 
-def _latest(tx: TenantTx, stored: Iterable[Stored]) -> dict[str, str]:
+def _having(tx: Snapshot, container: str, hashes: Sequence[bytes]) -> Sequence[Any]:
+    """Memories with these contents; of one that very many have, enough to say so."""
+    where = {"t": tx.tenant, "in_container": container, "wall": tx.wall}
+    most = rules.NAMED * 2 + len(hashes)
+    rows = tx.conn.execute(_BY_CONTENT, {**where, "hashes": hashes, "most": most}).all()
+    if len(rows) < most:
+        return rows
+    return [
+        row
+        for digest in set(hashes)
+        for row in tx.conn.execute(
+            _BY_CONTENT, {**where, "hashes": [digest], "most": rules.NAMED + 1}
+        )
+    ]
+
+
+def _latest(tx: Snapshot, stored: Iterable[Stored]) -> dict[str, str]:
     roots = {s.version.root_id for s in stored if s.span.end is End.SUPERSEDED}
     return latest_ids(tx, roots)
 
 
-def latest_ids(tx: TenantTx, roots: Iterable[str]) -> dict[str, str]:
+def latest_ids(tx: Snapshot, roots: Iterable[str]) -> dict[str, str]:
     """The latest version's id of each chain."""
     wanted = padded(roots)
     if not wanted:
@@ -261,7 +306,7 @@ def latest_ids(tx: TenantTx, roots: Iterable[str]) -> dict[str, str]:
     return {row.root_id: row.id for row in rows}
 
 
-def forgotten_by(tx: TenantTx, batch: str) -> list[Stored]:
+def forgotten_by(tx: Snapshot, batch: str) -> list[Stored]:
     """Every span that a forget batch ended."""
     rows = tx.conn.execute(_BY_BATCH, {"t": tx.tenant, "batch": batch})
     return sorted((stored_of(row) for row in rows), key=lambda s: s.version.id)
@@ -275,17 +320,18 @@ def list_memories(
     page: PageRequest,
     now: int,
 ) -> Page[Memory]:
-    revision = tenant_revision(conn, who.tenant)
-    at = now if query.as_of is None else query.as_of
+    revision, shown = shown_ends(conn, who.tenant, now)
+    as_of = query.as_of
     keys = [memory_spans.c.memory_id]
     if not query.order.by_update:
         keys.insert(0, memory_spans.c.root_id)
     condition = compile_filter(query.filter, memories, FIELDS) if query.filter else None
     # Nothing moves in a past that is listed: what was written since is no reason to leave out.
-    moved = memory_spans.c.revision if query.as_of is None else None
+    moved = memory_spans.c.revision if as_of is None else None
+    ends = _ends_now(query, shown, now) if as_of is None else _ends_then(query, as_of)
     branches = []
     for container in query.containers:
-        for end in _ends(query):
+        for end, conditions in ends:
             branch = (
                 select(*_COLUMNS)
                 .add_columns(memory_spans.c.memory_id)
@@ -294,9 +340,7 @@ def list_memories(
                     memory_spans.c.tenant == who.tenant,
                     memory_spans.c.container == container,
                     memory_spans.c.end_kind == int(end),
-                    memory_spans.c.shown_from <= at,
-                    memory_spans.c.state_until > at,
-                    *_shown(query, end, at),
+                    *conditions,
                 )
             )
             if condition is not None:
@@ -307,8 +351,7 @@ def list_memories(
     tenant_digester = digester.for_tenant(who.tenant)
 
     def make(row: Any) -> Memory:
-        stored = stored_of(row)
-        return rules.view(tenant_digester, stored.version, stored.span, at)
+        return _seen(tenant_digester, row, as_of, now)
 
     def position(row: Any) -> Position:
         return tuple(getattr(row, key.name) for key in keys)
@@ -317,19 +360,35 @@ def list_memories(
     return with_visible_sources(conn, who, listed)
 
 
-def _ends(query: MemoryQuery) -> Iterator[End]:
-    """Which ends a span can have had to be listed: at a past instant, any."""
-    yield End.OPEN
-    if query.as_of is not None or query.include_forgotten:
-        yield End.FORGOTTEN
-        yield End.EXPIRED
-    if query.as_of is not None or query.include_history:
-        yield End.SUPERSEDED
+Ends: TypeAlias = list[tuple[End, tuple[ColumnElement[bool], ...]]]
+"""Ends that a span can have to be listed, each with what else must be true of it."""
 
 
-def _shown(query: MemoryQuery, end: End, at: int) -> list[ColumnElement[bool]]:
-    over = query.include_history if end is End.SUPERSEDED else query.include_forgotten
-    return [] if over else [memory_spans.c.shown_until > at]
+def _ends_now(query: MemoryQuery, shown: Iterable[End], wall: int) -> Ends:
+    current = memory_spans.c.state_until == FOREVER
+    found: Ends = []
+    if query.include_forgotten:
+        found += [(end, (current,)) for end in (End.OPEN, End.FORGOTTEN, End.EXPIRED)]
+    else:
+        found += [(end, (current, memory_spans.c.shown_until > wall)) for end in shown]
+    if query.include_history:
+        found.append((End.SUPERSEDED, (current,)))
+    return found
+
+
+def _ends_then(query: MemoryQuery, as_of: int) -> Ends:
+    """At an instant of the past, any end can still lie ahead."""
+    there = (memory_spans.c.shown_from <= as_of, memory_spans.c.state_until > as_of)
+    shown = (*there, memory_spans.c.shown_until > as_of)
+    return [
+        (
+            end,
+            there
+            if (query.include_history if end is End.SUPERSEDED else query.include_forgotten)
+            else shown,
+        )
+        for end in End
+    ]
 
 
 def _weight(memory: Memory) -> int:
@@ -372,28 +431,7 @@ def list_versions(
     tenant_digester = digester.for_tenant(who.tenant)
 
     def make(row: Any) -> Memory:
-        stored = stored_of(row)
-        return rules.view(tenant_digester, stored.version, stored.span, now)
+        return _seen(tenant_digester, row, None, now)
 
     listed = cut(rows, make, lambda row: (row.version,), _weight, page, revision)
     return with_visible_sources(conn, who, listed)
-
-
-def matching(
-    conn: Connection, tenant: int, container: str, filter_: f.Filter, at: int, limit: int
-) -> list[Stored]:
-    """Latest, remembered memories for which the filter is true, oldest first."""
-    rows = conn.execute(
-        select(*_COLUMNS)
-        .select_from(SPANS_JOINED)
-        .where(
-            memory_spans.c.tenant == tenant,
-            memory_spans.c.container == container,
-            memory_spans.c.end_kind == int(End.OPEN),
-            memory_spans.c.shown_until > at,
-            compile_filter(filter_, memories, FIELDS),
-        )
-        .order_by(memory_spans.c.root_id, memory_spans.c.memory_id)
-        .limit(limit)
-    )
-    return [stored_of(row) for row in rows]

@@ -178,7 +178,7 @@ def entry_of(call: Call, number: int, version: Version) -> IndexEntry | None:
 
 
 def receipt_of(tx: TenantTx, version: Version, span: Span, revision: int) -> MemoryReceipt:
-    view = rules.view(tx.digester, version, span, tx.now)
+    view = rules.view(tx.digester, version, span, over=span.over(tx.wall))
     return MemoryReceipt(
         view.id,
         view.container,
@@ -200,11 +200,12 @@ def forget_one(
 ) -> MemoryReceipt:
     version, span = stored.version, stored.span
     revision = tx.change(call, "memory.forgotten", version.id, [version.container])
-    tx.count(version.container, memories=-1)
+    if span.end is End.OPEN:
+        tx.count(version.container, memories=-1)
     writes.close(version.id, span, End.FORGOTTEN, revision, reason=reason, batch=batch)
     ended = Span(
         span.shown_from,
-        tx.now,
+        min(span.shown_until, tx.now),
         span.state_until,
         End.FORGOTTEN,
         span.forget_after,
@@ -219,7 +220,7 @@ def restore_one(
     tx: TenantTx, call: Call, writes: Writes, stored: Stored, request: MemoryRestore
 ) -> MemoryReceipt:
     version, span = stored.version, stored.span
-    again = rules.restored_span(request, span, tx.now)
+    again = rules.restored_span(request, span, tx.now, tx.wall)
     revision = tx.change(call, "memory.restored", version.id, [version.container])
     # An expiry that the sweeper has not met yet is still in the count.
     swept = span.end is not End.OPEN

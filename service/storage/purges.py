@@ -282,7 +282,7 @@ _RENEW = (
     .where(jobs.c.tenant == bindparam("t"), jobs.c.document_id == bindparam("document"))
     .values(
         revision=bindparam("to_revision"),
-        due_time=bindparam("to_time"),
+        due_time=bindparam("to_revision"),
         lane=bindparam("to_lane"),
         holder=None,
         attempts=0,

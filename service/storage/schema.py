@@ -7,7 +7,6 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, select, text
 
-from service.core.times import MonotonicClock
 from service.storage import dialects, tables
 
 HEAD = "0006"
@@ -93,14 +92,3 @@ def digest_secret(conn: Connection) -> bytes:
         select(tables.secrets.c.value).where(tables.secrets.c.name == "digest")
     ).scalar_one()
     return bytes(value)
-
-
-def last_time(conn: Connection) -> int:
-    """The latest commit of any tenant: time must not go back behind it."""
-    times = conn.execute(select(tables.tenants.c.tenant, tables.tenants.c.last_time))
-    return max((row.last_time for row in times), default=0)
-
-
-def started_clock(conn: Connection, clock: MonotonicClock) -> MonotonicClock:
-    clock.observe(last_time(conn))
-    return clock

@@ -108,8 +108,11 @@ class Schedule:
 
     def due(self, now: int, size: int) -> bool:
         """Whether a database of `size` bytes is to be scrubbed now."""
+        # What lies ahead was noted by a clock that has been set back since.
+        self._ended, self._written = min(self._ended, now), min(self._written, now)
         if self._erased is None:
             return False
+        self._erased = min(self._erased, now)
         if size >= LIMIT_BYTES:
             opened = self._window.opened(now) if self._window else None
             return opened is not None and self._ended < opened

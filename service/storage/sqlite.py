@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError
-from service.core.times import SECOND, MonotonicClock
+from service.core.times import SECOND, WallClock
 from service.storage import change_log, high_water, keys, opening, schema, scrubbing, sweeper
 from service.storage.embedded import SqliteDatabase
 from service.storage.engine import StoreOptions
@@ -218,7 +218,7 @@ class SqliteReader(SqlStore):
 
 
 async def open_store(
-    path: Path, options: StoreOptions | None = None, clock: MonotonicClock | None = None
+    path: Path, options: StoreOptions | None = None, clock: WallClock | None = None
 ) -> SqliteStore:
     """Open the database at `path`, made or migrated if need be, and its upkeep.
 
@@ -228,8 +228,8 @@ async def open_store(
         sqlite3.DatabaseError, OSError: it is no database or cannot be opened.
     """
     options = options or StoreOptions()
-    clock = clock or MonotonicClock()
-    secret, unscrubbed, mark = await asyncio.to_thread(_prepare, path, clock)
+    clock = clock or WallClock()
+    secret, unscrubbed, mark = await asyncio.to_thread(_prepare, path)
     database = await SqliteDatabase.open(
         path, options.readers, reserve=options.disk_reserve, mark=mark
     )
@@ -251,14 +251,14 @@ async def open_store(
 
 @asynccontextmanager
 async def open_to_read(
-    path: Path, digester: Digester, clock: MonotonicClock, readers: int
+    path: Path, digester: Digester, clock: WallClock, readers: int
 ) -> AsyncIterator[SqliteReader]:
     """The storage, for a process that writes nothing; the schema must be current."""
     options = StoreOptions(readers=readers)
     database = await SqliteDatabase.open(path, readers, read_only=True)
     # Who asks has been let in where the keys are.
     keyring = Keyring(database, lambda: None, clock.now, options.max_waiting)
-    store = SqliteReader(database, clock, digester, keyring, options)
+    store = SqliteReader(database, clock, digester, keyring, options, read_only=True)
     store.file = database
     try:
         yield store
@@ -266,20 +266,19 @@ async def open_to_read(
         await store.close()
 
 
-def _prepare(path: Path, clock: MonotonicClock) -> tuple[bytes, bool, HighWaterMark]:
+def _prepare(path: Path) -> tuple[bytes, bool, HighWaterMark]:
     """The secret of digests, whether deletions of an earlier run wait for a scrub, the mark."""
     try:
-        return _prepared(path, clock)
+        return _prepared(path)
     except Exception as error:
         if not lacks_room(error):
             raise
     # The log and its index need some room, too.
     with given_up(path):
-        return _prepared(path, clock)
+        return _prepared(path)
 
 
-def _prepared(path: Path, clock: MonotonicClock) -> tuple[bytes, bool, HighWaterMark]:
+def _prepared(path: Path) -> tuple[bytes, bool, HighWaterMark]:
     with opening.opened(path) as opened:
-        schema.started_clock(opened.conn, clock)
         secret, unscrubbed = schema.digest_secret(opened.conn), scrubbing.marked(opened.conn)
         return secret, unscrubbed, opened.mark

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, cast
 
+from sqlalchemy import Connection
+
 from service.core import memories as rules
 from service.core import model as m
 from service.core.coalescing import Coalescer
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason, document_not_found
 from service.core.store import Page
-from service.core.times import MonotonicClock
+from service.core.times import WallClock
 from service.storage import (
     bulk_deletes,
     containers,
@@ -29,8 +31,9 @@ from service.storage.deletions import run_delete_ids, run_purge
 from service.storage.engine import Database, Engine, StoreOptions
 from service.storage.finding import IndexStore, QueueStore
 from service.storage.keyring import Keyring
+from service.storage.lists import tenant_revision
 from service.storage.reindexing import ReindexStore
-from service.storage.transactions import Call, Context
+from service.storage.transactions import Call, Context, TenantRead, recalled
 
 DOCUMENTS_AT_ONCE: Final = 64
 """Single documents read in one statement: each may be a mebibyte, several times over."""
@@ -117,7 +120,7 @@ class DocumentStore:
     ) -> m.BulkDeleteReceipt:
         if validate_only:
             return await self._engine.database.read(
-                lambda conn: bulk_deletes.preview_ids(conn, who, ids)
+                lambda conn: bulk_deletes.preview_ids(conn, who, ids), tenant=who.tenant
             )
         return await run_delete_ids(self._engine, who, ids, request)
 
@@ -141,7 +144,8 @@ class DocumentStore:
         self, who: m.Principal, query: m.DocumentQuery, page: m.PageRequest
     ) -> Page[m.Document]:
         return await self._engine.database.read(
-            lambda conn: document_lists.list_documents(conn, who, query, page)
+            lambda conn: document_lists.list_documents(conn, who, query, page),
+            tenant=who.tenant,
         )
 
     async def watch(self, who: m.Principal, name: str) -> AsyncIterator[m.Document | str]:
@@ -258,19 +262,39 @@ class MemoryStore:
         *,
         validate_only: bool,
     ) -> m.ForgetManyReceipt:
-        operation = (
-            memory_batches.preview_forget_many if validate_only else memory_batches.forget_many
-        )
+        database = self._engine.database
+        if validate_only:
+            preview: m.ForgetManyReceipt = await database.read(
+                lambda conn: memory_batches.preview(self._snapshot(conn, who), forget),
+                tenant=who.tenant,
+            )
+            return preview
+        if forget.filter is not None:
+            filter_ = forget.filter
+
+            def match(conn: Connection) -> m.ForgetManyReceipt | tuple[str, ...]:
+                known: m.ForgetManyReceipt | None = recalled(conn, who.tenant, forget, request)
+                return known or memory_batches.match(self._snapshot(conn, who), forget, filter_)
+
+            matched = await database.read(match, tenant=who.tenant)
+            if isinstance(matched, m.ForgetManyReceipt):
+                return matched
+            forget = replace(forget, matched=matched)
         receipt: m.ForgetManyReceipt = await self._engine.mutate(
-            operation, Call(who, forget, None if validate_only else request), len(forget.ids) or 1
+            memory_batches.forget_many, Call(who, forget, request), forget.size or 1
         )
         return receipt
+
+    def _snapshot(self, conn: Connection, who: m.Principal) -> TenantRead:
+        engine = self._engine
+        revision = tenant_revision(conn, who.tenant)
+        return TenantRead(conn, who.tenant, engine.context.digester, revision, engine.now())
 
     async def restore_many(
         self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.RequestRef | None
     ) -> m.RestoreManyReceipt:
         receipt: m.RestoreManyReceipt = await self._engine.mutate(
-            memory_batches.restore_many, Call(who, restore, request)
+            memory_batches.restore_many, Call(who, restore, request), cost=memory_batches.RESTORED
         )
         return receipt
 
@@ -281,6 +305,9 @@ class MemoryStore:
             memory_rows.MemoryRead(who, container, memory_id, as_of), group=who.tenant
         )
 
+    async def close_past(self, who: m.Principal, as_of: int) -> None:
+        await self._engine.close_past(who, as_of)
+
     async def list(
         self, who: m.Principal, query: m.MemoryQuery, page: m.PageRequest
     ) -> Page[m.Memory]:
@@ -288,7 +315,8 @@ class MemoryStore:
         return await engine.database.read(
             lambda conn: memory_rows.list_memories(
                 conn, engine.context.digester, who, query, page, engine.now()
-            )
+            ),
+            tenant=who.tenant,
         )
 
     async def versions(
@@ -298,7 +326,8 @@ class MemoryStore:
         return await engine.database.read(
             lambda conn: memory_rows.list_versions(
                 conn, engine.context.digester, who, container, memory_id, page, engine.now()
-            )
+            ),
+            tenant=who.tenant,
         )
 
 
@@ -309,7 +338,8 @@ class ContainerStore:
     async def list(self, who: m.Principal, prefix: str, page: m.PageRequest) -> Page[m.Container]:
         now = self._engine.now()
         return await self._engine.database.read(
-            lambda conn: containers.list_containers(conn, who, prefix, page, now)
+            lambda conn: containers.list_containers(conn, who, prefix, page, now),
+            tenant=who.tenant,
         )
 
     async def delete(
@@ -333,13 +363,15 @@ class SqlStore:
     def __init__(
         self,
         database: Database,
-        clock: MonotonicClock,
+        clock: WallClock,
         digester: Digester,
         keys: Keyring,
         options: StoreOptions,
+        *,
+        read_only: bool = False,
     ) -> None:
         self.digester = digester
-        self.engine = Engine(database, Context(clock, digester), options)
+        self.engine = Engine(database, Context(clock, digester), options, read_only=read_only)
         self.options = options
         self.keys = keys
         self.documents = DocumentStore(self.engine, options)

@@ -70,7 +70,7 @@ def expire(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         recorded = []
         for stored in rows.current(tx, call.payload).values():
             version, span = stored.version, stored.span
-            if span.end is not End.OPEN or span.shown_until > tx.now:
+            if span.end is not End.OPEN or span.shown_until > tx.wall:
                 continue
             tx.change(call, "memory.expired", version.id, [version.container])
             tx.count(version.container, memories=-1)

@@ -134,6 +134,9 @@ document_containers = Table(
     sqlite_with_rowid=False,
 )
 
+NOT_FRESH = 1_000_000_000_000
+"""More than any revision, and less than any instant of a clock that is not years off."""
+
 # One row for each document that waits to be processed or is.
 jobs = Table(
     "jobs",
@@ -142,7 +145,8 @@ jobs = Table(
     Column("document_id", String(40), primary_key=True),
     # The write it is about: a newer write makes an older result worthless.
     Column("revision", BigInteger, nullable=False),
-    # When a worker may take it: now, after a pause, or when a lease has ended.
+    # When a worker may take it: its revision, which is at once and in order of writing;
+    # after a pause, an instant; while it is held, what `leases.stamp` makes.
     Column("due_time", BigInteger, nullable=False),
     # One of the document's containers: they take turns.
     Column("lane", String(100), nullable=False, server_default=""),
@@ -150,6 +154,11 @@ jobs = Table(
     Column("holder", String(40)),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Index(None, "tenant", "lane", "due_time"),
+    Index(
+        "ix_jobs_put_off",
+        "due_time",
+        sqlite_where=text(f"due_time > {NOT_FRESH}"),
+    ),
     sqlite_with_rowid=False,
 )
 

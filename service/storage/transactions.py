@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -16,7 +16,7 @@ from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason
 from service.core.indexing import IndexEntry
 from service.core.model import Principal, RequestRef
-from service.core.times import MonotonicClock
+from service.core.times import WallClock
 from service.storage import dialects
 from service.storage.inserts import insert_rows
 from service.storage.tables import changes, containers, requests, tenants
@@ -86,7 +86,7 @@ Operation: TypeAlias = Callable[["TenantTx", Sequence[Call]], Sequence[Outcome]]
 class Context:
     """What every transaction needs beside its connection."""
 
-    clock: MonotonicClock
+    clock: WallClock
     digester: Digester
 
 
@@ -121,12 +121,44 @@ _REMEMBERED = select(
 )
 
 
+class Snapshot(Protocol):
+    """What reading a tenant's rows needs: a transaction that writes, or one that reads."""
+
+    @property
+    def conn(self) -> Connection: ...
+
+    @property
+    def tenant(self) -> int: ...
+
+    @property
+    def digester(self) -> Digester: ...
+
+    @property
+    def revision(self) -> int: ...
+
+    @property
+    def wall(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRead:
+    """A transaction that only reads; see `Snapshot`."""
+
+    conn: Connection
+    tenant: int
+    digester: Digester
+    revision: int
+    wall: int
+
+
 class TenantTx:
     """One tenant's share of a transaction.
 
     The tenant's row is locked first and written last, so that commit order,
     revision order and time order are one, without gaps, on any backend.
-    `now` is after every earlier commit of the tenant.
+    `now` is the commit time, after every earlier one of the tenant whatever the clocks
+    of its servers say: it orders. `wall` is the wall clock: it judges what has
+    expired, and what lies ahead.
     """
 
     def __init__(self, conn: Connection, tenant: int, context: Context) -> None:
@@ -135,14 +167,17 @@ class TenantTx:
         self.digester = context.digester.for_tenant(tenant)
         row = conn.execute(_TENANT, {"t": tenant}).one()
         self.revision: int = row.revision
-        self.now = max(context.clock.now(), row.last_time + 1)
-        context.clock.observe(self.now)
+        self.last_time: int = row.last_time
+        self.wall = context.clock.now()
+        self.now = max(self.wall, row.last_time + 1)
         self._next_id = 0
         self._unnamed = False
         self.erased = False
         """To be set by an operation that deleted or replaced more than its changes tell."""
         self.queued = False
         """To be set by an operation that put documents into the queue."""
+        self.floor = 0
+        """To be set by an operation: no later commit has a time up to this one."""
         self._changes: list[dict[str, object]] = []
         self._requests: list[dict[str, object]] = []
         self._counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -200,7 +235,7 @@ class TenantTx:
                     "fingerprint": call.request.fingerprint,
                     "receipt": receipts.encode(receipt),
                     "complete": complete,
-                    "create_time": self.now,
+                    "create_time": self.wall,
                 }
             )
 
@@ -247,6 +282,29 @@ class TenantTx:
                 _ADVANCE,
                 {"t": self.tenant, "to_revision": self.revision, "to_time": self.now},
             )
+        elif self.floor > self.last_time:
+            self.conn.execute(
+                _ADVANCE,
+                {"t": self.tenant, "to_revision": self.revision, "to_time": self.floor},
+            )
+
+
+def close_past(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: an instant. No later commit of the tenant has a time up to it.
+
+    Whoever commits holds the tenant's row until then: when this runs, nobody is about to
+    commit with an earlier time, on any server. Answers the time up to which that holds.
+    """
+    tx.floor = max(call.payload for call in calls)
+    return [max(tx.floor, tx.last_time)] * len(calls)
+
+
+_LAST_TIME = select(tenants.c.last_time).where(tenants.c.tenant == bindparam("t"))
+
+
+def last_time(conn: Connection, tenant: int) -> int:
+    """The tenant's latest commit time: every later one is greater."""
+    return int(conn.execute(_LAST_TIME, {"t": tenant}).scalar_one())
 
 
 @dataclass(slots=True)
@@ -312,24 +370,48 @@ def _recall(
             fresh.append(index)
             continue
         row = known.get(request.request_id)
-        if row is not None and bytes(row.fingerprint) != request.fingerprint:
-            outcomes[index] = PalimpsestError(
-                Reason.REQUEST_ID_REUSED,
-                "request_id was used for another request; take a new one",
-            )
-        elif row is not None and row.complete:
-            outcomes[index] = _receipt(row, calls[index])
+        outcome = _remembered(row, calls[index].payload, request)
+        if outcome is not None:
+            outcomes[index] = outcome
         elif request.request_id in taken:
             later.append(index)
         else:
             taken.add(request.request_id)
-            calls[index].progress = _receipt(row, calls[index]) if row is not None else None
+            payload = calls[index].payload
+            calls[index].progress = None if row is None else _receipt(row, payload)
             fresh.append(index)
     return fresh, later
 
 
-def _receipt(row: Any, call: Call) -> Any:
-    return receipts.decode(row.receipt, getattr(call.payload, "container", ""))
+def recalled(
+    conn: Connection, tenant: int, payload: Any, request: RequestRef | None
+) -> Outcome | None:
+    """The first receipt of a request that is to be repeated; None: there is none.
+
+    For what is done before the transaction that would find it. Raises REQUEST_ID_REUSED.
+    """
+    if request is None:
+        return None
+    where = {"t": tenant, "ids": [request.request_id]}
+    outcome = _remembered(conn.execute(_REMEMBERED, where).one_or_none(), payload, request)
+    if isinstance(outcome, PalimpsestError):
+        raise outcome
+    return outcome
+
+
+def _remembered(row: Any, payload: Any, request: RequestRef) -> Outcome | None:
+    """What a finished request came to, or why its id is taken; None: it is to be done."""
+    if row is None:
+        return None
+    if bytes(row.fingerprint) != request.fingerprint:
+        return PalimpsestError(
+            Reason.REQUEST_ID_REUSED, "request_id was used for another request; take a new one"
+        )
+    return _receipt(row, payload) if row.complete else None
+
+
+def _receipt(row: Any, payload: Any) -> Any:
+    return receipts.decode(row.receipt, getattr(payload, "container", ""))
 
 
 _COMPACT = json.JSONEncoder(separators=(",", ":"))

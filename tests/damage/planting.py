@@ -57,5 +57,6 @@ def age(database: Path) -> None:
     with open_sync(database) as conn:
         for table in checksums.COVERED:
             conn.execute(text(f"ALTER TABLE {table} DROP COLUMN checksum"))
+        conn.execute(text("DROP INDEX ix_jobs_put_off"))
         conn.execute(text("UPDATE alembic_version SET version_num = '0003'"))
     database.with_name("palimpsest.db.mark").unlink()

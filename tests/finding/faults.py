@@ -37,8 +37,8 @@ def the_past_is_now(patch: pytest.MonkeyPatch) -> None:
     """A search as of a time in the past finds what is there now."""
     scope = SegmentSearcher._scope
 
-    async def current(self: Any, tenant: int, shelf: Any, search: Any, at: int) -> Any:
-        return await scope(self, tenant, shelf, search, self._source.now())
+    async def current(self: Any, tenant: int, shelf: Any, search: Any, wall: int) -> Any:
+        return await scope(self, tenant, shelf, replace(search, as_of=None), wall)
 
     patch.setattr(SegmentSearcher, "_scope", current)
 

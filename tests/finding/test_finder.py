@@ -89,6 +89,44 @@ async def _ready(finders: list[Child]) -> None:
     await until(ready)
 
 
+async def test_the_past_is_closed_for_it_by_the_server(
+    directory: Path, clock: ManualClock, finders: list[Child]
+) -> None:
+    """It only reads, and a commit with an earlier time may be under way."""
+    async with laboratory(directory, clock, helpers=1) as lab:
+        await lab.client.remember(FACTS[0])
+        await _ready(finders)
+        for _ in range(2):
+            past = clock.tick()
+            store = lab.service.store
+            listed = await lab.client.remembered(as_of=past)
+            assert [memory.content for memory in listed] == [FACTS[0]]
+            search = m.SearchMemoriesRequest(query="harbour", as_of=past)
+            found = await lab.client.memories.SearchMemories(search)
+            assert [hit.memory.content for hit in found.hits] == [FACTS[0]]
+            (row,) = lab.rows("SELECT max(last_time) AS last FROM tenants")
+            assert row.last == past.ToMicroseconds()
+            assert store.now() > row.last
+        with refused(grpc.StatusCode.OUT_OF_RANGE, "TIME_IN_FUTURE"):
+            await lab.client.remembered(as_of=clock.stamp(60))
+
+
+async def test_it_judges_by_the_servers_clock(
+    directory: Path, clock: ManualClock, finders: list[Child]
+) -> None:
+    """Also when that is set back."""
+    async with laboratory(directory, clock, helpers=1) as lab:
+        await lab.client.remember(m.NewMemory(content=FACTS[0], forget_after=clock.stamp(3600)))
+        await _ready(finders)
+        assert await _search(lab.client) == [FACTS[0]]
+        clock.jump(24 * 3600)
+        assert await _search(lab.client) == []
+        assert await lab.client.remembered() == []
+        clock.jump(-24 * 3600)
+        assert await _search(lab.client) == [FACTS[0]]
+        assert [memory.content for memory in await lab.client.remembered()] == [FACTS[0]]
+
+
 async def test_what_it_finds_is_what_the_server_itself_finds(
     directory: Path, clock: ManualClock, finders: list[Child]
 ) -> None:

@@ -18,7 +18,7 @@ from service.pipeline import worker
 from service.storage.sqlite import SqliteStore
 from tests.client import connected
 from tests.finding.lab import Lab, laboratory, until
-from tests.inprocess import ManualClock
+from tests.inprocess import ManualClock, SkewedClock
 from tests.limits import HANG_SECONDS
 
 LEASE = 20.0
@@ -130,6 +130,59 @@ async def test_a_dead_workers_document_is_finished_by_another_once(
     await store.queue.enter([heir.job], Status.INDEXING)
     assert await waiting.status("a") == d.DOCUMENT_STATUS_DONE
     assert waiting.changes(receipt.id) == ["document.created", "document.processed"]
+    assert waiting.check() == []
+
+
+@pytest.mark.parametrize("ahead", [-30, -5, 5, 30])
+async def test_a_lease_is_judged_by_its_renewals_whatever_the_clocks_say(
+    waiting: Lab, directory: Path, clock: ManualClock, ahead: int
+) -> None:
+    queue, skewed = waiting.service.store.queue, SkewedClock(clock, ahead)
+    listen = f"unix:{directory / 'two'}"
+    async with laboratory(
+        directory, skewed, embedder="words:a", workers=0, listen=listen
+    ) as second:
+        other = second.service.store.queue
+        await waiting.client.put("words", custom_id="a")
+        (work,) = await other.claim("other", 64, LEASE)
+        await other.release([work.job])
+        (work,) = await queue.claim("alive", 64, LEASE)
+        for _ in range(6):
+            clock.advance(LEASE - 2)
+            assert await other.claim("other", 64, LEASE) == ()
+            await queue.renew([work.job], LEASE)
+        clock.advance(LEASE - 2)
+        assert await other.claim("other", 64, LEASE) == ()
+        clock.advance(LEASE)
+        (taken,) = await other.claim("other", 64, LEASE)
+        assert taken.job.document_id == work.job.document_id
+        assert await queue.finish([Processed(work.job, [], 0)]) == [False]
+        assert await other.finish([Processed(taken.job, [], 0)]) == [True]
+    assert waiting.check() == []
+
+
+@pytest.mark.parametrize("day", [24 * 3600, -24 * 3600])
+async def test_a_clock_that_was_wrong_holds_no_document_up(
+    waiting: Lab, clock: ManualClock, day: int
+) -> None:
+    queue = waiting.service.store.queue
+    held = await waiting.client.put("held", custom_id="a")
+    await queue.claim("before", 64, LEASE)
+    clock.jump(day)
+    assert await queue.claim("w", 64, LEASE) == ()
+    failed = await waiting.client.put("failed", custom_id="b")
+    (work,) = await queue.claim("w", 64, LEASE)
+    assert await queue.fail(Failed(work.job, "later", queue.now() + 1_000_000))
+    dead = await waiting.client.put("dead", custom_id="c")
+    assert len(await queue.claim("dead", 64, LEASE)) == 1
+    fresh = await waiting.client.put("fresh", custom_id="d")
+    clock.jump(-day)
+    clock.advance(2)
+    taken = {work.job.document_id for work in await queue.claim("w", 64, LEASE)}
+    assert taken == {fresh.id, failed.id}
+    clock.advance(LEASE)
+    lost = {work.job.document_id for work in await queue.claim("w", 64, LEASE)}
+    assert {held.id, dead.id} <= lost
     assert waiting.check() == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -237,8 +238,8 @@ async def test_a_server_stopped_while_it_takes_documents_gives_them_back(
         write = database.write
         taken, go_on = asyncio.Event(), asyncio.Event()
 
-        async def slow(work: object) -> object:
-            result = await write(work)  # type: ignore[arg-type]
+        async def slow(work: Any, *arguments: Any, **options: Any) -> object:
+            result = await write(work, *arguments, **options)
             if isinstance(result, tuple) and result[0]:  # Jobs, and the lanes they are of.
                 taken.set()
                 await go_on.wait()

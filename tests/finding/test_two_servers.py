@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
+from service.core import model as core
+from service.storage import memories
+from service.storage.transactions import Call, Outcome, TenantTx
 from tests.client import struct
 from tests.finding.lab import Lab, laboratory, where
-from tests.inprocess import ManualClock
+from tests.inprocess import ManualClock, SkewedClock
+from tests.limits import HANG_SECONDS
+
+
+@pytest.fixture(params=[-30, -5, 0, 5, 30])
+def ahead(request: pytest.FixtureRequest) -> int:
+    """Seconds that the second server's clock is ahead of the first one's."""
+    return int(request.param)
 
 
 @pytest_asyncio.fixture
-async def other(lab: Lab, directory: Path, clock: ManualClock) -> AsyncIterator[Lab]:
-    listen = f"unix:{directory / 'two'}"
-    async with laboratory(directory, clock, embedder="words:a", listen=listen) as made:
+async def other(lab: Lab, directory: Path, clock: ManualClock, ahead: int) -> AsyncIterator[Lab]:
+    listen, skewed = f"unix:{directory / 'two'}", SkewedClock(clock, ahead)
+    async with laboratory(directory, skewed, embedder="words:a", listen=listen) as made:
         yield made
 
 
-async def test_memories_of_another_server(lab: Lab, other: Lab, clock: ManualClock) -> None:
+async def test_memories_of_another_server(
+    lab: Lab, other: Lab, clock: ManualClock, ahead: int
+) -> None:
     memories = other.client.memories
     assert await lab.contents("quinces") == []
     (made,) = await other.client.remember("Ann likes quinces")
@@ -37,15 +52,73 @@ async def test_memories_of_another_server(lab: Lab, other: Lab, clock: ManualClo
     await memories.ForgetMemory(m.ForgetMemoryRequest(id=updated.receipt.id))
     assert await lab.contents("quinces", filter=marked) == []
     await memories.RestoreMemory(
-        m.RestoreMemoryRequest(id=updated.receipt.id, forget_after=clock.stamp(60))
+        m.RestoreMemoryRequest(id=updated.receipt.id, forget_after=clock.stamp(60 + max(ahead, 0)))
     )
     assert await lab.contents("quinces", filter=marked) == ["Ann likes medlars"]
-    clock.advance(61)
+    clock.advance(61 + abs(ahead))
     assert await lab.contents("quinces", filter=marked) == []
     await other.service.store.sweep()
     assert await lab.contents("quinces") == []
     await memories.DeleteMemory(m.DeleteMemoryRequest(id=made.id))
     assert await lab.contents("quinces", include_forgotten=True, include_history=True) == []
+
+
+async def test_both_servers_see_at_once_what_either_does(lab: Lab, other: Lab) -> None:
+    for one, two in ((lab, other), (other, lab), (lab, other)):
+        (made,) = await one.client.remember("Ann likes quinces")
+        assert (await two.client.memory(made.id)).content == "Ann likes quinces"
+        assert [memory.id for memory in await two.client.remembered()] == [made.id]
+        assert await two.contents("quinces") == ["Ann likes quinces"]
+        again = m.UpdateMemoryRequest(id=made.id, new_content="Ann likes medlars")
+        newer = (await two.client.memories.UpdateMemory(again)).receipt
+        assert newer.create_time.ToMicroseconds() > made.create_time.ToMicroseconds()
+        assert not (await one.client.memory(made.id)).is_latest
+        assert await one.contents("medlars") == ["Ann likes medlars"]
+        await two.client.memories.ForgetMemory(m.ForgetMemoryRequest(id=newer.id))
+        assert (await one.client.memory(newer.id)).forgotten
+        assert await one.client.remembered() == []
+        assert await one.contents("medlars") == []
+        forgotten = await one.client.remembered(include_forgotten=True)
+        assert [memory.id for memory in forgotten] == [newer.id]
+        await one.client.memories.RestoreMemory(m.RestoreMemoryRequest(id=newer.id))
+        assert await two.contents("medlars") == ["Ann likes medlars"]
+        await two.client.memories.DeleteMemory(m.DeleteMemoryRequest(id=newer.id))
+        assert await one.client.remembered(include_forgotten=True, include_history=True) == []
+    assert lab.check() == []
+
+
+async def test_the_past_is_the_same_on_both_servers(
+    lab: Lab, other: Lab, clock: ManualClock
+) -> None:
+    """Also while one of them is about to commit, at a time before the one that is asked."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def create(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+        began.set()
+        assert go_on.wait(HANG_SECONDS)
+        return memories.create(tx, calls)
+
+    for writer, reader in ((lab, other), (other, lab)):
+        await writer.client.remember("first")
+        clock.advance(60)
+        began.clear()
+        go_on.clear()
+        store = writer.service.store
+        who = await store.keys.authenticate(writer.service.create_key())
+        slow = core.MemoryCreate("default", (core.NewMemory("slow"),))
+        writing = asyncio.create_task(store.engine.mutate(create, Call(who, slow)))
+        await asyncio.to_thread(began.wait, HANG_SECONDS)
+        clock.advance(120)
+        asked = clock.stamp(-50)
+        reading = asyncio.create_task(reader.client.remembered(as_of=asked))
+        # What answers now, without waiting, answers too soon.
+        await asyncio.wait({reading}, timeout=0.3)
+        go_on.set()
+        await writing
+        first = [memory.content for memory in await reading]
+        for one in (reader, writer):
+            again = await one.client.remembered(as_of=asked)
+            assert [memory.content for memory in again] == first
 
 
 async def test_documents_of_another_server(lab: Lab, other: Lab) -> None:

@@ -14,6 +14,7 @@ from service.core import memories as memory_rules
 from service.core import metadata as metadata_rules
 from service.core import profiles
 from service.core.model import MessagesAppend
+from service.core.times import FOREVER
 from service.rpc import pages
 from service.rpc.convert import finding
 from service.storage import (
@@ -43,14 +44,13 @@ def spans_begin_late(patch: pytest.MonkeyPatch) -> None:
 
 def expiry_comes_late(patch: pytest.MonkeyPatch) -> None:
     """At the very instant of forget_after a memory still counts as remembered."""
-    view = memory_rules.view
-    patch.setattr(
-        memory_rules,
-        "view",
-        lambda digester, version, span, at: view(
-            digester, version, span, at - (at == span.forget_after)
-        ),
-    )
+    for name in ("over", "over_at"):
+        over = getattr(memory_rules.Span, name)
+        patch.setattr(
+            memory_rules.Span,
+            name,
+            lambda span, at, over=over: over(span, at - (at == span.forget_after)),
+        )
 
 
 def restoring_rewrites_the_past(patch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,10 @@ def restoring_rewrites_the_past(patch: pytest.MonkeyPatch) -> None:
 
 def lists_trust_the_sweeper(patch: pytest.MonkeyPatch) -> None:
     """An expired memory is listed until its expiry is recorded."""
-    patch.setattr(memory_rows, "_shown", lambda query, end, at: [])
+    ends_now = memory_rows._ends_now
+    patch.setattr(
+        memory_rows, "_ends_now", lambda query, shown, wall: ends_now(query, shown, -FOREVER)
+    )
 
 
 def document_etags_are_ignored(patch: pytest.MonkeyPatch) -> None:

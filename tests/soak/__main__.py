@@ -41,6 +41,7 @@ PARTS: Final = {
         Part("searches", ("tests.finding",), "--examples", 300),
         Part("hostile", ("tests.hostile",), "--rounds", 20),
         Part("siege", ("tests.hostile.siege",), "--seconds", 1800),
+        Part("neighbours", ("tests.hostile.neighbours",), "--memories", 30_000),
         Part("deletion", ("tests.deletion",), "--operations", 200_000),
         Part("cancellation", ("tests.cancellation",), "--calls", 10_000),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.core.model import Principal
-from service.core.times import MonotonicClock
+from service.core.times import WallClock
 from service.storage.sqlite import SqliteStore, StoreOptions, open_store
 
 START = 1_800_000_000_000_000
@@ -36,7 +36,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[SqliteStore]:
     options = StoreOptions(sweep_interval=3600, checkpoint_interval=3600)
-    opened = await open_store(tmp_path / "palimpsest.db", options, MonotonicClock(clock))
+    opened = await open_store(tmp_path / "palimpsest.db", options, WallClock(clock))
     yield opened
     await opened.close()
 

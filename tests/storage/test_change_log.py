@@ -14,7 +14,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from service.core import model as m
-from service.core.times import MonotonicClock
+from service.core.times import WallClock
 from service.storage import admin, change_log, schema
 from service.storage.embedded import open_sync, transact
 from service.storage.sqlite import SqliteStore, StoreOptions, open_store
@@ -111,7 +111,7 @@ async def test_scrubbing_by_hand_takes_tags_out_without_a_server(
     tmp_path: Path, clock: Clock
 ) -> None:
     path = tmp_path / "a.db"
-    store = await open_store(path, StoreOptions(sweep_interval=3600), MonotonicClock(clock))
+    store = await open_store(path, StoreOptions(sweep_interval=3600), WallClock(clock))
     who = m.Principal(await store.ensure_tenant("test"), "key")
     await use(store, who, TAG)
     await delete(store, who, TAG)
@@ -212,7 +212,7 @@ async def test_an_index_notices_a_deletion_whose_changes_lost_the_tag(
 @pytest.fixture
 async def kept_for_a_day(tmp_path: Path, clock: Clock) -> Any:
     options = StoreOptions(sweep_interval=3600, checkpoint_interval=3600, change_retention=DAY)
-    store = await open_store(tmp_path / "day.db", options, MonotonicClock(clock))
+    store = await open_store(tmp_path / "day.db", options, WallClock(clock))
     yield store
     await store.close()
 
@@ -321,7 +321,7 @@ async def test_an_older_database_loses_the_tags_of_what_it_deleted(
             f"INSERT INTO requests VALUES (1, 'r', x'', '{receipt}', 1, {START})",
         ):
             conn.execute(text(f"/* old */ {sql}"))
-    store = await open_store(path, StoreOptions(sweep_interval=3600), MonotonicClock(clock))
+    store = await open_store(path, StoreOptions(sweep_interval=3600), WallClock(clock))
     try:
         await store.redact()
         assert tables_with(path, TAG) == []

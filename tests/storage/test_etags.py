@@ -17,7 +17,7 @@ from service.storage.embedded import open_sync, transact
 from service.storage.sqlite import SqliteStore, StoreOptions, open_store
 from tests.storage.conftest import Clock
 
-BEFORE = "0004"
+BEFORE = "0005"
 """The schema before etags were keyed by tenant."""
 
 WRITES = [

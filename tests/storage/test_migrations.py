@@ -33,6 +33,24 @@ def test_migrations_make_the_same_schema_as_a_fresh_database(tmp_path: Path) -> 
     assert len(fresh) > 20
 
 
+def test_documents_that_waited_are_due_after_the_upgrade(tmp_path: Path) -> None:
+    add = text(
+        "INSERT INTO jobs (tenant, document_id, revision, due_time, holder, attempts)"
+        " VALUES (1, :name, 7, 1800000000000000, :holder, :attempts)"
+    )
+    with open_sync(tmp_path / "a.db") as conn:
+        transact(conn, schema.bring_up)
+        for name, holder, attempts in (("fresh", None, 0), ("paused", None, 2), ("held", "w", 1)):
+            conn.execute(add, {"name": name, "holder": holder, "attempts": attempts})
+        conn.execute(text("DROP INDEX ix_jobs_put_off"))
+        conn.execute(text("UPDATE alembic_version SET version_num = '0004'"))
+        transact(conn, schema.bring_up)
+        rows = conn.execute(text("/* look */ SELECT document_id, due_time FROM jobs"))
+        due = {row.document_id: row.due_time for row in rows}
+    later = 1_800_000_000_000_000
+    assert due == {"fresh": 7, "paused": later, "held": later}
+
+
 def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
     with open_sync(tmp_path / "a.db") as conn:
         assert transact(conn, schema.bring_up) == (None, schema.HEAD)

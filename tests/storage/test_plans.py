@@ -118,6 +118,8 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
         await store.memories.list(who, m.MemoryQuery(("a",), LONG, order=order), m.PageRequest(1))
     page = await store.memories.versions(who, "a", first.id, m.PageRequest(1))
     await store.memories.versions(who, "a", first.id, m.PageRequest(1, page.next, page.revision))
+    await _exercise_early_expiry(store, who, clock)
+    await store.memories.close_past(who, store.now())
     await store.documents.delete(who, m.DocumentDelete("src"), None)
     await store.memories.delete(who, m.MemoryDelete("a", first.id), None)
     for preview in (True, False):
@@ -132,6 +134,22 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
     database, before = store.engine.database, store.now()
     for tenant in await database.read(lambda conn: change_log.outdated(conn, before)):
         await database.write(partial(change_log.trim, tenant=tenant, before=before))
+
+
+async def _exercise_early_expiry(store: SqliteStore, who: m.Principal, clock: Clock) -> None:
+    """A clock that was ahead has recorded an expiry."""
+    later = m.NewMemory("later", {"n": 2.0}, forget_after=store.now() + 60_000_000)
+    await store.memories.create(who, m.MemoryCreate("a", (later,)), None)
+    clock.advance(120)
+    assert await store.sweep() == 1
+    clock.advance(-120)
+    for order, tags in itertools.product(m.Order, (("a",), ("a", "b"))):
+        query = m.MemoryQuery(tags, FILTER, order=order)
+        page = await store.memories.list(who, query, m.PageRequest(1))
+        await store.memories.list(who, query, m.PageRequest(1, page.next, page.revision))
+    await store.containers.list(who, "a", m.PageRequest(10))
+    chosen = m.MemoryForgetMany("a", filter=FILTER)
+    await store.memories.forget_many(who, chosen, None, validate_only=False)
 
 
 async def test_no_statement_scans_or_sorts_without_bound(

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.core.times import MonotonicClock
+from service.core.times import WallClock
 from service.storage.reserve import DiskReserve, given_up
 from service.storage.room import storage_full
 from service.storage.sqlite import SqliteStore, StoreOptions, open_store
@@ -57,7 +57,7 @@ def _documents(conn: Connection) -> int:
 @asynccontextmanager
 async def opened(path: Path, clock: Clock) -> AsyncIterator[tuple[SqliteStore, m.Principal]]:
     options = StoreOptions(sweep_interval=3600, checkpoint_interval=3600, disk_reserve=SIZE)
-    store = await open_store(path, options, MonotonicClock(clock))
+    store = await open_store(path, options, WallClock(clock))
     try:
         yield store, m.Principal(await store.ensure_tenant("test"), "key")
     finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from service.core import model as m
-from service.core.times import MonotonicClock
+from service.core.times import WallClock
 from service.core.windows import DailyWindow
 from service.storage import admin, scrubbing
 from service.storage.embedded import open_sync
@@ -36,7 +36,7 @@ WINDOW = DailyWindow.parse("09:00-10:00")
 async def opened(
     path: Path, clock: Clock, options: StoreOptions
 ) -> AsyncIterator[tuple[SqliteStore, m.Principal]]:
-    store = await open_store(path, options, MonotonicClock(clock))
+    store = await open_store(path, options, WallClock(clock))
     try:
         yield store, m.Principal(await store.ensure_tenant("test"), "key")
     finally:

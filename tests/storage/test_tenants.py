@@ -37,6 +37,9 @@ ACROSS_TENANTS = {
         "the operator is told how much there is to index anew"
     ),
     r"WITH RECURSIVE found \(tenant\) AS": "the queue lets tenants take turns",
+    r"SELECT jobs\.tenant, .* WHERE due_time > \d+ AND jobs\.due_time > \?$": (
+        "a worker looks for what dead ones of any tenant hold, and frees each by its tenant"
+    ),
     r"SELECT api_keys\..* FROM api_keys JOIN tenants .* WHERE api_keys\.key_hash IN": (
         "a key is what says whose call it is"
     ),

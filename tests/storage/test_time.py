@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
+from typing import Any
+
 import pytest
 
+from service.core import filters as f
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.core.times import MonotonicClock
+from service.core.times import WallClock
 from service.storage import admin
 from service.storage.sqlite import SqliteStore, open_store
 from tests.storage.conftest import Clock
 
 ALL = m.PageRequest(100)
+HOUR = 3600 * 1_000_000
 
 
 async def _shown(store: SqliteStore, who: m.Principal, as_of: int | None = None) -> list[str]:
@@ -100,15 +105,161 @@ async def test_a_clock_set_back_takes_nothing_back(
     before = await _one(store, who, m.NewMemory("before"))
     clock.advance(-3600)
     after = await _one(store, who, m.NewMemory("after"))
-    assert await _shown(store, who) == ["before", "after"]
+    # By this clock the first one is not due yet.
+    assert await _shown(store, who) == ["brief", "before", "after"]
     assert after.create_time > before.create_time
     assert await _shown(store, who, before.create_time) == ["before"]
     await store.close()
-    reopened = await open_store(store.path, store.options, MonotonicClock(Clock()))
-    assert await _shown(reopened, who) == ["before", "after"]
+    reopened = await open_store(store.path, store.options, WallClock(clock))
     last = await _one(reopened, who, m.NewMemory("last"))
     assert last.create_time > after.create_time
+    clock.advance(3600)
+    assert await _shown(reopened, who) == ["before", "after", "last"]
     await reopened.close()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_clock_that_was_ahead_leaves_nothing_hidden_or_refused(
+    store: SqliteStore, who: m.Principal, clock: Clock, *, restarted: bool
+) -> None:
+    """A day ahead, and set right a minute later."""
+    tomorrow = store.now() + 20 * HOUR
+    due = [
+        m.NewMemory(f"due {n}", {"n": float(n)}, forget_after=tomorrow, forget_reason="trip")
+        for n in range(6)
+    ]
+    made = await store.memories.create(who, m.MemoryCreate("a", tuple(due)), None)
+    names = [receipt.id for receipt in made.receipts]
+    clock.advance(24 * 3600)
+    assert await _shown(store, who) == []
+    assert await store.sweep() == 6
+    during = await _one(store, who, m.NewMemory("during", forget_after=store.now() + HOUR))
+    clock.advance(60 - 24 * 3600)
+    if restarted:
+        await store.close()
+        store = await open_store(store.path, store.options, WallClock(clock))
+
+    async def count() -> list[int]:
+        return [one.memories for one in (await store.containers.list(who, "", ALL)).items]
+
+    assert await _shown(store, who) == [*(new.content for new in due), "during"]
+    assert await count() == [7]
+    assert not (await store.memories.get(who, "a", names[0], None)).forgotten
+    assert (await store.memories.get(who, "a", during.id, None)).content == "during"
+    with pytest.raises(PalimpsestError) as caught:
+        await store.memories.restore(who, m.MemoryRestore("a", names[0]), None)
+    assert caught.value.reason is Reason.MEMORY_NOT_FORGOTTEN
+
+    # Everything can be done with what the wrong clock took for expired.
+    ahead = store.now() + HOUR
+    target = m.MemoryTarget("a", content="due 0")
+    again = await store.memories.update(who, m.MemoryUpdate(target, "new 0"), None)
+    assert again.receipt.forget_after == tomorrow
+    await store.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", names[1])), None)
+    restored = await store.memories.restore(
+        who, m.MemoryRestore("a", names[1], forget_after=ahead), None
+    )
+    assert not restored.forgotten
+    matched = f.Condition("n", f.EqualsNumber(2.0))
+    found = await store.memories.forget_many(
+        who, m.MemoryForgetMany("a", filter=matched), None, validate_only=False
+    )
+    assert found.ids == (names[2],)
+    await store.memories.delete(who, m.MemoryDelete("a", names[3]), None)
+    soon = await _one(store, who, m.NewMemory("soon", forget_after=ahead))
+    contents = ["new 0", "due 1", "due 4", "due 5", "during", "soon"]
+    assert await _shown(store, who) == contents
+    assert await count() == [6]
+    assert soon.create_time > during.create_time
+    assert admin.check(store.path, lambda _: None) == []
+
+    # What was scheduled comes when it is time, once.
+    clock.advance(3600)
+    assert await _shown(store, who) == ["new 0", "due 4", "due 5", "during"]
+    assert await store.sweep() == 2
+    clock.advance(19 * 3600)
+    assert await _shown(store, who) == ["during"]
+    assert await store.sweep() == 1
+    assert await count() == [1]
+    assert admin.check(store.path, lambda _: None) == []
+    clock.advance(6 * 3600)
+    assert await _shown(store, who) == []
+    if restarted:
+        await store.close()
+
+
+async def test_the_past_is_judged_by_the_clock_alone(
+    store: SqliteStore, who: m.Principal, clock: Clock
+) -> None:
+    clock.advance(24 * 3600)
+    await _one(store, who, m.NewMemory("during"))
+    await store.memories.close_past(who, store.now())
+    clock.advance(-24 * 3600)
+    await store.memories.close_past(who, store.now())
+    with pytest.raises(PalimpsestError) as caught:
+        await store.memories.close_past(who, store.now() + 1_000_000)
+    assert caught.value.reason is Reason.TIME_IN_FUTURE
+
+
+async def test_a_past_that_was_read_stays_as_it_was_read(
+    store: SqliteStore, who: m.Principal, clock: Clock
+) -> None:
+    """Even if another server's clock is behind the one that was read by."""
+    behind = await open_store(store.path, store.options, WallClock(lambda: clock() - 30_000_000))
+    try:
+        await _one(store, who, m.NewMemory("first"))
+        clock.advance(60)
+        asked = store.now()
+        await store.memories.close_past(who, asked)
+        assert await _shown(store, who, asked) == ["first"]
+        late = await _one(behind, who, m.NewMemory("late"))
+        assert late.create_time > asked
+        for server in (store, behind):
+            assert await _shown(server, who, asked) == ["first"]
+            assert await _shown(server, who) == ["first", "late"]
+    finally:
+        await behind.close()
+
+
+async def test_closing_the_past_writes_only_where_something_could_still_come(
+    store: SqliteStore, who: m.Principal, clock: Clock
+) -> None:
+    made = await _one(store, who, m.NewMemory("first"))
+    clock.advance(60)
+    writes: list[int] = []
+    write = store.engine.database.write
+
+    async def counted(work: Any, *arguments: Any, **options: Any) -> Any:
+        writes.append(1)
+        return await write(work, *arguments, **options)
+
+    store.engine.database.write = counted  # type: ignore[method-assign]
+    await store.memories.close_past(who, made.create_time)
+    assert writes == []
+    asked = store.now()
+    for _ in range(3):
+        await store.memories.close_past(who, asked)
+    assert writes == [1]
+    revision = (await store.memories.list(who, m.MemoryQuery(("a",)), ALL)).revision
+    assert revision == made.revision
+
+
+async def test_receipts_are_kept_by_the_clock(
+    store: SqliteStore, who: m.Principal, clock: Clock
+) -> None:
+    """Those written while it was ahead, too: not a day longer than the others."""
+    clock.advance(24 * 3600)
+    await _one(store, who, m.NewMemory("during"))
+    clock.advance(-24 * 3600)
+    request = m.RequestRef(str(uuid.uuid4()), b"fingerprint")
+    new = m.MemoryCreate("a", (m.NewMemory("after"),))
+    first = await store.memories.create(who, new, request)
+    clock.advance(47 * 3600)
+    await store.sweep()
+    assert await store.memories.create(who, new, request) == first
+    clock.advance(2 * 3600)
+    await store.sweep()
+    assert await store.memories.create(who, new, request) != first
 
 
 async def test_a_listing_by_creation_is_complete_and_free_of_repeats_while_memories_change(

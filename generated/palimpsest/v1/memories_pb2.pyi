@@ -395,7 +395,9 @@ class GetMemoryRequest(_message.Message):
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
         """Answer as at this time; absent: now. What was deleted is gone from the past
-        too.
+        too. Changes count from their times in receipts, and forget_after from
+        itself; the same time always answers the same, also a moment just gone. A
+        time ahead of the server's clock is refused.
         """
 
     def __init__(

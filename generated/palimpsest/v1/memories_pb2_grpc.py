@@ -193,6 +193,10 @@ class MemoriesServicer:
         """Forgets many memories of one container at once, all or none, and answers a
         batch id with which RestoreMemories undoes it.
 
+        By filter or query, what matches is found on one state of the container and
+        forgotten shortly after: what was updated, forgotten or deleted in between
+        is left as it is, and what began to match in between is not included.
+
         Errors: NOT_FOUND, FAILED_PRECONDITION (MEMORY_NOT_LATEST,
         MEMORY_FORGOTTEN; the error names every bad id in BadRequest),
         FAILED_PRECONDITION (TOO_MANY_MATCHES), ABORTED (REQUEST_IN_PROGRESS).

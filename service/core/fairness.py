@@ -1,0 +1,121 @@
+"""Turns between tenants: within one, first come, first served."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class FairQueue(Generic[T]):
+    """Hands out what waits by round robin over the tenants.
+
+    A tenant's items leave in the order in which they came. Items are hashable, and
+    each is in the queue once.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[int, OrderedDict[T, None]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def push(self, tenant: int, item: T) -> None:
+        self._waiting.setdefault(tenant, OrderedDict())[item] = None
+
+    def first(self, eligible: Callable[[int], bool] | None = None) -> tuple[int, T] | None:
+        """What leaves next: the first item of the eligible tenant whose turn it is."""
+        for tenant, items in self._waiting.items():
+            if eligible is None or eligible(tenant):
+                return tenant, next(iter(items))
+        return None
+
+    def take(self, tenant: int, item: T) -> None:
+        """Remove an item in its turn: its tenant goes last."""
+        self._waiting.move_to_end(tenant)
+        self.discard(tenant, item)
+
+    def discard(self, tenant: int, item: T) -> None:
+        """Remove an item out of its turn, if it is there."""
+        items = self._waiting.get(tenant)
+        if items is not None and item in items:
+            del items[item]
+            if not items:
+                del self._waiting[tenant]
+
+
+class FairThreads:
+    """Threads that tenants take turns at; to be used in one event loop.
+
+    Args:
+        limit: How many threads there are.
+        share: How many of them one tenant may have at once: fewer than `limit`, so
+            that a tenant that asks for much leaves a thread to the others.
+        name: Prefix of the threads' names.
+    """
+
+    def __init__(self, limit: int, share: int, name: str) -> None:
+        self._threads = ThreadPoolExecutor(limit, name)
+        self._limit = limit
+        self._share = share
+        self._running: Counter[int] = Counter()
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
+
+    async def run(self, tenant: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `work` makes of its arguments.
+
+        Its thread counts as the tenant's until `work` is over, also if the caller is
+        cancelled before: a thread cannot be stopped.
+        """
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting.push(tenant, turn)
+        self._dispatch()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._waiting.discard(tenant, turn)
+            if not turn.cancelled():
+                self._give_back(tenant)
+            raise
+
+        def over(_: object) -> None:
+            # A loop that is closed has nobody who waits.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._give_back, tenant)
+
+        try:
+            running = self._threads.submit(work, *args, **kwargs)
+        except BaseException:
+            self._give_back(tenant)
+            raise
+        running.add_done_callback(over)
+        return await asyncio.wrap_future(running)
+
+    def close(self) -> None:
+        """Returns when all that runs is over."""
+        self._threads.shutdown(wait=True)
+
+    def _give_back(self, tenant: int) -> None:
+        self._running[tenant] -= 1
+        if not self._running[tenant]:
+            del self._running[tenant]
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        while self._running.total() < self._limit:
+            first = self._waiting.first(lambda tenant: self._running[tenant] < self._share)
+            if first is None:
+                return
+            tenant, turn = first
+            self._waiting.take(tenant, turn)
+            # A cancelled one may not have left the queue yet.
+            if not turn.cancelled():
+                self._running[tenant] += 1
+                turn.set_result(None)
