@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.core import windows
 
 ENV_PREFIX = "PALIMPSEST_"
+
+MAX_PORT = 65_535
+
+_HOST_AND_PORT = re.compile(r"(\[[^\s\[\]]+\]|[^\s\[\]:/,]*):[0-9]+")
 
 
 class Settings(BaseSettings):
@@ -29,10 +34,7 @@ class Settings(BaseSettings):
     ] = Path("data")
     listen: Annotated[
         str,
-        Field(
-            pattern=r"^(unix:.+|.*:\d{1,5})$",
-            description="Address: `host:port`, `[ipv6]:port` or `unix:path`; port 0 takes any.",
-        ),
+        Field(description="Address: `host:port`, `[ipv6]:port` or `unix:path`; port 0 takes any."),
     ] = "127.0.0.1:50051"
     tls_cert: Annotated[
         Path | None, Field(description="PEM file of the server's certificate chain.")
@@ -158,6 +160,16 @@ class Settings(BaseSettings):
         """Holds the key that a fresh server made, readable by its owner alone."""
         return self.data_dir / "first-key"
 
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, listen: str) -> str:
+        if listen == "unix:":
+            raise ValueError("needs a path after unix:")
+        if not listen.startswith("unix:") and _HOST_AND_PORT.fullmatch(listen) is None:
+            raise ValueError("must be host:port, [ipv6]:port or unix:path")
+        check_port(listen)
+        return listen
+
     @model_validator(mode="after")
     def _protected(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -182,6 +194,16 @@ class Settings(BaseSettings):
 def database_path(data_dir: Path) -> Path:
     """Where the database lies in a data folder."""
     return data_dir / "palimpsest.db"
+
+
+def check_port(address: str) -> None:
+    """Raises ValueError where the number after the last colon can be no port.
+
+    gRPC takes such a number modulo 65,536, and so another port than was meant.
+    """
+    port = "" if address.startswith("unix:") else address.rpartition(":")[2]
+    if port.isdecimal() and (len(port) > len(str(MAX_PORT)) or int(port) > MAX_PORT):
+        raise ValueError(f"the port must be a number from 0 to {MAX_PORT}")
 
 
 def is_loopback(listen: str) -> bool:

@@ -9,15 +9,27 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-DEADLINE = 10.0
-"""Seconds after which nothing is waited for any more."""
+from tests.limits import HANG_SECONDS
 
 
 @dataclass
 class Answer:
+    """What is answered; with `never`, nothing until the server ends."""
+
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    never: bool = False
+
+
+@dataclass
+class Patience:
+    """As the embedder's own; a test may change it while the embedder is in use."""
+
+    timeout: float = HANG_SECONDS
+    attempts: int = 1
+    pause: float = 0.0
+    longest_pause: float = 0.0
 
 
 def embeddings(texts: list[str]) -> Any:
@@ -40,6 +52,7 @@ class Server:
         self.lock = threading.Lock()
         self.busy = self.busiest = 0
         self.asked_once = threading.Event()
+        self.closed = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
         outer = self
@@ -75,8 +88,10 @@ class Server:
             self.paths.append(handler.path)
             planned = self.script.pop(0) if self.script else Answer()
         self.asked_once.set()
-        self.go_on.wait(DEADLINE)
+        self.go_on.wait(HANG_SECONDS)
         answer = planned if isinstance(planned, Answer) else planned(request["input"])
+        if answer.never:
+            self.closed.wait(HANG_SECONDS)
         body = embeddings(request["input"]) if answer.body is None else answer.body
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         with self.lock:
@@ -89,6 +104,7 @@ class Server:
 
     def close(self) -> None:
         self.go_on.set()
+        self.closed.set()
         self.http.shutdown()
         self.thread.join()
         self.http.server_close()

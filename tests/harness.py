@@ -17,11 +17,11 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.limits import HANG_SECONDS
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESERVE = 1024 * 1024
 """Bytes that each server keeps on the disk: there are many of them at once."""
-START_LIMIT = 30.0
-STOP_LIMIT = 30.0
 
 _KEY = re.compile(r"\bpal_[0-9A-Za-z]+_[0-9A-Za-z]+\b")
 
@@ -43,12 +43,12 @@ class Server:
     def stop(self) -> int:
         """SIGTERM, and the exit code of the drained server."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOP_LIMIT)
+        return self.process.wait(HANG_SECONDS)
 
     def kill(self) -> None:
         """SIGKILL: what a power cut leaves is all that is left."""
         self.process.kill()
-        self.process.wait(STOP_LIMIT)
+        self.process.wait(HANG_SECONDS)
 
 
 def run_cli(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -59,7 +59,7 @@ def run_cli(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=False,
     )
 
@@ -119,7 +119,7 @@ def first_key(data_dir: Path) -> str:
 
 
 def _wait_until_serving(process: subprocess.Popen[bytes], address: str) -> None:
-    deadline = time.monotonic() + START_LIMIT
+    deadline = time.monotonic() + HANG_SECONDS
     with grpc.insecure_channel(address, options=_EAGER) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         while process.poll() is None and time.monotonic() < deadline:

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
+from tests.limits import HANG_SECONDS
 
 METHODS: Final[dict[str, tuple[str, type[Message]]]] = {
     method.input_type.full_name: (
@@ -59,7 +60,7 @@ class Answer:
 
 
 async def send(
-    channel: grpc.aio.Channel, key: str, path: str, body: bytes, seconds: float = 60
+    channel: grpc.aio.Channel, key: str, path: str, body: bytes, seconds: float = HANG_SECONDS
 ) -> Answer:
     """One call; never raises for what the server or the network did."""
     invoke = channel.unary_unary(path)
@@ -74,7 +75,9 @@ async def send(
     return Answer(OK, response, sent, time.monotonic())
 
 
-async def ask(channel: grpc.aio.Channel, key: str, request: Message, seconds: float = 60) -> Answer:
+async def ask(
+    channel: grpc.aio.Channel, key: str, request: Message, seconds: float = HANG_SECONDS
+) -> Answer:
     """`send` of a request to its own method."""
     path, _ = METHODS[request.DESCRIPTOR.full_name]
     return await send(channel, key, path, request.SerializeToString(), seconds)

@@ -41,9 +41,9 @@ class Digester:
         """16 bytes that stand for a request message."""
         return self._digest(b"request", method.encode() + b"\0" + message, 16)
 
-    def etag(self, *parts: str | bytes | int | None) -> str:
-        """16 URL-safe characters that stand for the parts, in order."""
-        return base64.urlsafe_b64encode(self._digest(b"etag", _framed(parts), 12)).decode()
+    def for_tenant(self, tenant: int) -> TenantDigester:
+        """The same digests, and the tenant's etags."""
+        return TenantDigester(self._key, tenant)
 
     def tag(self, tenant: int, tag: str) -> str:
         """23 characters that stand for a container's tag; no tag begins with `~`."""
@@ -60,6 +60,24 @@ class Digester:
 
     def verify(self, data: bytes, signature: bytes) -> bool:
         return hmac.compare_digest(self.sign(data), signature)
+
+
+class TenantDigester(Digester):
+    """Digests for one tenant, whose etags are unlike those that another has of equal things.
+
+    Were they alike, a caller could guess what another tenant has written.
+    """
+
+    def __init__(self, secret: bytes, tenant: int) -> None:
+        super().__init__(secret)
+        self._salt = tenant.to_bytes(8, "big", signed=True)
+
+    def etag(self, *parts: str | bytes | int | None) -> str:
+        """16 URL-safe characters that stand for the parts, in order."""
+        digest = blake2b(
+            _framed(parts), digest_size=12, key=self._key, salt=self._salt, person=b"etag"
+        )
+        return base64.urlsafe_b64encode(digest.digest()).decode()
 
 
 def _framed(parts: Iterable[str | bytes | int | None]) -> bytes:

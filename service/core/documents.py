@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.core import metadata as md
 from service.core.conversations import MAX_BYTES, MAX_MESSAGES, decode, encode
-from service.core.digests import Digester
+from service.core.digests import TenantDigester
 from service.core.errors import (
     PalimpsestError,
     Reason,
@@ -69,7 +69,7 @@ class Draft:
 
 
 def etag_of(
-    digester: Digester,
+    digester: TenantDigester,
     content_hash: bytes,
     metadata: str,
     containers: tuple[str, ...],
@@ -107,7 +107,7 @@ def check_etag(given: str | None, current: str | None) -> None:
 
 
 def draft_upsert(
-    digester: Digester, who: Principal, write: DocumentWrite, current: DocumentState | None
+    digester: TenantDigester, who: Principal, write: DocumentWrite, current: DocumentState | None
 ) -> Draft:
     """What an upsert makes of `current` (None: no document has its custom id).
 
@@ -132,7 +132,7 @@ def draft_upsert(
 
 
 def draft_update(
-    digester: Digester, who: Principal, patch: DocumentPatch, current: DocumentState
+    digester: TenantDigester, who: Principal, patch: DocumentPatch, current: DocumentState
 ) -> Draft:
     """What an update makes of `current`; raises what UpdateDocument lists."""
     check_writable(who, current.containers)
@@ -141,7 +141,7 @@ def draft_update(
     return _draft_change(digester, patch, current, containers)
 
 
-def _draft_new(digester: Digester, who: Principal, write: DocumentWrite) -> Draft:
+def _draft_new(digester: TenantDigester, who: Principal, write: DocumentWrite) -> Draft:
     if write.mode is UpsertMode.UPDATE_ONLY:
         raise document_not_found()
     containers = tuple(sorted(write.containers)) or (DEFAULT_CONTAINER,)
@@ -160,7 +160,7 @@ def _draft_new(digester: Digester, who: Principal, write: DocumentWrite) -> Draf
 
 
 def _draft_change(
-    digester: Digester,
+    digester: TenantDigester,
     change: DocumentWrite | DocumentPatch,
     current: DocumentState,
     containers: tuple[str, ...],

@@ -19,7 +19,7 @@ from enum import IntEnum
 from typing import Final
 
 from service.core import metadata as md
-from service.core.digests import Digester
+from service.core.digests import TenantDigester
 from service.core.errors import PalimpsestError, Reason, Violation, etag_mismatch, invalid
 from service.core.model import (
     Memory,
@@ -88,7 +88,7 @@ class Span:
         return instant >= self.shown_until
 
 
-def view(digester: Digester, version: Version, span: Span, *, over: bool) -> Memory:
+def view(digester: TenantDigester, version: Version, span: Span, *, over: bool) -> Memory:
     """The version within a span, or after it (`over`)."""
     is_latest = not (over and span.end is End.SUPERSEDED)
     forgotten = over and is_latest
@@ -166,7 +166,7 @@ def content_mismatch(memory_id: str) -> PalimpsestError:
 
 
 def check_etag(
-    digester: Digester, given: str | None, version: Version, span: Span, wall: int
+    digester: TenantDigester, given: str | None, version: Version, span: Span, wall: int
 ) -> None:
     if given and given != view(digester, version, span, over=span.over(wall)).etag:
         raise etag_mismatch("memory")

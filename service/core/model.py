@@ -232,6 +232,8 @@ class BulkDeleteReceipt:
     upto: int | None = None
     """Of an unfinished one, to go on with: the revision it was fixed at, or, by ids, how
     many of them are done."""
+    detached_ids: tuple[str, ...] = ()
+    """The first of those that are detached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,6 +483,8 @@ class ContainerDeleteReceipt:
     sample_ids: tuple[str, ...] = ()
     upto: int | None = None
     """Of an unfinished one: the revision it was fixed at, to go on with."""
+    detached_ids: tuple[str, ...] = ()
+    """The first of those that are detached."""
 
 
 # --- pages ---------------------------------------------------------------

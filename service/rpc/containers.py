@@ -67,4 +67,5 @@ class Containers:
             revision=receipt.revision,
             completion=completion(receipt.complete),
             sample_ids=receipt.sample_ids,
+            detached_ids=receipt.detached_ids,
         )

@@ -202,6 +202,7 @@ class Documents:
             revision=receipt.revision,
             completion=completion(receipt.complete),
             sample_ids=receipt.sample_ids,
+            detached_ids=receipt.detached_ids,
         )
         for index, failure in receipt.errors:
             message = response.errors.add(index=index, id=names[index])

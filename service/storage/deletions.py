@@ -9,7 +9,7 @@ from typing import Final
 
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.storage import bulk_deletes, purges
+from service.storage import bulk_deletes, purge_previews, purges
 from service.storage.engine import Engine
 from service.storage.transactions import Call
 
@@ -36,7 +36,7 @@ async def run_purge(
     """
     if validate_only:
         step = await engine.database.read(
-            lambda conn: purges.preview(conn, who, purge), tenant=who.tenant
+            lambda conn: purge_previews.preview(conn, who, purge), tenant=who.tenant
         )
         return step.receipt
     loop = asyncio.get_running_loop()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from service.core import documents as rules
 from service.core import receipts
-from service.core.digests import Digester
+from service.core.digests import Digester, TenantDigester
 from service.core.metadata import comparable
 from service.core.model import ContentKind
 from service.storage import checksums
@@ -29,14 +29,14 @@ def _of_document(digester: Digester, row: Row) -> Iterator[str]:
     content, digest, _, metadata, compared = row[2:7]
     if content is not None and digester.content_of_bytes(content) != digest:
         yield "content"
-    if not _has_etag(digester, *row[3:]):
+    if not _has_etag(digester.for_tenant(row[0]), *row[3:]):
         yield "metadata, title, date or containers"
     elif comparable(metadata) != compared:
         yield "comparable form of its metadata"
 
 
 def _has_etag(
-    digester: Digester,
+    digester: TenantDigester,
     digest: bytes,
     etag: str,
     metadata: str,

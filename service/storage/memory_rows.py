@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, exists, select
 
 from service.core import filters as f
 from service.core import memories as rules
-from service.core.digests import Digester
+from service.core.digests import Digester, TenantDigester
 from service.core.errors import PalimpsestError, memory_not_found
 from service.core.memories import End, Span, Version
 from service.core.model import (
@@ -28,6 +28,7 @@ from service.core.store import Page
 from service.core.times import FOREVER
 from service.storage.filters import compile_filter
 from service.storage.lists import State, after, cut, merged, one_page, tenant_state
+from service.storage.memory_sources import visible_sources, with_visible_sources
 from service.storage.tables import memories, memory_spans, tenants
 from service.storage.transactions import Snapshot, padded
 
@@ -180,6 +181,7 @@ def read(
     """Each version as it stood at its instant (None: now), or NOT_FOUND."""
     found: dict[tuple[int, int | None, str], Memory] = {}
     for tenant, as_of in {(item.who.tenant, item.as_of) for item in wanted}:
+        tenant_digester = digester.for_tenant(tenant)
         names = padded({i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of})
         where: dict[str, object] = {"t": tenant, "names": names}
         if as_of is None:
@@ -187,16 +189,19 @@ def read(
         else:
             rows = conn.execute(_BY_ID_AT, {**where, "at": as_of})
         for row in rows:
-            memory = _seen(digester, row, as_of, now)
+            memory = _seen(tenant_digester, row, as_of, now)
             found[tenant, as_of, memory.id] = memory
-    results: list[Memory | PalimpsestError] = []
-    for item in wanted:
+    here: dict[int, Memory] = {}
+    for index, item in enumerate(wanted):
         there = found.get((item.who.tenant, item.as_of, item.id))
-        results.append(there if there and there.container == item.container else memory_not_found())
-    return results
+        if there is not None and there.container == item.container:
+            here[index] = there
+    shown = visible_sources(conn, [(wanted[index].who, memory) for index, memory in here.items()])
+    here = dict(zip(here, shown, strict=True))
+    return [here.get(index) or memory_not_found() for index in range(len(wanted))]
 
 
-def _seen(digester: Digester, row: Any, as_of: int | None, wall: int) -> Memory:
+def _seen(digester: TenantDigester, row: Any, as_of: int | None, wall: int) -> Memory:
     """A row as it stood at an instant, or (None) stands now."""
     stored = stored_of(row)
     span = stored.span
@@ -346,14 +351,16 @@ def list_memories(
             branches.append(one_page(branch, keys, query.order, page, moved))
     statement = merged(branches, [key.name for key in keys], query.order, page)
     rows = conn.execute(statement, after(page)).all()
+    tenant_digester = digester.for_tenant(who.tenant)
 
     def make(row: Any) -> Memory:
-        return _seen(digester, row, as_of, now)
+        return _seen(tenant_digester, row, as_of, now)
 
     def position(row: Any) -> Position:
         return tuple(getattr(row, key.name) for key in keys)
 
-    return cut(rows, make, position, _weight, page, state)
+    listed = cut(rows, make, position, _weight, page, state)
+    return with_visible_sources(conn, who, listed)
 
 
 def _keys(query: MemoryQuery) -> list[ColumnElement[Any]]:
@@ -434,7 +441,10 @@ def list_versions(
         one_page(branch, [memories.c.version], Order.CREATED_DESC, page), after(page)
     ).all()
 
-    def make(row: Any) -> Memory:
-        return _seen(digester, row, None, now)
+    tenant_digester = digester.for_tenant(who.tenant)
 
-    return cut(rows, make, lambda row: (row.version,), _weight, page, state)
+    def make(row: Any) -> Memory:
+        return _seen(tenant_digester, row, None, now)
+
+    listed = cut(rows, make, lambda row: (row.version,), _weight, page, state)
+    return with_visible_sources(conn, who, listed)

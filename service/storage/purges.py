@@ -14,13 +14,11 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Connection,
     String,
     bindparam,
     case,
     delete,
-    exists,
     func,
     insert,
     literal,
@@ -34,14 +32,12 @@ from service.core.memories import End
 from service.core.model import (
     BulkDeleteReceipt,
     ContainerDeleteReceipt,
-    Principal,
     Status,
 )
 from service.core.times import FOREVER
 from service.storage import change_log
 from service.storage.document_rows import load, members
 from service.storage.document_writes import LEAVE, MOVE, delete_rows, record_deletion, removal
-from service.storage.lists import tenant_revision
 from service.storage.memory_writes import (
     delete_chains,
     load_chains,
@@ -68,6 +64,7 @@ percentile was twice as high.
 """
 
 SAMPLE = 100
+"""Ids that are told, at most, of documents that are deleted or detached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +82,7 @@ class Purge:
     detached: int = 0
     memories: int = 0
     revision: int = 0
+    detached_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,7 @@ def _resumed(tx: TenantTx, call: Call) -> Purge:
             deleted=kept.deleted,
             detached=kept.detached,
             revision=kept.revision,
+            detached_ids=kept.detached_ids,
         )
     if isinstance(kept, ContainerDeleteReceipt):
         return replace(
@@ -114,6 +113,7 @@ def _resumed(tx: TenantTx, call: Call) -> Purge:
             detached=kept.detached,
             memories=kept.memories,
             revision=kept.revision,
+            detached_ids=kept.detached_ids,
         )
     if purge.upto is None:
         return replace(purge, upto=tx.revision, revision=tx.revision)
@@ -178,7 +178,11 @@ def purge_step(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
 def _step(tx: TenantTx, call: Call) -> Outcome:
     purge = _resumed(tx, call)
     try:
-        if purge.whole and purge.revision == purge.upto and not _exists(tx.conn, tx.tenant, purge):
+        if (
+            purge.whole
+            and purge.revision == purge.upto
+            and not container_exists(tx.conn, tx.tenant, purge)
+        ):
             if not purge.allow_missing:
                 raise container_not_found(purge.containers[0])
             nothing = ContainerDeleteReceipt(0, 0, 0, False, tx.revision, True)
@@ -190,12 +194,12 @@ def _step(tx: TenantTx, call: Call) -> Outcome:
     removed = finished and purge.whole and _remove_container(tx, call, purge)
     if removed:
         purge = replace(purge, revision=tx.revision)
-    receipt = _receipt(purge, finished, removed)
+    receipt = receipt_of(purge, finished, removed)
     tx.remember(call, receipt, complete=finished)
     return Step(purge, receipt)
 
 
-def _receipt(
+def receipt_of(
     purge: Purge, finished: bool, removed: bool
 ) -> BulkDeleteReceipt | ContainerDeleteReceipt:
     upto = None if finished else purge.upto
@@ -208,8 +212,17 @@ def _receipt(
             purge.revision,
             finished,
             upto=upto,
+            detached_ids=purge.detached_ids,
         )
-    return BulkDeleteReceipt(purge.deleted, purge.detached, (), purge.revision, finished, upto=upto)
+    return BulkDeleteReceipt(
+        purge.deleted,
+        purge.detached,
+        (),
+        purge.revision,
+        finished,
+        upto=upto,
+        detached_ids=purge.detached_ids,
+    )
 
 
 def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
@@ -220,8 +233,9 @@ def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
             purge = replace(
                 purge,
                 deleted=purge.deleted + deleted,
-                detached=purge.detached + detached,
+                detached=purge.detached + len(detached),
                 revision=tx.revision,
+                detached_ids=(*purge.detached_ids, *detached)[:SAMPLE],
             )
             return purge, False
     if purge.whole:
@@ -232,11 +246,14 @@ def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
     return purge, True
 
 
-def _delete_documents(tx: TenantTx, call: Call, purge: Purge, container: str) -> tuple[int, int]:
+def _delete_documents(
+    tx: TenantTx, call: Call, purge: Purge, container: str
+) -> tuple[int, list[str]]:
+    """How many documents a step deleted, and which it detached, oldest write first."""
     where = {"t": tx.tenant, "in_container": container, "upto": purge.upto}
     taken, upto = tx.conn.execute(_UPTO, {**where, "most": purge.most}).one()
     if not taken:
-        return 0, 0
+        return 0, []
     where["upto"] = upto
     shared = members(tx.conn.execute(_SHARED, {**where, "only": json_list([container])}))
     named = set(purge.containers)
@@ -245,8 +262,9 @@ def _delete_documents(tx: TenantTx, call: Call, purge: Purge, container: str) ->
         record_deletion(tx, call, member)
     delete_rows(tx, gone)
     kept = [member.id for member in shared if not named.issuperset(member.containers)]
-    if kept:
-        detach(tx, call, list(load(tx.conn, tx.tenant, kept).values()), named)
+    detached = sorted(load(tx.conn, tx.tenant, kept).values(), key=lambda state: state.revision)
+    if detached:
+        detach(tx, call, detached, named)
     rest = taken - len(shared)
     if rest:
         after = tx.take_revisions(rest)
@@ -255,7 +273,7 @@ def _delete_documents(tx: TenantTx, call: Call, purge: Purge, container: str) ->
         for statement in _REMOVE:
             time.sleep(YIELD_SECONDS)
             tx.conn.execute(statement, where)
-    return taken - len(kept), len(kept)
+    return taken - len(kept), [state.id for state in detached]
 
 
 # A job is about the document as it now is; whoever holds it has lost it, as with any write.
@@ -327,7 +345,7 @@ def detach(
     tx.conn.execute(_RENEW, shrinks)
 
 
-_LATEST_ENDS = (int(End.OPEN), int(End.FORGOTTEN), int(End.EXPIRED))
+LATEST_ENDS = (int(End.OPEN), int(End.FORGOTTEN), int(End.EXPIRED))
 
 
 _CHAIN_ROOTS = (
@@ -335,7 +353,7 @@ _CHAIN_ROOTS = (
     .where(
         memory_spans.c.tenant == bindparam("t"),
         memory_spans.c.container == bindparam("in_container"),
-        memory_spans.c.end_kind.in_(_LATEST_ENDS),
+        memory_spans.c.end_kind.in_(LATEST_ENDS),
         memory_spans.c.state_until == FOREVER,
         memory_spans.c.revision <= bindparam("upto"),
     )
@@ -356,7 +374,7 @@ def _delete_memories(tx: TenantTx, call: Call, purge: Purge) -> int:
     return len(chains)
 
 
-def _exists(conn: Connection, tenant: int, purge: Purge) -> bool:
+def container_exists(conn: Connection, tenant: int, purge: Purge) -> bool:
     found = conn.execute(
         select(containers.c.container).where(
             containers.c.tenant == tenant, containers.c.container == purge.containers[0]
@@ -398,42 +416,3 @@ def container_not_found(tag: str) -> PalimpsestError:
         "Container not found",
         resource=("palimpsest.v1.Container", tag),
     )
-
-
-def preview(conn: Connection, who: Principal, purge: Purge) -> Step:
-    """What a purge would delete now: counts, and a sample of ids."""
-    if purge.whole and not purge.allow_missing and not _exists(conn, who.tenant, purge):
-        raise container_not_found(purge.containers[0])
-    joins, other = document_containers, document_containers.alias()
-    elsewhere = exists().where(
-        other.c.tenant == who.tenant,
-        other.c.document_id == joins.c.document_id,
-        other.c.container.not_in(purge.containers),
-    )
-    members = select(joins.c.document_id).where(
-        joins.c.tenant == who.tenant, joins.c.container.in_(purge.containers)
-    )
-
-    def count(condition: ColumnElement[bool]) -> int:
-        chosen = members.where(condition).distinct().subquery()
-        return int(conn.execute(select(func.count()).select_from(chosen)).scalar_one())
-
-    sample = conn.execute(members.where(~elsewhere).distinct().limit(SAMPLE)).scalars().all()
-    chains = 0
-    if purge.whole:
-        chains = conn.execute(
-            select(func.count()).where(
-                memory_spans.c.tenant == who.tenant,
-                memory_spans.c.container == purge.containers[0],
-                memory_spans.c.end_kind.in_(_LATEST_ENDS),
-                memory_spans.c.state_until == FOREVER,
-            )
-        ).scalar_one()
-    done = replace(
-        purge,
-        deleted=count(~elsewhere),
-        detached=count(elsewhere),
-        memories=chains,
-        revision=tenant_revision(conn, who.tenant),
-    )
-    return Step(done, replace(_receipt(done, True, False), sample_ids=tuple(sample)))

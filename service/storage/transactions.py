@@ -164,7 +164,7 @@ class TenantTx:
     def __init__(self, conn: Connection, tenant: int, context: Context) -> None:
         self.conn = conn
         self.tenant = tenant
-        self.digester = context.digester
+        self.digester = context.digester.for_tenant(tenant)
         row = conn.execute(_TENANT, {"t": tenant}).one()
         self.revision: int = row.revision
         self.last_time: int = row.last_time

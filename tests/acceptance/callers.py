@@ -17,6 +17,7 @@ from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
 from palimpsest.v1.containers_pb2_grpc import ContainersStub
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from palimpsest.v1.memories_pb2_grpc import MemoriesStub
+from tests.limits import HANG_SECONDS
 
 Json = dict[str, Any]
 
@@ -65,7 +66,7 @@ class GrpcurlCaller:
             input=json.dumps(request),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG_SECONDS,
             check=False,
         )
         if done.returncode == 0:
@@ -93,7 +94,7 @@ class StubCaller:
         stub, messages = self._services[service]
         message = json_format.ParseDict(request, getattr(messages, f"{rpc}Request")())
         try:
-            answer = getattr(stub, rpc)(message, metadata=self._metadata, timeout=60)
+            answer = getattr(stub, rpc)(message, metadata=self._metadata, timeout=HANG_SECONDS)
         except grpc.RpcError as error:
             raise CallError(_status_json(error)) from error
         return json_format.MessageToDict(answer, always_print_fields_with_no_presence=True)

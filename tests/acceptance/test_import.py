@@ -26,6 +26,7 @@ from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from service.cli import main
 from service.client import importing
 from tests.harness import REPOSITORY, Server, environment
+from tests.limits import HANG_SECONDS
 
 Import = Callable[..., Result]
 
@@ -72,7 +73,9 @@ def listed(channel: grpc.Channel, key: str) -> Callable[[], dict[str, Document]]
     def listed() -> dict[str, Document]:
         request = ListDocumentsRequest(include_content=True, page_size=1000)
         metadata = (("authorization", f"Bearer {key}"),)
-        page = DocumentsStub(channel).ListDocuments(request, metadata=metadata, timeout=10)
+        page = DocumentsStub(channel).ListDocuments(
+            request, metadata=metadata, timeout=HANG_SECONDS
+        )
         return {document.metadata["path"]: document for document in page.documents}
 
     return listed
@@ -200,13 +203,16 @@ def test_documents_of_others_are_reported_not_overwritten(
     taken = UpsertDocumentRequest(
         content="kept", custom_id="file:docs|readme.md", container_tags=["elsewhere"]
     )
-    stub.UpsertDocument(taken, metadata=metadata, timeout=10)
+    stub.UpsertDocument(taken, metadata=metadata, timeout=HANG_SECONDS)
     done = run(".")
     assert done.exit_code == 1
     assert "2 new, 0 changed, 0 unchanged, 1 failed" in done.stdout
     assert "readme.md: " in done.stderr
     request = GetDocumentRequest(id="file:docs|readme.md")
-    assert stub.GetDocument(request, metadata=metadata, timeout=10).document.content == "kept"
+    assert (
+        stub.GetDocument(request, metadata=metadata, timeout=HANG_SECONDS).document.content
+        == "kept"
+    )
 
 
 @pytest.mark.parametrize(
@@ -250,7 +256,7 @@ def test_the_first_key_of_a_server_started_here_is_found(
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import grpc
 from service import app
 from service.logs import is_client_gone
 from service.settings import Settings
-from tests.cancellation.trial import Findings, Trial
+from tests.cancellation.trial import ROUND, Findings, Trial
+from tests.limits import HANG_SECONDS
 
-STOP_SECONDS = 5.0
 
-
-async def trial(directory: Path, calls: int, seed: int) -> Findings:
+async def trial(
+    directory: Path, calls: int, seed: int, *, size: int = ROUND, kind: type[Trial] = Trial
+) -> Findings:
     """So many cancelled calls on a service of their own; what the event loop met counts."""
     unhandled: list[str] = []
 
@@ -33,13 +34,14 @@ async def trial(directory: Path, calls: int, seed: int) -> Findings:
         scrub_interval=1,
         log_level="error",
     )
-    async with app.running(settings) as service:
-        async with grpc.aio.insecure_channel(
-            service.address, options=[("grpc.max_receive_message_length", -1)]
-        ) as channel:
-            findings = await Trial(service, channel, seed).run(calls)
-        stopping = time.monotonic()
-    if time.monotonic() - stopping > STOP_SECONDS:
-        findings.faults.append("stopping took long: something was still held")
+    stack = AsyncExitStack()
+    service = await stack.enter_async_context(app.running(settings))
+    try:
+        options = [("grpc.max_receive_message_length", -1)]
+        async with grpc.aio.insecure_channel(service.address, options=options) as channel:
+            findings = await kind(service, channel, seed, size).run(calls)
+    finally:
+        async with asyncio.timeout(HANG_SECONDS):
+            await stack.aclose()
     findings.faults.extend(unhandled)
     return findings

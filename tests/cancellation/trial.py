@@ -1,12 +1,16 @@
-"""One trial: calls cancelled at random moments, and what is left of them."""
+"""One trial: calls cancelled at random moments, and what is left of them.
+
+It goes in rounds of equal work, each in a tenant of its own, so that what calls leave
+behind tells itself from caches: see `leaks`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
+import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,22 +25,18 @@ from service.app import Service
 from service.core import model as m
 from service.storage import admin
 from service.storage.embedded import open_sync
+from tests.cancellation import leaks
 from tests.cancellation.attempts import METHODS, Attempt, Factory
+from tests.limits import HANG_SECONDS
 
-WAVE = 250
+ROUND = 250
 """Calls between two looks at the database."""
 
 AT_ONCE = 16
-SETTLE_SECONDS = 15.0
 
 FINISHED = 0.3
 """The share of calls that should be done before they are given up: how long calls take
 depends on the machine, so that the moments are found while calls are made."""
-
-OBJECTS_OF_CACHES = 3000
-OBJECTS_PER_CALL = 0.5
-"""How many may be left over: what calls wrote stands in the index of its container, and a
-call that leaves anything else leaves several."""
 
 ENOUGH_FAULTS = 20
 
@@ -46,6 +46,7 @@ _CHANGES = text(
     "/* verify */ SELECT request_id, count(*) AS number FROM changes"
     " WHERE request_id IS NOT NULL GROUP BY request_id"
 )
+_JOBS = text("/* verify */ SELECT count(*) FROM jobs")
 _RECEIPTS = text("/* verify */ SELECT request_id FROM requests WHERE complete")
 
 
@@ -77,16 +78,16 @@ class Findings:
     outcomes: Counter[str] = field(default_factory=Counter)
     effects: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
-    objects_left: int = 0
+    rounds: int = 0
     seconds: float = 0.0
 
     def lines(self) -> list[str]:
         total = self.calls.total()
         return [
-            f"cancellation: {total:,} calls of {len(self.calls)} methods, in {self.seconds:.1f} s",
+            f"cancellation: {total:,} calls of {len(self.calls)} methods, {self.seconds:.1f} s",
             f"cancellation: they ended with {_listed(self.outcomes)}",
             f"cancellation: effects before the repetition: {_listed(self.effects)}",
-            f"cancellation: {self.objects_left:,} objects left over, {len(self.faults)} faults",
+            f"cancellation: {len(self.faults)} faults",
         ]
 
 
@@ -95,45 +96,71 @@ def _listed(counts: Counter[str]) -> str:
 
 
 class Trial:
-    """Calls on a running service."""
+    """Calls on a running service, in rounds of `size`."""
 
-    def __init__(self, service: Service, channel: grpc.aio.Channel, seed: int) -> None:
+    patience = 3
+    """Times as many rounds as were asked for, at most, for caches to fill."""
+
+    def __init__(
+        self, service: Service, channel: grpc.aio.Channel, seed: int, size: int = ROUND
+    ) -> None:
         self.findings = Findings()
         self._service = service
         self._channel = channel
+        self._size = size
+        self._key = ""
         self._random = random.Random(seed)
+        self._work = self._random.getrandbits(32)
         self._moments = {
-            "turns": Moment(reach=400, most=100_000),
-            "time": Moment(reach=0.05, most=2.0),
-            "deadline": Moment(reach=0.05, most=2.0),
+            "turns": Moment(reach=400, most=1_000_000),
+            "time": Moment(reach=0.05, most=30.0),
+            "deadline": Moment(reach=0.05, most=30.0),
         }
 
     async def run(self, calls: int) -> Findings:
-        store = self._service.store
-        who = m.Principal(await store.ensure_tenant("default"), "setup")
-        factory = Factory(store, who, self._random.getrandbits(32))
-        # Caches are filled, and lasting tasks started, before anything is counted.
-        await self._wave(factory, WAVE)
-        await self._settled()
-        tasks = len(asyncio.all_tasks())
-        self.findings = Findings(faults=self.findings.faults)
+        """So many calls; more where caches must fill before leaks can be told from them."""
         started = time.monotonic()
-        objects = _objects()
-        while (left := calls - self.findings.calls.total()) > 0 and not self.findings.faults:
-            await self._wave(factory, min(WAVE, left))
+        objects = deque[Counter[str]](maxlen=leaks.WINDOW)
+        tasks = deque[Counter[str]](maxlen=leaks.WINDOW)
+        least = max(calls // self._size, leaks.WINDOW)
+        left = list[str]()
+        while self.findings.rounds < least or (
+            left and self.findings.rounds < self.patience * least
+        ):
+            await self._round()
+            if self.findings.faults:
+                break
+            objects.append(leaks.census())
+            tasks.append(leaks.tasks())
+            if self.findings.rounds >= least:
+                left = [*leaks.left_by_calls(objects, self._size), *leaks.ever_more(tasks)]
         self.findings.seconds = time.monotonic() - started
-        self.findings.objects_left = _objects() - objects
-        if self.findings.objects_left > OBJECTS_OF_CACHES + OBJECTS_PER_CALL * calls:
-            self._fault("calls leave objects behind")
-        stop = time.monotonic() + SETTLE_SECONDS
-        # The service's own work, such as processing, has tasks that come and go.
-        while len(asyncio.all_tasks()) > tasks and time.monotonic() < stop:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-        if len(asyncio.all_tasks()) > tasks:
-            self._fault(f"tasks are left over: {asyncio.all_tasks()}")
-        findings = await asyncio.to_thread(admin.check, store.path, lambda _: None)
-        self.findings.faults.extend(findings)
+        self.findings.faults.extend(f"calls leave behind {one}" for one in left)
+        path = self._service.store.path
+        self.findings.faults.extend(await asyncio.to_thread(admin.check, path, lambda _: None))
         return self.findings
+
+    async def _round(self) -> None:
+        """The same calls as in every round, for a tenant that has nothing yet."""
+        store = self._service.store
+        self.findings.rounds += 1
+        tenant = f"round-{self.findings.rounds}"
+        who = m.Principal(await store.ensure_tenant(tenant), "setup")
+        self._key = await asyncio.to_thread(self._new_key, tenant)
+        await self._wave(Factory(store, who, self._work), self._size)
+        await self._settled()
+        await self._processed()
+
+    def _new_key(self, tenant: str) -> str:
+        _, secret = admin.create_key(
+            self._service.store.path,
+            tenant=tenant,
+            label="",
+            containers=(),
+            read_only=False,
+            expires_at=None,
+        )
+        return secret
 
     async def _wave(self, factory: Factory, count: int) -> None:
         """Cancel so many calls, look at what they did, repeat them, and look again."""
@@ -198,7 +225,7 @@ class Trial:
         if len(self.findings.faults) > ENOUGH_FAULTS:
             return
         try:
-            answer: Message = await self._call(attempt, SETTLE_SECONDS)
+            answer: Message = await self._call(attempt, HANG_SECONDS)
         except grpc.aio.AioRpcError as error:
             self._fault(f"{attempt.method}, repeated: {error.code().name} {error.details()}")
             return
@@ -213,15 +240,14 @@ class Trial:
             request_serializer=type(attempt.request).SerializeToString,
             response_deserializer=GetMessageClass(method.output_type).FromString,
         )
-        key = self._service.first_key
         return make(
-            attempt.request, timeout=timeout, metadata=(("authorization", f"Bearer {key}"),)
+            attempt.request, timeout=timeout, metadata=(("authorization", f"Bearer {self._key}"),)
         )
 
     async def _settled(self) -> None:
         """Returns when the service is at nothing; a fault if that does not come."""
         service = self._service
-        stop = time.monotonic() + SETTLE_SECONDS
+        stop = time.monotonic() + HANG_SECONDS
         while service.server.calls_in_progress or not service.store.idle:
             if time.monotonic() > stop:
                 self._fault(
@@ -230,6 +256,22 @@ class Trial:
                 )
                 return
             await asyncio.sleep(0.005)
+
+    async def _processed(self) -> None:
+        """Returns when no document is at work, nor waits for it: each is in memory meanwhile."""
+
+        def left() -> int:
+            with open_sync(self._service.store.path) as conn:
+                return int(conn.execute(_JOBS).scalar_one())
+
+        least, stop = sys.maxsize, time.monotonic() + HANG_SECONDS
+        while now := await asyncio.to_thread(left):
+            if now < least:
+                least, stop = now, time.monotonic() + HANG_SECONDS
+            if time.monotonic() > stop:
+                self._fault(f"{now} documents are not processed")
+                return
+            await asyncio.sleep(0.02)
 
     async def _effects(self) -> tuple[dict[str, int], set[str]]:
         """Changes by request_id, and the request_ids that have a final receipt."""
@@ -263,9 +305,3 @@ class Trial:
 def _in_progress(error: grpc.aio.AioRpcError) -> bool:
     """A duplicate that did not outlast its own deadline."""
     return error.code() is grpc.StatusCode.ABORTED and "still running" in (error.details() or "")
-
-
-def _objects() -> int:
-    """How many objects that can hold others there are."""
-    gc.collect()
-    return len(gc.get_objects())

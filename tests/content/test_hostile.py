@@ -1,7 +1,8 @@
-"""A megabyte of the worst takes seconds, whichever kind it claims to be."""
+"""A megabyte of the worst takes not much more than one of prose, whichever kind it claims to be."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -12,8 +13,11 @@ from service.content.registry import kind_of
 from service.core.model import ContentKind
 
 MEGABYTE = 1 << 20
-LIMIT = 20.0
-"""Seconds of processor; measured are up to 2. What is quadratic takes minutes."""
+LIMIT = 60
+"""How many times the processor's time for a megabyte of prose, on the same machine, the
+worst may take: five were measured. What is quadratic takes hundreds."""
+
+PROSE = "The harbour is closed on winter nights. *Gates* open at nine o'clock, says Ann.\n\n"
 
 HTML = {
     "less": "<",
@@ -58,6 +62,20 @@ TEXT = {
 }
 
 
+def seconds(kind: ContentKind, content: str) -> float:
+    """Of processor, to extract and cut, whatever else the machine does."""
+    began = time.process_time()
+    with contextlib.suppress(UnreadableContentError):
+        cut(kind_of(kind).extract(content))
+    return time.process_time() - began
+
+
+@pytest.fixture(scope="module")
+def limit() -> float:
+    prose = PROSE * (MEGABYTE // len(PROSE))
+    return LIMIT * max(seconds(ContentKind.MARKDOWN, prose) for _ in range(3))
+
+
 @pytest.mark.parametrize(
     ("kind", "unit"),
     [
@@ -70,26 +88,21 @@ TEXT = {
         for name, unit in units.items()
     ],
 )
-def test_a_megabyte_of_one_thing_is_done_soon(kind: ContentKind, unit: str) -> None:
+def test_a_megabyte_of_one_thing_is_done_soon(kind: ContentKind, unit: str, limit: float) -> None:
     content = unit * (MEGABYTE // len(unit.encode()))
-    began = time.process_time()
+    assert seconds(kind, content) < limit
     try:
         pieces = cut(kind_of(kind).extract(content))
     except UnreadableContentError:
         pieces = []
-    assert time.process_time() - began < LIMIT
     assert sum(len(piece.text) + len(piece.heading) for piece in pieces) <= 4 * MEGABYTE
 
 
-def test_end_tags_do_not_search_a_deep_page_forever() -> None:
+def test_end_tags_do_not_search_a_deep_page_forever(limit: float) -> None:
     content = "<div>" * 900 + "</p>" * (MEGABYTE // 4 - 1_200)
-    began = time.process_time()
-    kind_of(ContentKind.HTML).extract(content)
-    assert time.process_time() - began < LIMIT
+    assert seconds(ContentKind.HTML, content) < limit
 
 
-def test_many_paragraphs_of_open_brackets_are_done_soon() -> None:
+def test_many_paragraphs_of_open_brackets_are_done_soon(limit: float) -> None:
     content = ("[" * 1_900 + "\n\n") * 50
-    began = time.process_time()
-    kind_of(ContentKind.MARKDOWN).extract(content)
-    assert time.process_time() - began < LIMIT
+    assert seconds(ContentKind.MARKDOWN, content) < limit

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from service.settings import database_path
 from tests.harness import REPOSITORY, Server, environment, first_key, launch, running_server
+from tests.limits import HANG_SECONDS
 
 MIB = 1024 * 1024
 DISK = 64 * MIB
@@ -175,7 +176,7 @@ class Lock:
 
     def __init__(self, data_dir: Path) -> None:
         self._connection = sqlite3.connect(
-            database_path(data_dir), isolation_level=None, timeout=30
+            database_path(data_dir), isolation_level=None, timeout=HANG_SECONDS
         )
 
     def take(self) -> None:

@@ -17,6 +17,7 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from tests.faults.plot import Chain, Plot, State
 from tests.harness import Server
+from tests.limits import HANG_SECONDS
 from tests.tally import Tally
 from tests.wire import Answer, ask, read
 
@@ -32,7 +33,7 @@ class Line:
     channel: grpc.aio.Channel
     key: str
 
-    async def send(self, request: Message, seconds: float = 60) -> Answer:
+    async def send(self, request: Message, seconds: float = HANG_SECONDS) -> Answer:
         return await ask(self.channel, self.key, request, seconds)
 
     async def ask(self, request: Message) -> Any:

@@ -14,11 +14,11 @@ from service.storage import admin
 from tests.faults.disks import DISKS, Lock, impatient_server
 from tests.faults.load import Line, Load, line
 from tests.harness import Server
+from tests.limits import HANG_SECONDS
 from tests.tally import Tally
 
 CALM_SECONDS = 0.5
 OUTAGE_SECONDS = 3.0
-RECOVERY_SECONDS = 20.0
 PADDING = 2000
 FLOOD = "x" * 500_000
 
@@ -76,8 +76,8 @@ async def _outage(
         try:
             if flooded:
                 assert await _flood(connection) in allowed
-            # Callers whose small writes still fit go on for the while.
-            await asyncio.wait([running], timeout=OUTAGE_SECONDS)
+            # Callers whose small writes still fit on a full disk go on for a while.
+            await asyncio.wait([running], timeout=OUTAGE_SECONDS if flooded else HANG_SECONDS)
             stop.set()
             await running
             refusals = load.take_refusals()
@@ -116,7 +116,7 @@ async def _flood(connection: Line) -> str:
 
 async def _recovered(connection: Line, allowed: frozenset[str]) -> None:
     """Writes are taken again, without a restart; what flooded the disk is deleted."""
-    deadline = time.monotonic() + RECOVERY_SECONDS
+    deadline = time.monotonic() + HANG_SECONDS
     while True:
         answer = await connection.send(d.UpsertDocumentRequest(content="small", custom_id="small"))
         if answer.ok:

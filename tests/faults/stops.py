@@ -14,6 +14,7 @@ import grpc
 from palimpsest.v1 import documents_pb2 as d
 from tests.faults.load import Line, Load, line
 from tests.harness import Server, start_server
+from tests.limits import HANG_SECONDS
 from tests.tally import Tally
 from tests.wire import METHODS
 
@@ -22,9 +23,6 @@ WAYS = ((10, 1), (0, 1), (600, 2))
 
 SENDING_SECONDS = 0.001
 """Between two calls of who sends without waiting for answers."""
-
-MARGIN = 5.0
-"""Seconds that leaving may take beside the grace, on a machine that has others to serve."""
 
 
 async def stop_rounds(data_dir: Path, rounds: int, seed: int, tally: Tally) -> None:
@@ -116,18 +114,18 @@ async def _stop_after(server: Server, seconds: float, grace: int, signals: int) 
 
 
 async def stopped(server: Server, grace: float, signals: int = 1) -> int:
-    """Sends so many SIGTERMs; the exit code, which must be there in time."""
+    """Sends so many SIGTERMs; the exit code, in less than a longer grace would take."""
     said = server.log.stat().st_size
     for number in range(signals):
         if number:
             await _heard(server.log, said)
         server.process.send_signal(signal.SIGTERM)
-    return await asyncio.to_thread(server.process.wait, grace + MARGIN)
+    return await asyncio.to_thread(server.process.wait, grace + HANG_SECONDS)
 
 
 async def _heard(log: Path, said: int) -> None:
     """Returns when the log tells of a signal, after the bytes that were in it before."""
-    deadline = time.monotonic() + MARGIN
+    deadline = time.monotonic() + HANG_SECONDS
     while not _says_stopping(log, said):
         assert time.monotonic() < deadline, "the signal was not heard"
         await asyncio.sleep(0.01)

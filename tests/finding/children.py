@@ -5,6 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
+from service import children
+
+SILENCE_SECONDS = 4.0
+"""Of a child that hangs: long for one that only has to wait for a processor."""
+
+
+def hangs_are_soon_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But a child may take as long as ever to begin."""
+    factor = children._BEGINNING * children.SILENCE_SECONDS / SILENCE_SECONDS
+    monkeypatch.setattr(children, "_BEGINNING", factor)
+    monkeypatch.setattr(children, "SILENCE_SECONDS", SILENCE_SECONDS)
+
 
 def running(pid: int) -> bool:
     """Whether a process does anything; a zombie does not."""

@@ -10,11 +10,9 @@ import pytest
 import pytest_asyncio
 
 from service.embedding import openai, registry
-from tests.embedding_server import Server
+from tests.embedding_server import Patience, Server
 from tests.finding.lab import Lab, laboratory
 from tests.inprocess import ManualClock
-
-IMPATIENT = openai.Patience(timeout=0.3, attempts=1)
 
 
 @pytest.fixture
@@ -51,9 +49,11 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What asks an embedding server asks once, and soon gives up."""
-    monkeypatch.setattr(openai, "Patience", lambda: IMPATIENT)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Patience:
+    """What asks an embedding server asks once, and waits for as long as this says."""
+    patience = Patience()
+    monkeypatch.setattr(openai, "Patience", lambda: patience)
+    return patience
 
 
 @pytest.fixture

@@ -21,16 +21,14 @@ from service.storage.embedded import open_sync
 from service.storage.finding import QueueStore
 from tests.client import Client, connected
 from tests.inprocess import ManualClock, Service, running_service
-
-DEADLINE = 15.0
-"""Seconds after which a test that waits has failed."""
+from tests.limits import HANG_SECONDS
 
 STAGES = (Status.EXTRACTING, Status.CHUNKING, Status.EMBEDDING, Status.INDEXING)
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait until the condition holds."""
-    async with asyncio.timeout(DEADLINE):
+    async with asyncio.timeout(HANG_SECONDS):
         while not await condition():  # noqa: ASYNC110  (what others wrote tells nobody)
             await asyncio.sleep(0.01)
 
@@ -84,7 +82,7 @@ class Stages:
         self.go_on.clear()
 
     async def reached(self) -> None:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(HANG_SECONDS):
             await self.came.wait()
 
     def let_go(self) -> None:

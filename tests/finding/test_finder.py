@@ -20,16 +20,17 @@ from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from palimpsest.v1.filter_pb2 import Filter, FilterList
-from service import children, finder_main, machinery
+from service import finder_main, machinery
 from service.children import Child
 from service.core.errors import PalimpsestError, Reason, Violation
 from service.retrieval.segments import Segments
 from service.settings import database_path
 from tests.client import Client, Refusal, connected, refused, struct
-from tests.finding.children import children_of, running
-from tests.finding.lab import DEADLINE, laboratory, until, where
+from tests.finding.children import children_of, hangs_are_soon_noticed, running
+from tests.finding.lab import laboratory, until, where
 from tests.harness import running_server
 from tests.inprocess import ManualClock
+from tests.limits import HANG_SECONDS
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 FACTS = [f"The harbour number {n} is closed on winter nights." for n in range(30)]
@@ -245,7 +246,7 @@ async def test_a_list_that_is_given_up_ends_there(tmp_path: Path) -> None:
             for one in given_up:
                 one.cancel()
             await asyncio.gather(*given_up, return_exceptions=True)
-            page = await ask(d.ListDocumentsRequest(page_size=1), timeout=DEADLINE)
+            page = await ask(d.ListDocumentsRequest(page_size=1), timeout=HANG_SECONDS)
             assert page.documents
 
 
@@ -323,7 +324,7 @@ async def test_a_killed_finder_costs_no_search(tmp_path: Path) -> None:
 async def test_a_finder_that_hangs_is_ended(
     directory: Path, clock: ManualClock, finders: list[Child], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(children, "SILENCE_SECONDS", 1.0)
+    hangs_are_soon_noticed(monkeypatch)
     async with laboratory(directory, clock, helpers=1) as lab:
         await lab.client.remember(*FACTS)
         await _ready(finders)

@@ -24,8 +24,8 @@ from service.pipeline.helpers import Helpers
 from service.pipeline.workshop import Passage, Workshop
 from service.settings import database_path
 from tests.client import Client, connected
-from tests.finding.children import children_of, running
-from tests.finding.lab import DEADLINE, Lab, laboratory, until
+from tests.finding.children import children_of, hangs_are_soon_noticed, running
+from tests.finding.lab import Lab, laboratory, until
 from tests.finding.work import (
     POISON,
     add,
@@ -41,6 +41,7 @@ from tests.finding.work import (
 )
 from tests.harness import Server, running_server
 from tests.inprocess import ManualClock
+from tests.limits import HANG_SECONDS
 
 DIGESTER = Digester(b"0123456789abcdef")
 TEXTS = [f"The harbour number {n} is closed on winter nights." for n in range(40)]
@@ -52,7 +53,7 @@ async def helping(
 ) -> AsyncIterator[Helpers]:
     helpers = Helpers(count, DIGESTER, 1, embedder, **options)
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(HANG_SECONDS):
             yield helpers
     finally:
         await helpers.close()
@@ -112,7 +113,7 @@ async def test_work_that_kills_twice_is_given_up_and_the_rest_goes_on() -> None:
 async def test_work_that_never_ends_is_given_up_and_the_rest_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(children, "SILENCE_SECONDS", 2.0)
+    hangs_are_soon_noticed(monkeypatch)
     async with helping() as helpers:
         await helpers.run(own_pid)
         with pytest.raises(LostError):
@@ -289,7 +290,7 @@ async def test_a_document_that_no_helper_survives_fails_alone(
     monkeypatch: pytest.MonkeyPatch,
     end: Callable[[Workshop], None],
 ) -> None:
-    monkeypatch.setattr(children, "SILENCE_SECONDS", 2.0)
+    hangs_are_soon_noticed(monkeypatch)
     monkeypatch.setattr(chunking, "draft", partial(draft_or, end))
     async with laboratory(directory, clock, helpers=1, workers=1, attempts=1) as lab:
         texts = [*TEXTS[:5], POISON, *TEXTS[5:10]]

@@ -17,8 +17,9 @@ from service.core.processing import Failed, Job, Processed
 from service.pipeline import worker
 from service.storage.sqlite import SqliteStore
 from tests.client import connected
-from tests.finding.lab import DEADLINE, Lab, laboratory, until
+from tests.finding.lab import Lab, laboratory, until
 from tests.inprocess import ManualClock, SkewedClock
+from tests.limits import HANG_SECONDS
 
 LEASE = 20.0
 
@@ -302,7 +303,7 @@ async def test_leases_are_renewed_after_a_fault_of_the_service(
         lab.stages.hold(Status.CHUNKING)
         put = asyncio.create_task(lab.client.put("words", wait=True))
         await lab.stages.reached()
-        await asyncio.wait_for(renewed.wait(), DEADLINE)
+        await asyncio.wait_for(renewed.wait(), HANG_SECONDS)
         lab.stages.let_go()
         assert (await put).status == d.DOCUMENT_STATUS_DONE
 
@@ -329,7 +330,7 @@ async def test_what_failed_and_could_not_be_given_back_is_held_no_longer(
 
         queue.finish, queue.fail = broken, broken_too  # type: ignore[method-assign]
         lost = await lab.client.put("words", custom_id="a")
-        await asyncio.wait_for(failed.wait(), DEADLINE)
+        await asyncio.wait_for(failed.wait(), HANG_SECONDS)
         queue.finish, queue.fail = finish, fail  # type: ignore[method-assign]
 
         # While another is at work, leases are renewed, but not that one's.
@@ -337,7 +338,7 @@ async def test_what_failed_and_could_not_be_given_back_is_held_no_longer(
         other = await lab.client.put("words", custom_id="b")
         await lab.stages.reached()
         queue.renew = noted  # type: ignore[method-assign]
-        await asyncio.wait_for(renewed.wait(), DEADLINE)
+        await asyncio.wait_for(renewed.wait(), HANG_SECONDS)
         assert set(names) == {other.id}
         lab.stages.let_go()
         clock.advance(LEASE + 1)
@@ -358,7 +359,7 @@ async def test_one_tenants_load_does_not_hold_up_another(
         async with connected(lab.service.address, key) as other:
             put = asyncio.create_task(other.put("words", wait=True))
             lab.stages.let_go()
-            assert (await asyncio.wait_for(put, 15)).status == d.DOCUMENT_STATUS_DONE
+            assert (await asyncio.wait_for(put, HANG_SECONDS)).status == d.DOCUMENT_STATUS_DONE
             # Of the thousands before it only a few had their turn first.
             done = [name for name, held in lab.stages.finished if held]
             assert len(done) < 1000

@@ -20,6 +20,7 @@ from tests.embedding_server import Server
 from tests.finding.lab import Lab, laboratory, until
 from tests.finding.work import POISON
 from tests.inprocess import ManualClock
+from tests.limits import HANG_SECONDS
 
 SPACES = (
     "SELECT e.name FROM embedders e JOIN (SELECT embedder FROM memories"
@@ -42,7 +43,7 @@ async def test_words_find_until_the_new_vectors_are_there(
         before = {tuple(row) for row in lab.rows("SELECT document_id, chunk_id FROM chunks")}
     server.go_on.clear()
     async with laboratory(directory, clock, embedder=embedder) as lab:
-        await asyncio.to_thread(server.asked_once.wait, 5)
+        assert await asyncio.to_thread(server.asked_once.wait, HANG_SECONDS)
         search = asyncio.create_task(lab.memories("quinces", include_score_parts=True))
         await asyncio.sleep(0.05)
         server.go_on.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from tests.client import connected, refused
 from tests.embedding_server import Answer, Server
 from tests.finding.lab import STAGES, Lab, laboratory, until
 from tests.inprocess import ManualClock, running_service
+from tests.limits import HANG_SECONDS
 
 WAY = [
     d.DOCUMENT_STATUS_QUEUED,
@@ -111,16 +111,31 @@ async def test_every_write_call_can_wait_for_done(lab: Lab) -> None:
 
 async def test_waiting_ends_at_the_deadline_with_the_status_so_far(lab: Lab) -> None:
     lab.stages.hold(Status.EMBEDDING)
-    began = time.monotonic()
-    answer = await lab.client.documents.UpsertDocument(
-        d.UpsertDocumentRequest(content="words", custom_id="a", wait=True), timeout=1.5
-    )
-    assert time.monotonic() - began < 1.5
-    assert answer.receipt.status == d.DOCUMENT_STATUS_EMBEDDING
-    again = await lab.client.documents.UpsertDocument(
-        d.UpsertDocumentRequest(content="words", custom_id="a", wait=True), timeout=1.5
-    )
-    assert (again.receipt.changed, again.receipt.status) == (False, d.DOCUMENT_STATUS_EMBEDDING)
+    await lab.client.put("words", custom_id="a")
+    await lab.stages.reached()
+    request = d.UpsertDocumentRequest(content="words", custom_id="a", wait=True)
+    receipt = await _before_its_deadline(lab, request)
+    assert (receipt.changed, receipt.status) == (False, d.DOCUMENT_STATUS_EMBEDDING)
+    request.content = "other words"
+    receipt = await _before_its_deadline(lab, request)
+    assert receipt.status < d.DOCUMENT_STATUS_DONE
+
+
+async def _before_its_deadline(lab: Lab, request: d.UpsertDocumentRequest) -> d.DocumentReceipt:
+    """What the call answers, which waits for something that does not come.
+
+    A busy machine may need longer than the time that is kept for answering, of which a
+    longer deadline leaves more.
+    """
+    for seconds in (1, 4, 16, 64):
+        try:
+            answer = await lab.client.documents.UpsertDocument(request, timeout=seconds)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise
+        else:
+            return answer.receipt
+    raise AssertionError("no answer came before a deadline")
 
 
 async def test_waiting_ends_when_the_document_is_deleted(lab: Lab) -> None:
@@ -128,7 +143,7 @@ async def test_waiting_ends_when_the_document_is_deleted(lab: Lab) -> None:
     put = asyncio.create_task(lab.client.put("words", custom_id="a", wait=True))
     await lab.stages.reached()
     await lab.client.documents.DeleteDocument(d.DeleteDocumentRequest(id="a"))
-    receipt = await asyncio.wait_for(put, 5)
+    receipt = await asyncio.wait_for(put, HANG_SECONDS)
     assert receipt.created
 
 
@@ -141,7 +156,10 @@ async def test_a_server_that_stops_answers_those_who_wait(
     directory: Path, clock: ManualClock
 ) -> None:
     async with AsyncExitStack() as stack:
-        service = await stack.enter_async_context(running_service(directory, clock))
+        # A grace that nobody could wait for to end.
+        service = await stack.enter_async_context(
+            running_service(directory, clock, drain_grace=3600)
+        )
         async with connected(service.address, service.create_key()) as client:
             put = asyncio.create_task(client.put("words", custom_id="a", wait=True))
 
@@ -153,9 +171,8 @@ async def test_a_server_that_stops_answers_those_who_wait(
                 return True
 
             await until(stored)
-            drained = time.monotonic()
-            await stack.aclose()
-            assert time.monotonic() - drained < 5
+            async with asyncio.timeout(HANG_SECONDS):
+                await stack.aclose()
             assert (await put).status == d.DOCUMENT_STATUS_QUEUED
 
 
@@ -201,7 +218,7 @@ async def test_a_stopped_server_gives_its_documents_back(
     server.go_on.clear()
     async with laboratory(directory, clock, embedder=embedder) as lab:
         await lab.client.put("words", custom_id="a")
-        await asyncio.to_thread(server.asked_once.wait, 5)
+        assert await asyncio.to_thread(server.asked_once.wait, HANG_SECONDS)
     server.go_on.set()
     async with laboratory(directory, clock, embedder=embedder, workers=0) as lab:
         (job,) = lab.rows("SELECT * FROM jobs")
@@ -231,7 +248,7 @@ async def test_a_server_stopped_while_it_takes_documents_gives_them_back(
         await lab.client.put("words", custom_id="a", wait=True)
         database.write = slow  # type: ignore[method-assign,assignment]
         await lab.client.put("more words", custom_id="a")
-        await asyncio.wait_for(taken.wait(), 5)
+        await asyncio.wait_for(taken.wait(), HANG_SECONDS)
         asyncio.get_running_loop().call_later(0.3, go_on.set)
     async with laboratory(directory, clock, embedder="words:a", workers=0) as lab:
         assert await lab.status("a") == d.DOCUMENT_STATUS_QUEUED

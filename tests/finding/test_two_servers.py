@@ -17,8 +17,9 @@ from service.core import model as core
 from service.storage import memories
 from service.storage.transactions import Call, Outcome, TenantTx
 from tests.client import struct
-from tests.finding.lab import DEADLINE, Lab, laboratory, where
+from tests.finding.lab import Lab, laboratory, where
 from tests.inprocess import ManualClock, SkewedClock
+from tests.limits import HANG_SECONDS
 
 
 @pytest.fixture(params=[-30, -5, 0, 5, 30])
@@ -94,7 +95,7 @@ async def test_the_past_is_the_same_on_both_servers(
 
     def create(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         began.set()
-        assert go_on.wait(DEADLINE)
+        assert go_on.wait(HANG_SECONDS)
         return memories.create(tx, calls)
 
     for writer, reader in ((lab, other), (other, lab)):
@@ -106,7 +107,7 @@ async def test_the_past_is_the_same_on_both_servers(
         who = await store.keys.authenticate(writer.service.create_key())
         slow = core.MemoryCreate("default", (core.NewMemory("slow"),))
         writing = asyncio.create_task(store.engine.mutate(create, Call(who, slow)))
-        await asyncio.to_thread(began.wait, DEADLINE)
+        await asyncio.to_thread(began.wait, HANG_SECONDS)
         clock.advance(120)
         asked = clock.stamp(-50)
         reading = asyncio.create_task(reader.client.remembered(as_of=asked))

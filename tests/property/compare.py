@@ -15,7 +15,7 @@ from tests.property.tenant import CODES, LEARN
 ENTITY = re.compile(r"(?:doc_|mem_)[0-9A-Za-z]{22}")
 """What an id made by the service looks like; the contract promises no more."""
 
-UNORDERED = {"sample_ids", "skipped_ids"}
+UNORDERED = {"sample_ids", "skipped_ids", "detached_ids"}
 """Lists of which the contract names no order."""
 RANKED = {"matches"}
 """Lists whose order is that of their scores, if they have any."""

@@ -22,6 +22,7 @@ from palimpsest.v1.memories_pb2_grpc import MemoriesStub
 from service.storage import admin
 from tests.client import Refusal, read_refusal
 from tests.inprocess import ManualClock, Service, running_service
+from tests.limits import HANG_SECONDS
 from tests.property.tenant import Caller
 
 Kind = Literal["full", "limited", "read-only"]
@@ -117,7 +118,9 @@ class Lab:
 
     async def _call(self, method: str, who: Caller, request: Message) -> Any:
         stub = next(getattr(stub, method) for stub in self._stubs if hasattr(stub, method))
-        call = stub(request, metadata=[("authorization", f"Bearer {who.key}")], timeout=30)
+        call = stub(
+            request, metadata=[("authorization", f"Bearer {who.key}")], timeout=HANG_SECONDS
+        )
         try:
             if isinstance(call, grpc.aio.UnaryStreamCall):
                 try:

@@ -58,6 +58,7 @@ class Containers:
         roots = {version.root for version in self.memories.inside(tag)}
         answer.deleted_document_count = len(gone)
         answer.detached_count = len(left)
+        answer.detached_ids.extend(document.id for document in left)
         answer.deleted_memory_count = len(roots)
         if request.validate_only:
             answer.sample_ids.extend(document.id for document in gone)

@@ -232,6 +232,7 @@ class Documents:
         if request.container_tags:
             gone, left = self.split(request.container_tags)
             answer.detached_count = len(left)
+            answer.detached_ids.extend(document.id for document in left)
         else:
             gone, left = self._named(who, request, answer), []
         answer.deleted_count = len(gone)

@@ -14,6 +14,9 @@ from tests.property.lab import open_lab
 from tests.property.referee import Tally
 from tests.property.summary import LINES
 
+SEED = 20_260_508
+METHODS = 23
+
 
 @pytest.fixture
 def fresh_statements() -> Iterator[None]:
@@ -27,10 +30,15 @@ def test_the_service_answers_as_the_contract_says() -> None:
     tally = Tally()
 
     with open_lab() as lab:
-        explore(lab, tally, examples=25, steps=25, seed=20260508, shrink=False)
+        # Which examples a seed gives depends on the modules that are loaded (hypothesis takes
+        # constants from them): where those of one call too little, those of others are added.
+        for seed in range(SEED, SEED + 20):
+            explore(lab, tally, examples=25, steps=25, seed=seed, shrink=False)
+            if len(tally.calls) == METHODS:
+                break
 
     LINES.append(f"model: {tally}, no findings")
-    assert len(tally.calls) == 23, f"some methods were never called: {sorted(tally.calls)}"
+    assert len(tally.calls) == METHODS, f"some were never called: {sorted(tally.calls)}"
 
 
 @pytest.mark.parametrize("seed", FAULTS.values(), ids=FAULTS.keys())
@@ -43,6 +51,6 @@ def test_a_seeded_fault_is_noticed(
         seed(monkeypatch)
         with pytest.raises(FindingError):
             # It ends with the first finding: this is far more than it takes.
-            explore(lab, tally, examples=300, steps=25, seed=20260508, shrink=False)
+            explore(lab, tally, examples=300, steps=25, seed=SEED, shrink=False)
 
     LINES.append(f"model: {seed.__name__.replace('_', ' ')}: noticed after {tally}")

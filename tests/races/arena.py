@@ -19,6 +19,7 @@ from palimpsest.v1 import memories_pb2 as m
 from service.settings import database_path
 from service.storage import admin
 from tests.harness import Server
+from tests.limits import HANG_SECONDS
 from tests.races.callers import Callers, Request
 from tests.wire import METHODS, Answer
 
@@ -39,7 +40,9 @@ class Arena:
         path, answer = METHODS[request.DESCRIPTOR.full_name]
         call = self.channel.unary_unary(path)
         metadata = (("authorization", f"Bearer {self.key}"),)
-        return answer.FromString(call(request.SerializeToString(), timeout=60, metadata=metadata))
+        return answer.FromString(
+            call(request.SerializeToString(), timeout=HANG_SECONDS, metadata=metadata)
+        )
 
     def race(self, messages: Sequence[Message]) -> list[Answer]:
         return self.callers.race(self.key, messages)

@@ -14,13 +14,14 @@ from palimpsest.v1.documents_pb2 import UpsertDocumentRequest
 from service.app import running
 from service.settings import Settings
 from tests.client import Client, Refusal, connected, read_refusal, refused
+from tests.limits import HANG_SECONDS
 
 REQUEST = UpsertDocumentRequest(content="text", request_id="00000000-0000-4000-8000-000000000001")
 
 
 async def until_running(client: Client) -> None:
     """Returns once the server works on REQUEST: a repetition is told so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             try:
                 await client.documents.UpsertDocument(REQUEST, timeout=0.5)

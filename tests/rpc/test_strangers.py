@@ -28,6 +28,7 @@ from tests.client import connected
 from tests.hostile.answers import Answer, ask
 from tests.hostile.contract import methods
 from tests.inprocess import ManualClock, Service, running_service
+from tests.limits import HANG_SECONDS
 from tests.rpc.asks import ASKS, OK, SECRET, Things, furnish
 
 PEM = Path(__file__).parent / "tls"
@@ -215,7 +216,9 @@ async def test_no_rpc_is_reached_without_a_right_certificate(
             for method in methods():
                 call = channel.unary_unary(f"/{method.full_name.rpartition('.')[0]}/{method.name}")
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
-                    await call(b"", metadata=(("authorization", f"Bearer {key}"),), timeout=10)
+                    await call(
+                        b"", metadata=(("authorization", f"Bearer {key}"),), timeout=HANG_SECONDS
+                    )
                 assert caught.value.code() is grpc.StatusCode.UNAVAILABLE, method.name
         # The same with a certificate of the authority is let in.
         async with grpc.aio.secure_channel(service.address, _credentials("current")) as channel:

@@ -19,6 +19,7 @@ from palimpsest.v1.documents_pb2 import (
     ListDocumentsResponse,
 )
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
+from tests.limits import HANG_SECONDS
 
 SERVICE = documents_pb2.DESCRIPTOR.services_by_name["Documents"]
 
@@ -33,7 +34,7 @@ class Notebook:
         """The titles of a container's documents, page after page."""
         request = ListDocumentsRequest(container_tags=[container])
         while True:
-            page = self._documents.ListDocuments(request, timeout=5)
+            page = self._documents.ListDocuments(request, timeout=HANG_SECONDS)
             yield from (document.title for document in page.documents)
             if not page.next_page_token:
                 return
@@ -42,7 +43,7 @@ class Notebook:
     def text(self, name: str) -> str | None:
         """A document's content; None when there is no such document."""
         try:
-            answer = self._documents.GetDocument(GetDocumentRequest(id=name), timeout=5)
+            answer = self._documents.GetDocument(GetDocumentRequest(id=name), timeout=HANG_SECONDS)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return None

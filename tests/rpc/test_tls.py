@@ -14,6 +14,7 @@ from palimpsest.v1.containers_pb2_grpc import ContainersStub
 from service.app import running
 from service.cli import main
 from service.settings import Settings
+from tests.limits import HANG_SECONDS
 
 PEM = Path(__file__).parent / "tls"
 
@@ -41,7 +42,7 @@ async def list_containers(address: str, key: str, client: str | None) -> int:
         answer = await ContainersStub(channel).ListContainers(
             c.ListContainersRequest(),
             metadata=(("authorization", f"Bearer {key}"),),
-            timeout=10,
+            timeout=HANG_SECONDS,
         )
         return len(answer.containers)
 
@@ -52,7 +53,9 @@ async def test_calls_are_answered_over_tls_and_only_over_tls(tmp_path: Path) -> 
         assert await list_containers(service.address, service.first_key, None) == 0
         async with grpc.aio.insecure_channel(service.address) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await ContainersStub(channel).ListContainers(c.ListContainersRequest(), timeout=10)
+                await ContainersStub(channel).ListContainers(
+                    c.ListContainersRequest(), timeout=HANG_SECONDS
+                )
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 

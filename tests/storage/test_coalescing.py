@@ -14,6 +14,7 @@ from service.core.errors import PalimpsestError, Reason
 from service.storage import documents
 from service.storage.sqlite import SqliteStore
 from service.storage.transactions import Call, Outcome, TenantTx
+from tests.limits import HANG_SECONDS
 
 
 async def test_sixty_four_first_upserts_of_one_custom_id_make_one_document(
@@ -232,7 +233,7 @@ async def test_who_comes_alone_never_waits_for_others(monkeypatch: pytest.Monkey
     monkeypatch.setattr(coalescing, "GATHER_SECONDS", 600)
 
     coalescer: Coalescer[int, int] = Coalescer(echo, max_waiting=10)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         assert [await coalescer.submit(i) for i in range(3)] == [0, 1, 2]
 
 
@@ -246,7 +247,7 @@ async def test_a_stream_of_arrivals_does_not_put_a_batch_off(
     await asyncio.gather(*(coalescer.submit(i) for i in range(2)))
     first = asyncio.create_task(coalescer.submit(2))
     others = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         while not first.done():
             others.append(asyncio.create_task(coalescer.submit(3)))
             await asyncio.sleep(0.001)

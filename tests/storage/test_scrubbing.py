@@ -21,9 +21,9 @@ from service.storage.embedded import open_sync
 from service.storage.scrubbing import LIMIT_BYTES, Schedule
 from service.storage.sqlite import SqliteStore, StoreOptions, open_store
 from tests.deletion.markers import Markers, found_in
+from tests.limits import HANG_SECONDS
 from tests.storage.conftest import START, Clock
 
-WAIT_SECONDS = 30.0
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 NEVER = 3600.0
@@ -44,7 +44,7 @@ async def opened(
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(WAIT_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         while not await condition():  # noqa: ASYNC110  (nothing else tells)
             await asyncio.sleep(0.01)
 
@@ -320,5 +320,5 @@ def test_the_copy_that_a_scrub_makes_lies_beside_the_database(tmp_path: Path) ->
     admin.migrate(tmp_path / "palimpsest.db")
     environment = {name: value for name, value in os.environ.items() if name != "SQLITE_TMPDIR"}
     subprocess.run(
-        [sys.executable, "-c", script, tmp_path], check=True, timeout=60, env=environment
+        [sys.executable, "-c", script, tmp_path], check=True, timeout=HANG_SECONDS, env=environment
     )

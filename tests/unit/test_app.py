@@ -16,6 +16,7 @@ from palimpsest.v1 import documents_pb2, documents_pb2_grpc
 from service import app
 from service.rpc.server import BindError
 from service.settings import Settings
+from tests.limits import HANG_SECONDS
 
 
 def settings(folder: Path, **values: object) -> Settings:
@@ -106,7 +107,7 @@ async def test_a_signal_drains_and_a_second_ends_the_grace(tmp_path: Path) -> No
     assert await upsert(found[0].address, found[0].first_key)
     os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGTERM)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         await serving
 
 

@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from threading import Semaphore
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from service.core import precedence
-from service.core.digests import Digester
 from service.core.precedence import Precedence
-from service.pipeline.hands import AT_ONCE, Background, Threads
-from service.pipeline.workshop import Workshop
+from service.pipeline.hands import AT_ONCE, Background
+from tests.limits import HANG_SECONDS
 
 COUNT = 3
-LIMIT = 10.0
+TURNS = 1000
+"""Of the event loop: in so many begins whatever waits for nothing else."""
 
 
-class Work:
-    """Waits to be let on; says how much of it is done at once."""
+class HeldHands:
+    """Begin all work that they are given, and end none before they are let on."""
+
+    free = False
 
     def __init__(self) -> None:
-        self.began = Semaphore(0)
-        self.go_on = Semaphore(0)
+        self.running = 0
+        self.go_on = asyncio.Event()
 
-    def __call__(self, _: Workshop, items: Sequence[int]) -> list[int]:
-        self.began.release()
-        assert self.go_on.acquire(timeout=LIMIT)
-        return [-item for item in items]
+    def wake(self) -> None:
+        """Nothing: they are always ready."""
 
-    async def at_once(self, expected: int) -> None:
-        """Exactly so many begin before any ends."""
-        for _ in range(expected):
-            assert await asyncio.to_thread(self.began.acquire, timeout=LIMIT)
-        assert not await asyncio.to_thread(self.began.acquire, timeout=0.05)
+    async def run(self, work: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        self.running += 1
+        await self.go_on.wait()
+        self.running -= 1
+        return work(None, *args, **named)
+
+
+def negated(_: object, items: Sequence[int]) -> list[int]:
+    return [-item for item in items]
 
 
 @pytest.mark.parametrize("wanted", [False, True])
@@ -46,14 +49,14 @@ async def test_slices_at_once(monkeypatch: pytest.MonkeyPatch, wanted: bool) -> 
         with order.taken():
             pass
     assert order.wanted is wanted
-    work, workshop = Work(), Workshop(Digester(b"0123456789abcdef"), 1, None)
-    with ThreadPoolExecutor(20) as threads:
-        background = Background(Threads(workshop, threads), order, COUNT)
-        mapped = asyncio.ensure_future(background.map(work, range(20), 1))
-        await work.at_once(AT_ONCE if wanted else AT_ONCE * COUNT)
-        for _ in range(20):
-            work.go_on.release()
-        assert await asyncio.wait_for(mapped, LIMIT) == [-item for item in range(20)]
+    hands = HeldHands()
+    background = Background(hands, order, COUNT)
+    mapped = asyncio.ensure_future(background.map(negated, range(20), 1))
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    assert hands.running == (AT_ONCE if wanted else AT_ONCE * COUNT)
+    hands.go_on.set()
+    assert await asyncio.wait_for(mapped, HANG_SECONDS) == [-item for item in range(20)]
 
 
 def test_searches_are_wanted_while_they_run_and_for_a_while_after(

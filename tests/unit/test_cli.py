@@ -54,6 +54,13 @@ def test_serve_refuses_an_open_address() -> None:
     assert "not a loopback address" in done.output
 
 
+def test_a_port_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    done = palimpsest("serve", "--data-dir", tmp_path / "d", "--listen", "127.0.0.1:99999")
+    assert done.exit_code == 2
+    assert "the port must be a number from 0 to 65535" in done.output
+    assert not (tmp_path / "d").exists()
+
+
 @pytest.mark.parametrize(
     ("certificate", "key", "client_ca", "words"),
     [

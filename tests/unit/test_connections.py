@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.rpc.connections import bound_address, close_all
+from tests.limits import HANG_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_connections_there_end_after_what_was_sent_and_others_go_on(
             listener.bind(("127.0.0.1", 0) if kind == "port" else str(tmp_path / name))
             listener.listen()
             near = stack.enter_context(socket.socket(family))
-            near.settimeout(10)
+            near.settimeout(HANG_SECONDS)
             near.connect(listener.getsockname())
             far, _ = listener.accept()
             return listener, near, stack.enter_context(far)

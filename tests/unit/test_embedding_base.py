@@ -19,8 +19,7 @@ from service.embedding.base import (
     Vectors,
 )
 from service.embedding.turns import Turns, Workers, sliced
-
-DEADLINE = 10.0
+from tests.limits import HANG_SECONDS
 
 
 class Fixed(InlineEmbedder):
@@ -144,7 +143,7 @@ async def workers() -> AsyncIterator[Workers]:
 
 async def test_the_event_loop_runs_while_threads_work(workers: Workers) -> None:
     go = threading.Event()
-    call = asyncio.create_task(workers.map(lambda _: go.wait(DEADLINE), [None]))
+    call = asyncio.create_task(workers.map(lambda _: go.wait(HANG_SECONDS), [None]))
     await asyncio.sleep(0)
     assert not call.done()
     go.set()
@@ -157,10 +156,10 @@ async def test_a_cancelled_call_leaves_what_was_not_begun(workers: Workers) -> N
     def work(piece: int) -> None:
         seen.append(piece)
         begun.set()
-        go.wait(DEADLINE)
+        go.wait(HANG_SECONDS)
 
     call = asyncio.create_task(workers.map(work, range(100)))
-    await asyncio.to_thread(begun.wait, DEADLINE)
+    await asyncio.to_thread(begun.wait, HANG_SECONDS)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call

@@ -8,17 +8,16 @@ import pytest
 
 from service.core import precedence
 from service.core.precedence import Precedence
-
-LIMIT = 10.0
+from tests.limits import HANG_SECONDS
 
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precedence, "PATIENCE_SECONDS", 2 * LIMIT)
+    monkeypatch.setattr(precedence, "PATIENCE_SECONDS", 2 * HANG_SECONDS)
 
 
 async def test_work_goes_on_at_once_when_nobody_waits() -> None:
-    async with asyncio.timeout(LIMIT):
+    async with asyncio.timeout(HANG_SECONDS):
         await Precedence().give()
 
 
@@ -30,14 +29,14 @@ async def test_work_goes_on_when_the_last_who_waited_is_served() -> None:
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert not work.done()
-    async with asyncio.timeout(LIMIT):
+    async with asyncio.timeout(HANG_SECONDS):
         await work
 
 
 async def test_work_is_slowed_down_but_never_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precedence, "PATIENCE_SECONDS", 0.001)
     order = Precedence()
-    async with asyncio.timeout(LIMIT):
+    async with asyncio.timeout(HANG_SECONDS):
         with order.taken():
             await order.give()
             await order.give()
@@ -47,5 +46,5 @@ async def test_a_search_that_fails_does_not_hold_work_back() -> None:
     order = Precedence()
     with pytest.raises(ValueError, match="failed"), order.taken():
         raise ValueError("failed")
-    async with asyncio.timeout(LIMIT):
+    async with asyncio.timeout(HANG_SECONDS):
         await order.give()

@@ -17,6 +17,7 @@ from service.rpc.calls import RpcCall
 from service.rpc.grpc_guard import CallGuard
 from service.rpc.peers import Connections
 from service.rpc.policy import CallPolicy
+from tests.limits import HANG_SECONDS
 
 
 class Context:
@@ -66,5 +67,5 @@ async def test_it_has_no_effect() -> None:
         await call
     assert handled == []
     assert [answer.code.value[0] for answer in context.answers] == [UNAVAILABLE]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         await policy.idle()

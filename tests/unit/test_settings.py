@@ -90,6 +90,51 @@ def test_a_refusal_names_the_setting(name: str, value: object) -> None:
     assert refusal(**{name: value}).startswith(f"{name}: ")
 
 
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("port", ["65536", "99999", "131072", "1" * 5000])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "[::1]", "[fe80::1%eth0]", "localhost", "0.0.0.0", "[::]", ""]
+)
+def test_a_port_that_cannot_be_is_refused(host: str, port: str, tls: bool) -> None:
+    files = {"tls_cert": Path("c"), "tls_key": Path("k")} if tls else {}
+    said = refusal(listen=f"{host}:{port}", **files)
+    assert said == "listen: the port must be a number from 0 to 65535"
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1:http",
+        "127.0.0.1:-1",
+        "127.0.0.1:1\n",
+        " 127.0.0.1:1",
+        "127.0.0.1:\u0661",
+        "::1:50051",
+        "[::1]",
+        "[]:1",
+        "[::1]x:1",
+        "ipv4:127.0.0.1:1",
+        "dns:///localhost:1",
+        "http://localhost:1",
+        "vsock:1:1",
+        "localhost:1,localhost:2",
+        "unix:",
+    ],
+)
+def test_what_is_no_address_is_refused(listen: str) -> None:
+    assert refusal(listen=listen).startswith(("listen: must be host:port", "listen: needs a path"))
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["127.0.0.1:0", "[::1]:65535", "localhost:00080", "unix:/tmp/a b:99999", "unix:relative"],
+)
+def test_addresses_that_can_be_are_taken(listen: str) -> None:
+    assert Settings(listen=listen).listen == listen
+
+
 def test_the_readme_lists_every_setting() -> None:
     rows = []
     for name, info in Settings.model_fields.items():

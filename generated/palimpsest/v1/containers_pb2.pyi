@@ -167,6 +167,7 @@ class DeleteContainerResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     COMPLETION_FIELD_NUMBER: _builtins.int
     SAMPLE_IDS_FIELD_NUMBER: _builtins.int
+    DETACHED_IDS_FIELD_NUMBER: _builtins.int
     deleted_document_count: _builtins.int
     """Documents deleted, or that would be with validate_only."""
     detached_count: _builtins.int
@@ -185,6 +186,13 @@ class DeleteContainerResponse(_message.Message):
     def sample_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """With validate_only: up to 100 ids of documents that would be deleted."""
 
+    @_builtins.property
+    def detached_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ids of the first 100 documents that only left the container, or that
+        would with validate_only; when PARTIAL, of those so far. A call that
+        continues it lists these first.
+        """
+
     def __init__(
         self,
         *,
@@ -195,10 +203,11 @@ class DeleteContainerResponse(_message.Message):
         revision: _builtins.int = ...,
         completion: _common_pb2.Completion.ValueType = ...,
         sample_ids: _abc.Iterable[_builtins.str] | None = ...,
+        detached_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion", b"completion", "container_deleted", b"container_deleted", "deleted_document_count", b"deleted_document_count", "deleted_memory_count", b"deleted_memory_count", "detached_count", b"detached_count", "revision", b"revision", "sample_ids", b"sample_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion", b"completion", "container_deleted", b"container_deleted", "deleted_document_count", b"deleted_document_count", "deleted_memory_count", b"deleted_memory_count", "detached_count", b"detached_count", "detached_ids", b"detached_ids", "revision", b"revision", "sample_ids", b"sample_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -162,7 +162,9 @@ class Document(_message.Message):
     title: _builtins.str
     """The caller's title; empty when it has none."""
     etag: _builtins.str
-    """Changes exactly when content, metadata, containers, title or date do."""
+    """Changes exactly when content, metadata, containers, title or date do.
+    Equal documents of two tenants have unequal etags.
+    """
     revision: _builtins.int
     """The tenant's revision of the last write."""
     error: _builtins.str
@@ -948,6 +950,7 @@ class BulkDeleteDocumentsResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     COMPLETION_FIELD_NUMBER: _builtins.int
     SAMPLE_IDS_FIELD_NUMBER: _builtins.int
+    DETACHED_IDS_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     """True when all that could be deleted is; false when PARTIAL."""
     deleted_count: _builtins.int
@@ -972,6 +975,13 @@ class BulkDeleteDocumentsResponse(_message.Message):
     def sample_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """With validate_only: up to 100 ids of documents that would be deleted."""
 
+    @_builtins.property
+    def detached_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """By containers: the ids of the first 100 documents that only left the named
+        containers, or that would with validate_only; when PARTIAL, of those so
+        far. A call that continues it lists these first.
+        """
+
     def __init__(
         self,
         *,
@@ -983,10 +993,11 @@ class BulkDeleteDocumentsResponse(_message.Message):
         revision: _builtins.int = ...,
         completion: _common_pb2.Completion.ValueType = ...,
         sample_ids: _abc.Iterable[_builtins.str] | None = ...,
+        detached_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion", b"completion", "container_tags", b"container_tags", "deleted_count", b"deleted_count", "detached_count", b"detached_count", "errors", b"errors", "revision", b"revision", "sample_ids", b"sample_ids", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion", b"completion", "container_tags", b"container_tags", "deleted_count", b"deleted_count", "detached_count", b"detached_count", "detached_ids", b"detached_ids", "errors", b"errors", "revision", b"revision", "sample_ids", b"sample_ids", "success", b"success"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -72,7 +72,9 @@ class Memory(_message.Message):
     forget_reason: _builtins.str
     """Why, when it is forgotten; else the reason scheduled with forget_after."""
     source_document_id: _builtins.str
-    """The document it came from; empty when unknown or deleted."""
+    """The document it came from; empty when unknown or deleted, and when the key
+    may see none of the document's containers.
+    """
     forget_batch_id: _builtins.str
     """The ForgetMemories batch that forgot it; empty unless one did."""
     @_builtins.property
@@ -315,7 +317,9 @@ class NewMemory(_message.Message):
     forget_reason: _builtins.str
     """Why it will be forgotten; needs forget_after."""
     source_document_id: _builtins.str
-    """The id or custom id of the document it came from, which must exist."""
+    """The id or custom id of the document it came from, which must exist and be
+    one that the key may see.
+    """
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
         """The caller's data."""
