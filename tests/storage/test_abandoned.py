@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection, text
 
 from service.core import model as m
 from service.core.coalescing import Coalescer
-from service.storage import embedded
+from service.storage import lanes
 from service.storage.sqlite import SqliteStore
 from tests.limits import HANG_SECONDS
 
@@ -25,7 +26,7 @@ _ENDLESS = text(
 @pytest.fixture(autouse=True)
 def _unbounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads that only their callers end: who waits for one that is abandoned waits for ever."""
-    monkeypatch.setattr(embedded, "READ_SECONDS", 10 * HANG_SECONDS)
+    monkeypatch.setattr(lanes, "Turn", partial(lanes.Turn, seconds=10 * HANG_SECONDS))
 
 
 async def _abandoned_read(store: SqliteStore) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.core.times import MonotonicClock
+from service.core.times import WallClock
 from service.storage import admin, schema
 from service.storage.embedded import open_sync, transact
 from service.storage.sqlite import SqliteStore, StoreOptions, open_store
@@ -97,7 +97,7 @@ async def test_an_upgrade_makes_etags_again_and_still_knows_what_is_there(
 ) -> None:
     path = tmp_path / "palimpsest.db"
     options = StoreOptions(sweep_interval=3600, checkpoint_interval=3600)
-    store = await open_store(path, options, MonotonicClock(clock))
+    store = await open_store(path, options, WallClock(clock))
     tenants = await _tenants(store)
     for who in tenants:
         await store.documents.batch_upsert(who, WRITES, None)
@@ -112,7 +112,7 @@ async def test_an_upgrade_makes_etags_again_and_still_knows_what_is_there(
     aged = {row.custom_id: row.etag for row in rows}
     assert len(set(rows)) == len(aged) == len(expected[0])  # Equal in both tenants.
 
-    store = await open_store(path, options, MonotonicClock(clock))
+    store = await open_store(path, options, WallClock(clock))
     try:
         assert [await _etags(store, who) for who in tenants] == expected
         for who in tenants:
@@ -130,7 +130,7 @@ async def test_an_upgrade_makes_etags_again_and_still_knows_what_is_there(
 
 async def test_an_upgrade_makes_no_etag_of_what_is_damaged(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "palimpsest.db"
-    store = await open_store(path, StoreOptions(), MonotonicClock(clock))
+    store = await open_store(path, StoreOptions(), WallClock(clock))
     who = m.Principal(await store.ensure_tenant("one"), "test")
     await store.documents.batch_upsert(who, WRITES, None)
     await store.close()
