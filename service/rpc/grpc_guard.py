@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -134,7 +135,8 @@ class CallGuard:
                 # Calls of a flood come until its connection has ended; nothing is done for them.
                 await context.abort(grpc.StatusCode.UNAVAILABLE)
             metadata = context.invocation_metadata()
-            active = policy.begin(method, context.peer(), _this_task(), lambda: origin(metadata))
+            task = _this_task()
+            active = policy.begin(method, context.peer(), task, partial(origin, metadata))
             failure: PalimpsestError | None = None
             outcome = CANCELLED
             try:
@@ -164,7 +166,11 @@ class CallGuard:
                 sent = not policy.draining
                 policy.end_call(active, outcome, failure, sent=sent)
                 if not sent:
-                    active.task.add_done_callback(lambda _: policy.sent())
+                    task.add_done_callback(lambda _: policy.sent())
+                if failure is not None:
+                    # An error holds the frames it went through, and some of them the error.
+                    failure.__traceback__ = failure.__cause__ = failure.__context__ = None
+                    failure = None
 
         return handle
 

@@ -63,8 +63,8 @@ class ActiveCall:
     """
 
     __slots__ = (
-        "account", "call_id", "connection", "failure", "method", "origin", "public", "received",
-        "refuse", "request_bytes", "started", "task", "token", "who",
+        "__weakref__", "_task", "account", "call_id", "connection", "failure", "method", "origin",
+        "public", "received", "refuse", "request_bytes", "started", "token", "who",
     )  # fmt: skip
 
     def __init__(
@@ -76,7 +76,7 @@ class ActiveCall:
     ) -> None:
         self.method = method
         self.connection = connection
-        self.task = task
+        self._task: asyncio.Task[Any] | None = task
         self.origin = origin
         self.call_id = new_call_id()
         self.started = perf_counter()
@@ -101,14 +101,20 @@ class ActiveCall:
         self.failure = failure
         if self.refuse is not None:
             self.refuse(failure)
-        else:
-            self.task.cancel()
+        elif self._task is not None:
+            self._task.cancel()
 
     def ended(self) -> PalimpsestError | None:
         """Why it was ended, if it was; its task then goes on, to tell its caller."""
-        if self.failure is not None and self.task.cancelling():
-            self.task.uncancel()
+        task = self._task
+        if self.failure is not None and task is not None and task.cancelling():
+            task.uncancel()
         return self.failure
+
+    def over(self) -> None:
+        """Its handler is over. What gRPC keeps of a call must go with its task, and not when
+        the garbage collector finds the two holding each other: in any thread, at any time."""
+        self._task = None
 
 
 class CallPolicy:
@@ -273,6 +279,7 @@ class CallPolicy:
         self._look_if_idle()
         if self._log_all or failure is not None:
             self._report(call, outcome, failure)
+        call.over()
 
     def charge_message(self, call: ActiveCall) -> None:
         """Count a further message of a call that needs no key; raises OVERLOADED."""

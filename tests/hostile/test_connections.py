@@ -40,6 +40,7 @@ from tests.hostile.peers import (
     frame,
     raise_descriptor_limit,
 )
+from tests.limits import HANG_SECONDS
 from tests.tally import Tally
 
 DOCUMENTS = "/palimpsest.v1.Documents"
@@ -224,7 +225,7 @@ async def test_a_thousand_slow_connections_hold_up_nobody(server: Server, memory
     others = server.create_key("--tenant", "honest")
     took = await asyncio.to_thread(besiege)
 
-    assert max(took) < 5, f"an honest call took {max(took):.1f} s"
+    assert max(took) < HANG_SECONDS
     assert memory.peak() < before + STRANGERS_MIB
 
 
@@ -254,14 +255,22 @@ async def test_messages_are_taken_in_only_from_callers_who_are_let_in(
 
 async def test_messages_that_arrive_slowly_are_few_at_once(server: Server, memory: Memory) -> None:
     size, extra = MIB, 5
-    taken = []
+    body = frame(b"x" * size, size=16 * MIB)
     with Peer(server.address) as peer:
-        for _ in range(RECEIVED_AT_ONCE + extra):
-            body = frame(b"x" * size, size=16 * MIB)
-            stream = peer.call(call_headers(UPSERT, server.key), end=False)
-            left = await asyncio.to_thread(peer.send, stream, body, 0.3)
-            taken.append(len(body) - len(left))
-    assert sum(sent > WINDOW for sent in taken) == RECEIVED_AT_ONCE
+        headers = call_headers(UPSERT, server.key)
+        left = {peer.call(headers, end=False): body for _ in range(RECEIVED_AT_ONCE + extra)}
+
+        def send() -> int:
+            """How many messages were taken in beyond what nobody has asked for."""
+            for stream, rest in left.items():
+                left[stream] = peer.send(stream, rest, 0.01)
+            return sum(len(body) - len(rest) > WINDOW for rest in left.values())
+
+        stop = time.monotonic() + HANG_SECONDS
+        while await asyncio.to_thread(send) < RECEIVED_AT_ONCE and time.monotonic() < stop:
+            pass
+        for _ in range(10):
+            assert await asyncio.to_thread(send) == RECEIVED_AT_ONCE
     async with connected(server.address, server.key) as client:
         await serves(client)
 
