@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from service.settings import ENV_PREFIX, Settings, explain, is_loopback
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+OPERATIONS = Path(__file__).resolve().parents[2] / "service" / "OPERATIONS.md"
 
 
 @pytest.fixture(autouse=True)
@@ -135,10 +135,10 @@ def test_addresses_that_can_be_are_taken(listen: str) -> None:
     assert Settings(listen=listen).listen == listen
 
 
-def test_the_readme_lists_every_setting() -> None:
+def test_the_operations_page_lists_every_setting() -> None:
     rows = []
     for name, info in Settings.model_fields.items():
         default = {None: "", False: "off"}.get(info.default, f"`{info.default}`")
         flag = "--" + name.replace("_", "-")
         rows.append(f"| `{ENV_PREFIX}{name.upper()}` | `{flag}` | {default} | {info.description} |")
-    assert "\n".join(rows) in README.read_text()
+    assert "\n".join(rows) in OPERATIONS.read_text()
