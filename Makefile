@@ -29,7 +29,8 @@ test: $(STAMP) ## Run the tests (some of them: make test ARGS="tests/unit -k set
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@# Each part in a process of its own: one that has run hundreds of servers was seen to crash.
+	@# Each part in a process of its own: grpc.aio is made for one event loop in a process, and
+	@# crashed in one that had run hundreds of them.
 	set -e; for part in $(PARTS); do $(BIN)/python -m pytest $$part; done
 endif
 
