@@ -131,12 +131,13 @@ class CallGuard:
             if access is not None and policy.draining:
                 await policy.pace_refusal()
                 await abort(context, shutting_down(), new_call_id())
-            if policy.is_closed(context.peer()):
+            connection = policy.connection(context.peer())
+            if connection.closed:
                 # Calls of a flood come until its connection has ended; nothing is done for them.
                 await context.abort(grpc.StatusCode.UNAVAILABLE)
             metadata = context.invocation_metadata()
             task = _this_task()
-            active = policy.begin(method, context.peer(), task, partial(origin, metadata))
+            active = policy.begin(method, connection, task, partial(origin, metadata))
             failure: PalimpsestError | None = None
             outcome = CANCELLED
             try:

@@ -63,7 +63,7 @@ class ActiveCall:
     """
 
     __slots__ = (
-        "__weakref__", "_task", "account", "call_id", "connection", "failure", "method", "origin",
+        "_task", "account", "call_id", "connection", "failure", "method", "origin",
         "public", "received", "refuse", "request_bytes", "started", "token", "who",
     )  # fmt: skip
 
@@ -158,19 +158,18 @@ class CallPolicy:
 
     # --- the life of a call --------------------------------------------------
 
-    def is_closed(self, peer: str) -> bool:
-        """Whether the connection of a peer was ended for what it did."""
-        return self._connections.of(peer).closed
+    def connection(self, peer: str) -> Connection:
+        """What a call of this peer came by."""
+        return self._connections.of(peer)
 
     def begin(
         self,
         method: str,
-        peer: str,
+        connection: Connection,
         task: asyncio.Task[Any],
         origin: Callable[[], dict[str, str]],
     ) -> ActiveCall:
         """A call has come; `end_call` is owed."""
-        connection = self._connections.of(peer)
         connection.calls += 1
         call = ActiveCall(method, connection, task, origin)
         self._calls[call] = None
