@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from service.core.errors import PalimpsestError, Reason
+from service.core.fairness import Contention
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -33,9 +34,6 @@ SHARED_BATCH = 64
 
 LIGHT = 4
 """Of so little cost, the first item of each group always fits."""
-
-SHARED_SECONDS = 1.0
-"""So long after items of different groups came one after the other, they are held to share."""
 
 TOTAL_FACTOR = 4
 """How many times as much as one group all groups may have waiting."""
@@ -90,8 +88,7 @@ class Coalescer(Generic[In, Out]):
         self._waiting = 0
         self._weight = 0
         self._arrived = 0
-        self._last_group: Hashable = None
-        self._last_change = float("-inf")
+        self._contention = Contention()
         self._last_size = 0
         self._last_end = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -116,11 +113,7 @@ class Coalescer(Generic[In, Out]):
         cost = weight if cost is None else cost
         if self._closed:
             raise PalimpsestError(Reason.SHUTTING_DOWN, "The server is stopping", retry_after=1)
-        loop = asyncio.get_running_loop()
-        if group != self._last_group:
-            if self._last_group is not None:
-                self._last_change = loop.time()
-            self._last_group = group
+        self._contention.note(group)
         waiting = self._groups.get(group)
         if self._overloaded(waiting, weight):
             raise PalimpsestError(
@@ -128,7 +121,7 @@ class Coalescer(Generic[In, Out]):
             )
         if waiting is None:
             waiting = self._groups[group] = _Group()
-        future: asyncio.Future[Out] = loop.create_future()
+        future: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
         waiting.queue[future] = _Waiting(item, weight, cost)
         waiting.weight += weight
         self._waiting += 1
@@ -173,9 +166,7 @@ class Coalescer(Generic[In, Out]):
     @property
     def shared(self) -> bool:
         """Whether several groups have, or lately had, items."""
-        if len(self._groups) > 1:
-            return True
-        return asyncio.get_running_loop().time() - self._last_change < SHARED_SECONDS
+        return len(self._groups) > 1 or self._contention.shared
 
     async def close(self) -> None:
         """Refuse new items and wait for those taken."""

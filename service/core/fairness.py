@@ -5,12 +5,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+SHARED_SECONDS = 1.0
+"""So long after requests of different groups came one after the other, they are held to share."""
+
+
+class Contention:
+    """Whether requests of several groups, such as tenants, come at the same time."""
+
+    def __init__(self) -> None:
+        self._last: Hashable = None
+        self._changed = float("-inf")
+
+    def note(self, group: Hashable) -> None:
+        """A request of this group has come."""
+        if group != self._last:
+            if self._last is not None:
+                self._changed = monotonic()
+            self._last = group
+
+    @property
+    def shared(self) -> bool:
+        return monotonic() - self._changed < SHARED_SECONDS
 
 
 class FairQueue(Generic[T]):

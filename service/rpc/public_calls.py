@@ -40,9 +40,6 @@ class PublicCalls:
         self._receiving: dict[ActiveCall, float] = {}
         self._slots = asyncio.Semaphore(MAX_RECEIVING)
 
-    def __len__(self) -> int:
-        return len(self._calls)
-
     def admit(self, call: ActiveCall) -> None:
         """Let a call in; raises OVERLOADED."""
         connection = call.connection

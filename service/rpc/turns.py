@@ -14,11 +14,10 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final
 
+from service.core.fairness import Contention
+
 AT_ONCE: Final = 8
 """Calls of one tenant in work while others call, too."""
-
-SHARED_SECONDS: Final = 1.0
-"""So long after calls of different tenants came one after the other, they are held to share."""
 
 LONG_SECONDS: Final = 0.25
 """After so long a call counts no longer: it waits for something, or works elsewhere."""
@@ -48,23 +47,15 @@ class TenantTurns:
 
     def __init__(self) -> None:
         self._tenants: dict[int, _Tenant] = {}
-        self._last: int | None = None
-        self._changed = float("-inf")
-
-    @property
-    def shared(self) -> bool:
-        return monotonic() - self._changed < SHARED_SECONDS
+        self._contention = Contention()
 
     async def begin(self, tenant: int, call: object) -> None:
         """Returns when the call may be worked on; `end` is owed, also if this is cancelled."""
-        if tenant != self._last:
-            if self._last is not None:
-                self._changed = monotonic()
-            self._last = tenant
+        self._contention.note(tenant)
         state = self._tenants.get(tenant)
         if state is None:
             state = self._tenants[tenant] = _Tenant()
-        if self.shared and (state.waiting or state.full()):
+        if self._contention.shared and (state.waiting or state.full()):
             await self._wait(state)
         state.running[call] = monotonic()
 
@@ -72,7 +63,7 @@ class TenantTurns:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         state.waiting.append(turn)
         try:
-            while self.shared:
+            while self._contention.shared:
                 # Calls that are in work for long make room without a word.
                 done, _ = await asyncio.wait((turn,), timeout=LONG_SECONDS)
                 if done or not state.full():
@@ -87,7 +78,7 @@ class TenantTurns:
         if state is None:
             return
         state.running.pop(call, None)
-        while state.waiting and not (self.shared and state.full()):
+        while state.waiting and not (self._contention.shared and state.full()):
             turn = state.waiting.popleft()
             # Its place is kept until it goes on.
             state.running[turn] = monotonic()
