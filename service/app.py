@@ -25,6 +25,7 @@ from service.rpc.tls import ServerTls, TlsFiles
 from service.settings import Settings
 from service.storage.schema import DEFAULT_TENANT
 from service.storage.sqlite import SqliteStore, StoreOptions, open_store
+from service.storage.syncing import sync
 
 DAY_SECONDS = 86_400
 
@@ -184,7 +185,7 @@ async def _first_key(store: SqliteStore, settings: Settings) -> str | None:
     key = await store.ensure_first_key(partial(_write_key, new))
     if new.exists():
         new.replace(file)
-        _sync(file.parent)
+        sync(file.parent)
     return key
 
 
@@ -196,15 +197,7 @@ def _write_key(path: Path, key: str) -> None:
         file.write(key + "\n")
         file.flush()
         os.fsync(descriptor)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
 
 
 def _tls(settings: Settings) -> ServerTls | None:

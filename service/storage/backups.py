@@ -17,6 +17,7 @@ from service.storage.high_water import Mark
 from service.storage.inspection import inspect, whole
 from service.storage.presence import StorageRefusedError
 from service.storage.reading import open_untouched
+from service.storage.syncing import sync
 
 _PAGES_AT_ONCE: Final = 1024
 
@@ -67,9 +68,9 @@ def backup(
             findings = _verify(partial, path, mark, verifying)
         if findings:
             raise DamagedSourceError(findings)
-        _sync(partial)
+        sync(partial)
         _publish(partial, target)
-        _sync(target.parent)
+        sync(target.parent)
 
 
 @contextlib.contextmanager
@@ -162,11 +163,3 @@ def _publish(partial: Path, target: Path) -> None:
         # A file system without hard links: the name is taken first, then replaced.
         os.close(os.open(target, os.O_CREAT | os.O_EXCL, 0o600))
         partial.replace(target)
-
-
-def _sync(name: Path) -> None:
-    descriptor = os.open(name, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -27,6 +27,7 @@ from sqlalchemy import Connection, func, select
 from service.core.digests import Digester
 from service.storage import schema
 from service.storage.presence import StorageRefusedError
+from service.storage.syncing import sync
 from service.storage.tables import api_keys, tenants
 
 log = logging.getLogger(__name__)
@@ -181,11 +182,7 @@ class HighWaterMark:
             os.fsync(self._descriptor)
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(path.parent)
 
     def advance(self, revisions: Mapping[int, int]) -> None:
         """Record what was acknowledged of tenants and KEYS; what is higher there stays.
