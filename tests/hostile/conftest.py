@@ -12,8 +12,12 @@ import pytest_asyncio
 import structlog
 
 from service import logs
+from tests.conftest import Report
+from tests.harness import Server
+from tests.hostile.peers import Memory
 from tests.inprocess import ManualClock, Service, running_service
 from tests.rpc.conftest import client, clock, connect, directory
+from tests.tally import Tally
 
 __all__ = ["client", "clock", "connect", "directory"]
 
@@ -35,3 +39,14 @@ def quiet() -> Iterator[io.StringIO]:
     yield stream
     root.handlers[:], root.level = kept
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def memory(server: Server, request: pytest.FixtureRequest, report: Report) -> Iterator[Memory]:
+    """The memory of the module's `server`, its peak from here on, told at the end of the run."""
+    made = Memory(server.process.pid)
+    made.start()
+    before = made.peak()
+    yield made
+    name = request.node.name.removeprefix("test_").replace("_", " ")
+    report(Tally(f"Server from {before:.0f} to {made.peak():.0f} MiB: {name}", rounds=1))

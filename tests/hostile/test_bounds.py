@@ -16,7 +16,6 @@ from palimpsest.v1.documents_pb2 import (
 )
 from service.rpc.quotas import LIMITS, Resource
 from tests.client import connected, refused
-from tests.conftest import Report
 from tests.harness import Server, running_server
 from tests.hostile import attacks
 from tests.hostile.peers import (
@@ -28,7 +27,6 @@ from tests.hostile.peers import (
     frame,
     raise_descriptor_limit,
 )
-from tests.tally import Tally
 
 MIB = 1024 * 1024
 COMPRESSED_MIB = 200
@@ -53,16 +51,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         log = running.log.read_text()
         assert "unexpected" not in log
         assert "Traceback" not in log
-
-
-@pytest.fixture
-def memory(server: Server, request: pytest.FixtureRequest, report: Report) -> Iterator[Memory]:
-    made = Memory(server.process.pid)
-    made.start()
-    before = made.peak()
-    yield made
-    name = request.node.name.removeprefix("test_").replace("_", " ")
-    report(Tally(f"Server from {before:.0f} to {made.peak():.0f} MiB: {name}", rounds=1))
 
 
 async def serves(server: Server, key: str) -> None:

@@ -77,17 +77,6 @@ def silent(server: Server) -> Iterator[socket.socket]:
         yield opened
 
 
-@pytest.fixture
-def memory(server: Server, request: pytest.FixtureRequest, report: Report) -> Iterator[Memory]:
-    """The server's memory, its peak counted from here on, and told at the end of the run."""
-    made = Memory(server.process.pid)
-    made.start()
-    before = made.peak()
-    yield made
-    name = request.node.name.removeprefix("test_").replace("_", " ")
-    report(Tally(f"Server from {before:.0f} to {made.peak():.0f} MiB: {name}", rounds=1))
-
-
 async def serves(client: Client) -> None:
     """An honest write and read."""
     made = await client.put("honest", custom_id="honest")
