@@ -93,16 +93,21 @@ class Service:
         tenant: str = "test",
         containers: Sequence[str] = (),
         read_only: bool = False,
+        expires_at: int | None = None,
     ) -> str:
+        """The secret of a new key; `expires_at` in microseconds."""
         _, secret = admin.create_key(
             self.database,
             tenant=tenant,
             label="",
             containers=containers,
             read_only=read_only,
-            expires_at=None,
+            expires_at=expires_at,
         )
         return secret
+
+    def revoke_key(self, secret: str) -> None:
+        assert admin.revoke_key(self.database, secret.split("_")[1])
 
 
 @asynccontextmanager

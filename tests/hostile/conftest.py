@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import structlog
 
-from service import logs
 from tests.conftest import Report
 from tests.harness import Server
 from tests.hostile.peers import Memory
 from tests.inprocess import ManualClock, Service, running_service
+from tests.logged import logged
 from tests.rpc.conftest import client, clock, connect, directory
 from tests.tally import Tally
 
@@ -32,13 +30,8 @@ async def service(directory: Path, clock: ManualClock) -> AsyncIterator[Service]
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[io.StringIO]:
     """What the service logs of its own failures; thousands of calls log nothing else."""
-    root = logging.getLogger()
-    kept = root.handlers[:], root.level
-    stream = io.StringIO()
-    logs.configure("info", "json", stream)
-    yield stream
-    root.handlers[:], root.level = kept
-    structlog.reset_defaults()
+    with logged("info") as stream:
+        yield stream
 
 
 @pytest.fixture

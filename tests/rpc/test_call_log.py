@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,19 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-import structlog
 
 from palimpsest.v1.documents_pb2 import GetDocumentRequest
-from service import logs
-from service.storage import admin
 from tests.client import connected, refused
 from tests.inprocess import ManualClock, Service, running_service
+from tests.logged import logged
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    kept = root.handlers[:], root.level
-    stream = io.StringIO()
-    logs.configure("debug", "json", stream)
-    yield stream
-    root.handlers[:], root.level = kept
-    structlog.reset_defaults()
+    with logged("debug") as stream:
+        yield stream
 
 
 @pytest_asyncio.fixture
@@ -73,7 +65,7 @@ async def test_a_key_that_is_refused_is_a_warning(
     if kind == "wrong":
         key = key[:-4] + "AAAA"
     elif kind == "revoked":
-        assert admin.revoke_key(service.database, key_id)
+        service.revoke_key(key)
     else:
         key = "a secret of something else"
     async with connected(service.address, key) as client:

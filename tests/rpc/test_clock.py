@@ -22,7 +22,6 @@ from palimpsest.v1.memories_pb2 import (
     RestoreMemoryRequest,
     UpdateMemoryRequest,
 )
-from service.storage import admin
 from tests.client import Client, connected, refused
 from tests.inprocess import ManualClock, Service, running_service
 
@@ -180,14 +179,7 @@ async def test_a_day_ahead_for_a_minute_changes_nothing_afterwards(
 async def test_a_key_expires_by_the_clock(
     client: Client, service: Service, clock: ManualClock
 ) -> None:
-    _, secret = admin.create_key(
-        service.database,
-        tenant="test",
-        label="",
-        containers=(),
-        read_only=False,
-        expires_at=clock.stamp(HOUR).ToMicroseconds(),
-    )
+    secret = service.create_key(expires_at=clock.stamp(HOUR).ToMicroseconds())
     async with connected(service.address, secret) as brief:
         await brief.put("text")
         clock.jump(24 * HOUR)

@@ -14,7 +14,6 @@ from palimpsest.v1.documents_pb2 import (
     UpsertDocumentRequest,
     WatchDocumentRequest,
 )
-from service.storage import admin
 from service.storage.key_epoch import KeyEpoch
 from service.storage.purges import STEP
 from tests.client import Client, connected, refused
@@ -24,26 +23,13 @@ SECONDS = 60
 """More than any of this takes on a busy machine."""
 
 
-def make_key(service: Service, expires_at: int | None = None) -> tuple[str, str]:
-    """The id and the secret of a key of the tenant of `client`."""
-    info, secret = admin.create_key(
-        service.database,
-        tenant="test",
-        label="",
-        containers=(),
-        read_only=False,
-        expires_at=expires_at,
-    )
-    return info.key_id, secret
-
-
 async def test_a_stream_ends_when_its_key_is_revoked(service: Service, client: Client) -> None:
     made = await client.put("text", title="before")
-    key_id, secret = make_key(service)
+    secret = service.create_key()
     async with connected(service.address, secret) as watcher, asyncio.timeout(SECONDS):
         stream = watcher.documents.WatchDocument(WatchDocumentRequest(id=made.id))
         await stream.read()
-        assert admin.revoke_key(service.database, key_id)
+        service.revoke_key(secret)
         with refused(StatusCode.UNAUTHENTICATED, "KEY_INVALID"):
             async for _ in stream:
                 raise AssertionError("a state was sent to a key that is revoked")
@@ -53,7 +39,7 @@ async def test_a_stream_ends_when_its_key_expires(
     service: Service, client: Client, clock: ManualClock
 ) -> None:
     made = await client.put("text")
-    _, secret = make_key(service, expires_at=clock() + 3600 * 1_000_000)
+    secret = service.create_key(expires_at=clock() + 3600 * 1_000_000)
     async with connected(service.address, secret) as watcher, asyncio.timeout(SECONDS):
         stream = watcher.documents.WatchDocument(WatchDocumentRequest(id=made.id))
         await stream.read()
@@ -65,7 +51,7 @@ async def test_a_stream_ends_when_its_key_expires(
 
 async def test_streams_of_other_keys_go_on(service: Service, client: Client) -> None:
     made = await client.put("text")
-    key_id, secret = make_key(service)
+    secret = service.create_key()
     async with connected(service.address, secret) as revoked, asyncio.timeout(SECONDS):
         streams = [
             one.documents.WatchDocument(WatchDocumentRequest(id=made.id))
@@ -73,7 +59,7 @@ async def test_streams_of_other_keys_go_on(service: Service, client: Client) -> 
         ]
         for stream in streams:
             await stream.read()
-        assert admin.revoke_key(service.database, key_id)
+        service.revoke_key(secret)
         assert await streams[1].code() is StatusCode.UNAUTHENTICATED
         await client.put("text", custom_id="another")
         await client.documents.BulkDeleteDocuments(BulkDeleteDocumentsRequest(ids=[made.id]))
@@ -91,7 +77,7 @@ async def test_a_bulk_deletion_stops_when_its_key_is_revoked(
             for _ in range(min(500, count - start))
         ]
         await client.documents.BatchUpsertDocuments(BatchUpsertDocumentsRequest(items=items))
-    key_id, secret = make_key(service)
+    secret = service.create_key()
     with (
         closing(sqlite3.connect(service.database, isolation_level=None)) as other,
         KeyEpoch(service.database) as epoch,
@@ -106,7 +92,9 @@ async def test_a_bulk_deletion_stops_when_its_key_is_revoked(
             # The deletion waits for its first step until the key is revoked …
             while service.store.engine.idle:  # noqa: ASYNC110  (it tells nobody)
                 await asyncio.sleep(0.01)
-            other.execute("UPDATE api_keys SET revoke_time = 1 WHERE key_id = ?", (key_id,))
+            other.execute(
+                "UPDATE api_keys SET revoke_time = 1 WHERE key_id = ?", (secret.split("_")[1],)
+            )
             other.execute("COMMIT")
             epoch.advance()
             # … and for the next one until it is over.

@@ -23,7 +23,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.app import running
 from service.settings import Settings
-from service.storage import admin
 from tests.client import connected
 from tests.hostile.answers import Answer, ask
 from tests.hostile.contract import methods
@@ -176,11 +175,12 @@ async def test_a_key_limited_to_another_container_learns_and_changes_nothing(wor
 
 
 async def test_keys_that_are_not_valid_are_all_told_the_same(world: World) -> None:
-    database = world.service.database
+    revoked = world.service.create_key(tenant="owner")
+    world.service.revoke_key(revoked)
     good = world.service.create_key(tenant="owner")
     bad = {
-        "expired": _key(database, expires_at=1),
-        "revoked": _revoked(database),
+        "expired": world.service.create_key(tenant="owner", expires_at=1),
+        "revoked": revoked,
         "of nobody": good[:-4] + ("AAAA" if good[-4:] != "AAAA" else "BBBB"),
         "malformed": "pal_nonsense",
         "too long": good + "A",
@@ -236,25 +236,3 @@ def _credentials(client: str | None) -> grpc.ChannelCredentials:
 
 def _said(answer: Answer) -> tuple[str, str]:
     return answer.code.name, answer.refusal.info.reason
-
-
-def _key(database: Path, expires_at: int | None = None) -> str:
-    return _made(database, expires_at)[1]
-
-
-def _revoked(database: Path) -> str:
-    key_id, secret = _made(database, None)
-    assert admin.revoke_key(database, key_id)
-    return secret
-
-
-def _made(database: Path, expires_at: int | None) -> tuple[str, str]:
-    info, secret = admin.create_key(
-        database,
-        tenant="owner",
-        label="",
-        containers=(),
-        read_only=False,
-        expires_at=expires_at,
-    )
-    return info.key_id, secret
