@@ -29,8 +29,9 @@ Out = TypeVar("Out")
 MAX_BATCH = 1024
 """Cost of one batch: items written, at most; a call costs no more than this."""
 
-SHARED_BATCH = 64
-"""The same while several groups have items: some 10 milliseconds of writing."""
+SHARED_BATCH = 16
+"""The same while several groups have items: a few milliseconds of writing, which is what an
+item of another group waits for, twice."""
 
 LIGHT = 4
 """Of so little cost, the first item of each group always fits."""

@@ -19,11 +19,16 @@ from service.core.search import (
     MemorySearch,
     Searcher,
 )
+from service.core.turns import TenantTurns
 
 log = logging.getLogger(__name__)
 
 CLOSING_SECONDS = 30.0
 """How long the child may take to end what it reads: longer than any read."""
+
+TENANT_CALLS = 2
+"""Calls of one tenant that the child has at once while other tenants ask, too: one ranks while
+the other reads. It works on all that it has in turn, so each makes all others slower."""
 
 
 class Finder:
@@ -53,6 +58,7 @@ class Finder:
         self._close_past = close_past
         self._leave = leave
         self._precedence = precedence
+        self._turns = TenantTurns(TENANT_CALLS)
 
     async def answer(self, who: Principal, method: str, request: bytes) -> bytes | None:
         """The answer of one of the contract's methods; None: it cannot be asked now."""
@@ -88,7 +94,9 @@ class Finder:
         if not self._child.ready:
             self._child.wake()
             return None
+        turn = object()
         try:
+            await self._turns.begin(who.tenant, turn)
             with self._precedence.taken():
                 try:
                     found = await self._child.ask(pickled((method, who, asked, self._now())))
@@ -98,5 +106,7 @@ class Finder:
         except LostError as error:
             log.warning("a call is answered by the server itself: %s", error)
             return None
+        finally:
+            self._turns.end(who.tenant, turn)
         self._leave()
         return found

@@ -143,12 +143,12 @@ class CallGuard:
             try:
                 try:
                     await policy.admit(active, access, None if access is None else bearer(metadata))
+                    await policy.turn(active)
                     request = source
                     if parse is not None:
                         raw = await self._receive(active, context)
                         request = await away(len(raw) >= MANY_BYTES, _parse, parse, raw)
                     active.received = True
-                    await policy.turn(active)
                     if access is not None:
                         authorize_containers(active.who, access, request)
                     call = RpcCall(method, active.who, context, policy.stopping)

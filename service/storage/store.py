@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from service.core import memories as rules
 from service.core import model as m
-from service.core.coalescing import Coalescer
+from service.core.coalescing import SHARED_BATCH, Coalescer
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason, document_not_found
 from service.core.store import Page
@@ -38,7 +38,7 @@ from service.storage.transactions import Call, Context, TenantRead, recalled
 DOCUMENTS_AT_ONCE: Final = 64
 """Single documents read in one statement: each may be a mebibyte, several times over."""
 
-BATCH_STEP: Final = 64
+BATCH_STEP: Final = SHARED_BATCH
 """Documents of one batch that are written at once while other tenants write, too."""
 
 

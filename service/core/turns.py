@@ -1,9 +1,9 @@
-"""How many calls of one tenant are worked on at once while others call, too.
+"""How many calls of one tenant are worked on at once while other tenants call, too.
 
-An answer takes some turns of the event loop, and each turn takes as long as all the work that
-is ready in it. A tenant with many calls at once would make every other tenant's calls as slow
-as its own. So while several tenants call, each has a few calls in work, and its others wait;
-a tenant that calls alone is not held back.
+A call takes some iterations of an event loop, and each iteration takes as long as all the work
+that is ready in it. A tenant with many calls at once would make every other tenant's calls as
+slow as its own. So while several tenants call, each has a few calls in work, and its others
+wait; a tenant that calls alone is not held back.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from typing import Final
 from service.core.fairness import Contention
 
 AT_ONCE: Final = 8
-"""Calls of one tenant in work while others call, too."""
+"""Calls of one tenant in work while others call, too, unless a limiter is told otherwise."""
 
 LONG_SECONDS: Final = 0.25
 """After so long a call counts no longer: it waits for something, or works elsewhere."""
 
 
 class _Tenant:
-    __slots__ = ("running", "waiting")
+    __slots__ = ("_at_once", "running", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
         self.running: OrderedDict[object, float] = OrderedDict()
         """When each call in work began, oldest first."""
         self.waiting: deque[asyncio.Future[None]] = deque()
@@ -34,7 +35,7 @@ class _Tenant:
     def full(self) -> bool:
         """Whether no further call may begin; calls in work for long are not counted."""
         horizon = monotonic() - LONG_SECONDS
-        while len(self.running) >= AT_ONCE:
+        while len(self.running) >= self._at_once:
             oldest, since = next(iter(self.running.items()))
             if since > horizon:
                 return True
@@ -43,9 +44,14 @@ class _Tenant:
 
 
 class TenantTurns:
-    """Lets calls begin, each in its tenant's turn."""
+    """Lets calls begin, each in its tenant's turn.
 
-    def __init__(self) -> None:
+    Args:
+        at_once: Calls of one tenant in work while others call, too.
+    """
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._at_once = at_once
         self._tenants: dict[int, _Tenant] = {}
         self._contention = Contention()
 
@@ -54,7 +60,7 @@ class TenantTurns:
         self._contention.note(tenant)
         state = self._tenants.get(tenant)
         if state is None:
-            state = self._tenants[tenant] = _Tenant()
+            state = self._tenants[tenant] = _Tenant(self._at_once)
         if self._contention.shared and (state.waiting or state.full()):
             await self._wait(state)
         state.running[call] = monotonic()
