@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 
 @dataclass

@@ -17,7 +17,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESERVE = 1024 * 1024

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 METHODS: Final[dict[str, tuple[str, type[Message]]]] = {
     method.input_type.full_name: (

@@ -17,7 +17,7 @@ from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
 from palimpsest.v1.containers_pb2_grpc import ContainersStub
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from palimpsest.v1.memories_pb2_grpc import MemoriesStub
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 Json = dict[str, Any]
 

@@ -26,7 +26,7 @@ from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from service.cli import main
 from service.client import importing
 from tests.harness import REPOSITORY, Server, environment
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 Import = Callable[..., Result]
 

@@ -13,7 +13,7 @@ from service import app
 from service.logs import is_client_gone
 from service.settings import Settings
 from tests.cancellation.trial import ROUND, Findings, Trial
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 
 async def trial(

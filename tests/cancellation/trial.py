@@ -27,7 +27,7 @@ from service.storage import admin
 from service.storage.embedded import open_sync
 from tests.cancellation import leaks
 from tests.cancellation.attempts import METHODS, Attempt, Factory
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 ROUND = 250
 """Calls between two looks at the database."""

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from service.settings import database_path
 from tests.harness import REPOSITORY, Server, environment, first_key, launch, running_server
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 MIB = 1024 * 1024
 DISK = 64 * MIB

@@ -17,8 +17,8 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from tests.faults.plot import Chain, Plot, State
 from tests.harness import Server
-from tests.limits import HANG_SECONDS
 from tests.tally import Tally
+from tests.waiting import HANG_SECONDS
 from tests.wire import Answer, ask, read
 
 PLOTS = 15

@@ -14,8 +14,8 @@ from service.storage import admin
 from tests.faults.disks import DISKS, Lock, impatient_server
 from tests.faults.load import Line, Load, line
 from tests.harness import Server
-from tests.limits import HANG_SECONDS
 from tests.tally import Tally
+from tests.waiting import HANG_SECONDS
 
 CALM_SECONDS = 0.5
 OUTAGE_SECONDS = 3.0

@@ -21,8 +21,8 @@ from service.storage.embedded import open_sync
 from service.storage.schema import DEFAULT_TENANT
 from service.storage.sqlite import open_store
 from tests.harness import Server, start_server
-from tests.limits import HANG_SECONDS
 from tests.tally import Tally
+from tests.waiting import HANG_SECONDS
 
 DOCUMENTS = 2_000
 BATCH = 500

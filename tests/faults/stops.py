@@ -14,8 +14,8 @@ import grpc
 from palimpsest.v1 import documents_pb2 as d
 from tests.faults.load import Line, Load, line
 from tests.harness import Server, start_server
-from tests.limits import HANG_SECONDS
 from tests.tally import Tally
+from tests.waiting import HANG_SECONDS
 from tests.wire import METHODS
 
 WAYS = ((10, 1), (0, 1), (600, 2))

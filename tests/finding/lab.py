@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,16 +21,9 @@ from service.storage.embedded import open_sync
 from service.storage.finding import QueueStore
 from tests.client import Client, connected
 from tests.inprocess import ManualClock, Service, running_service
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, until
 
 STAGES = (Status.EXTRACTING, Status.CHUNKING, Status.EMBEDDING, Status.INDEXING)
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(HANG_SECONDS):
-        while not await condition():  # noqa: ASYNC110  (what others wrote tells nobody)
-            await asyncio.sleep(0.01)
 
 
 def where(key: str, value: str) -> Filter:

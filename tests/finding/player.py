@@ -14,10 +14,11 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service.core.conversations import Message
 from tests.client import refused, struct
-from tests.finding.lab import Lab, laboratory, until
+from tests.finding.lab import Lab, laboratory
 from tests.finding.words import WordsEmbedder
 from tests.finding.world import Chain, Document, Span, Version, World
 from tests.inprocess import ManualClock
+from tests.waiting import until
 
 Said: TypeAlias = tuple[str, str, int]
 """Speaker, text, and day since 1970; 0 for none."""

@@ -15,9 +15,9 @@ from palimpsest.v1 import memories_pb2 as m
 from service.embedding import base
 from service.pipeline import reindexing, worker
 from tests.embedding_server import Answer, Patience, Server
-from tests.finding.lab import Lab, laboratory, until
+from tests.finding.lab import Lab, laboratory
 from tests.inprocess import ManualClock
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, until
 
 pytestmark = pytest.mark.usefixtures("impatient")
 

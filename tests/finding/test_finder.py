@@ -27,10 +27,10 @@ from service.retrieval.segments import Segments
 from service.settings import database_path
 from tests.client import Client, Refusal, connected, refused, struct
 from tests.finding.children import children_of, hangs_are_soon_noticed, running
-from tests.finding.lab import laboratory, until, where
+from tests.finding.lab import laboratory, where
 from tests.harness import running_server
 from tests.inprocess import ManualClock
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, until
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 FACTS = [f"The harbour number {n} is closed on winter nights." for n in range(30)]

@@ -25,7 +25,7 @@ from service.pipeline.workshop import Passage, Workshop
 from service.settings import database_path
 from tests.client import Client, connected
 from tests.finding.children import children_of, hangs_are_soon_noticed, running
-from tests.finding.lab import Lab, laboratory, until
+from tests.finding.lab import Lab, laboratory
 from tests.finding.work import (
     POISON,
     add,
@@ -41,7 +41,7 @@ from tests.finding.work import (
 )
 from tests.harness import Server, running_server
 from tests.inprocess import ManualClock
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, until
 
 DIGESTER = Digester(b"0123456789abcdef")
 TEXTS = [f"The harbour number {n} is closed on winter nights." for n in range(40)]

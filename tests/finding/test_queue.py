@@ -17,9 +17,9 @@ from service.core.processing import Failed, Job, Processed
 from service.pipeline import worker
 from service.storage.sqlite import SqliteStore
 from tests.client import connected
-from tests.finding.lab import Lab, laboratory, until
+from tests.finding.lab import Lab, laboratory
 from tests.inprocess import ManualClock, SkewedClock
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, until
 
 LEASE = 20.0
 

@@ -17,10 +17,10 @@ from service.pipeline.hands import Background
 from service.pipeline.workshop import Passage, Workshop
 from service.settings import Settings
 from tests.embedding_server import Server
-from tests.finding.lab import Lab, laboratory, until
+from tests.finding.lab import Lab, laboratory
 from tests.finding.work import POISON
 from tests.inprocess import ManualClock
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, until
 
 SPACES = (
     "SELECT e.name FROM embedders e JOIN (SELECT embedder FROM memories"

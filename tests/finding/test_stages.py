@@ -14,9 +14,9 @@ from palimpsest.v1 import documents_pb2 as d
 from service.core.model import Status
 from tests.client import connected, refused
 from tests.embedding_server import Answer, Server
-from tests.finding.lab import STAGES, Lab, laboratory, until
+from tests.finding.lab import STAGES, Lab, laboratory
 from tests.inprocess import ManualClock, running_service
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, until
 
 WAY = [
     d.DOCUMENT_STATUS_QUEUED,

@@ -19,7 +19,7 @@ from service.storage.transactions import Call, Outcome, TenantTx
 from tests.client import struct
 from tests.finding.lab import Lab, laboratory, where
 from tests.inprocess import ManualClock, SkewedClock
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 
 @pytest.fixture(params=[-30, -5, 0, 5, 30])

@@ -40,8 +40,8 @@ from tests.hostile.peers import (
     frame,
     raise_descriptor_limit,
 )
-from tests.limits import HANG_SECONDS
 from tests.tally import Tally
+from tests.waiting import HANG_SECONDS
 
 DOCUMENTS = "/palimpsest.v1.Documents"
 UPSERT = f"{DOCUMENTS}/UpsertDocument"

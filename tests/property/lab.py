@@ -22,8 +22,8 @@ from palimpsest.v1.memories_pb2_grpc import MemoriesStub
 from service.storage import admin
 from tests.client import Refusal, read_refusal
 from tests.inprocess import ManualClock, Service, running_service
-from tests.limits import HANG_SECONDS
 from tests.property.tenant import Caller
+from tests.waiting import HANG_SECONDS
 
 Kind = Literal["full", "limited", "read-only"]
 

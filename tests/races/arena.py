@@ -19,8 +19,8 @@ from palimpsest.v1 import memories_pb2 as m
 from service.settings import database_path
 from service.storage import admin
 from tests.harness import Server
-from tests.limits import HANG_SECONDS
 from tests.races.callers import Callers, Request
+from tests.waiting import HANG_SECONDS
 from tests.wire import METHODS, Answer
 
 CALLERS = 64

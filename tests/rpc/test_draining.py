@@ -14,7 +14,7 @@ from palimpsest.v1.documents_pb2 import UpsertDocumentRequest
 from service.app import running
 from service.settings import Settings
 from tests.client import Client, Refusal, connected, read_refusal, refused
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 REQUEST = UpsertDocumentRequest(content="text", request_id="00000000-0000-4000-8000-000000000001")
 

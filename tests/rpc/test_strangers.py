@@ -27,8 +27,8 @@ from tests.client import connected
 from tests.hostile.answers import Answer, ask
 from tests.hostile.contract import methods
 from tests.inprocess import ManualClock, Service, running_service
-from tests.limits import HANG_SECONDS
 from tests.rpc.asks import ASKS, OK, SECRET, Things, furnish
+from tests.waiting import HANG_SECONDS
 
 PEM = Path(__file__).parent / "tls"
 READS = ("Get", "List", "Search", "Watch", "Count", "Export")

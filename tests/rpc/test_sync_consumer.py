@@ -19,7 +19,7 @@ from palimpsest.v1.documents_pb2 import (
     ListDocumentsResponse,
 )
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 SERVICE = documents_pb2.DESCRIPTOR.services_by_name["Documents"]
 

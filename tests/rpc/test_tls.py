@@ -14,7 +14,7 @@ from palimpsest.v1.containers_pb2_grpc import ContainersStub
 from service.app import running
 from service.cli import main
 from service.settings import Settings
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 PEM = Path(__file__).parent / "tls"
 

@@ -22,6 +22,7 @@ from service import app
 from service.rpc.tls import ServerTls, TlsFiles
 from service.settings import Settings
 from tests.rpc.test_tls import PEM, credentials
+from tests.waiting import until
 
 Logs = list[Any]
 
@@ -82,12 +83,6 @@ async def shown(address: str) -> bytes:
 
 def der(name: str) -> bytes:
     return ssl.PEM_cert_to_DER_cert((PEM / f"{name}.pem").read_text())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 def errors(logs: Logs) -> list[str]:

@@ -14,7 +14,7 @@ from service.core import model as m
 from service.core.coalescing import Coalescer
 from service.storage import lanes
 from service.storage.sqlite import SqliteStore
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 _ANYTHING = text("SELECT name FROM secrets")
 _ENDLESS = text(

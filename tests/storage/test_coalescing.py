@@ -14,7 +14,7 @@ from service.core.errors import PalimpsestError, Reason
 from service.storage import documents
 from service.storage.sqlite import SqliteStore
 from service.storage.transactions import Call, Outcome, TenantTx
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 
 async def test_sixty_four_first_upserts_of_one_custom_id_make_one_document(

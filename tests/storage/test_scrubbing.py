@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from service.storage.embedded import open_sync
 from service.storage.scrubbing import LIMIT_BYTES, Schedule
 from service.storage.sqlite import SqliteStore, StoreOptions, open_store
 from tests.deletion.markers import Markers, found_in
-from tests.limits import HANG_SECONDS
 from tests.storage.conftest import START, Clock
+from tests.waiting import HANG_SECONDS, until
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -41,12 +41,6 @@ async def opened(
         yield store, m.Principal(await store.ensure_tenant("test"), "key")
     finally:
         await store.close()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(HANG_SECONDS):
-        while not await condition():  # noqa: ASYNC110  (nothing else tells)
-            await asyncio.sleep(0.01)
 
 
 async def _delete_much(store: SqliteStore, who: m.Principal) -> None:

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import wait_until
 
 PALIMPSEST = str(Path(sys.executable).with_name("palimpsest"))
 LIMIT = 60.0
@@ -47,7 +48,7 @@ def serving(
         **streams,
     )
     try:
-        until(lambda: (data_dir / "first-key").exists() or process.poll() is not None)
+        wait_until(lambda: (data_dir / "first-key").exists() or process.poll() is not None)
         yield process, address
     finally:
         process.terminate()
@@ -55,14 +56,6 @@ def serving(
             process.wait(LIMIT)
         finally:
             process.kill()
-
-
-def until(reached: Any) -> None:
-    """Wait for something that happens in another process."""
-    deadline = time.monotonic() + LIMIT
-    while not reached():
-        assert time.monotonic() < deadline, "it did not come to it"
-        time.sleep(0.02)
 
 
 def events(log: Path) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from palimpsest.v1 import memories_pb2 as m
 from service import finder_main
 from tests.client import connected
 from tests.finding.children import children_of
-from tests.finding.lab import until
 from tests.system.process import PALIMPSEST, clean_environment, serving
+from tests.waiting import until
 
 MODULES = ("click", "numpy", "pydantic", "pickle", "shlex", "structlog", "sitecustomize")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.process import PALIMPSEST, clean_environment, events, run, serving, until
+from tests.system.process import PALIMPSEST, clean_environment, events, run, serving
+from tests.waiting import wait_until
 
 Output = Callable[[], int]
 
@@ -128,7 +129,7 @@ def test_a_server_goes_on_without_output(tmp_path: Path, output: Output, form: s
 def uploads(folder: Path, address: str) -> subprocess.CompletedProcess[bytes]:
     (folder / "a.txt").write_text("The harbour is closed on winter nights.")
     key = folder / "data" / "first-key"
-    until(key.exists)
+    wait_until(key.exists)
     options = ("--container", "c", "--address", address, "--key-file", key)
     return run("import", folder / "a.txt", *options)
 
@@ -155,7 +156,7 @@ def test_the_first_key_is_told_where_it_cannot_be_kept(tmp_path: Path) -> None:
         log.open("wb") as output,
         serving(tmp_path / "data", stdout=output, stderr=output),
     ):
-        until(lambda: b"Palimpsest is serving" in log.read_bytes())
+        wait_until(lambda: b"Palimpsest is serving" in log.read_bytes())
         text = log.read_text()
     assert (tmp_path / "data" / "first-key").read_text().strip() not in text
     assert f"The first key is in {tmp_path / 'data' / 'first-key'}" in text
@@ -180,7 +181,7 @@ def test_with_json_nothing_else_is_said_where_there_is_no_terminal(tmp_path: Pat
         serving(tmp_path / "data", "--log-format=json", stdout=stdout, stderr=stderr),
     ):
         key_file = tmp_path / "data" / "first-key"
-        until(lambda: b"the first key is in" in log.read_bytes())
+        wait_until(lambda: b"the first key is in" in log.read_bytes())
         secret = key_file.read_text().strip()
     assert output.read_bytes() == b""
     told = [line["event"] for line in events(log)]

@@ -15,8 +15,9 @@ from service import finder_main
 from service.pipeline import helper_main
 from tests.client import connected
 from tests.finding.children import children_of
-from tests.system.process import PALIMPSEST, events, run, serving, until
+from tests.system.process import PALIMPSEST, events, run, serving
 from tests.system.test_module_path import use
+from tests.waiting import wait_until
 
 PEM = Path(__file__).parents[1] / "rpc" / "tls"
 
@@ -55,7 +56,7 @@ async def test_a_signal_while_children_begin_is_no_alarm(tmp_path: Path) -> None
         key = (tmp_path / "data" / "first-key").read_text().strip()
         async with connected(address, key) as client:
             await client.remember("The harbour is closed.", "The gate is open.")
-        until(lambda: children_of(process.pid, helper_main))
+        wait_until(lambda: children_of(process.pid, helper_main))
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(60) == 0
     assert {line["level"] for line in events(log)} == {"info"}, log.read_text()
@@ -68,14 +69,14 @@ def test_lines_of_grpc_are_events_and_counted(tmp_path: Path) -> None:
         log.open("wb") as stderr,
         serving(tmp_path / "data", "--log-format=json", *options, stderr=stderr),
     ):
-        until(lambda: b"serving" in log.read_bytes())
+        wait_until(lambda: b"serving" in log.read_bytes())
         context = ssl.create_default_context()
         for _ in range(20):
             with socket.socket(socket.AF_UNIX) as stranger:
                 stranger.connect(str(tmp_path / "socket"))
                 with pytest.raises(ssl.SSLError):
                     context.wrap_socket(stranger, server_hostname="localhost")
-        until(lambda: log.read_bytes().count(b"grpc.core") >= 5)
+        wait_until(lambda: log.read_bytes().count(b"grpc.core") >= 5)
     told = [line for line in events(log) if line["logger"] == "grpc.core"]
     assert all(line["place"] for line in told if "repeated" not in line)
     assert len(told) < 20

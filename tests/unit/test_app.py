@@ -16,7 +16,7 @@ from palimpsest.v1 import documents_pb2, documents_pb2_grpc
 from service import app
 from service.rpc.server import BindError
 from service.settings import Settings
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 
 def settings(folder: Path, **values: object) -> Settings:

@@ -11,7 +11,7 @@ import pytest
 from service.core import precedence
 from service.core.precedence import Precedence
 from service.pipeline.hands import AT_ONCE, Background
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 COUNT = 3
 TURNS = 1000

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.rpc.connections import bound_address, close_all
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from service.embedding.base import (
     Vectors,
 )
 from service.embedding.turns import Turns, Workers, sliced
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 
 class Fixed(InlineEmbedder):

@@ -16,7 +16,7 @@ import pytest
 from service.embedding.base import EmbedderRefusedError, EmbedderUnavailableError, Purpose
 from service.embedding.openai import Model, OpenAIEmbedder, Patience
 from tests.embedding_server import Answer, Server, embeddings
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 KEY = "sk-secret"
 

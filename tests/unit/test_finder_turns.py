@@ -9,7 +9,7 @@ from service.children import Child
 from service.core.model import Principal
 from service.core.precedence import Precedence
 from service.retrieval.finder import TENANT_CALLS, Finder
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, until
 
 
 class SlowChild(Child):
@@ -21,8 +21,8 @@ class SlowChild(Child):
         self.asked: list[int] = []
         self.go_on = asyncio.Event()
 
-    async def ask(self, body: bytes, *, again: bool = True) -> bytes:  # noqa: ARG002
-        _, who, _, _ = pickle.loads(body)  # noqa: S301
+    async def ask(self, body: bytes, *, again: bool = True) -> bytes:
+        _, who, _, _ = pickle.loads(body)
         self.asked.append(who.tenant)
         await self.go_on.wait()
         return b"answer"
@@ -46,11 +46,9 @@ async def test_one_tenant_leaves_room_for_the_calls_of_others() -> None:
     async with asyncio.timeout(HANG_SECONDS):
         other = [asking(1), asking(2)]
         calls = [asking(2) for _ in range(3 * TENANT_CALLS)]
-        while len(child.asked) < 1 + TENANT_CALLS:
-            await asyncio.sleep(0)
+        await until(lambda: len(child.asked) == 1 + TENANT_CALLS)
         other.append(asking(1))
-        while child.asked.count(1) < 2:
-            await asyncio.sleep(0)
+        await until(lambda: child.asked.count(1) == 2)
         assert child.asked.count(2) == TENANT_CALLS
         calls.pop().cancel()
         child.go_on.set()

@@ -8,7 +8,7 @@ import pytest
 
 from service.core import precedence
 from service.core.precedence import Precedence
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from service.rpc.calls import RpcCall
 from service.rpc.grpc_guard import CallGuard
 from service.rpc.peers import Connections
 from service.rpc.policy import CallPolicy
-from tests.limits import HANG_SECONDS
+from tests.waiting import HANG_SECONDS
 
 
 class Context:
