@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service import module_path
+from service.processes import module_path
 
 
 def main() -> int:

@@ -13,19 +13,19 @@ from pathlib import Path
 
 import structlog
 
-from service import interpreter, logs
 from service.core.model import Principal
 from service.core.times import WallClock
 from service.core.windows import DailyWindow
 from service.embedding.registry import open_embedder
-from service.machinery import Machinery
+from service.indexing_runtime import Machinery
 from service.rpc.connections import MAX_CONNECTIONS, RESERVED_FILES
 from service.rpc.server import Server
 from service.rpc.tls import ServerTls, TlsFiles
+from service.runtime import interpreter, logs
 from service.settings import Settings
 from service.storage.schema import DEFAULT_TENANT
-from service.storage.sqlite import SqliteStore, StoreOptions, open_store
-from service.storage.syncing import sync
+from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
+from service.storage.sqlite.syncing import sync
 
 DAY_SECONDS = 86_400
 

@@ -26,7 +26,7 @@ from service.settings import ENV_PREFIX, Settings, database_path, explain
 
 if TYPE_CHECKING:
     from service.app import Service
-    from service.storage.keys import KeyInfo
+    from service.storage.keys.operations import KeyInfo
 
 log = logging.getLogger("palimpsest.cli")
 
@@ -105,7 +105,7 @@ def _explained() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
     except Exception as error:
         from service.embedding.base import EmbedderError
-        from service.storage.problems import explain as explain_storage
+        from service.storage.sqlite.errors import explain as explain_storage
 
         text = str(error) if isinstance(error, EmbedderError) else explain_storage(error)
         if text is None:
@@ -117,7 +117,7 @@ def _existing(data_dir: Path) -> Path:
     """The database of a data folder that has one."""
     path = database_path(data_dir)
     if not path.is_file():
-        from service.storage import presence
+        from service.storage.sqlite import presence
 
         if left := presence.traces(path):
             raise click.ClickException(str(presence.lost(path, left)))
@@ -159,7 +159,7 @@ def serve(**given: Any) -> None:
 
     Calls in progress are finished first; a second signal ends their grace.
     """
-    from service import logs
+    from service.runtime import logs
 
     form = given["log_format"] or os.environ.get(f"{ENV_PREFIX}LOG_FORMAT")
     failure: click.ClickException | None = None
@@ -285,7 +285,7 @@ def create_key(
     It works at once, also with a server that is running.
     """
     from service.core.times import system_clock
-    from service.storage import admin
+    from service.storage.sqlite import admin
 
     path = _new_or_existing(data_dir) if init else _existing(data_dir)
     with _explained():
@@ -310,7 +310,7 @@ def create_key(
 @_data_dir_option
 def list_keys(data_dir: Path) -> None:
     """List the keys, without their secrets, as columns parted by tabs."""
-    from service.storage import admin
+    from service.storage.sqlite import admin
 
     with _explained():
         found = admin.list_keys(_existing(data_dir))
@@ -351,7 +351,7 @@ def _instant(microseconds: int) -> str:
 @click.argument("key_id")
 def revoke_key(data_dir: Path, key_id: str) -> None:
     """Refuse a key from now on, also by a server that is running."""
-    from service.storage import admin
+    from service.storage.sqlite import admin
 
     with _explained():
         revoked = admin.revoke_key(_existing(data_dir), key_id)
@@ -369,7 +369,7 @@ def migrate(data_dir: Path) -> None:
 
     `serve` does so too; this is for doing it at a time of one's choosing.
     """
-    from service.storage import admin
+    from service.storage.sqlite import admin
 
     with _explained():
         before, after = admin.migrate(_new_or_existing(data_dir))
@@ -388,7 +388,7 @@ def check(data_dir: Path) -> None:
 
     Its pages, every digest, every invariant, and that nothing acknowledged is missing.
     """
-    from service.storage import admin
+    from service.storage.sqlite import admin
 
     path = database_path(data_dir)
     with _explained():
@@ -404,7 +404,7 @@ def check(data_dir: Path) -> None:
 
 def _was_there(path: Path) -> bool:
     """Whether a database left traces, though it may be gone."""
-    from service.storage import presence
+    from service.storage.sqlite import presence
 
     return bool(presence.traces(path))
 
@@ -424,8 +424,8 @@ def backup(data_dir: Path, target: Path) -> None:
 
     A damaged database is not copied: what was found is listed, with exit code 3.
     """
-    from service.storage import admin
-    from service.storage.backups import DamagedSourceError
+    from service.storage.sqlite import admin
+    from service.storage.sqlite.backups import DamagedSourceError
 
     source = _existing(data_dir)
     shown = -1
@@ -458,7 +458,7 @@ def scrub(data_dir: Path) -> None:
     """
     _keep_temporary_files_in(data_dir)
 
-    from service.storage import admin
+    from service.storage.sqlite import admin
 
     with _explained():
         admin.scrub(_existing(data_dir), _progress)
@@ -474,7 +474,8 @@ def reindex(**given: Any) -> None:
     searches go on with what there is. Stopped, it goes on where it was.
     """
     settings = _settings(given)
-    from service import logs, reindexing
+    from service import reindexing
+    from service.runtime import logs
 
     logs.configure(settings.log_level, settings.log_format, sys.stderr)
     json = settings.log_format == "json"

@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from service.core.precedence import Precedence
 from service.embedding.base import InlineEmbedder
 from service.embedding.registry import open_embedder
-from service.pipeline.hands import Background, Threads
+from service.pipeline.encoder import Workshop
+from service.pipeline.executors import Background, Threads
 from service.pipeline.indexing import Indexing
 from service.pipeline.reindexing import reindex
-from service.pipeline.workshop import Workshop
+from service.runtime.priority import Precedence
 from service.settings import Settings
-from service.storage.sqlite import SqliteStore, open_store
+from service.storage.sqlite.store import SqliteStore, open_store
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from service.settings import database_path
-from service.storage import admin
+from service.storage.sqlite import admin
 from tests import statements
 from tests.harness import Server, running_server
 from tests.tally import Report, Tally

@@ -19,8 +19,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from service.app import running
 from service.core.times import WallClock
 from service.settings import Settings
-from service.storage import admin
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite import admin
+from service.storage.sqlite.store import SqliteStore
 
 
 class ManualClock:

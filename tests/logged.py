@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from service import logs
+from service.runtime import logs
 
 
 @contextmanager

@@ -15,11 +15,11 @@ from service.content.cutting import cut
 from service.content.registry import kind_of
 from service.core import ids
 from service.core.digests import Digester
-from service.core.indexing import IndexEntry
 from service.core.model import ContentKind
-from service.core.processing import ChunkRow, Work, indexed_heading
 from service.embedding.base import EmbedderError
-from service.pipeline.workshop import Passage, Workshop
+from service.pipeline.encoder import Passage, Workshop
+from service.ports.indexing import IndexEntry
+from service.ports.processing import ChunkRow, Work, indexed_heading
 
 
 @dataclass(slots=True)

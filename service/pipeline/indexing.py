@@ -7,8 +7,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from service.children import LostError
-from service.core.indexing import NO_EMBEDDER, IndexEntry
 from service.embedding.base import (
     Embedder,
     EmbedderError,
@@ -16,8 +14,10 @@ from service.embedding.base import (
     InlineEmbedder,
     Purpose,
 )
-from service.pipeline.hands import Background, Hands
-from service.pipeline.workshop import Passage, Workshop
+from service.pipeline.encoder import Passage, Workshop
+from service.pipeline.executors import Background, Hands
+from service.ports.indexing import NO_EMBEDDER, IndexEntry
+from service.processes.worker_process import LostError
 from service.search.entry import encode_vectors
 
 T = TypeVar("T")

@@ -12,10 +12,10 @@ import logging
 from collections.abc import Callable, Sequence
 
 from service.core.errors import PalimpsestError
-from service.core.reindexing import Reindex, Stale
 from service.embedding.base import EmbedderError, EmbedderRefusedError
+from service.pipeline.encoder import Passage
 from service.pipeline.indexing import Indexing
-from service.pipeline.workshop import Passage
+from service.ports.reindexing import Reindex, Stale
 
 log = logging.getLogger(__name__)
 

@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from service.children import LostError
 from service.content.base import UnreadableContentError
 from service.core.errors import PalimpsestError
 from service.core.model import Status
-from service.core.processing import Failed, Job, Processed, Queue, Work
 from service.core.times import SECOND
 from service.embedding.base import EmbedderError, EmbedderRefusedError
 from service.pipeline import chunking
 from service.pipeline.chunking import Draft
-from service.pipeline.hands import Background
+from service.pipeline.executors import Background
 from service.pipeline.indexing import Indexing
+from service.ports.processing import Failed, Job, Processed, Queue, Work
+from service.processes.worker_process import LostError
 
 log = logging.getLogger(__name__)
 

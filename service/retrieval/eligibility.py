@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.core import filters as f
-from service.core.search import IndexSource, MemorySearch
+from service.ports.search import IndexSource, MemorySearch
 from service.retrieval.shelves import Shelf
 from service.search.columns import Mask
 from service.search.scope import Scope

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from service.core.fairness import FairThreads
 from service.core.model import Document, Memory, Principal
-from service.core.precedence import Precedence
-from service.core.search import (
+from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
+from service.ports.search import (
     ChunkHit,
     DocumentHit,
     DocumentHits,
@@ -23,7 +22,6 @@ from service.core.search import (
     MemorySearch,
     ScoreParts,
 )
-from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
 from service.retrieval.bursts import Bursts
 from service.retrieval.eligibility import (
     Eligibility,
@@ -34,6 +32,8 @@ from service.retrieval.eligibility import (
 from service.retrieval.segments import NoRoomError, Segments
 from service.retrieval.shelves import Shelf
 from service.retrieval.streaming import Streaming
+from service.runtime.fairness import FairThreads
+from service.runtime.priority import Precedence
 from service.search.entry import TermHasher
 from service.search.query import Query, make_query, text_to_embed, without_speakers
 from service.search.ranking import Hit, Ranking, rank
@@ -70,7 +70,7 @@ In the first one, segments may be presumed to be true; if one is not, the round 
 
 
 class SegmentSearcher:
-    """Searches segments in memory; see `core.search.Searcher`.
+    """Searches segments in memory; see `ports.search.Searcher`.
 
     Args:
         source: The storage.

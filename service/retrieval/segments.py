@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from service.core import filters as f
-from service.core.fairness import FairThreads
-from service.core.indexing import BlockCursor, IndexBlock, IndexDelta
-from service.core.search import IndexSource
+from service.ports.indexing import BlockCursor, IndexBlock, IndexDelta
+from service.ports.search import IndexSource
 from service.retrieval.shelves import Shelf, add, take_in
+from service.runtime.fairness import FairThreads
 from service.search.columns import Mask
 from service.search.segment import Segment
 from service.search.weights import Calibration

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from service.core.indexing import IndexBlock, IndexDelta, IndexRow
+from service.ports.indexing import IndexBlock, IndexDelta, IndexRow
 from service.search.segment import Item, Kind, Segment
 
 _BYTES_PER_VERSION = 400  # of a chain that has more than one: its id and places in sets, about

@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from service.core.fairness import FairThreads
-from service.core.indexing import BlockCursor
-from service.core.search import IndexSource
+from service.ports.indexing import BlockCursor
+from service.ports.search import IndexSource
 from service.retrieval.eligibility import BlockMasks, Eligibility
 from service.retrieval.shelves import Shelf, add
+from service.runtime.fairness import FairThreads
 from service.search.legs import Leg
 from service.search.query import Query
 from service.search.ranking import Hit, Ranking

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from palimpsest.v1 import containers_pb2 as pb
 from service.core import model as m
-from service.core.store import Store
+from service.ports.store import Store
 from service.rpc.calls import CallInfo, RpcCall
 from service.rpc.convert import times
 from service.rpc.convert.common import completion

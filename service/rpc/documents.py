@@ -10,8 +10,8 @@ from typing import Final
 from palimpsest.v1 import documents_pb2 as pb
 from service.core import model as m
 from service.core.errors import PalimpsestError
-from service.core.search import Searcher
-from service.core.store import Store
+from service.ports.search import Searcher
+from service.ports.store import Store
 from service.rpc.calls import CallInfo, RpcCall
 from service.rpc.convert import documents as convert
 from service.rpc.convert import finding, ids

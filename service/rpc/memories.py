@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from palimpsest.v1 import memories_pb2 as pb
 from service.core import model as m
-from service.core.profiles import read_profile
-from service.core.search import Searcher
-from service.core.store import Store
+from service.ports.profiles import read_profile
+from service.ports.search import Searcher
+from service.ports.store import Store
 from service.rpc.calls import CallInfo, RpcCall
 from service.rpc.convert import finding, ids
 from service.rpc.convert import memories as convert

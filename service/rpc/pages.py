@@ -8,7 +8,7 @@ from typing import Any, Final
 from service.core.digests import Digester
 from service.core.model import PageRequest
 from service.core.pages import Listed, decode_token, encode_token
-from service.core.store import Page
+from service.ports.store import Page
 from service.rpc.calls import CallInfo
 
 DEFAULT_SIZE: Final = 50

@@ -18,16 +18,16 @@ from typing import Any, Final
 
 import structlog
 
-from service import logs
 from service.core.errors import Code, PalimpsestError, Reason
 from service.core.model import Principal
-from service.core.store import Keys
-from service.core.turns import TenantTurns
+from service.ports.store import Keys
 from service.rpc.access import Access, authorize_method
 from service.rpc.failures import is_callers_mistake
 from service.rpc.peers import Connection, Connections
 from service.rpc.public_calls import PublicCalls
 from service.rpc.quotas import SMALL_BYTES, Account, Quotas, Resource
+from service.runtime import logs
+from service.runtime.tenant_turns import TenantTurns
 
 RECHECK_SECONDS: Final = 0.5
 """How often the keys of calls in progress are looked at again."""

@@ -11,8 +11,8 @@ import structlog
 from grpc_health.v1 import health, health_pb2
 
 from service.core.model import Principal
-from service.core.search import Searcher
-from service.core.store import Store
+from service.ports.search import Searcher
+from service.ports.store import Store
 from service.rpc.connections import (
     BoundAddress,
     ConnectionMonitor,

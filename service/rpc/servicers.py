@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
-from service.core.search import Searcher
-from service.core.store import Store
+from service.ports.search import Searcher
+from service.ports.store import Store
 from service.rpc.access import ACCESS, Access
 from service.rpc.calls import CallInfo, Handler
 from service.rpc.containers import Containers

@@ -9,7 +9,7 @@ from functools import partial
 from sqlalchemy import Connection, text
 
 from service.core.times import FOREVER
-from service.storage.damage import Steps
+from service.storage.sqlite.damage import Steps
 from service.storage.tables import metadata
 
 MARK = "/* check */"

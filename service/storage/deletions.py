@@ -9,7 +9,8 @@ from typing import Final
 
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.storage import bulk_deletes, purge_previews, purges
+from service.storage.containers import purge_previews, purges
+from service.storage.documents import bulk_deletes
 from service.storage.engine import Engine
 from service.storage.transactions import Call
 

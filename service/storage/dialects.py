@@ -19,7 +19,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from service.storage import room, scrubbing
+from service.storage.sqlite import room, scrubbing
 
 _INSERTS = {"sqlite": sqlite_insert}
 

@@ -15,7 +15,7 @@ from service.core.digests import Digester, TenantDigester
 from service.core.metadata import comparable
 from service.core.model import ContentKind
 from service.storage import checksums
-from service.storage.damage import Steps
+from service.storage.sqlite.damage import Steps
 
 SHOWN: Final = 20
 """Findings of one kind that are named; the rest is counted."""

@@ -12,15 +12,15 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
-from service.core.coalescing import Coalescer
 from service.core.errors import OpenTimeError, PalimpsestError, Reason
-from service.core.indexing import Indexer, Unindexed
 from service.core.model import Principal
 from service.core.windows import DailyWindow
+from service.ports.indexing import Indexer, Unindexed
+from service.runtime.coalescing import Coalescer
 from service.storage import dialects
-from service.storage.lanes import NO_TENANT
 from service.storage.mutations import Batch, Mutation, run_mutations
-from service.storage.scrubbing import Schedule
+from service.storage.sqlite.reader_pool import NO_TENANT
+from service.storage.sqlite.scrubbing import Schedule
 from service.storage.transactions import Call, Context, Operation, close_past, last_time
 from service.storage.watching import Watchers
 

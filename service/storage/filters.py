@@ -12,7 +12,6 @@ from service.core.metadata import fold
 from service.core.model import Status
 from service.core.predicates import conditions
 from service.core.times import EARLIEST, LATEST
-from service.storage import programs
 from service.storage.dialects import (
     AnyInstant,
     JsonHas,
@@ -21,6 +20,7 @@ from service.storage.dialects import (
     TextPosition,
     key_path,
 )
+from service.storage.sqlite import filter_functions as programs
 
 SqlFilter = ColumnElement[bool]
 

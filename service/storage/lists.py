@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, tuple_, union_all
 
 from service.core.model import Order, PageRequest, Position
-from service.core.store import Page
+from service.ports.store import Page
 from service.storage.tables import tenants
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from service.core.memories import End
 from service.core.model import Principal
-from service.storage import memory_rows as rows
+from service.storage.memories import rows
 from service.storage.tables import memory_spans, requests
 from service.storage.transactions import Call, Outcome, TenantTx
 

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, bindparam, select, update
 from service.core import ids, receipts
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason
-from service.core.indexing import IndexEntry
 from service.core.model import Principal, RequestRef
 from service.core.times import WallClock
+from service.ports.indexing import IndexEntry
 from service.storage import dialects
 from service.storage.inserts import insert_rows
 from service.storage.tables import changes, containers, requests, tenants

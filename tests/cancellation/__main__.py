@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from service import logs
+from service.runtime import logs
 from tests.cancellation import running
 
 

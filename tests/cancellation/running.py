@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from service import app
-from service.logs import is_client_gone
+from service.runtime.logs import is_client_gone
 from service.settings import Settings
 from tests.cancellation.trial import ROUND, Findings, Trial
 from tests.waiting import HANG_SECONDS

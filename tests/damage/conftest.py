@@ -12,7 +12,7 @@ import pytest
 
 from palimpsest.v1.documents_pb2 import AppendMessagesRequest, ContentKind, ConversationMessage
 from palimpsest.v1.memories_pb2 import ForgetMemoryRequest, NewMemory, TemporalContext
-from service.storage import admin
+from service.storage.sqlite import admin
 from tests.client import connected, struct
 from tests.inprocess import ManualClock, running_service
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from service.storage import admin, checksums
-from service.storage.embedded import open_sync
+from service.storage import checksums
+from service.storage.sqlite import admin
+from service.storage.sqlite.database import open_sync
 
 PAGE = 4096
 

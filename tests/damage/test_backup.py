@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service import cli
-from service.storage import admin, backups
-from service.storage.backups import DamagedSourceError, partial_path
-from service.storage.high_water import mark_path
-from service.storage.opening import opened
-from service.storage.presence import DatabaseLostError
+from service.storage.sqlite import admin, backups
+from service.storage.sqlite.backups import DamagedSourceError, partial_path
+from service.storage.sqlite.high_water import mark_path
+from service.storage.sqlite.opening import opened
+from service.storage.sqlite.presence import DatabaseLostError
 from tests.damage.conftest import TEXTS
 from tests.damage.planting import age, check, flip, places, root_page, truncate, zero
 from tests.harness import REPOSITORY, environment

@@ -11,10 +11,11 @@ from sqlalchemy import text
 
 from service import cli
 from service.core.digests import Digester
-from service.storage import admin, checksums, schema, tables
-from service.storage.damage import HEARTBEAT_SECONDS, Steps
-from service.storage.embedded import open_sync
-from service.storage.reading import open_untouched
+from service.storage import checksums, schema, tables
+from service.storage.sqlite import admin
+from service.storage.sqlite.damage import HEARTBEAT_SECONDS, Steps
+from service.storage.sqlite.database import open_sync
+from service.storage.sqlite.read_only import open_untouched
 from tests.damage.conftest import EVENT, TEXTS
 from tests.damage.planting import PAGE, age, check, flip, places, root_page, truncate, zero
 

@@ -19,11 +19,11 @@ from palimpsest.v1.documents_pb2 import UpsertDocumentRequest
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from service import cli
 from service.core import model as m
-from service.storage import admin, high_water
-from service.storage.embedded import open_sync
-from service.storage.high_water import DatabaseBehindError, mark_path, read_mark
-from service.storage.opening import opened
-from service.storage.sqlite import SqliteStore, StoreOptions, open_store
+from service.storage.sqlite import admin, high_water
+from service.storage.sqlite.database import open_sync
+from service.storage.sqlite.high_water import DatabaseBehindError, mark_path, read_mark
+from service.storage.sqlite.opening import opened
+from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.damage.planting import check, flip
 from tests.harness import first_key, run_cli, start_server
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from service import cli
-from service.storage.reading import ChangedMeanwhileError, open_untouched
+from service.storage.sqlite.read_only import ChangedMeanwhileError, open_untouched
 from tests.damage.conftest import TEXTS
 from tests.damage.planting import check, flip, places
 from tests.faults.disks import can_mount
@@ -168,7 +168,7 @@ def test_a_server_that_begins_meanwhile_is_noticed(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a folder that only this reader may not write."""
-    from service.storage import reading
+    from service.storage.sqlite import read_only as reading
 
     attempt = reading._attempt
 

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from service import cli
 from service.app import running
 from service.settings import Settings
-from service.storage import admin
-from service.storage.embedded import open_sync
-from service.storage.high_water import mark_path
-from service.storage.presence import DatabaseLostError, ForeignDatabaseError
-from service.storage.problems import explain
+from service.storage.sqlite import admin
+from service.storage.sqlite.database import open_sync
+from service.storage.sqlite.errors import explain
+from service.storage.sqlite.high_water import mark_path
+from service.storage.sqlite.presence import DatabaseLostError, ForeignDatabaseError
 from tests.damage.planting import PAGE, check, truncate, zero
 
 

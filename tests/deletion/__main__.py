@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from service.storage.sqlite import StoreOptions, open_store
+from service.storage.sqlite.store import StoreOptions, open_store
 from tests.deletion import trial
 
 

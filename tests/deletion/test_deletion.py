@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from service.storage.sqlite import StoreOptions, open_store
+from service.storage.sqlite.store import StoreOptions, open_store
 from tests.deletion import trial
 
 OPERATIONS = 20_000

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from service.core import model as m
 from service.core.metadata import parse
-from service.storage import admin
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite import admin
+from service.storage.sqlite.store import SqliteStore
 from tests.deletion.markers import found_in
 from tests.deletion.workload import Workload
 

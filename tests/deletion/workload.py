@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from service.core import model as m
 from service.core.metadata import MetadataPatch
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite.store import SqliteStore
 from tests.deletion.markers import Markers
 
 ROUND = 200

@@ -11,7 +11,7 @@ from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service.settings import database_path
-from service.storage import admin
+from service.storage.sqlite import admin
 from tests.faults.disks import TinyDisk, tiny_disk
 from tests.faults.load import Line, line
 from tests.tally import Tally

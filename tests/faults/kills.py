@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from service.settings import database_path
-from service.storage import admin
+from service.storage.sqlite import admin
 from tests.faults.load import Load
 from tests.harness import Server, start_server
 from tests.tally import Tally

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from palimpsest.v1 import documents_pb2 as d
 from service.settings import database_path
-from service.storage import admin
+from service.storage.sqlite import admin
 from tests.faults.disks import DISKS, Lock, impatient_server
 from tests.faults.load import Line, Load, line
 from tests.harness import Server

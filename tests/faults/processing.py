@@ -16,10 +16,10 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from service.core.model import ContentKind, DocumentWrite, Principal, Status
 from service.settings import database_path
-from service.storage import admin
-from service.storage.embedded import open_sync
 from service.storage.schema import DEFAULT_TENANT
-from service.storage.sqlite import open_store
+from service.storage.sqlite import admin
+from service.storage.sqlite.database import open_sync
+from service.storage.sqlite.store import open_store
 from tests.harness import Server, start_server
 from tests.tally import Tally
 from tests.waiting import HANG_SECONDS

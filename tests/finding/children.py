@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from service import children
+from service.processes import worker_process as children
 
 SILENCE_SECONDS = 4.0
 """Of a child that hangs: long for one that only has to wait for a processor."""

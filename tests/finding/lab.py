@@ -15,10 +15,10 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from palimpsest.v1.filter_pb2 import Condition, Filter
 from service.core.model import Status
-from service.core.processing import Job, Processed, Work
-from service.storage import admin
-from service.storage.embedded import open_sync
-from service.storage.finding import QueueStore
+from service.ports.processing import Job, Processed, Work
+from service.storage.processing.store import QueueStore
+from service.storage.sqlite import admin
+from service.storage.sqlite.database import open_sync
 from tests.client import Client, connected
 from tests.inprocess import ManualClock, Service, running_service
 from tests.waiting import HANG_SECONDS, until

@@ -20,9 +20,10 @@ from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from palimpsest.v1.filter_pb2 import Filter, FilterList
-from service import finder_main, machinery
-from service.children import Child
+from service import indexing_runtime as machinery
 from service.core.errors import PalimpsestError, Reason, Violation
+from service.processes import search_worker
+from service.processes.worker_process import Child
 from service.retrieval.segments import Segments
 from service.settings import database_path
 from tests.client import Client, Refusal, connected, refused, struct
@@ -49,10 +50,10 @@ async def _finder(pid: int, client: Client) -> int:
 
     async def searches() -> bool:
         await _search(client)
-        return any(_connected(child) for child in children_of(pid, finder_main))
+        return any(_connected(child) for child in children_of(pid, search_worker))
 
     await until(searches)
-    (found,) = children_of(pid, finder_main)
+    (found,) = children_of(pid, search_worker)
     return found
 
 
@@ -217,7 +218,7 @@ async def test_what_nobody_expected_is_logged_with_its_place(tmp_path: Path) -> 
             with closing(sqlite3.connect(file)) as database:
                 database.execute("ALTER TABLE secret RENAME TO containers")
         assert "containers" not in refusal.message
-        assert "storage/containers.py" in server.log.read_text()
+        assert "storage/containers/lists.py" in server.log.read_text()
 
 
 async def _slow(client: Client) -> d.ListDocumentsRequest:
@@ -328,7 +329,7 @@ async def test_a_finder_that_hangs_is_ended(
     async with laboratory(directory, clock, helpers=1) as lab:
         await lab.client.remember(*FACTS)
         await _ready(finders)
-        (hanging,) = children_of(os.getpid(), finder_main)
+        (hanging,) = children_of(os.getpid(), search_worker)
         os.kill(hanging, signal.SIGSTOP)
         assert await _search(lab.client)
         assert not running(hanging)

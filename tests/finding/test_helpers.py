@@ -15,13 +15,14 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from service import children, module_path, start_attempts
-from service.children import LostError, StartError
 from service.core.digests import Digester
 from service.embedding.registry import open_embedder
-from service.pipeline import chunking, helper_main, indexing
-from service.pipeline.helpers import Helpers
-from service.pipeline.workshop import Passage, Workshop
+from service.pipeline import chunking, indexing
+from service.pipeline.encoder import Passage, Workshop
+from service.processes import compute_worker, module_path, start_attempts
+from service.processes import worker_process as children
+from service.processes.compute_pool import Helpers
+from service.processes.worker_process import LostError, StartError
 from service.settings import database_path
 from tests.client import Client, connected
 from tests.finding.children import children_of, hangs_are_soon_noticed, running
@@ -60,7 +61,7 @@ async def helping(
 
 
 def helpers_of(pid: int) -> list[int]:
-    return children_of(pid, helper_main)
+    return children_of(pid, compute_worker)
 
 
 async def test_answers_come_to_whom_they_are_due() -> None:
@@ -345,7 +346,9 @@ async def test_a_stopped_server_leaves_no_helper(tmp_path: Path) -> None:
 
 def _said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
-        record.getMessage() for record in caplog.records if record.name == "service.start_attempts"
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "service.processes.start_attempts"
     ]
 
 
@@ -361,10 +364,12 @@ async def test_a_helper_that_never_begins_is_told_once_with_its_reason(
             with pytest.raises(StartError, match="nothing_of_that_name"):
                 await helpers.run(own_pid)
     (told,) = _said(caplog)
-    assert "helper_main cannot be started: ModuleNotFoundError: No module named" in told
+    assert "compute_worker cannot be started: ModuleNotFoundError: No module named" in told
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "first\nTraceback" in record.fields["output"]  # type: ignore[attr-defined]
-    assert [record for record in caplog.records if record.name != "service.start_attempts"] == []
+    assert [
+        record for record in caplog.records if record.name != "service.processes.start_attempts"
+    ] == []
 
 
 async def test_a_helper_that_can_be_started_again_is_used_again(
@@ -448,6 +453,6 @@ async def test_a_child_that_crashes_is_told_with_what_it_left(
 
         await until(told)
         assert await helpers.run(own_pid) != pid
-    (left,) = [record for record in caplog.records if record.name == helper_main.__name__]
+    (left,) = [record for record in caplog.records if record.name == compute_worker.__name__]
     assert "Segmentation fault" in left.getMessage()
     assert "most recent call first" in left.fields["text"]  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ import pytest
 
 from palimpsest.v1.documents_pb2 import SearchDocumentsRequest
 from palimpsest.v1.memories_pb2 import CreateMemoriesRequest, NewMemory, SearchMemoriesRequest
-from service import finder_main
+from service.processes import search_worker
 from tests.client import Client, connected, struct
 from tests.finding.children import children_of
 from tests.harness import running_server
@@ -64,7 +64,7 @@ async def test_a_container_larger_than_the_index_memory_is_searched_alike(tmp_pa
         async with connected(server.address, server.key) as client:
             first = await found(client)
             second = await found(client)
-            assert children_of(server.process.pid, finder_main)
+            assert children_of(server.process.pid, search_worker)
         log = server.log.read_text()
 
     assert len(known) > 3 * 20

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from service.retrieval import searcher, segments, streaming
-from service.storage import index_blocks, index_rows
+from service.storage.index import blocks as index_blocks
+from service.storage.index import rows as index_rows
 from tests.finding.explore import explore
 from tests.finding.faults import FAULTS, Seed
 from tests.tally import Report, Tally

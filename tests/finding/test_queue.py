@@ -13,9 +13,9 @@ import pytest
 from palimpsest.v1 import documents_pb2 as d
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import DocumentWrite, Principal, Status
-from service.core.processing import Failed, Job, Processed
 from service.pipeline import worker
-from service.storage.sqlite import SqliteStore
+from service.ports.processing import Failed, Job, Processed
+from service.storage.sqlite.store import SqliteStore
 from tests.client import connected
 from tests.finding.lab import Lab, laboratory
 from tests.inprocess import ManualClock, SkewedClock

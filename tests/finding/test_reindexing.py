@@ -11,10 +11,10 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from service import reindexing
-from service.children import LostError
 from service.pipeline import reindexing as pipeline_reindexing
-from service.pipeline.hands import Background
-from service.pipeline.workshop import Passage, Workshop
+from service.pipeline.encoder import Passage, Workshop
+from service.pipeline.executors import Background
+from service.processes.worker_process import LostError
 from service.settings import Settings
 from tests.embedding_server import Server
 from tests.finding.lab import Lab, laboratory

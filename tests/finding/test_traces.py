@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from service.storage import admin
+from service.storage.sqlite import admin
 from tests.client import struct
 from tests.deletion.markers import Markers, found_in
 from tests.finding.lab import Lab

@@ -14,7 +14,7 @@ from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service.core import model as core
-from service.storage import memories
+from service.storage.memories import operations as memories
 from service.storage.transactions import Call, Outcome, TenantTx
 from tests.client import struct
 from tests.finding.lab import Lab, laboratory, where

@@ -10,8 +10,8 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from service.core.model import Status
-from service.core.processing import Work
 from service.pipeline import worker
+from service.ports.processing import Work
 from tests.finding.lab import Lab, laboratory
 from tests.inprocess import ManualClock
 

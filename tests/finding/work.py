@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from service.content.base import UnreadableContentError
-from service.core.processing import Work
 from service.pipeline import chunking
 from service.pipeline.chunking import Draft
-from service.pipeline.workshop import Workshop
+from service.pipeline.encoder import Workshop
+from service.ports.processing import Work
 
 POISON = "Nobody can read this."
 

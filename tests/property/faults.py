@@ -12,18 +12,16 @@ from service.core import documents as document_rules
 from service.core import filters as filter_rules
 from service.core import memories as memory_rules
 from service.core import metadata as metadata_rules
-from service.core import profiles
 from service.core.model import MemoryQuery, MessagesAppend
 from service.core.times import FOREVER
+from service.ports import profiles
 from service.rpc import pages
 from service.rpc.convert import finding
-from service.storage import (
-    document_writes,
-    documents,
-    memory_rows,
-    memory_writes,
-    transactions,
-)
+from service.storage import transactions
+from service.storage.documents import operations as documents
+from service.storage.documents import writes as document_writes
+from service.storage.memories import rows as memory_rows
+from service.storage.memories import writes as memory_writes
 
 Seed = Callable[[pytest.MonkeyPatch], None]
 

@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from palimpsest.v1.containers_pb2_grpc import ContainersStub
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from palimpsest.v1.memories_pb2_grpc import MemoriesStub
-from service.storage import admin
+from service.storage.sqlite import admin
 from tests.client import Refusal, read_refusal
 from tests.inprocess import ManualClock, Service, running_service
 from tests.property.tenant import Caller

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.storage import document_lists
+from service.storage.documents import lists as document_lists
 from tests.property.compare import FindingError
 from tests.property.explore import explore
 from tests.property.faults import FAULTS, Seed

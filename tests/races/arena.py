@@ -17,7 +17,7 @@ from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service.settings import database_path
-from service.storage import admin
+from service.storage.sqlite import admin
 from tests.harness import Server
 from tests.races.callers import Callers, Request
 from tests.waiting import HANG_SECONDS

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from service.settings import database_path
-from service.storage import admin
+from service.storage.sqlite import admin
 from tests.harness import Server, running_server
 from tests.races import conversations, deletions, forgetting, retries, searches, single
 from tests.races.arena import Arena, arena

@@ -13,7 +13,7 @@ from palimpsest.v1 import common_pb2 as common
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from service.core import model as m
-from service.storage import purges
+from service.storage.containers import purges
 from tests.client import Client
 from tests.inprocess import Service
 from tests.rpc.conftest import Connect

@@ -14,8 +14,8 @@ from palimpsest.v1.documents_pb2 import (
     UpsertDocumentRequest,
     WatchDocumentRequest,
 )
-from service.storage.key_epoch import KeyEpoch
-from service.storage.purges import STEP
+from service.storage.containers.purges import STEP
+from service.storage.sqlite.key_epoch import KeyEpoch
 from tests.client import Client, connected, refused
 from tests.inprocess import ManualClock, Service
 

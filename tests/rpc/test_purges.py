@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from service.core import model as m
-from service.storage import purges
+from service.storage.containers import purges
 from tests.inprocess import Service
 
 

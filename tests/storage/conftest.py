@@ -9,7 +9,7 @@ import pytest
 
 from service.core.model import Principal
 from service.core.times import WallClock
-from service.storage.sqlite import SqliteStore, StoreOptions, open_store
+from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 
 START = 1_800_000_000_000_000
 

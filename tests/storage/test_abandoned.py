@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Connection, text
 
 from service.core import model as m
-from service.core.coalescing import Coalescer
-from service.storage import lanes
-from service.storage.sqlite import SqliteStore
+from service.runtime.coalescing import Coalescer
+from service.storage.sqlite import reader_pool as lanes
+from service.storage.sqlite.store import SqliteStore
 from tests.waiting import HANG_SECONDS
 
 _ANYTHING = text("SELECT name FROM secrets")

@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.storage import admin
 from service.storage.checks import INVARIANTS
-from service.storage.embedded import open_sync, transact
-from service.storage.sqlite import SqliteStore, open_store
+from service.storage.sqlite import admin
+from service.storage.sqlite.database import open_sync, transact
+from service.storage.sqlite.store import SqliteStore, open_store
 
 
 async def _fill(store: SqliteStore, who: m.Principal) -> None:

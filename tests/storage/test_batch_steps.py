@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from service.core import model as m
-from service.storage import documents
-from service.storage.sqlite import SqliteStore
-from service.storage.store import BATCH_STEP
+from service.storage.documents import operations as documents
+from service.storage.documents.store import BATCH_STEP
+from service.storage.sqlite.store import SqliteStore
 from service.storage.transactions import Call
 
 DAY = 86_400_000_000

@@ -14,11 +14,12 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from service.core import model as m
-from service.core.indexing import BlockCursor
 from service.core.times import WallClock
-from service.storage import admin, change_log, schema
-from service.storage.embedded import open_sync, transact
-from service.storage.sqlite import SqliteStore, StoreOptions, open_store
+from service.ports.indexing import BlockCursor
+from service.storage import change_log, schema
+from service.storage.sqlite import admin
+from service.storage.sqlite.database import open_sync, transact
+from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.storage.conftest import START, Clock
 
 DAY = 86_400

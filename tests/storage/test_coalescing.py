@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.core import coalescing
 from service.core import model as m
-from service.core.coalescing import Coalescer
 from service.core.errors import PalimpsestError, Reason
-from service.storage import documents
-from service.storage.sqlite import SqliteStore
+from service.runtime import coalescing
+from service.runtime.coalescing import Coalescer
+from service.storage.documents import operations as documents
+from service.storage.sqlite.store import SqliteStore
 from service.storage.transactions import Call, Outcome, TenantTx
 from tests.waiting import HANG_SECONDS
 

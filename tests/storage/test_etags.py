@@ -12,9 +12,10 @@ from sqlalchemy import Connection, text
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.core.times import WallClock
-from service.storage import admin, schema
-from service.storage.embedded import open_sync, transact
-from service.storage.sqlite import SqliteStore, StoreOptions, open_store
+from service.storage import schema
+from service.storage.sqlite import admin
+from service.storage.sqlite.database import open_sync, transact
+from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.storage.conftest import Clock
 
 BEFORE = "0005"

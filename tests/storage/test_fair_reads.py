@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Connection, text
 
 from service.core import model as m
-from service.storage.lanes import RESTARTS, SPARE, Lane, Turn
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite.reader_pool import RESTARTS, SPARE, Lane, Turn
+from service.storage.sqlite.store import SqliteStore
 
 LIMIT = 15.0
 """Only a failure lasts so long; below what an endless read is allowed."""

@@ -18,10 +18,11 @@ from sqlalchemy.exc import OperationalError
 from service.core import filters as f
 from service.core.metadata import Scalar, canonical, comparable
 from service.core.model import Status
-from service.storage import filters, programs
-from service.storage.document_lists import FIELDS as DOCUMENT_FIELDS
-from service.storage.embedded import connect, engine_on
-from service.storage.memory_rows import FIELDS as MEMORY_FIELDS
+from service.storage import filters
+from service.storage.documents.lists import FIELDS as DOCUMENT_FIELDS
+from service.storage.memories.rows import FIELDS as MEMORY_FIELDS
+from service.storage.sqlite import filter_functions as programs
+from service.storage.sqlite.database import connect, engine_on
 from service.storage.tables import documents, memories, metadata
 
 NAMES = [f"thing_{number:03}" for number in range(10 * programs.PULSE_ROWS)]

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 from service.core import filters as f
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite.store import SqliteStore
 from tests.gates import held
 
 LIMIT = 15.0

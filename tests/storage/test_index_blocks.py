@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy.dialects import sqlite
 
 from service.core import model as m
-from service.core.indexing import BlockCursor, IndexBlock, IndexEntry, IndexRow, Unindexed
 from service.core.times import FOREVER, SECOND
-from service.storage import index_blocks, index_rows
-from service.storage.sqlite import SqliteStore
+from service.ports.indexing import BlockCursor, IndexBlock, IndexEntry, IndexRow, Unindexed
+from service.storage.index import blocks as index_blocks
+from service.storage.index import rows as index_rows
+from service.storage.sqlite.store import SqliteStore
 
 SPACE = 1
 ENTRY = b"\1" * 300

@@ -13,11 +13,12 @@ from typing import Any
 
 from service.core import filters as f
 from service.core import model as m
-from service.core.indexing import BlockCursor, DeltaCursor
-from service.core.store import Page
 from service.core.times import FOREVER
-from service.storage import admin, change_log
-from service.storage.sqlite import SqliteStore
+from service.ports.indexing import BlockCursor, DeltaCursor
+from service.ports.store import Page
+from service.storage import change_log
+from service.storage.sqlite import admin
+from service.storage.sqlite.store import SqliteStore
 from tests import statements
 from tests.storage.conftest import Clock
 

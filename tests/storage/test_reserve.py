@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.core.times import WallClock
-from service.storage.reserve import DiskReserve, given_up
-from service.storage.room import storage_full
-from service.storage.sqlite import SqliteStore, StoreOptions, open_store
+from service.storage.sqlite.disk_reserve import DiskReserve, given_up
+from service.storage.sqlite.room import storage_full
+from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.storage.conftest import Clock
 
 SIZE = 64 * 1024
@@ -99,7 +99,7 @@ def test_a_reserve_that_finds_no_room_is_not_made_in_part(
     reserve = DiskReserve(tmp_path / "a.db", SIZE)
     with reserve.given_up():
         pass
-    monkeypatch.setattr("service.storage.reserve.room_at", lambda path: SIZE - 1)
+    monkeypatch.setattr("service.storage.sqlite.disk_reserve.room_at", lambda path: SIZE - 1)
     assert not reserve.make(SIZE)
     assert size_of(tmp_path / "a.db") == 0
     reserve.close()
@@ -112,7 +112,7 @@ async def test_what_adds_waits_for_the_reserve_and_deletions_do_not(
         await fill(store, who, 3)
         with given_up(store.path):
             pass
-        monkeypatch.setattr("service.storage.reserve.room_at", lambda path: 0)
+        monkeypatch.setattr("service.storage.sqlite.disk_reserve.room_at", lambda path: 0)
         with pytest.raises(PalimpsestError) as caught:
             await store.documents.upsert(who, m.DocumentWrite("more"), None)
         assert caught.value.reason is Reason.STORAGE_FULL

@@ -16,10 +16,10 @@ import pytest
 from service.core import model as m
 from service.core.times import WallClock
 from service.core.windows import DailyWindow
-from service.storage import admin, scrubbing
-from service.storage.embedded import open_sync
-from service.storage.scrubbing import LIMIT_BYTES, Schedule
-from service.storage.sqlite import SqliteStore, StoreOptions, open_store
+from service.storage.sqlite import admin, scrubbing
+from service.storage.sqlite.database import open_sync
+from service.storage.sqlite.scrubbing import LIMIT_BYTES, Schedule
+from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.deletion.markers import Markers, found_in
 from tests.storage.conftest import START, Clock
 from tests.waiting import HANG_SECONDS, until

@@ -11,7 +11,7 @@ from itertools import groupby
 import pytest
 
 from service.core.model import Principal
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite.store import SqliteStore
 from tests import statements
 from tests.storage.conftest import Clock
 from tests.storage.test_plans import _exercise_documents, _exercise_memories

@@ -11,8 +11,8 @@ from service.core import filters as f
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.core.times import WallClock
-from service.storage import admin
-from service.storage.sqlite import SqliteStore, open_store
+from service.storage.sqlite import admin
+from service.storage.sqlite.store import SqliteStore, open_store
 from tests.storage.conftest import Clock
 
 ALL = m.PageRequest(100)

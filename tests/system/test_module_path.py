@@ -10,7 +10,7 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from service import finder_main
+from service.processes import search_worker
 from tests.client import connected
 from tests.finding.children import children_of
 from tests.system.process import PALIMPSEST, clean_environment, serving
@@ -47,7 +47,7 @@ async def use(pid: int, address: str, key: str) -> None:
             search = d.SearchDocumentsRequest(query="closed harbour")
             assert (await client.documents.SearchDocuments(search)).hits
             await client.memories.ListMemories(m.ListMemoriesRequest())
-            return bool(children_of(pid, finder_main))
+            return bool(children_of(pid, search_worker))
 
         await until(searched_elsewhere)
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service import finder_main
-from service.pipeline import helper_main
+from service.processes import compute_worker, search_worker
 from tests.client import connected
 from tests.finding.children import children_of
 from tests.system.process import PALIMPSEST, events, run, serving
@@ -33,7 +32,9 @@ async def test_a_signal_to_all_processes_is_no_alarm(tmp_path: Path, number: int
         ),
     ):
         await use(process.pid, address, (tmp_path / "data" / "first-key").read_text().strip())
-        children = children_of(process.pid, finder_main) + children_of(process.pid, helper_main)
+        children = children_of(process.pid, search_worker) + children_of(
+            process.pid, compute_worker
+        )
         assert len(children) > 1
         # As a service manager does: every process of the unit, the server last.
         for child in children:
@@ -56,7 +57,7 @@ async def test_a_signal_while_children_begin_is_no_alarm(tmp_path: Path) -> None
         key = (tmp_path / "data" / "first-key").read_text().strip()
         async with connected(address, key) as client:
             await client.remember("The harbour is closed.", "The gate is open.")
-        wait_until(lambda: children_of(process.pid, helper_main))
+        wait_until(lambda: children_of(process.pid, compute_worker))
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(60) == 0
     assert {line["level"] for line in events(log)} == {"info"}, log.read_text()

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from service.core import precedence
-from service.core.precedence import Precedence
-from service.pipeline.hands import AT_ONCE, Background
+from service.pipeline.executors import AT_ONCE, Background
+from service.runtime import priority as precedence
+from service.runtime.priority import Precedence
 from tests.waiting import HANG_SECONDS
 
 COUNT = 3

@@ -1,4 +1,4 @@
-"""Tenants take turns; see `core.fairness`."""
+"""Tenants take turns; see `runtime.fairness`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from service.core.fairness import FairQueue, FairThreads
+from service.runtime.fairness import FairQueue, FairThreads
 
 LIMIT = 30.0
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import pickle
 
-from service.children import Child
 from service.core.model import Principal
-from service.core.precedence import Precedence
-from service.retrieval.finder import TENANT_CALLS, Finder
+from service.processes.offloader import TENANT_CALLS, Finder
+from service.processes.worker_process import Child
+from service.runtime.priority import Precedence
 from tests.waiting import HANG_SECONDS, until
 
 

@@ -17,9 +17,9 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from service import logs
 from service.output.captured import FIELDS, KIND
 from service.output.streams import best_effort
+from service.runtime import logs
 
 CONTENT = "the kettle whistles"
 
@@ -170,7 +170,7 @@ def test_a_limited_logger_has_a_limit_of_its_own() -> None:
 EVERYTHING = """
 import faulthandler, logging, os, signal, sys, threading, warnings
 from pathlib import Path
-from service import logs
+from service.runtime import logs
 
 with logs.running("info", "json", Path(sys.argv[1])):
     logging.getLogger("a").warning("b")

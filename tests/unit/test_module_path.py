@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import service
-from service import module_path
+from service.processes import module_path
 
 HOME = str(Path(service.__file__).parents[1])
 

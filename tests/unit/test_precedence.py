@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from service.core import precedence
-from service.core.precedence import Precedence
+from service.runtime import priority as precedence
+from service.runtime.priority import Precedence
 from tests.waiting import HANG_SECONDS
 
 

@@ -11,7 +11,7 @@ from grpc.aio import AbortError
 
 from palimpsest.v1 import documents_pb2 as d
 from service.core.model import Principal
-from service.core.store import Keys
+from service.ports.store import Keys
 from service.rpc.access import ACCESS
 from service.rpc.calls import RpcCall
 from service.rpc.grpc_guard import CallGuard

@@ -8,8 +8,8 @@ import pytest
 
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
-from service.core.turns import AT_ONCE, TenantTurns
 from service.rpc.quotas import Limits, Quotas, Resource
+from service.runtime.tenant_turns import AT_ONCE, TenantTurns
 
 CALLS = Resource.CALLS
 NONE = Limits(1, 1, 1, 1)

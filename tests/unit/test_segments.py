@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.core.fairness import FairThreads
 from service.core.filters import Filter
-from service.core.indexing import (
+from service.core.model import Principal
+from service.ports.indexing import (
     BlockCursor,
     DeltaCursor,
     IndexBlock,
     IndexDelta,
     IndexRow,
 )
-from service.core.model import Principal
-from service.core.search import Looked, Lookup
+from service.ports.search import Looked, Lookup
 from service.retrieval.segments import BLOCKS_AT_ONCE, NoRoomError, Segments
+from service.runtime.fairness import FairThreads
 from service.search.analysis import analyse
 from service.search.entry import TermHasher, encode_entries, encode_vectors
 from service.search.segment import ALWAYS

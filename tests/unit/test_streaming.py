@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import pytest
 
-from service.core.fairness import FairThreads
-from service.core.indexing import BlockCursor, IndexBlock
-from service.core.search import MemorySearch
 from service.core.times import FOREVER
+from service.ports.indexing import BlockCursor, IndexBlock
+from service.ports.search import MemorySearch
 from service.retrieval.eligibility import Masks, eligible_chunks, eligible_memories
 from service.retrieval.shelves import Shelf
 from service.retrieval.streaming import Ranked, Streaming
+from service.runtime.fairness import FairThreads
 from service.search.query import Query, make_query
 from service.search.ranking import Ranking
 from service.search.scope import Scope

@@ -9,10 +9,10 @@ from typing import Final
 from palimpsest.v1 import documents_pb2, memories_pb2, search_pb2
 from service.core import filters
 from service.core import model as m
-from service.core import search as s
 from service.core.errors import Violation
-from service.core.processing import ChunkRow
-from service.core.profiles import Profile, ProfileQuery
+from service.ports import search as s
+from service.ports.processing import ChunkRow
+from service.ports.profiles import Profile, ProfileQuery
 from service.rpc.convert import documents as document_answers
 from service.rpc.convert import memory_answers, times
 from service.rpc.convert.filters import read as read_filter

@@ -1,0 +1,1 @@
+"""Protocols between the layers, and the plain data they exchange."""

@@ -1,0 +1,1 @@
+"""Child processes: how they are started and asked, and what they run."""

@@ -1,0 +1,1 @@
+"""What runs the processes of the service: event loop, batching, fairness, logs."""

@@ -1,0 +1,246 @@
+"""Batches: what arrives while work is being done is worked on together.
+
+Items belong to groups, such as tenants, that take turns: a batch has one of each group, then
+another, until it is full. While several groups have items, batches are small, so that who
+brings little waits for little; one group alone has the large ones.
+
+A call that finds nothing under way goes alone and at once. Under load a batch is what
+arrived during the one before it, and then until as many have come as were answered
+last, or arrivals pause: those just answered come again, and while one thread takes
+their calls in and another is at work on a batch, both spend their time fighting for
+the interpreter lock. Few large batches, with the calls taken in between them, carry up
+to a third more than many small ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from service.core.errors import PalimpsestError, Reason
+from service.runtime.fairness import Contention
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+MAX_BATCH = 1024
+"""Cost of one batch: items written, at most; a call costs no more than this."""
+
+SHARED_BATCH = 16
+"""The same while several groups have items: a few milliseconds of writing, which is what an
+item of another group waits for, twice."""
+
+LIGHT = 4
+"""Of so little cost, the first item of each group always fits."""
+
+TOTAL_FACTOR = 4
+"""How many times as much as one group all groups may have waiting."""
+
+SMALL_PART = 64
+"""The last quarter of that is for groups with no more waiting than this part of theirs."""
+
+EACH_SECONDS = 0.0001
+PAUSE_SECONDS = 0.005
+"""A pause in the arrivals is so long for each call of the last batch, and no longer than that."""
+
+GATHER_SECONDS = 0.025
+"""How long after a batch the next one begins at the latest."""
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[In]):
+    item: In
+    weight: int
+    cost: int
+
+
+@dataclass(slots=True)
+class _Group(Generic[In, Out]):
+    """What of one group waits, oldest first, and its weight."""
+
+    queue: OrderedDict[asyncio.Future[Out], _Waiting[In]] = field(default_factory=OrderedDict)
+    weight: int = 0
+
+
+class Coalescer(Generic[In, Out]):
+    """Gathers items while `run` is busy with the ones before.
+
+    Args:
+        run: Takes a batch; answers one result or exception for each item.
+        max_waiting: Weight of one group that may wait; more is refused with OVERLOADED.
+        max_batch: Cost of one batch; a dearer call goes alone, and weighs no more than so
+            much while it waits, so that one cannot shut out all others.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[In]], Awaitable[Sequence[Out | BaseException]]],
+        max_waiting: int,
+        max_batch: int = MAX_BATCH,
+    ) -> None:
+        self._run = run
+        self._max_waiting = max_waiting
+        self._max_total = max_waiting * TOTAL_FACTOR
+        self._max_batch = max_batch
+        self._groups: OrderedDict[Hashable, _Group[In, Out]] = OrderedDict()
+        self._waiting = 0
+        self._weight = 0
+        self._arrived = 0
+        self._contention = Contention()
+        self._last_size = 0
+        self._last_end = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def submit(
+        self, item: In, weight: int = 1, group: Hashable = 0, cost: int | None = None
+    ) -> Out:
+        """What `run` makes of the item.
+
+        Args:
+            item: What is to be done.
+            weight: How much it holds while it waits.
+            group: Whose it is.
+            cost: How much of a batch it takes. None: as much as it weighs.
+
+        Raises:
+            PalimpsestError: OVERLOADED or SHUTTING_DOWN.
+            Exception: What came of the item, or of its batch.
+        """
+        weight = min(weight, self._max_batch)
+        cost = weight if cost is None else cost
+        if self._closed:
+            raise PalimpsestError(Reason.SHUTTING_DOWN, "The server is stopping", retry_after=1)
+        self._contention.note(group)
+        waiting = self._groups.get(group)
+        if self._overloaded(waiting, weight):
+            raise PalimpsestError(
+                Reason.OVERLOADED, "Too many calls are waiting; retry later", retry_after=1
+            )
+        if waiting is None:
+            waiting = self._groups[group] = _Group()
+        future: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
+        waiting.queue[future] = _Waiting(item, weight, cost)
+        waiting.weight += weight
+        self._waiting += 1
+        self._weight += weight
+        self._arrived += 1
+        if self._task is None:
+            self._task = asyncio.create_task(self._drain())
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # What runs already runs to its end; what waits has no caller any more.
+            self._remove(group, future)
+            raise
+
+    def _overloaded(self, waiting: _Group[In, Out] | None, weight: int) -> bool:
+        if not self._waiting:
+            return False
+        own = weight + (waiting.weight if waiting is not None else 0)
+        if waiting is not None and own > self._max_waiting:
+            return True
+        total = self._weight + weight
+        if total <= self._max_total * 3 // 4:
+            return False
+        return total > self._max_total or own > max(1, self._max_waiting // SMALL_PART)
+
+    def _remove(self, group: Hashable, future: asyncio.Future[Out]) -> _Waiting[In] | None:
+        waiting = self._groups.get(group)
+        removed = None if waiting is None else waiting.queue.pop(future, None)
+        if waiting is not None and removed is not None:
+            waiting.weight -= removed.weight
+            self._weight -= removed.weight
+            self._waiting -= 1
+            if not waiting.queue:
+                del self._groups[group]
+        return removed
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing runs."""
+        return self._task is None
+
+    @property
+    def shared(self) -> bool:
+        """Whether several groups have, or lately had, items."""
+        return len(self._groups) > 1 or self._contention.shared
+
+    async def close(self) -> None:
+        """Refuse new items and wait for those taken."""
+        self._closed = True
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+
+    async def _drain(self) -> None:
+        # One turn of the loop: calls that are ready now belong in this batch.
+        await asyncio.sleep(0)
+        try:
+            while self._groups:
+                if self._last_size > 1:
+                    await self._gather()
+                futures, items = self._take()
+                if not items:
+                    continue
+                try:
+                    results = await self._run(items)
+                except BaseException as error:  # noqa: BLE001  (goes to the callers)
+                    results = [error] * len(items)
+                for future, result in zip(futures, results, strict=True):
+                    if future.done():
+                        continue
+                    if isinstance(result, BaseException):
+                        future.set_exception(result)
+                    else:
+                        future.set_result(result)
+                self._last_size = len(items)
+                self._last_end = asyncio.get_running_loop().time()
+                # The answers wake their callers, whose next calls then join in.
+                await asyncio.sleep(0)
+        finally:
+            self._task = None
+
+    async def _gather(self) -> None:
+        """Returns when enough has come, or arrivals pause, or it took long enough."""
+        if self.shared:
+            return
+        now = asyncio.get_running_loop().time
+        end = self._last_end + GATHER_SECONDS
+        pause = min(PAUSE_SECONDS, EACH_SECONDS * self._last_size)
+        while (
+            self._waiting < self._last_size
+            and self._weight < self._max_batch
+            and now() < end
+            and not self._closed
+        ):
+            arrived = self._arrived
+            await asyncio.sleep(pause)
+            if arrived == self._arrived:
+                return
+
+    def _take(self) -> tuple[list[asyncio.Future[Out]], list[In]]:
+        """The next batch: in turn from each group, as long as they fit."""
+        futures: list[asyncio.Future[Out]] = []
+        items: list[In] = []
+        room = min(SHARED_BATCH, self._max_batch) if self.shared else self._max_batch
+        served: set[Hashable] = set()
+        full: set[Hashable] = set()
+        while len(full) < len(self._groups):
+            group, waiting = next(iter(self._groups.items()))
+            future, first = next(iter(waiting.queue.items()))
+            self._groups.move_to_end(group)
+            # What is light goes along with what is heavy, if it is another group's.
+            light = first.cost <= LIGHT and group not in served
+            if group in full or (futures and first.cost > room and not light):
+                full.add(group)
+                continue
+            served.add(group)
+            self._remove(group, future)
+            if not future.done():
+                room -= first.cost
+                futures.append(future)
+                items.append(first.item)
+        return futures, items

@@ -1,0 +1,110 @@
+"""Deleting many documents by their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import (
+    Connection,
+)
+
+from service.core import documents as rules
+from service.core.errors import PalimpsestError, document_not_found
+from service.core.model import (
+    BulkDeleteReceipt,
+    ItemFailure,
+    Principal,
+)
+from service.storage.documents.rows import load
+from service.storage.documents.writes import delete_rows, record_deletion
+from service.storage.lists import tenant_revision
+from service.storage.transactions import DEFERRED, Call, Outcome, TenantTx
+
+
+@dataclass(frozen=True, slots=True)
+class IdsDelete:
+    """A step of a deletion by ids or custom ids: `most` of them, after the `done` first."""
+
+    names: Sequence[str]
+    most: int
+    done: int = 0
+    deleted: int = 0
+    errors: tuple[tuple[int, ItemFailure], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IdsStep:
+    """What a step came to: the deletion to go on with, and its receipt."""
+
+    deletion: IdsDelete
+    receipt: BulkDeleteReceipt
+
+
+def delete_ids(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: IdsDelete. Answers IdsStep. One call at a time."""
+    call = calls[0]
+    deletion: IdsDelete = call.payload
+    kept: BulkDeleteReceipt | None = call.progress
+    if kept is not None and kept.upto is not None:
+        deletion = replace(
+            deletion, done=kept.upto, deleted=kept.deleted, errors=tuple(kept.errors)
+        )
+    end = min(len(deletion.names), deletion.done + deletion.most)
+    gone, errors = named_documents(tx.conn, call.who, deletion.names[deletion.done : end])
+    for state in gone:
+        record_deletion(tx, call, state)
+    delete_rows(tx, gone)
+    deletion = replace(
+        deletion,
+        done=end,
+        deleted=deletion.deleted + len(gone),
+        errors=(
+            *deletion.errors,
+            *((deletion.done + index, failure) for index, failure in errors),
+        ),
+    )
+    complete = end == len(deletion.names)
+    receipt = BulkDeleteReceipt(
+        deletion.deleted,
+        0,
+        deletion.errors,
+        tx.revision,
+        complete,
+        upto=None if complete else end,
+    )
+    tx.remember(call, receipt, complete=complete)
+    return [IdsStep(deletion, receipt), *(DEFERRED for _ in calls[1:])]
+
+
+def named_documents(
+    conn: Connection, who: Principal, names: Sequence[str]
+) -> tuple[list[rules.DocumentState], list[tuple[int, ItemFailure]]]:
+    """What of `names` can be deleted; the rest by index, with why not."""
+    states = load(conn, who.tenant, names)
+    gone: dict[str, rules.DocumentState] = {}
+    errors: list[tuple[int, ItemFailure]] = []
+    for index, name in enumerate(names):
+        state = states.get(name)
+        try:
+            if state is None or state.id in gone:
+                raise document_not_found()
+            rules.check_writable(who, state.containers)
+        except PalimpsestError as error:
+            errors.append((index, ItemFailure(error.reason.name, error.message)))
+        else:
+            gone[state.id] = state
+    return list(gone.values()), errors
+
+
+def preview_ids(conn: Connection, who: Principal, names: Sequence[str]) -> BulkDeleteReceipt:
+    """What deleting by ids would come to now."""
+    gone, errors = named_documents(conn, who, names)
+    return BulkDeleteReceipt(
+        len(gone),
+        0,
+        tuple(errors),
+        tenant_revision(conn, who.tenant),
+        True,
+        tuple(state.id for state in gone),
+    )

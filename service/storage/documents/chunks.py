@@ -1,0 +1,209 @@
+"""Chunks: reading them, and swapping a document's new ones in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, select, update
+
+from service.core.model import Status
+from service.ports.indexing import IndexEntry
+from service.ports.processing import ChunkRow, Failed, Job, Processed
+from service.storage import checksums
+from service.storage.documents.rows import containers_of
+from service.storage.inserts import insert_rows
+from service.storage.tables import chunks, documents, jobs
+from service.storage.transactions import Call, Outcome, TenantTx, padded
+
+_COLUMNS = (
+    chunks.c.document_id,
+    chunks.c.position,
+    chunks.c.chunk_id,
+    chunks.c.text,
+    chunks.c.starts,
+    chunks.c.ends,
+    chunks.c.heading,
+    chunks.c.speaker,
+    chunks.c.instant,
+    chunks.c.digest,
+)
+_OF_DOCUMENTS = (
+    select(*_COLUMNS, chunks.c.entry, chunks.c.vector, chunks.c.embedder)
+    .where(
+        chunks.c.tenant == bindparam("t"),
+        chunks.c.document_id.in_(bindparam("names", expanding=True)),
+    )
+    .order_by(chunks.c.document_id, chunks.c.position)
+)
+_AROUND = (
+    select(*_COLUMNS)
+    .where(
+        chunks.c.tenant == bindparam("t"),
+        chunks.c.document_id == bindparam("document"),
+        chunks.c.position.between(bindparam("low"), bindparam("high")),
+    )
+    .order_by(chunks.c.position)
+)
+_HOLDERS = select(jobs.c.document_id, jobs.c.revision, jobs.c.holder).where(
+    jobs.c.tenant == bindparam("t"),
+    jobs.c.document_id.in_(bindparam("names", expanding=True)),
+)
+_PLACES = select(chunks.c.document_id, chunks.c.position).where(
+    chunks.c.tenant == bindparam("t"),
+    chunks.c.document_id.in_(bindparam("names", expanding=True)),
+)
+_DELETE = delete(chunks).where(
+    chunks.c.tenant == bindparam("t"),
+    chunks.c.document_id == bindparam("document"),
+    chunks.c.position == bindparam("at"),
+)
+_SETTLE = (
+    update(documents)
+    .where(
+        documents.c.tenant == bindparam("t"),
+        documents.c.id.in_(bindparam("names", expanding=True)),
+    )
+    .values(
+        status=bindparam("to_status"), error=bindparam("to_error"), attempts=bindparam("to_tries")
+    )
+)
+_DONE_WITH = delete(jobs).where(
+    jobs.c.tenant == bindparam("t"),
+    jobs.c.document_id.in_(bindparam("names", expanding=True)),
+)
+_AGAIN = (
+    update(jobs)
+    .where(jobs.c.tenant == bindparam("t"), jobs.c.document_id == bindparam("document"))
+    .values(due_time=bindparam("to_due"), holder=None)
+)
+
+
+def chunk_of(row: Any, index: IndexEntry | None = None) -> ChunkRow:
+    """A row that begins with the columns of a chunk."""
+    return ChunkRow(
+        row.chunk_id,
+        row.position,
+        str(row.text, "utf-8"),
+        row.starts,
+        row.ends,
+        str(row.heading, "utf-8"),
+        str(row.speaker, "utf-8"),
+        row.instant,
+        bytes(row.digest),
+        index or IndexEntry(b""),
+    )
+
+
+def load_chunks(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, list[ChunkRow]]:
+    """Chunks by document id, in order."""
+    found: dict[str, list[ChunkRow]] = {}
+    for row in conn.execute(_OF_DOCUMENTS, {"t": tenant, "names": padded(names)}):
+        index = IndexEntry(row.entry, row.vector, row.embedder)
+        found.setdefault(row.document_id, []).append(chunk_of(row, index))
+    return found
+
+
+def around(
+    conn: Connection, tenant: int, document_id: str, position: int, reach: int
+) -> list[ChunkRow]:
+    """A document's chunks up to `reach` places before and after one, and it."""
+    where = {
+        "t": tenant,
+        "document": document_id,
+        "low": position - reach,
+        "high": position + reach,
+    }
+    return [chunk_of(row) for row in conn.execute(_AROUND, where)]
+
+
+def _held(tx: TenantTx, held: Sequence[Job]) -> list[bool]:
+    """Of each job: no newer write and no other worker has taken it."""
+    names = padded({job.document_id for job in held})
+    rows = tx.conn.execute(_HOLDERS, {"t": tx.tenant, "names": names}).all()
+    now = {row.document_id: (row.revision, row.holder) for row in rows}
+    return [now.get(job.document_id) == (job.revision, job.holder) for job in held]
+
+
+def finish(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: Processed. Answers whether the job was still held, and is done."""
+    results: list[Processed] = [call.payload for call in calls]
+    held = _held(tx, [result.job for result in results])
+    done = {
+        result.job.document_id: (call, result)
+        for call, result, mine in zip(calls, results, held, strict=True)
+        if mine
+    }
+    if done:
+        containers = containers_of(tx.conn, tx.tenant, done)
+        rows: list[dict[str, object]] = []
+        for document_id, (call, result) in done.items():
+            tx.change(call, "document.processed", document_id, containers[document_id])
+            rows.extend(_row(tx, document_id, chunk) for chunk in result.changed)
+        _make_way(tx, {document_id: result for document_id, (_, result) in done.items()})
+        insert_rows(tx.conn, chunks, rows)
+        _settle(tx, done, Status.DONE)
+        tx.conn.execute(_DONE_WITH, {"t": tx.tenant, "names": padded(done)})
+    return held
+
+
+def _make_way(tx: TenantTx, results: Mapping[str, Processed]) -> None:
+    """Delete the chunks that others take the place of, or that are too many."""
+    written = {name: {chunk.position for chunk in r.changed} for name, r in results.items()}
+    gone = [
+        {"t": tx.tenant, "document": row.document_id, "at": row.position}
+        for row in tx.conn.execute(_PLACES, {"t": tx.tenant, "names": padded(results)})
+        if row.position >= results[row.document_id].count
+        or row.position in written[row.document_id]
+    ]
+    if gone:
+        tx.conn.execute(_DELETE, gone)
+        tx.erased = True
+
+
+def _settle(
+    tx: TenantTx, names: Iterable[str], status: Status, error: str = "", attempts: int = 0
+) -> None:
+    where = {"t": tx.tenant, "names": padded(names), "to_status": int(status)}
+    tx.conn.execute(_SETTLE, {**where, "to_error": error, "to_tries": attempts})
+
+
+def _row(tx: TenantTx, document_id: str, chunk: ChunkRow) -> dict[str, object]:
+    row = {
+        "tenant": tx.tenant,
+        "document_id": document_id,
+        "position": chunk.position,
+        "chunk_id": chunk.id,
+        "text": chunk.text.encode(),
+        "starts": chunk.start,
+        "ends": chunk.end,
+        "heading": chunk.heading.encode(),
+        "speaker": chunk.speaker.encode(),
+        "instant": chunk.instant,
+        "digest": chunk.digest,
+        "entry": chunk.index.entry,
+        "vector": chunk.index.vector,
+        "embedder": chunk.index.embedder,
+    }
+    row["checksum"] = checksums.of_chunk(tx.digester, row)
+    return row
+
+
+def fail(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: Failed. Answers whether the job was still held."""
+    results: list[Failed] = [call.payload for call in calls]
+    held = _held(tx, [result.job for result in results])
+    containers = containers_of(tx.conn, tx.tenant, {r.job.document_id for r in results})
+    for call, result, mine in zip(calls, results, held, strict=True):
+        if not mine:
+            continue
+        document_id = result.job.document_id
+        if result.retry_at is None:
+            tx.change(call, "document.failed", document_id, containers[document_id])
+            _settle(tx, [document_id], Status.FAILED, result.error, result.job.attempts)
+            tx.conn.execute(_DONE_WITH, {"t": tx.tenant, "names": [document_id]})
+        else:
+            again = {"t": tx.tenant, "document": document_id, "to_due": result.retry_at}
+            tx.conn.execute(_AGAIN, again)
+            _settle(tx, [document_id], Status.QUEUED)
+    return held

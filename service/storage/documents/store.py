@@ -1,0 +1,163 @@
+"""Documents, as the transport sees them: batches behind single calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
+from typing import Final, cast
+
+from service.core import model as m
+from service.core.errors import PalimpsestError, document_not_found
+from service.ports.store import Page
+from service.runtime.coalescing import SHARED_BATCH, Coalescer
+from service.storage.containers import purges
+from service.storage.deletions import run_delete_ids, run_purge
+from service.storage.documents import bulk_deletes
+from service.storage.documents import lists as document_lists
+from service.storage.documents import operations as documents
+from service.storage.documents import rows as document_rows
+from service.storage.engine import Engine, StoreOptions
+from service.storage.transactions import Call
+
+DOCUMENTS_AT_ONCE: Final = 64
+"""Single documents read in one statement: each may be a mebibyte, several times over."""
+
+BATCH_STEP: Final = SHARED_BATCH
+"""Documents of one batch that are written at once while other tenants write, too."""
+
+
+class DocumentStore:
+    def __init__(self, engine: Engine, options: StoreOptions) -> None:
+        self._engine = engine
+        self._gets: Coalescer[tuple[m.Principal, str], m.Document] = Coalescer(
+            self._read, options.max_waiting, DOCUMENTS_AT_ONCE
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether no single read waits or runs."""
+        return self._gets.idle
+
+    async def _read(
+        self, wanted: Sequence[tuple[m.Principal, str]]
+    ) -> list[m.Document | PalimpsestError]:
+        return await self._engine.database.read(
+            lambda conn: document_rows.read(conn, wanted), snapshot=False
+        )
+
+    async def upsert(
+        self, who: m.Principal, write: m.DocumentWrite, request: m.RequestRef | None
+    ) -> m.DocumentReceipt:
+        receipt: m.DocumentReceipt = await self._engine.mutate(
+            documents.upsert, Call(who, write, request)
+        )
+        return receipt
+
+    async def batch_upsert(
+        self, who: m.Principal, writes: Sequence[m.DocumentWrite], request: m.RequestRef | None
+    ) -> m.BatchReceipt:
+        step = documents.BatchStep(writes, len(writes))
+        while True:
+            # At once, unless other tenants would have to wait for it.
+            left = len(writes) - len(step.before)
+            count = min(BATCH_STEP, left) if self._engine.shared else left
+            step = replace(step, at_most=count)
+            outcome: documents.BatchStep | m.BatchReceipt
+            outcome = await self._engine.mutate(
+                documents.batch_upsert, Call(who, step, request), count
+            )
+            if isinstance(outcome, m.BatchReceipt):
+                return outcome
+            step = outcome
+
+    async def update(
+        self, who: m.Principal, patch: m.DocumentPatch, request: m.RequestRef | None
+    ) -> m.DocumentReceipt:
+        receipt: m.DocumentReceipt = await self._engine.mutate(
+            documents.update_documents, Call(who, patch, request)
+        )
+        return receipt
+
+    async def append(
+        self, who: m.Principal, append: m.MessagesAppend, request: m.RequestRef | None
+    ) -> m.AppendReceipt:
+        receipt: m.AppendReceipt = await self._engine.mutate(
+            documents.append_messages, Call(who, append, request)
+        )
+        return receipt
+
+    async def delete(
+        self, who: m.Principal, delete: m.DocumentDelete, request: m.RequestRef | None
+    ) -> m.DeleteReceipt:
+        receipt: m.DeleteReceipt = await self._engine.mutate(
+            documents.delete_documents, Call(who, delete, request), frees=True
+        )
+        return receipt
+
+    async def delete_ids(
+        self,
+        who: m.Principal,
+        ids: Sequence[str],
+        request: m.RequestRef | None,
+        *,
+        validate_only: bool,
+    ) -> m.BulkDeleteReceipt:
+        if validate_only:
+            return await self._engine.database.read(
+                lambda conn: bulk_deletes.preview_ids(conn, who, ids), tenant=who.tenant
+            )
+        return await run_delete_ids(self._engine, who, ids, request)
+
+    async def delete_containers(
+        self,
+        who: m.Principal,
+        containers: Sequence[str],
+        request: m.RequestRef | None,
+        *,
+        validate_only: bool,
+        budget: float | None,
+    ) -> m.BulkDeleteReceipt:
+        purge = purges.Purge(tuple(containers), whole=False)
+        receipt = await run_purge(self._engine, who, purge, request, validate_only, budget)
+        return cast(m.BulkDeleteReceipt, receipt)
+
+    async def get(self, who: m.Principal, name: str) -> m.Document:
+        return await self._gets.submit((who, name), group=who.tenant)
+
+    async def list(
+        self, who: m.Principal, query: m.DocumentQuery, page: m.PageRequest
+    ) -> Page[m.Document]:
+        return await self._engine.database.read(
+            lambda conn: document_lists.list_documents(conn, who, query, page),
+            tenant=who.tenant,
+        )
+
+    async def watch(self, who: m.Principal, name: str) -> AsyncIterator[m.Document | str]:
+        document = await self.get(who, name)
+        with self._engine.watchers.watching(who.tenant, document.id) as watcher:
+            seen: m.Document | None = None
+            while True:
+                try:
+                    document = replace(await self.get(who, document.id), content=None)
+                except PalimpsestError as error:
+                    if error.reason is not document_not_found().reason:
+                        raise
+                    yield document.id
+                    return
+                if document != seen:
+                    for passed in _passed(seen, document):
+                        yield passed
+                    yield document
+                    if document.status in (m.Status.DONE, m.Status.FAILED):
+                        return
+                seen = document
+                await watcher.changed()
+
+
+def _passed(seen: m.Document | None, now: m.Document) -> Iterator[m.Document]:
+    """The stages a document went through between two looks: many last less than a look."""
+    if seen is None or now.status is m.Status.FAILED:
+        return
+    first = seen.status + 1 if seen.revision == now.revision else m.Status.QUEUED
+    for status in range(first, now.status):
+        yield replace(now, status=m.Status(status))

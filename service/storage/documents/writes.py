@@ -1,0 +1,298 @@
+"""Writing documents: the rows of a round, gathered and then written kind by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from sqlalchemy import BindParameter, Executable, Select, bindparam, delete, update
+
+from service.core import ids
+from service.core.documents import DocumentState, Draft
+from service.core.metadata import comparable
+from service.core.model import (
+    DocumentReceipt,
+    Status,
+)
+from service.storage import dialects
+from service.storage.documents.rows import Membership
+from service.storage.inserts import insert_rows, run_for_each
+from service.storage.tables import (
+    chunks,
+    document_containers,
+    document_contents,
+    documents,
+    jobs,
+    memories,
+)
+from service.storage.transactions import (
+    Call,
+    TenantTx,
+    json_list,
+    padded,
+)
+
+_UPDATE = (
+    update(documents)
+    .where(documents.c.tenant == bindparam("t"), documents.c.id == bindparam("document"))
+    .values(
+        {
+            name: bindparam(f"to_{name}")
+            for name in (
+                "content_hash",
+                "metadata",
+                "comparable",
+                "containers",
+                "title",
+                "document_date",
+                "status",
+                "etag",
+                "revision",
+                "update_time",
+                "error",
+                "attempts",
+                "kind",
+            )
+        }
+    )
+)
+
+
+_UPDATE_CONTENT = (
+    update(document_contents)
+    .where(
+        document_contents.c.tenant == bindparam("t"),
+        document_contents.c.document_id == bindparam("document"),
+    )
+    .values(content=bindparam("to_content"))
+)
+
+
+MOVE = (
+    update(document_containers)
+    .where(
+        document_containers.c.tenant == bindparam("t"),
+        document_containers.c.container == bindparam("in_container"),
+        document_containers.c.document_id == bindparam("document"),
+    )
+    .values(revision=bindparam("to_revision"))
+)
+
+
+LEAVE = delete(document_containers).where(
+    document_containers.c.tenant == bindparam("t"),
+    document_containers.c.container == bindparam("in_container"),
+    document_containers.c.document_id == bindparam("document"),
+)
+
+
+_EMPTY = delete(document_containers).where(
+    document_containers.c.tenant == bindparam("t"),
+    document_containers.c.container == bindparam("in_container"),
+    document_containers.c.document_id.in_(bindparam("names", expanding=True)),
+)
+
+
+def removal(chosen: BindParameter[str] | Select[str]) -> tuple[Executable, ...]:
+    """Statements that remove documents and what hangs on them, but their memberships.
+
+    Args:
+        chosen: Ids of documents of the tenant "t": a bound list or a query.
+    """
+    rows = (
+        (documents, documents.c.id),
+        (document_contents, document_contents.c.document_id),
+        (jobs, jobs.c.document_id),
+        (chunks, chunks.c.document_id),
+    )
+    unlink = (
+        update(memories)
+        .where(
+            memories.c.tenant == bindparam("t"),
+            memories.c.source_document_id.in_(chosen),
+        )
+        .values(source_document_id=None)
+    )
+    return (
+        *(
+            delete(table).where(table.c.tenant == bindparam("t"), column.in_(chosen))
+            for table, column in rows
+        ),
+        unlink,
+    )
+
+
+_REMOVE = removal(bindparam("names", expanding=True))
+
+
+class Writes:
+    """Rows of one round, gathered and then written kind by kind."""
+
+    def __init__(self, tx: TenantTx) -> None:
+        self.tx = tx
+        self.rows: dict[str, list[dict[str, object]]] = {
+            name: []
+            for name in ("new", "contents", "joins", "changed", "recontents", "moves", "leaves")
+        }
+        self.jobs: list[dict[str, object]] = []
+        self.new_jobs: list[dict[str, object]] = []
+
+    def create(self, call: Call, custom_id: str | None, draft: Draft) -> DocumentReceipt:
+        tx = self.tx
+        document_id = tx.new_id(ids.DOCUMENT)
+        revision = tx.change(call, "document.created", document_id, draft.containers)
+        self.rows["new"].append(
+            {
+                "tenant": tx.tenant,
+                "id": document_id,
+                "custom_id": custom_id,
+                **_draft_columns(draft),
+                "status": int(Status.QUEUED),
+                "revision": revision,
+                "create_time": tx.now,
+                "update_time": tx.now,
+            }
+        )
+        self.rows["contents"].append(
+            {
+                "tenant": tx.tenant,
+                "document_id": document_id,
+                "content": (draft.content or "").encode(),
+            }
+        )
+        for container in draft.containers:
+            self._join(container, document_id, revision)
+        self.new_jobs.append(self._job(document_id, revision, draft))
+        return DocumentReceipt(
+            document_id, True, True, Status.QUEUED, draft.etag, revision, tx.now, tx.now
+        )
+
+    def change(self, call: Call, current: DocumentState, draft: Draft) -> DocumentReceipt:
+        if not draft.queue:
+            return receipt_of(current, changed=False)
+        tx = self.tx
+        before, after = set(current.containers), set(draft.containers)
+        revision = tx.change(call, "document.updated", current.id, sorted(before | after))
+        self.rows["changed"].append(
+            {
+                "t": tx.tenant,
+                "document": current.id,
+                **{f"to_{name}": value for name, value in _draft_columns(draft).items()},
+                "to_status": Status.QUEUED,
+                "to_revision": revision,
+                "to_update_time": tx.now,
+                "to_error": "",
+                "to_attempts": 0,
+            }
+        )
+        where = {"t": tx.tenant, "document": current.id}
+        if draft.content is not None:
+            self.rows["recontents"].append({**where, "to_content": draft.content.encode()})
+        for container in before & after:
+            self.rows["moves"].append({**where, "in_container": container, "to_revision": revision})
+        for container in before - after:
+            self.rows["leaves"].append({**where, "in_container": container})
+            tx.count(container, documents=-1)
+        for container in after - before:
+            self._join(container, current.id, revision)
+        self.jobs.append(self._job(current.id, revision, draft))
+        return DocumentReceipt(
+            current.id,
+            False,
+            draft.changed,
+            Status.QUEUED,
+            draft.etag,
+            revision,
+            current.create_time,
+            tx.now,
+        )
+
+    def _join(self, container: str, document_id: str, revision: int) -> None:
+        self.tx.count(container, documents=1)
+        self.rows["joins"].append(
+            {
+                "tenant": self.tx.tenant,
+                "container": container,
+                "document_id": document_id,
+                "revision": revision,
+            }
+        )
+
+    def _job(self, document_id: str, revision: int, draft: Draft) -> dict[str, object]:
+        return {
+            "tenant": self.tx.tenant,
+            "document_id": document_id,
+            "revision": revision,
+            "due_time": revision,
+            "lane": draft.containers[0],
+            "holder": None,
+            "attempts": 0,
+        }
+
+    def flush(self) -> None:
+        conn = self.tx.conn
+        insert_rows(conn, documents, self.rows["new"])
+        insert_rows(conn, document_contents, self.rows["contents"])
+        for name, statement in (
+            ("changed", _UPDATE),
+            ("recontents", _UPDATE_CONTENT),
+            ("leaves", LEAVE),
+            ("moves", MOVE),
+        ):
+            run_for_each(conn, statement, self.rows[name])
+        insert_rows(conn, document_containers, self.rows["joins"])
+        self.tx.queued = bool(self.new_jobs or self.jobs)
+        insert_rows(conn, jobs, self.new_jobs)
+        if self.jobs:
+            put = ("revision", "due_time", "lane", "holder", "attempts")
+            conn.execute(dialects.upsert(conn, jobs, put=put), self.jobs)
+
+
+_containers_text = lru_cache(maxsize=4096)(json_list)
+
+
+def _draft_columns(draft: Draft) -> dict[str, object]:
+    return {
+        "content_hash": draft.content_hash,
+        "metadata": draft.metadata,
+        "comparable": comparable(draft.metadata),
+        "containers": _containers_text(draft.containers),
+        "title": draft.title,
+        "document_date": draft.document_date,
+        "etag": draft.etag,
+        "kind": int(draft.kind),
+    }
+
+
+def receipt_of(state: DocumentState, *, changed: bool) -> DocumentReceipt:
+    return DocumentReceipt(
+        state.id,
+        False,
+        changed,
+        state.status,
+        state.etag,
+        state.revision,
+        state.create_time,
+        state.update_time,
+    )
+
+
+def record_deletion(tx: TenantTx, call: Call, state: Membership) -> int:
+    for container in state.containers:
+        tx.count(container, documents=-1)
+    return tx.change(call, "document.deleted", state.id, state.containers)
+
+
+def delete_rows(tx: TenantTx, states: Sequence[Membership]) -> None:
+    """Remove documents and all that was derived from them."""
+    if not states:
+        return
+    names = padded(state.id for state in states)
+    for statement in _REMOVE:
+        tx.conn.execute(statement, {"t": tx.tenant, "names": names})
+    members: dict[str, list[str]] = {}
+    for state in states:
+        for container in state.containers:
+            members.setdefault(container, []).append(state.id)
+    for container, left in members.items():
+        tx.conn.execute(_EMPTY, {"t": tx.tenant, "in_container": container, "names": padded(left)})

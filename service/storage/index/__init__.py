@@ -1,0 +1,1 @@
+"""What makes documents and memories findable, in the database."""

@@ -1,0 +1,166 @@
+"""What searches read, as they see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection, insert, select
+
+from service.core import filters as f
+from service.core.model import Document, Memory, Principal
+from service.ports.indexing import BlockCursor, DeltaCursor, IndexBlock, IndexDelta
+from service.ports.processing import ChunkRow
+from service.ports.search import Looked, Lookup
+from service.storage.documents import chunks
+from service.storage.documents import rows as document_rows
+from service.storage.engine import Engine
+from service.storage.index import blocks as index_blocks
+from service.storage.index import rows as index_rows
+from service.storage.memories import rows as memory_rows
+from service.storage.tables import embedders
+
+
+class IndexStore:
+    """What searches read; see `ports.search.IndexSource`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def now(self) -> int:
+        return self._engine.now()
+
+    async def embedder(self, name: str, dimension: int) -> int:
+        """The number of a vector space, made if it is new."""
+
+        def known(conn: Connection) -> int | None:
+            return conn.execute(select(embedders.c.id).where(embedders.c.name == name)).scalar()
+
+        def made(conn: Connection) -> int:
+            number = known(conn)
+            if number is None:
+                add = insert(embedders).values(name=name, dimension=dimension)
+                number = conn.execute(add.returning(embedders.c.id)).scalar_one()
+            return number
+
+        number = await self._engine.database.read(known)
+        return await self._engine.database.write(made) if number is None else number
+
+    async def unchanged(self, tenant: int, known: Mapping[str, int]) -> Mapping[str, int]:
+        # Each container is asked for with one statement, which is a snapshot of its own.
+        digester = self._engine.context.digester
+        return await self._engine.database.read(
+            lambda conn: index_rows.unchanged(conn, digester, tenant, known),
+            snapshot=False,
+            tenant=tenant,
+        )
+
+    async def block(
+        self,
+        tenant: int,
+        container: str,
+        cursor: BlockCursor,
+        embedder: int | None,
+        *,
+        without: Sequence[str] = (),
+    ) -> IndexBlock:
+        return await self._engine.database.read(
+            lambda conn: index_blocks.read_block(
+                conn, tenant, container, cursor, embedder, without
+            ),
+            tenant=tenant,
+        )
+
+    async def delta(
+        self, tenant: int, container: str, after: int, embedder: int, *, stepwise: bool = False
+    ) -> IndexDelta:
+        digester = self._engine.context.digester
+        return await self._engine.database.read(
+            lambda conn: index_rows.read_delta(
+                conn, digester, tenant, container, after, embedder, stepwise=stepwise
+            ),
+            tenant=tenant,
+        )
+
+    async def more(
+        self, tenant: int, container: str, cursor: DeltaCursor, embedder: int
+    ) -> IndexDelta:
+        return await self._engine.database.read(
+            lambda conn: index_rows.read_more(conn, tenant, container, cursor, embedder),
+            tenant=tenant,
+        )
+
+    async def matching(
+        self,
+        tenant: int,
+        container: str,
+        tree: f.Filter,
+        documents: Iterable[str] | None = None,
+        memories: Iterable[str] | None = None,
+    ) -> set[str]:
+        def both(conn: Connection) -> set[str]:
+            found: set[str] = set()
+            if documents is None or documents:
+                found |= index_rows.matching_documents(conn, tenant, container, tree, documents)
+            if memories is None or memories:
+                found |= index_rows.matching_memories(conn, tenant, container, tree, memories)
+            return found
+
+        return await self._engine.database.read(both, tenant=tenant)
+
+    async def in_state(
+        self,
+        tenant: int,
+        container: str,
+        as_of: int | None,
+        wall: int,
+        *,
+        forgotten: bool,
+        history: bool,
+        memories: Iterable[str] | None = None,
+    ) -> set[str]:
+        return await self._engine.database.read(
+            lambda conn: index_rows.in_state(
+                conn,
+                tenant,
+                container,
+                as_of,
+                wall,
+                forgotten=forgotten,
+                history=history,
+                among=memories,
+            ),
+            tenant=tenant,
+        )
+
+    async def look_up(self, who: Principal, wanted: Lookup) -> Looked:
+        engine, names = self._engine, wanted.memories
+        if not (names or wanted.chunks or wanted.known):
+            return Looked({}, {}, {}, {})
+        reads = [memory_rows.MemoryRead(who, tag, name, wanted.as_of) for tag, name in names]
+
+        def read(conn: Connection) -> Looked:
+            memories = memory_rows.read(conn, engine.context.digester, reads, engine.now())
+            documents, near = _chunks(conn, who, wanted)
+            return Looked(
+                {memory.id: memory for memory in memories if isinstance(memory, Memory)},
+                documents,
+                near,
+                index_rows.unchanged(conn, engine.context.digester, who.tenant, wanted.known),
+            )
+
+        # One tenant's memories at one instant are one statement, and a snapshot of its own.
+        return await engine.database.read(read, snapshot=bool(wanted.chunks), tenant=who.tenant)
+
+
+def _chunks(
+    conn: Connection, who: Principal, wanted: Lookup
+) -> tuple[dict[str, Document], dict[str, Sequence[ChunkRow]]]:
+    names = dict.fromkeys(document_id for document_id, _, _ in wanted.chunks)
+    read_all = document_rows.read if wanted.content else document_rows.read_bare
+    found = read_all(conn, [(who, name) for name in names]) if names else []
+    near: dict[str, Sequence[ChunkRow]] = {}
+    for document_id, position, chunk_id in wanted.chunks:
+        rows = chunks.around(conn, who.tenant, document_id, position, wanted.reach)
+        if any(row.id == chunk_id and row.position == position for row in rows):
+            near[chunk_id] = rows
+    return {one.id: one for one in found if isinstance(one, Document)}, near

@@ -1,0 +1,241 @@
+"""Memories in batches: creating, updating, forgetting, restoring, deleting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.core import ids
+from service.core import memories as rules
+from service.core.documents import DocumentState, check_visible
+from service.core.errors import (
+    PalimpsestError,
+    Reason,
+    Violation,
+    document_not_found,
+    memory_not_found,
+)
+from service.core.memories import End
+from service.core.model import (
+    MemoriesReceipt,
+    MemoryCreate,
+    MemoryDelete,
+    MemoryDeleteReceipt,
+    MemoryForget,
+    MemoryRestore,
+    MemoryTarget,
+    MemoryUpdate,
+    UpdatedMemory,
+)
+from service.storage.documents.rows import load as load_documents
+from service.storage.memories import rows
+from service.storage.memories.rows import Stored
+from service.storage.memories.writes import (
+    Writes,
+    delete_chains,
+    entry_of,
+    forget_one,
+    load_chains,
+    receipt_of,
+    restore_one,
+)
+from service.storage.transactions import DEFERRED, Call, Outcome, TenantTx
+
+
+def create(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: MemoryCreate, all or none. Answers MemoriesReceipt."""
+    requests: list[MemoryCreate] = [call.payload for call in calls]
+    names = {n.source_document_id for r in requests for n in r.memories if n.source_document_id}
+    sources = load_documents(tx.conn, tx.tenant, names) if names else {}
+    writes = Writes(tx)
+    results: list[Outcome] = []
+    for call, request in zip(calls, requests, strict=True):
+        try:
+            resolved = _sources(call, request, sources)
+            for index, new in enumerate(request.memories):
+                rules.check_ahead(new.forget_after, tx.wall, f"memories[{index}].forget_after")
+        except PalimpsestError as error:
+            results.append(error)
+            continue
+        receipts = []
+        for number, (new, source) in enumerate(zip(request.memories, resolved, strict=True)):
+            version, span = rules.first_version(
+                new, tx.new_id(ids.MEMORY), request.container, source, tx.now
+            )
+            revision = tx.change(call, "memory.created", version.id, [request.container])
+            writes.add(version, span, revision, entry_of(call, number, version))
+            receipts.append(receipt_of(tx, version, span, revision))
+        tx.count(request.container, memories=len(receipts))
+        receipt = MemoriesReceipt(tuple(receipts), tx.revision)
+        tx.remember(call, receipt)
+        results.append(receipt)
+    writes.flush()
+    return results
+
+
+def _sources(
+    call: Call,
+    request: MemoryCreate,
+    sources: dict[str, DocumentState],
+) -> list[str | None]:
+    """Ids of the source documents; raises DOCUMENT_NOT_FOUND naming the field."""
+    resolved: list[str | None] = []
+    for index, new in enumerate(request.memories):
+        if not new.source_document_id:
+            resolved.append(None)
+            continue
+        state = sources.get(new.source_document_id)
+        try:
+            if state is None:
+                raise document_not_found()
+            check_visible(call.who, state.containers)
+        except PalimpsestError as error:
+            path = f"memories[{index}].source_document_id"
+            raise PalimpsestError(
+                error.reason,
+                f"{path}: {error.message}",
+                violations=[Violation(path, error.message)],
+                resource=error.resource,
+            ) from None
+        resolved.append(state.id)
+    return resolved
+
+
+def update_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: MemoryUpdate. Answers UpdatedMemory."""
+    writes = Writes(tx)
+    results: list[Outcome] = []
+    for call, stored in _targets(tx, calls):
+        if not isinstance(stored, Stored):
+            results.append(stored)
+            continue
+        request: MemoryUpdate = call.payload
+        try:
+            rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.wall)
+            version, span = rules.next_version(
+                request, tx.new_id(ids.MEMORY), stored.version, stored.span, tx.now, tx.wall
+            )
+        except PalimpsestError as error:
+            results.append(error)
+            continue
+        revision = tx.change(call, "memory.updated", version.id, [version.container])
+        if stored.span.end is not End.OPEN:
+            # Recorded as expired by a clock that was ahead, and counted out with that.
+            tx.count(version.container, memories=1)
+        writes.close(stored.version.id, stored.span, End.SUPERSEDED, revision)
+        writes.add(version, span, revision, entry_of(call, 0, version))
+        receipt = receipt_of(tx, version, span, revision)
+        tx.remember(call, receipt)
+        results.append(UpdatedMemory(receipt, version.content))
+    writes.flush()
+    return results
+
+
+def forget(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: MemoryForget. Answers MemoryReceipt."""
+    writes = Writes(tx)
+    results: list[Outcome] = []
+    for call, stored in _targets(tx, calls):
+        if not isinstance(stored, Stored):
+            results.append(stored)
+            continue
+        request: MemoryForget = call.payload
+        try:
+            rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.wall)
+        except PalimpsestError as error:
+            results.append(error)
+            continue
+        receipt = forget_one(tx, call, writes, stored, request.reason, None)
+        tx.remember(call, receipt)
+        results.append(receipt)
+    writes.flush()
+    return results
+
+
+def _targets(
+    tx: TenantTx, calls: Sequence[Call]
+) -> list[tuple[Call, Stored | PalimpsestError | object]]:
+    """Each call with its target; the later of two calls on one chain is deferred."""
+    targets: list[MemoryTarget] = [call.payload.target for call in calls]
+    taken: set[str] = set()
+    paired: list[tuple[Call, Stored | PalimpsestError | object]] = []
+    for call, stored in zip(calls, rows.resolve(tx, targets), strict=True):
+        if isinstance(stored, Stored):
+            if stored.version.root_id in taken:
+                paired.append((call, DEFERRED))
+                continue
+            taken.add(stored.version.root_id)
+        paired.append((call, stored))
+    return paired
+
+
+def restore(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: MemoryRestore. Answers MemoryReceipt."""
+    requests: list[MemoryRestore] = [call.payload for call in calls]
+    found = rows.current(tx, {request.id for request in requests})
+    latest = rows.latest_ids(tx, {stored.version.root_id for stored in found.values()})
+    writes = Writes(tx)
+    taken: set[str] = set()
+    results: list[Outcome] = []
+    for call, request in zip(calls, requests, strict=True):
+        stored = found.get(request.id)
+        if stored is None or stored.version.container != request.container:
+            results.append(memory_not_found())
+            continue
+        if stored.version.id in taken:
+            results.append(DEFERRED)
+            continue
+        taken.add(stored.version.id)
+        try:
+            _check_restorable(tx, stored, latest)
+            rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.wall)
+            receipt = restore_one(tx, call, writes, stored, request)
+        except PalimpsestError as error:
+            results.append(error)
+            continue
+        tx.remember(call, receipt)
+        results.append(receipt)
+    writes.flush()
+    return results
+
+
+def _check_restorable(tx: TenantTx, stored: Stored, latest: dict[str, str]) -> None:
+    if stored.span.end is End.SUPERSEDED:
+        raise rules.not_latest(latest[stored.version.root_id])
+    if not stored.span.over(tx.wall):
+        raise PalimpsestError(
+            Reason.MEMORY_NOT_FORGOTTEN,
+            "The memory is not forgotten",
+            resource=("palimpsest.v1.Memory", stored.version.id),
+        )
+
+
+def delete_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: MemoryDelete. Answers MemoryDeleteReceipt."""
+    requests: list[MemoryDelete] = [call.payload for call in calls]
+    found = rows.current(tx, {request.id for request in requests})
+    chains = load_chains(tx, {stored.version.root_id for stored in found.values()})
+    gone: set[str] = set()
+    results: list[Outcome] = []
+    for call, request in zip(calls, requests, strict=True):
+        stored = found.get(request.id)
+        if stored is None or stored.version.container != request.container:
+            if not request.allow_missing:
+                results.append(memory_not_found())
+                continue
+            receipt = MemoryDeleteReceipt("", 0, tx.revision)
+        else:
+            root = stored.version.root_id
+            if root in gone:
+                results.append(DEFERRED)
+                continue
+            try:
+                rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.wall)
+            except PalimpsestError as error:
+                results.append(error)
+                continue
+            gone.add(root)
+            revisions = delete_chains(tx, call, request.container, {root: chains[root]})
+            receipt = MemoryDeleteReceipt(root, len(chains[root]), revisions[root])
+        tx.remember(call, receipt)
+        results.append(receipt)
+    return results

@@ -1,0 +1,46 @@
+"""Links from memories to the documents they come from, as keys may see them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from service.core.documents import is_visible
+from service.core.model import Memory, Principal
+from service.ports.store import Page
+from service.storage.documents.rows import containers_of
+
+
+def visible_sources(conn: Connection, read: Sequence[tuple[Principal, Memory]]) -> list[Memory]:
+    """The memories, without links to documents that their reader may not see.
+
+    A link is judged by the containers that the document is in now: one more statement
+    for each tenant, and none where no reader is limited or nothing is linked.
+    """
+    linked: dict[int, set[str]] = defaultdict(set)
+    for who, memory in read:
+        if who.containers is not None and memory.source_document_id is not None:
+            linked[who.tenant].add(memory.source_document_id)
+    found = {
+        (tenant, name): containers
+        for tenant, names in linked.items()
+        for name, containers in containers_of(conn, tenant, names).items()
+    }
+
+    def shown(who: Principal, memory: Memory) -> Memory:
+        source = memory.source_document_id
+        if who.containers is None or source is None:
+            return memory
+        if is_visible(who, found.get((who.tenant, source), ())):
+            return memory
+        return replace(memory, source_document_id=None)
+
+    return [shown(who, memory) for who, memory in read]
+
+
+def with_visible_sources(conn: Connection, who: Principal, page: Page[Memory]) -> Page[Memory]:
+    """A page of memories, without links to documents that the key may not see."""
+    return replace(page, items=visible_sources(conn, [(who, memory) for memory in page.items]))

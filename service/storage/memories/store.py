@@ -1,0 +1,172 @@
+"""Memories, as the transport sees them: batches behind single calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from service.core import memories as rules
+from service.core import model as m
+from service.core.errors import PalimpsestError, Reason
+from service.ports.store import Page
+from service.runtime.coalescing import Coalescer
+from service.storage.engine import Engine, StoreOptions
+from service.storage.lists import tenant_revision
+from service.storage.memories import batches as memory_batches
+from service.storage.memories import operations as memories
+from service.storage.memories import rows as memory_rows
+from service.storage.transactions import Call, TenantRead, recalled
+
+
+class MemoryStore:
+    def __init__(self, engine: Engine, options: StoreOptions) -> None:
+        self._engine = engine
+        self._gets: Coalescer[memory_rows.MemoryRead, m.Memory] = Coalescer(
+            self._read, options.max_waiting
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether no single read waits or runs."""
+        return self._gets.idle
+
+    async def _read(
+        self, wanted: Sequence[memory_rows.MemoryRead]
+    ) -> list[m.Memory | PalimpsestError]:
+        engine = self._engine
+        return await engine.database.read(
+            lambda conn: memory_rows.read(conn, engine.context.digester, wanted, engine.now()),
+            snapshot=False,
+        )
+
+    async def create(
+        self, who: m.Principal, create: m.MemoryCreate, request: m.RequestRef | None
+    ) -> m.MemoriesReceipt:
+        receipt: m.MemoriesReceipt = await self._engine.mutate_indexed(
+            memories.create,
+            Call(who, create, request),
+            [new.content for new in create.memories],
+            [rules.date_of(new.temporal) for new in create.memories],
+        )
+        return receipt
+
+    async def update(
+        self, who: m.Principal, update: m.MemoryUpdate, request: m.RequestRef | None
+    ) -> m.UpdatedMemory:
+        outcome = await self._engine.mutate_indexed(
+            memories.update_memories,
+            Call(who, update, request),
+            [update.content],
+            [rules.date_of(update.temporal)],
+        )
+        if isinstance(outcome, m.UpdatedMemory):
+            return outcome
+        try:
+            memory = await self.get(who, outcome.container, outcome.id, None)
+        except PalimpsestError as error:
+            if error.reason is not Reason.MEMORY_NOT_FOUND:
+                raise
+            return m.UpdatedMemory(outcome, "")
+        return m.UpdatedMemory(outcome, memory.content)
+
+    async def forget(
+        self, who: m.Principal, forget: m.MemoryForget, request: m.RequestRef | None
+    ) -> m.MemoryReceipt:
+        receipt: m.MemoryReceipt = await self._engine.mutate(
+            memories.forget, Call(who, forget, request)
+        )
+        return receipt
+
+    async def restore(
+        self, who: m.Principal, restore: m.MemoryRestore, request: m.RequestRef | None
+    ) -> m.MemoryReceipt:
+        receipt: m.MemoryReceipt = await self._engine.mutate(
+            memories.restore, Call(who, restore, request)
+        )
+        return receipt
+
+    async def delete(
+        self, who: m.Principal, delete: m.MemoryDelete, request: m.RequestRef | None
+    ) -> m.MemoryDeleteReceipt:
+        receipt: m.MemoryDeleteReceipt = await self._engine.mutate(
+            memories.delete_memories, Call(who, delete, request), frees=True
+        )
+        return receipt
+
+    async def forget_many(
+        self,
+        who: m.Principal,
+        forget: m.MemoryForgetMany,
+        request: m.RequestRef | None,
+        *,
+        validate_only: bool,
+    ) -> m.ForgetManyReceipt:
+        database = self._engine.database
+        if validate_only:
+            preview: m.ForgetManyReceipt = await database.read(
+                lambda conn: memory_batches.preview(self._snapshot(conn, who), forget),
+                tenant=who.tenant,
+            )
+            return preview
+        if forget.filter is not None:
+            filter_ = forget.filter
+
+            def match(conn: Connection) -> m.ForgetManyReceipt | tuple[str, ...]:
+                known: m.ForgetManyReceipt | None = recalled(conn, who.tenant, forget, request)
+                return known or memory_batches.match(self._snapshot(conn, who), forget, filter_)
+
+            matched = await database.read(match, tenant=who.tenant)
+            if isinstance(matched, m.ForgetManyReceipt):
+                return matched
+            forget = replace(forget, matched=matched)
+        receipt: m.ForgetManyReceipt = await self._engine.mutate(
+            memory_batches.forget_many, Call(who, forget, request), forget.size or 1
+        )
+        return receipt
+
+    def _snapshot(self, conn: Connection, who: m.Principal) -> TenantRead:
+        engine = self._engine
+        revision = tenant_revision(conn, who.tenant)
+        return TenantRead(conn, who.tenant, engine.context.digester, revision, engine.now())
+
+    async def restore_many(
+        self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.RequestRef | None
+    ) -> m.RestoreManyReceipt:
+        receipt: m.RestoreManyReceipt = await self._engine.mutate(
+            memory_batches.restore_many, Call(who, restore, request), cost=memory_batches.RESTORED
+        )
+        return receipt
+
+    async def get(
+        self, who: m.Principal, container: str, memory_id: str, as_of: int | None
+    ) -> m.Memory:
+        return await self._gets.submit(
+            memory_rows.MemoryRead(who, container, memory_id, as_of), group=who.tenant
+        )
+
+    async def close_past(self, who: m.Principal, as_of: int) -> None:
+        await self._engine.close_past(who, as_of)
+
+    async def list(
+        self, who: m.Principal, query: m.MemoryQuery, page: m.PageRequest
+    ) -> Page[m.Memory]:
+        engine = self._engine
+        return await engine.database.read(
+            lambda conn: memory_rows.list_memories(
+                conn, engine.context.digester, who, query, page, engine.now()
+            ),
+            tenant=who.tenant,
+        )
+
+    async def versions(
+        self, who: m.Principal, container: str, memory_id: str, page: m.PageRequest
+    ) -> Page[m.Memory]:
+        engine = self._engine
+        return await engine.database.read(
+            lambda conn: memory_rows.list_versions(
+                conn, engine.context.digester, who, container, memory_id, page, engine.now()
+            ),
+            tenant=who.tenant,
+        )

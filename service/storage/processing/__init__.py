@@ -1,0 +1,1 @@
+"""The queue of documents to be processed, in the database."""

@@ -1,0 +1,353 @@
+"""The queue: which documents wait, who has them, and until when.
+
+A job is due when the wall clock has come to `due_time`. One that waits for nothing has
+its revision there: it is due whatever the clock says, in order of writing. One that is
+to be tried after a pause has an instant, and one that is held has what no clock comes
+to: whether its worker is alive is judged by `leases`. A newer write replaces the job,
+and with it the lease: who held it finds neither its revision nor its name when it
+comes to finish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain, repeat, zip_longest
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    TextClause,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+    union_all,
+    update,
+)
+
+from service.core.model import ContentKind, Status
+from service.ports.processing import Job, Work
+from service.storage.documents.chunks import load_chunks
+from service.storage.documents.rows import WITH_CONTENT
+from service.storage.processing.leases import PutOff, put_off
+from service.storage.tables import document_contents, documents, jobs
+from service.storage.transactions import Call, Outcome, TenantTx, padded
+
+T = TypeVar("T")
+
+SHARE = 16
+"""Documents one lane gives before the next has its turn."""
+
+MOST_TENANTS = 1024
+"""Tenants looked at for one claim."""
+
+STRIDES = (1, 4, 16, 64)
+"""Lanes looked at by one statement, and by the next: what one lane has may be enough."""
+
+
+class Lane(NamedTuple):
+    """A container of a tenant, as the queue sees it."""
+
+    tenant: int
+    name: str
+
+
+NOWHERE = Lane(-1, "")
+"""The lane of no document."""
+
+
+@dataclass(slots=True)
+class Turns:
+    """Who was served last: tenants take turns, and the containers of each."""
+
+    tenant: int = 0
+    lanes: dict[int, str] = field(default_factory=dict)
+    """By tenant: the name of its lane that was served last."""
+
+    def served(self, lane: Lane) -> None:
+        self.tenant = lane.tenant
+        self.lanes[lane.tenant] = lane.name
+
+
+# Both jump from one value of the index to the next, however many rows are between.
+_TENANTS = text(
+    """
+    WITH RECURSIVE found (tenant) AS (
+      SELECT min(tenant) FROM jobs WHERE tenant > :after
+      UNION ALL
+      SELECT (SELECT min(tenant) FROM jobs WHERE tenant > found.tenant)
+      FROM found WHERE found.tenant IS NOT NULL)
+    SELECT tenant FROM found WHERE tenant IS NOT NULL LIMIT :most"""
+)
+_LANES = text(
+    """
+    WITH RECURSIVE found (lane) AS (
+      SELECT min(lane) FROM jobs WHERE tenant = :t AND lane > :after
+      UNION ALL
+      SELECT (SELECT min(lane) FROM jobs WHERE tenant = :t AND lane > found.lane)
+      FROM found WHERE found.lane IS NOT NULL)
+    SELECT lane FROM found
+    WHERE lane IS NOT NULL AND EXISTS (
+      SELECT 1 FROM jobs WHERE tenant = :t AND jobs.lane = found.lane AND due_time <= :now)
+    LIMIT :most"""
+)
+
+
+@lru_cache(maxsize=len(STRIDES))
+def _due_of(count: int) -> CompoundSelect[Any]:
+    """The first documents that are due of each of so many lanes, with the lane's number."""
+    return union_all(
+        *(
+            select(
+                select(
+                    literal_column(str(number)).label("number"),
+                    jobs.c.document_id,
+                    jobs.c.revision,
+                    jobs.c.attempts,
+                )
+                .where(
+                    jobs.c.tenant == bindparam(f"t{number}"),
+                    jobs.c.lane == bindparam(f"lane{number}"),
+                    jobs.c.due_time <= bindparam("now"),
+                )
+                .order_by(jobs.c.due_time)
+                .limit(bindparam("most"))
+                .subquery()
+            )
+            for number in range(count)
+        )
+    )
+
+
+_TAKE = (
+    update(jobs)
+    .where(
+        jobs.c.tenant == bindparam("t"),
+        jobs.c.document_id.in_(bindparam("names", expanding=True)),
+    )
+    .values(
+        due_time=bindparam("to_due"), holder=bindparam("to_holder"), attempts=jobs.c.attempts + 1
+    )
+)
+_MINE = (
+    jobs.c.tenant == bindparam("t"),
+    jobs.c.document_id == bindparam("document"),
+    jobs.c.revision == bindparam("of_revision"),
+    jobs.c.holder == bindparam("held_by"),
+)
+_RENEW = update(jobs).where(*_MINE).values(due_time=bindparam("to_due"))
+_RELEASE = (
+    update(jobs)
+    .where(*_MINE)
+    .values(due_time=jobs.c.revision, holder=None, attempts=jobs.c.attempts - 1)
+)
+_FREE = (
+    update(jobs)
+    .where(
+        jobs.c.tenant == bindparam("t"),
+        jobs.c.document_id.in_(bindparam("names", expanding=True)),
+    )
+    .values(due_time=jobs.c.revision, holder=None)
+)
+# A newer write's job has no holder, so that its QUEUED is never written over.
+_ENTER = (
+    update(documents)
+    .where(
+        documents.c.tenant == bindparam("t"),
+        documents.c.id.in_(
+            select(jobs.c.document_id).where(
+                jobs.c.tenant == bindparam("t"),
+                jobs.c.document_id.in_(bindparam("names", expanding=True)),
+                jobs.c.holder == bindparam("held_by"),
+            )
+        ),
+    )
+    .values(status=bindparam("to_status"))
+)
+_SIZES = select(
+    document_contents.c.document_id, func.length(document_contents.c.content).label("size")
+).where(
+    document_contents.c.tenant == bindparam("t"),
+    document_contents.c.document_id.in_(bindparam("names", expanding=True)),
+)
+_WORK = (
+    select(
+        documents.c.id,
+        documents.c.revision,
+        documents.c.kind,
+        documents.c.title,
+        documents.c.document_date,
+        document_contents.c.content,
+    )
+    .select_from(WITH_CONTENT)
+    .where(
+        documents.c.tenant == bindparam("t"),
+        documents.c.id.in_(bindparam("names", expanding=True)),
+    )
+)
+
+
+def due(conn: Connection, limit: int, turns: Turns, now: int) -> list[Lane]:
+    """The lanes whose turn it is, in turn: enough of them for `limit` documents."""
+    lanes: list[list[Lane]] = []
+    tenants = _from(conn, _TENANTS, turns.tenant, -1, {"most": MOST_TENANTS})
+    for tenant in tenants:
+        where = {"t": tenant, "now": now, "most": limit}
+        found = _from(conn, _LANES, turns.lanes.get(tenant, ""), "", where)
+        if found:
+            lanes.append([Lane(tenant, name) for name in found[:limit]])
+        if len(lanes) == limit:
+            break
+    turns.lanes = {tenant: turns.lanes[tenant] for tenant in tenants if tenant in turns.lanes}
+    in_turn = [lane for one_of_each in zip_longest(*lanes) for lane in one_of_each if lane]
+    return in_turn[:limit]
+
+
+def _from(
+    conn: Connection, statement: TextClause, after: T, first: T, where: Mapping[str, object]
+) -> list[T]:
+    """The values behind `after`, and then those from the first one up to it."""
+    behind = conn.execute(statement, {**where, "after": after}).scalars().all()
+    before = conn.execute(statement, {**where, "after": first}).scalars().all()
+    return list(dict.fromkeys((*behind, *before)))
+
+
+def take(
+    conn: Connection, lanes: Sequence[Lane], holder: str, limit: int, now: int, stamped: int
+) -> tuple[list[Job], list[Lane]]:
+    """Take jobs of these lanes under a lease so `stamped`; also says which have had their turn."""
+    share: dict[Lane, Sequence[Any]] = {}
+    left = limit
+    rest = lanes
+    for size in chain(STRIDES, repeat(STRIDES[-1])):
+        if not rest or not left:
+            break
+        part, rest = rest[:size], rest[size:]
+        for lane, rows in zip(part, _due(conn, part, size, now, min(SHARE, left)), strict=False):
+            if left:
+                share[lane] = rows[:left]
+                left -= len(share[lane])
+    served = list(share)
+    for lane, rows in share.items():
+        if left and len(rows) == SHARE:
+            (more,) = _due(conn, [lane], 1, now, SHARE + left)
+            share[lane] = more
+            left -= len(more) - SHARE
+    taken = [
+        Job(lane.tenant, document_id, revision, holder, attempts + 1)
+        for lane, rows in share.items()
+        for _, document_id, revision, attempts in rows
+    ]
+    for tenant, mine in by_tenant(taken).items():
+        where = {"t": tenant, "names": padded(mine), "to_due": stamped, "to_holder": holder}
+        conn.execute(_TAKE, where)
+    enter(conn, taken, Status.EXTRACTING)
+    return taken, served
+
+
+def _due(
+    conn: Connection, lanes: Sequence[Lane], size: int, now: int, most: int
+) -> Sequence[Sequence[Any]]:
+    """Up to `most` jobs of each of up to `size` lanes, and no jobs of those that lack."""
+    where: dict[str, object] = {"now": now, "most": most}
+    for number in range(size):
+        lane = lanes[number] if number < len(lanes) else NOWHERE
+        where |= {f"t{number}": lane.tenant, f"lane{number}": lane.name}
+    found: list[list[Any]] = [[] for _ in range(size)]
+    for row in conn.execute(_due_of(size), where).all():
+        found[row.number].append(row)
+    return found
+
+
+def enter(conn: Connection, held: Sequence[Job], status: Status) -> None:
+    """Say what stage the documents of jobs have come to, as far as they are still held."""
+    names: dict[tuple[int, str], list[str]] = {}
+    for job in held:
+        names.setdefault((job.tenant, job.holder), []).append(job.document_id)
+    for (tenant, holder), mine in names.items():
+        where = {"t": tenant, "names": padded(mine), "held_by": holder}
+        conn.execute(_ENTER, {**where, "to_status": int(status)})
+
+
+def enter_stage(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    """Payload: jobs of the tenant, and the stage they have come to. Answers None."""
+    for call in calls:
+        held, status = call.payload
+        enter(tx.conn, held, status)
+    return [None] * len(calls)
+
+
+def by_tenant(held: Sequence[Job]) -> dict[int, dict[str, Job]]:
+    """The jobs by tenant and document id."""
+    found: dict[int, dict[str, Job]] = {}
+    for job in held:
+        found.setdefault(job.tenant, {})[job.document_id] = job
+    return found
+
+
+def renew(conn: Connection, held: Sequence[Job], stamped: int) -> None:
+    conn.execute(_RENEW, [{**_named(job), "to_due": stamped} for job in held])
+
+
+def release(conn: Connection, held: Sequence[Job]) -> None:
+    enter(conn, held, Status.QUEUED)
+    conn.execute(_RELEASE, [_named(job) for job in held])
+
+
+def free(conn: Connection, lapsed: Sequence[PutOff], now: int) -> None:
+    """Make jobs due at once, but for those that were renewed or finished meanwhile."""
+    still = set(lapsed).intersection(put_off(conn, now))
+    held = [Job(one.tenant, one.document_id, one.revision, one.holder or "", 0) for one in still]
+    enter(conn, held, Status.QUEUED)
+    names: dict[int, list[str]] = {}
+    for job in held:
+        names.setdefault(job.tenant, []).append(job.document_id)
+    for tenant, mine in names.items():
+        conn.execute(_FREE, {"t": tenant, "names": padded(mine)})
+
+
+def _named(job: Job) -> dict[str, object]:
+    return {
+        "t": job.tenant,
+        "document": job.document_id,
+        "of_revision": job.revision,
+        "held_by": job.holder,
+    }
+
+
+def _within(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Job], list[Job]]:
+    """The jobs whose contents have `most` bytes together, one at least; and the others."""
+    sizes: dict[tuple[int, str], int] = {}
+    for tenant, mine in by_tenant(held).items():
+        found = conn.execute(_SIZES, {"t": tenant, "names": padded(mine)}).all()
+        sizes.update({(tenant, document_id): size for document_id, size in found})
+    kept: list[Job] = []
+    rest: list[Job] = []
+    for job in held:
+        most -= sizes.get((job.tenant, job.document_id), 0)
+        (kept if most >= 0 or not kept else rest).append(job)
+    return kept, rest
+
+
+def load_work(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Work], list[Job]]:
+    """What there is to do for each job that no newer write has replaced since.
+
+    Of `most` bytes of content together, but for one job at least; the jobs that
+    find no room are answered too.
+    """
+    found: list[Work] = []
+    kept, rest = _within(conn, held, most)
+    for tenant, mine in by_tenant(kept).items():
+        chunks = load_chunks(conn, tenant, mine)
+        rows = conn.execute(_WORK, {"t": tenant, "names": padded(mine)}).all()
+        for document_id, revision, kind, title, document_date, content in rows:
+            job = mine[document_id]
+            if revision == job.revision:
+                text = str(content, "utf-8")
+                before = chunks.get(document_id, [])
+                found.append(Work(job, ContentKind(kind), text, title, document_date, before))
+    return found, rest

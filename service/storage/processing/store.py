@@ -1,0 +1,104 @@
+"""The queue of documents, as the pipeline sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from service.core.model import Principal, Status
+from service.ports.processing import Failed, Job, Processed, Work
+from service.storage.documents import chunks
+from service.storage.engine import Engine
+from service.storage.processing import jobs
+from service.storage.processing.leases import Leases, put_off, stamp
+from service.storage.sweeper import ACTOR
+from service.storage.transactions import Call
+
+MOST_CONTENT = 4 * 1024 * 1024
+"""Bytes of content that a worker takes at once: each is in memory several times over."""
+
+
+class QueueStore:
+    """The queue of documents; see `ports.processing.Queue`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turns = jobs.Turns()
+        self._leases = Leases(engine.context.clock)
+
+    def now(self) -> int:
+        return self._engine.now()
+
+    async def claim(self, holder: str, limit: int, lease: float) -> Sequence[Work]:
+        engine, now = self._engine, self._engine.now()
+        if self._leases.look_due(lease):
+            await self._free(now)
+        stamped = stamp(now, lease)
+        lanes = await engine.database.read(lambda conn: jobs.due(conn, limit, self._turns, now))
+        if not lanes:
+            return ()
+        held, served = await engine.database.write(
+            lambda conn: jobs.take(conn, lanes, holder, limit, now, stamped)
+        )
+        for lane in served:
+            self._turns.served(lane)
+        if not held:
+            return ()
+        self._leases.renewed(held, stamped)
+        self._notify(held)
+        works, rest = await engine.database.read(
+            lambda conn: jobs.load_work(conn, held, MOST_CONTENT)
+        )
+        if rest:
+            await self.release(rest)
+        return works
+
+    async def enter(self, held: Sequence[Job], status: Status) -> None:
+        engine = self._engine
+        calls = [
+            Call(Principal(tenant, ACTOR), (list(mine.values()), status))
+            for tenant, mine in jobs.by_tenant(held).items()
+        ]
+        await engine.mutate_all(jobs.enter_stage, calls, len(calls))
+        self._notify(held)
+
+    async def renew(self, held: Sequence[Job], lease: float) -> None:
+        stamped = stamp(self._engine.now(), lease)
+        await self._engine.database.write(lambda conn: jobs.renew(conn, held, stamped))
+        self._leases.renewed(held, stamped)
+
+    async def _free(self, now: int) -> None:
+        """Make due what dead workers hold, and what a wrong clock has put off."""
+        database = self._engine.database
+        found = await database.read(lambda conn: put_off(conn, now), snapshot=False)
+        lapsed = self._leases.lapsed(found)
+        if lapsed:
+            await database.write(lambda conn: jobs.free(conn, lapsed, now))
+            self._engine.watchers.notify((one.tenant, one.document_id) for one in lapsed)
+
+    async def release(self, held: Sequence[Job]) -> None:
+        await self._engine.database.write(lambda conn: jobs.release(conn, held))
+        self._notify(held)
+
+    async def finish(self, processed: Sequence[Processed]) -> Sequence[bool]:
+        calls = [Call(Principal(one.job.tenant, ACTOR), one) for one in processed]
+        weight = sum(1 + len(one.changed) for one in processed)
+        return await self._engine.mutate_all(chunks.finish, calls, weight)
+
+    async def fail(self, failed: Failed) -> bool:
+        call = Call(Principal(failed.job.tenant, ACTOR), failed)
+        held = bool(await self._engine.mutate(chunks.fail, call))
+        self._notify([failed.job])
+        return held
+
+    async def arrival(self, seconds: float) -> None:
+        queued = self._engine.queued
+        try:
+            async with asyncio.timeout(seconds):
+                await queued.wait()
+        except TimeoutError:
+            return
+        queued.clear()
+
+    def _notify(self, held: Sequence[Job]) -> None:
+        self._engine.watchers.notify((job.tenant, job.document_id) for job in held)
