@@ -122,7 +122,7 @@ def test_a_killed_backup_leaves_nothing_under_its_name(database: Path, tmp_path:
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from service.storage import backups\n"
+        "from service.storage.sqlite import backups\n"
         "backups._PAGES_AT_ONCE = 8\n"
         "die = lambda done, total: os.kill(os.getpid(), signal.SIGKILL) if done > 16 else None\n"
         "backups.backup(Path(sys.argv[1]), Path(sys.argv[2]), die)\n"
