@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     options = parser.parse_args()
     print(f"cancellation: seed {options.seed}")  # noqa: T201
-    logs.configure("error", "console")
+    logs.configure("error", "console", sys.stderr)
     with tempfile.TemporaryDirectory(prefix="palimpsest-") as directory:
         findings = uvloop.run(running.trial(Path(directory), options.calls, options.seed))
     print(*findings.lines(), *findings.faults[:50], sep="\n")  # noqa: T201
