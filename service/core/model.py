@@ -94,7 +94,7 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestRef:
+class IdempotencyKey:
     """A caller's request_id, and the keyed digest of what it names."""
 
     request_id: str

@@ -48,30 +48,30 @@ class Keys(Protocol):
 
 class Documents(Protocol):
     async def upsert(
-        self, who: m.Principal, write: m.DocumentWrite, request: m.RequestRef | None
+        self, who: m.Principal, write: m.DocumentWrite, request: m.IdempotencyKey | None
     ) -> m.DocumentReceipt: ...
 
     async def batch_upsert(
-        self, who: m.Principal, writes: Sequence[m.DocumentWrite], request: m.RequestRef | None
+        self, who: m.Principal, writes: Sequence[m.DocumentWrite], request: m.IdempotencyKey | None
     ) -> m.BatchReceipt: ...
 
     async def update(
-        self, who: m.Principal, patch: m.DocumentPatch, request: m.RequestRef | None
+        self, who: m.Principal, patch: m.DocumentPatch, request: m.IdempotencyKey | None
     ) -> m.DocumentReceipt: ...
 
     async def append(
-        self, who: m.Principal, append: m.MessagesAppend, request: m.RequestRef | None
+        self, who: m.Principal, append: m.MessagesAppend, request: m.IdempotencyKey | None
     ) -> m.AppendReceipt: ...
 
     async def delete(
-        self, who: m.Principal, delete: m.DocumentDelete, request: m.RequestRef | None
+        self, who: m.Principal, delete: m.DocumentDelete, request: m.IdempotencyKey | None
     ) -> m.DeleteReceipt: ...
 
     async def delete_ids(
         self,
         who: m.Principal,
         ids: Sequence[str],
-        request: m.RequestRef | None,
+        request: m.IdempotencyKey | None,
         *,
         validate_only: bool,
     ) -> m.BulkDeleteReceipt: ...
@@ -80,7 +80,7 @@ class Documents(Protocol):
         self,
         who: m.Principal,
         containers: Sequence[str],
-        request: m.RequestRef | None,
+        request: m.IdempotencyKey | None,
         *,
         validate_only: bool,
         budget: float | None,
@@ -104,36 +104,36 @@ class Documents(Protocol):
 
 class Memories(Protocol):
     async def create(
-        self, who: m.Principal, create: m.MemoryCreate, request: m.RequestRef | None
+        self, who: m.Principal, create: m.MemoryCreate, request: m.IdempotencyKey | None
     ) -> m.MemoriesReceipt: ...
 
     async def update(
-        self, who: m.Principal, update: m.MemoryUpdate, request: m.RequestRef | None
+        self, who: m.Principal, update: m.MemoryUpdate, request: m.IdempotencyKey | None
     ) -> m.UpdatedMemory: ...
 
     async def forget(
-        self, who: m.Principal, forget: m.MemoryForget, request: m.RequestRef | None
+        self, who: m.Principal, forget: m.MemoryForget, request: m.IdempotencyKey | None
     ) -> m.MemoryReceipt: ...
 
     async def restore(
-        self, who: m.Principal, restore: m.MemoryRestore, request: m.RequestRef | None
+        self, who: m.Principal, restore: m.MemoryRestore, request: m.IdempotencyKey | None
     ) -> m.MemoryReceipt: ...
 
     async def delete(
-        self, who: m.Principal, delete: m.MemoryDelete, request: m.RequestRef | None
+        self, who: m.Principal, delete: m.MemoryDelete, request: m.IdempotencyKey | None
     ) -> m.MemoryDeleteReceipt: ...
 
     async def forget_many(
         self,
         who: m.Principal,
         forget: m.MemoryForgetMany,
-        request: m.RequestRef | None,
+        request: m.IdempotencyKey | None,
         *,
         validate_only: bool,
     ) -> m.ForgetManyReceipt: ...
 
     async def restore_many(
-        self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.RequestRef | None
+        self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.IdempotencyKey | None
     ) -> m.RestoreManyReceipt: ...
 
     async def get(
@@ -168,7 +168,7 @@ class Containers(Protocol):
         self,
         who: m.Principal,
         container: str,
-        request: m.RequestRef | None,
+        request: m.IdempotencyKey | None,
         *,
         validate_only: bool,
         allow_missing: bool,

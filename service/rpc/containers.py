@@ -10,17 +10,17 @@ from service.ports.store import Store
 from service.rpc.calls import CallInfo, RpcCall
 from service.rpc.convert import times
 from service.rpc.convert.common import completion
+from service.rpc.idempotency import IdempotencyGuard
 from service.rpc.pages import open_listing
-from service.rpc.requests import Requests
 from service.rpc.validation import check, require
 
 
 class Containers:
     """Each method is the RPC of its name, after authorization."""
 
-    def __init__(self, store: Store, requests: Requests) -> None:
+    def __init__(self, store: Store, idempotency: IdempotencyGuard) -> None:
         self._store = store
-        self._requests = requests
+        self._idempotency = idempotency
 
     async def list_containers(
         self, call: CallInfo, request: pb.ListContainersRequest
@@ -44,11 +44,11 @@ class Containers:
     ) -> pb.DeleteContainerResponse:
         require(check(request))
 
-        def work(ref: m.RequestRef | None) -> Awaitable[m.ContainerDeleteReceipt]:
+        def work(key: m.IdempotencyKey | None) -> Awaitable[m.ContainerDeleteReceipt]:
             return self._store.containers.delete(
                 call.who,
                 request.container_tag,
-                ref,
+                key,
                 validate_only=request.validate_only,
                 allow_missing=request.allow_missing,
                 budget=call.budget(),
@@ -58,7 +58,7 @@ class Containers:
             # A preview leaves nothing behind that a request_id could name.
             receipt = await work(None)
         else:
-            receipt = await self._requests.run(call, request, work)
+            receipt = await self._idempotency.run(call, request, work)
         return pb.DeleteContainerResponse(
             deleted_document_count=receipt.documents,
             detached_count=receipt.detached,

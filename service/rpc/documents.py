@@ -14,10 +14,10 @@ from service.ports.search import Searcher
 from service.ports.store import Store
 from service.rpc.calls import CallInfo, RpcCall
 from service.rpc.convert import documents as convert
-from service.rpc.convert import finding, ids
+from service.rpc.convert import ids, search
 from service.rpc.convert.common import completion
+from service.rpc.idempotency import IdempotencyGuard
 from service.rpc.pages import open_listing
-from service.rpc.requests import Requests
 from service.rpc.threads import MANY_ITEMS, away
 from service.rpc.validation import check, require
 
@@ -28,10 +28,10 @@ _WAIT_SECONDS: Final = 60.0
 class Documents:
     """Each method is the RPC of its name, after authorization."""
 
-    def __init__(self, store: Store, searcher: Searcher, requests: Requests) -> None:
+    def __init__(self, store: Store, searcher: Searcher, idempotency: IdempotencyGuard) -> None:
         self._store = store
         self._searcher = searcher
-        self._requests = requests
+        self._idempotency = idempotency
 
     async def upsert_document(
         self, call: RpcCall, request: pb.UpsertDocumentRequest
@@ -39,8 +39,8 @@ class Documents:
         broken = check(request)
         write = convert.write(request, broken)
         require(broken)
-        receipt = await self._requests.run(
-            call, request, lambda ref: self._store.documents.upsert(call.who, write, ref)
+        receipt = await self._idempotency.run(
+            call, request, lambda key: self._store.documents.upsert(call.who, write, key)
         )
         response = pb.UpsertDocumentResponse()
         convert.fill_receipt(response.receipt, receipt, request.custom_id)
@@ -52,8 +52,8 @@ class Documents:
         self, call: RpcCall, request: pb.BatchUpsertDocumentsRequest
     ) -> pb.BatchUpsertDocumentsResponse:
         writes = await away(len(request.items) >= MANY_ITEMS, _writes, request)
-        receipt = await self._requests.run(
-            call, request, lambda ref: self._store.documents.batch_upsert(call.who, writes, ref)
+        receipt = await self._idempotency.run(
+            call, request, lambda key: self._store.documents.batch_upsert(call.who, writes, key)
         )
         response = pb.BatchUpsertDocumentsResponse(revision=receipt.revision)
         for item, outcome in zip(request.items, receipt.outcomes, strict=True):
@@ -98,8 +98,8 @@ class Documents:
         broken = check(request)
         patch = convert.patch(request, broken)
         require(broken)
-        receipt = await self._requests.run(
-            call, request, lambda ref: self._store.documents.update(call.who, patch, ref)
+        receipt = await self._idempotency.run(
+            call, request, lambda key: self._store.documents.update(call.who, patch, key)
         )
         response = pb.UpdateDocumentResponse()
         convert.fill_receipt(response.receipt, receipt, request.id)
@@ -113,8 +113,8 @@ class Documents:
         broken = check(request)
         append = convert.append(request, broken)
         require(broken)
-        done = await self._requests.run(
-            call, request, lambda ref: self._store.documents.append(call.who, append, ref)
+        done = await self._idempotency.run(
+            call, request, lambda key: self._store.documents.append(call.who, append, key)
         )
         response = pb.AppendMessagesResponse(message_count=done.messages)
         convert.fill_receipt(response.receipt, done.receipt, request.id)
@@ -126,10 +126,10 @@ class Documents:
         self, call: CallInfo, request: pb.SearchDocumentsRequest
     ) -> pb.SearchDocumentsResponse:
         broken = check(request)
-        search = finding.documents(request, broken)
+        query = search.documents(request, broken)
         require(broken)
-        found = await self._searcher.documents(call.who, search)
-        return finding.document_answer(found, parts=request.include_score_parts)
+        found = await self._searcher.documents(call.who, query)
+        return search.documents_response(found, parts=request.include_score_parts)
 
     async def _settle(self, call: RpcCall, receipts: Sequence[pb.DocumentReceipt]) -> None:
         """Wait for DONE or FAILED, as far as the deadline lets, and say how it stands."""
@@ -160,8 +160,8 @@ class Documents:
         ids.check_document(request.id, "id", "Memories.DeleteMemory", broken)
         require(broken)
         delete = m.DocumentDelete(request.id, request.allow_missing, request.etag or None)
-        receipt = await self._requests.run(
-            call, request, lambda ref: self._store.documents.delete(call.who, delete, ref)
+        receipt = await self._idempotency.run(
+            call, request, lambda key: self._store.documents.delete(call.who, delete, key)
         )
         return pb.DeleteDocumentResponse(id=receipt.id, revision=receipt.revision)
 
@@ -175,16 +175,16 @@ class Documents:
             ids.check_document(name, f"ids[{index}]", "Memories.DeleteMemory", broken)
         require(broken)
 
-        def work(ref: m.RequestRef | None) -> Awaitable[m.BulkDeleteReceipt]:
+        def work(key: m.IdempotencyKey | None) -> Awaitable[m.BulkDeleteReceipt]:
             documents = self._store.documents
             if names:
                 return documents.delete_ids(
-                    call.who, names, ref, validate_only=request.validate_only
+                    call.who, names, key, validate_only=request.validate_only
                 )
             return documents.delete_containers(
                 call.who,
                 tags,
-                ref,
+                key,
                 validate_only=request.validate_only,
                 budget=call.budget(),
             )
@@ -193,7 +193,7 @@ class Documents:
             # A preview leaves nothing behind that a request_id could name.
             receipt = await work(None)
         else:
-            receipt = await self._requests.run(call, request, work)
+            receipt = await self._idempotency.run(call, request, work)
         response = pb.BulkDeleteDocumentsResponse(
             success=receipt.complete,
             deleted_count=receipt.deleted,

@@ -8,11 +8,11 @@ from service.ports.profiles import read_profile
 from service.ports.search import Searcher
 from service.ports.store import Store
 from service.rpc.calls import CallInfo, RpcCall
-from service.rpc.convert import finding, ids
+from service.rpc.convert import ids, search
 from service.rpc.convert import memories as convert
 from service.rpc.convert import memory_answers as answers
+from service.rpc.idempotency import IdempotencyGuard
 from service.rpc.pages import open_listing
-from service.rpc.requests import Requests
 from service.rpc.threads import MANY_ITEMS, away
 from service.rpc.validation import check, require
 
@@ -20,17 +20,17 @@ from service.rpc.validation import check, require
 class Memories:
     """Each method is the RPC of its name, after authorization."""
 
-    def __init__(self, store: Store, searcher: Searcher, requests: Requests) -> None:
+    def __init__(self, store: Store, searcher: Searcher, idempotency: IdempotencyGuard) -> None:
         self._store = store
         self._searcher = searcher
-        self._requests = requests
+        self._idempotency = idempotency
 
     async def create_memories(
         self, call: RpcCall, request: pb.CreateMemoriesRequest
     ) -> pb.CreateMemoriesResponse:
         create = await away(len(request.memories) >= MANY_ITEMS, _create, request)
-        done = await self._requests.run(
-            call, request, lambda ref: self._store.memories.create(call.who, create, ref)
+        done = await self._idempotency.run(
+            call, request, lambda key: self._store.memories.create(call.who, create, key)
         )
         response = pb.CreateMemoriesResponse(revision=done.revision)
         for receipt in done.receipts:
@@ -87,8 +87,8 @@ class Memories:
         broken = check(request)
         update = convert.update(request, broken)
         require(broken)
-        updated = await self._requests.run(
-            call, request, lambda ref: self._store.memories.update(call.who, update, ref)
+        updated = await self._idempotency.run(
+            call, request, lambda key: self._store.memories.update(call.who, update, key)
         )
         response = pb.UpdateMemoryResponse(memory=updated.content)
         answers.fill_receipt(response.receipt, updated.receipt)
@@ -101,8 +101,8 @@ class Memories:
         target = convert.target(request, "Documents.DeleteDocument", broken)
         require(broken)
         forget = m.MemoryForget(target, request.reason, request.etag or None)
-        receipt = await self._requests.run(
-            call, request, lambda ref: self._store.memories.forget(call.who, forget, ref)
+        receipt = await self._idempotency.run(
+            call, request, lambda key: self._store.memories.forget(call.who, forget, key)
         )
         response = pb.ForgetMemoryResponse()
         answers.fill_receipt(response.receipt, receipt)
@@ -114,8 +114,8 @@ class Memories:
         broken = check(request)
         restore = convert.restore(request, broken)
         require(broken)
-        receipt = await self._requests.run(
-            call, request, lambda ref: self._store.memories.restore(call.who, restore, ref)
+        receipt = await self._idempotency.run(
+            call, request, lambda key: self._store.memories.restore(call.who, restore, key)
         )
         response = pb.RestoreMemoryResponse()
         answers.fill_receipt(response.receipt, receipt)
@@ -127,22 +127,22 @@ class Memories:
         broken = check(request)
         forget = convert.forget_many(request, broken)
         require(broken)
-        searched = finding.to_forget(request, forget)
+        query = search.to_forget(request, forget)
 
-        async def work(ref: m.RequestRef | None) -> m.ForgetManyReceipt:
-            chosen = forget
-            if searched is not None:
-                hits = (await self._searcher.memories(call.who, searched)).hits
-                chosen = finding.chosen(forget, hits)
+        async def work(key: m.IdempotencyKey | None) -> m.ForgetManyReceipt:
+            found = forget
+            if query is not None:
+                hits = (await self._searcher.memories(call.who, query)).hits
+                found = search.with_hits(forget, hits)
             return await self._store.memories.forget_many(
-                call.who, chosen, ref, validate_only=request.validate_only
+                call.who, found, key, validate_only=request.validate_only
             )
 
         if request.validate_only:
             # A preview leaves nothing behind that a request_id could name.
             done = await work(None)
         else:
-            done = await self._requests.run(call, request, work)
+            done = await self._idempotency.run(call, request, work)
         scores = done.scores or (0.0,) * len(done.ids)
         return pb.ForgetMemoriesResponse(
             forget_batch_id=done.forget_batch_id,
@@ -163,8 +163,8 @@ class Memories:
         restore = m.MemoryRestoreMany(
             convert.container(request.container_tag), request.forget_batch_id
         )
-        done = await self._requests.run(
-            call, request, lambda ref: self._store.memories.restore_many(call.who, restore, ref)
+        done = await self._idempotency.run(
+            call, request, lambda key: self._store.memories.restore_many(call.who, restore, key)
         )
         response = pb.RestoreMemoriesResponse(skipped_ids=done.skipped_ids, revision=done.revision)
         for receipt in done.receipts:
@@ -183,8 +183,8 @@ class Memories:
             request.allow_missing,
             request.etag or None,
         )
-        done = await self._requests.run(
-            call, request, lambda ref: self._store.memories.delete(call.who, delete, ref)
+        done = await self._idempotency.run(
+            call, request, lambda key: self._store.memories.delete(call.who, delete, key)
         )
         return pb.DeleteMemoryResponse(
             root_memory_id=done.root_id,
@@ -196,20 +196,20 @@ class Memories:
         self, call: CallInfo, request: pb.SearchMemoriesRequest
     ) -> pb.SearchMemoriesResponse:
         broken = check(request)
-        search = finding.memories(request, broken)
+        query = search.memories(request, broken)
         require(broken)
-        await self._close_past(call, search.as_of)
-        found = await self._searcher.memories(call.who, search)
-        return finding.memory_answer(found, parts=request.include_score_parts)
+        await self._close_past(call, query.as_of)
+        found = await self._searcher.memories(call.who, query)
+        return search.memories_response(found, parts=request.include_score_parts)
 
     async def get_profile(
         self, call: CallInfo, request: pb.GetProfileRequest
     ) -> pb.GetProfileResponse:
         broken = check(request)
-        wanted = finding.profile(request, broken)
+        query = search.profile(request, broken)
         require(broken)
-        profile = await read_profile(self._store.memories, self._searcher, call.who, wanted)
-        return finding.profile_answer(profile)
+        profile = await read_profile(self._store.memories, self._searcher, call.who, query)
+        return search.profile_response(profile)
 
     async def _close_past(self, call: CallInfo, as_of: int | None) -> None:
         if as_of is not None:

@@ -18,8 +18,8 @@ from service.rpc.access import ACCESS, Access
 from service.rpc.calls import CallInfo, Handler
 from service.rpc.containers import Containers
 from service.rpc.documents import Documents
+from service.rpc.idempotency import IdempotencyGuard
 from service.rpc.memories import Memories
-from service.rpc.requests import Requests
 
 SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     documents_pb2.DESCRIPTOR.services_by_name["Documents"],
@@ -52,11 +52,11 @@ def python_name(method: str) -> str:
 
 def methods_of(store: Store, searcher: Searcher) -> list[Method]:
     """All methods, on this store and what finds things in it."""
-    requests = Requests(store.digester)
+    idempotency = IdempotencyGuard(store.digester)
     servicers = (
-        Documents(store, searcher, requests),
-        Memories(store, searcher, requests),
-        Containers(store, requests),
+        Documents(store, searcher, idempotency),
+        Memories(store, searcher, idempotency),
+        Containers(store, idempotency),
     )
     return [
         _method(method, servicer)

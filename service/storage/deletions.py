@@ -25,7 +25,7 @@ async def run_purge(
     engine: Engine,
     who: m.Principal,
     purge: purges.Purge,
-    request: m.RequestRef | None,
+    request: m.IdempotencyKey | None,
     validate_only: bool,
     budget: float | None,
 ) -> m.BulkDeleteReceipt | m.ContainerDeleteReceipt:
@@ -65,7 +65,7 @@ async def run_purge(
 
 
 async def run_delete_ids(
-    engine: Engine, who: m.Principal, names: Sequence[str], request: m.RequestRef | None
+    engine: Engine, who: m.Principal, names: Sequence[str], request: m.IdempotencyKey | None
 ) -> m.BulkDeleteReceipt:
     """All in one transaction if there is room for that; raises like `run_purge`."""
     deletion = bulk_deletes.IdsDelete(names, len(names))

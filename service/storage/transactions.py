@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from service.core import ids, receipts
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason
-from service.core.model import Principal, RequestRef
+from service.core.model import IdempotencyKey, Principal
 from service.core.times import WallClock
 from service.ports.indexing import IndexEntry
 from service.storage import dialects
@@ -43,7 +43,7 @@ class Call:
 
     who: Principal
     payload: Any
-    request: RequestRef | None = None
+    request: IdempotencyKey | None = None
     # The unfinished receipt of an earlier call with the same request_id.
     progress: Any = None
     texts: Sequence[str] = ()
@@ -384,7 +384,7 @@ def _recall(
 
 
 def recalled(
-    conn: Connection, tenant: int, payload: Any, request: RequestRef | None
+    conn: Connection, tenant: int, payload: Any, request: IdempotencyKey | None
 ) -> Outcome | None:
     """The first receipt of a request that is to be repeated; None: there is none.
 
@@ -399,7 +399,7 @@ def recalled(
     return outcome
 
 
-def _remembered(row: Any, payload: Any, request: RequestRef) -> Outcome | None:
+def _remembered(row: Any, payload: Any, request: IdempotencyKey) -> Outcome | None:
     """What a finished request came to, or why its id is taken; None: it is to be done."""
     if row is None:
         return None

@@ -372,11 +372,11 @@ class Workload:
     def _containers(self) -> tuple[str, ...]:
         return tuple(sorted(self._random.sample(self.containers, self._random.choice((1, 1, 2)))))
 
-    def _request(self) -> m.RequestRef | None:
+    def _request(self) -> m.IdempotencyKey | None:
         if self._random.random() < 0.5:
             return None
         name = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-        return m.RequestRef(name, b"digest")
+        return m.IdempotencyKey(name, b"digest")
 
     def _take(self, things: list[Thing]) -> Thing | None:
         if not things:

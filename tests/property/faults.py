@@ -16,7 +16,7 @@ from service.core.model import MemoryQuery, MessagesAppend
 from service.core.times import FOREVER
 from service.ports import profiles
 from service.rpc import pages
-from service.rpc.convert import finding
+from service.rpc.convert import search
 from service.storage import transactions
 from service.storage.documents import operations as documents
 from service.storage.documents import writes as document_writes
@@ -176,19 +176,19 @@ def profiles_show_the_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 def searches_know_no_past(patch: pytest.MonkeyPatch) -> None:
     """A search as of a time in the past answers as of now."""
-    read = finding.memories
-    patch.setattr(finding, "memories", lambda *args: replace(read(*args), as_of=None))
+    read = search.memories
+    patch.setattr(search, "memories", lambda *args: replace(read(*args), as_of=None))
 
 
 def queries_forget_one_of_a_text(patch: pytest.MonkeyPatch) -> None:
     """Of several memories of one text, forgetting by query forgets one."""
-    to_forget = finding.to_forget
+    to_forget = search.to_forget
 
     def once(*args: Any) -> Any:
-        search = to_forget(*args)
-        return search and replace(search, every_text=False)
+        query = to_forget(*args)
+        return query and replace(query, every_text=False)
 
-    patch.setattr(finding, "to_forget", once)
+    patch.setattr(search, "to_forget", once)
 
 
 FAULTS: Mapping[str, Seed] = {

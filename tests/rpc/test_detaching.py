@@ -19,11 +19,13 @@ from tests.inprocess import Service
 from tests.rpc.conftest import Connect
 
 Receipt: TypeAlias = m.BulkDeleteReceipt | m.ContainerDeleteReceipt
-Delete: TypeAlias = Callable[[Service, m.Principal, m.RequestRef, float | None], Awaitable[Receipt]]
+Delete: TypeAlias = Callable[
+    [Service, m.Principal, m.IdempotencyKey, float | None], Awaitable[Receipt]
+]
 
 
 def delete_container(
-    service: Service, who: m.Principal, request: m.RequestRef, budget: float | None
+    service: Service, who: m.Principal, request: m.IdempotencyKey, budget: float | None
 ) -> Awaitable[Receipt]:
     return service.store.containers.delete(
         who, "old", request, validate_only=False, allow_missing=False, budget=budget
@@ -31,7 +33,7 @@ def delete_container(
 
 
 def delete_documents(
-    service: Service, who: m.Principal, request: m.RequestRef, budget: float | None
+    service: Service, who: m.Principal, request: m.IdempotencyKey, budget: float | None
 ) -> Awaitable[Receipt]:
     return service.store.documents.delete_containers(
         who, ["old"], request, validate_only=False, budget=budget
@@ -95,7 +97,7 @@ async def test_a_continued_deletion_goes_on_with_its_list(service: Service, dele
     )
     assert preview.detached_ids == expected
 
-    request = m.RequestRef(str(uuid.uuid4()), b"the same request")
+    request = m.IdempotencyKey(str(uuid.uuid4()), b"the same request")
     told = []
     for budget in (0, 0, None, None):
         receipt = await delete(service, who, request, budget)

@@ -18,7 +18,7 @@ async def test_a_partial_deletion_is_continued_by_its_request_id(service: Servic
     store = service.store
     who = m.Principal(await store.ensure_tenant("purging"), "test")
     await _fill(service, who, purges.STEP + 50)
-    request = m.RequestRef(str(uuid.uuid4()), b"the same request")
+    request = m.IdempotencyKey(str(uuid.uuid4()), b"the same request")
 
     first = await store.documents.delete_containers(
         who, ["old"], request, validate_only=False, budget=0
@@ -45,7 +45,7 @@ async def test_a_container_written_during_its_deletion_keeps_what_is_newer(
     store = service.store
     who = m.Principal(await store.ensure_tenant("keeping"), "test")
     await _fill(service, who, purges.STEP + 1)
-    request = m.RequestRef(str(uuid.uuid4()), b"the same request")
+    request = m.IdempotencyKey(str(uuid.uuid4()), b"the same request")
 
     async def delete(budget: float | None) -> m.ContainerDeleteReceipt:
         return await store.containers.delete(

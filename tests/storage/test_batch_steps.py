@@ -11,7 +11,7 @@ from service.storage.sqlite.store import SqliteStore
 from service.storage.transactions import Call
 
 DAY = 86_400_000_000
-REQUEST = m.RequestRef("6f6ecd2c-5b0e-4e4f-8b43-3a3a0a5a1c11", b"batch")
+REQUEST = m.IdempotencyKey("6f6ecd2c-5b0e-4e4f-8b43-3a3a0a5a1c11", b"batch")
 
 
 def batch(count: int) -> list[m.DocumentWrite]:

@@ -49,8 +49,8 @@ def _bytes_of(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.iterdir())
 
 
-def request() -> m.RequestRef:
-    return m.RequestRef(str(uuid.uuid4()), b"fingerprint")
+def request() -> m.IdempotencyKey:
+    return m.IdempotencyKey(str(uuid.uuid4()), b"fingerprint")
 
 
 async def use(store: SqliteStore, who: m.Principal, tag: str) -> None:

@@ -50,7 +50,7 @@ async def test_of_sixty_four_updates_of_one_memory_one_wins(
 async def test_one_request_id_sixty_four_times_has_one_effect(
     store: SqliteStore, who: m.Principal
 ) -> None:
-    request = m.RequestRef("6f6ecd2c-5b0e-4e4f-8b43-3a3a0a5a1c11", b"same")
+    request = m.IdempotencyKey("6f6ecd2c-5b0e-4e4f-8b43-3a3a0a5a1c11", b"same")
     create = m.MemoryCreate("a", (m.NewMemory("once"),))
     receipts = await asyncio.gather(
         *(store.memories.create(who, create, request) for _ in range(64))
@@ -58,7 +58,7 @@ async def test_one_request_id_sixty_four_times_has_one_effect(
     assert all(receipt == receipts[0] for receipt in receipts)
     page = await store.memories.list(who, m.MemoryQuery(("a",)), m.PageRequest(10))
     assert len(page.items) == 1
-    other = m.RequestRef(request.request_id, b"other")
+    other = m.IdempotencyKey(request.request_id, b"other")
     with pytest.raises(PalimpsestError) as caught:
         await store.memories.create(who, create, other)
     assert caught.value.reason is Reason.REQUEST_ID_REUSED

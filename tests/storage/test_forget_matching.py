@@ -20,7 +20,7 @@ LIMIT = 15.0
 FILTER = f.AllOf((f.Condition("kind", f.EqualsString("draft")),))
 LONG = f.AllOf((FILTER, *(f.Condition(f"k{n}", f.EqualsString("x")) for n in range(20))))
 FORGET = m.MemoryForgetMany("c", filter=FILTER, max_forget=3, reason="old")
-FIRST = m.RequestRef("0" * 36, b"fingerprint")
+FIRST = m.IdempotencyKey("0" * 36, b"fingerprint")
 
 
 async def _drafts(store: SqliteStore, who: m.Principal, count: int) -> list[str]:
@@ -34,7 +34,7 @@ async def _forget(
     who: m.Principal,
     *,
     preview: bool = False,
-    request: m.RequestRef | None = None,
+    request: m.IdempotencyKey | None = None,
     forget: m.MemoryForgetMany = FORGET,
 ) -> m.ForgetManyReceipt:
     return await store.memories.forget_many(who, forget, request, validate_only=preview)
@@ -143,7 +143,7 @@ async def test_too_many_matches_forget_nothing_but_a_repetition_has_the_first_re
         assert caught.value.reason is Reason.TOO_MANY_MATCHES
     assert await _forget(store, who, request=FIRST) == first
     with pytest.raises(PalimpsestError) as caught:
-        await _forget(store, who, request=m.RequestRef(FIRST.request_id, b"another"))
+        await _forget(store, who, request=m.IdempotencyKey(FIRST.request_id, b"another"))
     assert caught.value.reason is Reason.REQUEST_ID_REUSED
     assert await _shown(store, who) == set(made)
 

@@ -42,7 +42,7 @@ def following(page: Page[Any]) -> m.PageRequest:
 
 
 async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
-    request = m.RequestRef("0" * 36, b"fingerprint")
+    request = m.IdempotencyKey("0" * 36, b"fingerprint")
     await asyncio.gather(
         *(
             store.documents.upsert(

@@ -150,7 +150,7 @@ async def test_a_deletion_goes_on_in_steps_that_find_room(
     async with opened(tmp_path / "a.db", clock) as (store, who):
         names = await fill(store, who, 60)
         disk = FullDisk(store, room)
-        request = m.RequestRef("00000000-0000-4000-8000-000000000001", b"fingerprint")
+        request = m.IdempotencyKey("00000000-0000-4000-8000-000000000001", b"fingerprint")
         by_ids = await store.documents.delete_ids(
             who, [*names[:30], "nope", names[0]], request, validate_only=False
         )
@@ -169,7 +169,7 @@ async def test_a_deletion_that_finds_no_room_says_what_it_did(tmp_path: Path, cl
     async with opened(tmp_path / "a.db", clock) as (store, who):
         names = await fill(store, who, 20)
         disk = FullDisk(store, 5)
-        request = m.RequestRef("00000000-0000-4000-8000-000000000002", b"fingerprint")
+        request = m.IdempotencyKey("00000000-0000-4000-8000-000000000002", b"fingerprint")
         run = disk._run
 
         def closing(conn: Connection, mutations: Any) -> Any:

@@ -251,7 +251,7 @@ async def test_receipts_are_kept_by_the_clock(
     clock.advance(24 * 3600)
     await _one(store, who, m.NewMemory("during"))
     clock.advance(-24 * 3600)
-    request = m.RequestRef(str(uuid.uuid4()), b"fingerprint")
+    request = m.IdempotencyKey(str(uuid.uuid4()), b"fingerprint")
     new = m.MemoryCreate("a", (m.NewMemory("after"),))
     first = await store.memories.create(who, new, request)
     clock.advance(47 * 3600)

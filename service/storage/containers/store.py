@@ -27,7 +27,7 @@ class ContainerStore:
         self,
         who: m.Principal,
         container: str,
-        request: m.RequestRef | None,
+        request: m.IdempotencyKey | None,
         *,
         validate_only: bool,
         allow_missing: bool,

@@ -46,7 +46,7 @@ class DocumentStore:
         )
 
     async def upsert(
-        self, who: m.Principal, write: m.DocumentWrite, request: m.RequestRef | None
+        self, who: m.Principal, write: m.DocumentWrite, request: m.IdempotencyKey | None
     ) -> m.DocumentReceipt:
         receipt: m.DocumentReceipt = await self._engine.mutate(
             documents.upsert, Call(who, write, request)
@@ -54,7 +54,7 @@ class DocumentStore:
         return receipt
 
     async def batch_upsert(
-        self, who: m.Principal, writes: Sequence[m.DocumentWrite], request: m.RequestRef | None
+        self, who: m.Principal, writes: Sequence[m.DocumentWrite], request: m.IdempotencyKey | None
     ) -> m.BatchReceipt:
         step = documents.BatchStep(writes, len(writes))
         while True:
@@ -71,7 +71,7 @@ class DocumentStore:
             step = outcome
 
     async def update(
-        self, who: m.Principal, patch: m.DocumentPatch, request: m.RequestRef | None
+        self, who: m.Principal, patch: m.DocumentPatch, request: m.IdempotencyKey | None
     ) -> m.DocumentReceipt:
         receipt: m.DocumentReceipt = await self._engine.mutate(
             documents.update_documents, Call(who, patch, request)
@@ -79,7 +79,7 @@ class DocumentStore:
         return receipt
 
     async def append(
-        self, who: m.Principal, append: m.MessagesAppend, request: m.RequestRef | None
+        self, who: m.Principal, append: m.MessagesAppend, request: m.IdempotencyKey | None
     ) -> m.AppendReceipt:
         receipt: m.AppendReceipt = await self._engine.mutate(
             documents.append_messages, Call(who, append, request)
@@ -87,7 +87,7 @@ class DocumentStore:
         return receipt
 
     async def delete(
-        self, who: m.Principal, delete: m.DocumentDelete, request: m.RequestRef | None
+        self, who: m.Principal, delete: m.DocumentDelete, request: m.IdempotencyKey | None
     ) -> m.DeleteReceipt:
         receipt: m.DeleteReceipt = await self._engine.mutate(
             documents.delete_documents, Call(who, delete, request), frees=True
@@ -98,7 +98,7 @@ class DocumentStore:
         self,
         who: m.Principal,
         ids: Sequence[str],
-        request: m.RequestRef | None,
+        request: m.IdempotencyKey | None,
         *,
         validate_only: bool,
     ) -> m.BulkDeleteReceipt:
@@ -112,7 +112,7 @@ class DocumentStore:
         self,
         who: m.Principal,
         containers: Sequence[str],
-        request: m.RequestRef | None,
+        request: m.IdempotencyKey | None,
         *,
         validate_only: bool,
         budget: float | None,

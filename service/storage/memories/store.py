@@ -42,7 +42,7 @@ class MemoryStore:
         )
 
     async def create(
-        self, who: m.Principal, create: m.MemoryCreate, request: m.RequestRef | None
+        self, who: m.Principal, create: m.MemoryCreate, request: m.IdempotencyKey | None
     ) -> m.MemoriesReceipt:
         receipt: m.MemoriesReceipt = await self._engine.mutate_indexed(
             memories.create,
@@ -53,7 +53,7 @@ class MemoryStore:
         return receipt
 
     async def update(
-        self, who: m.Principal, update: m.MemoryUpdate, request: m.RequestRef | None
+        self, who: m.Principal, update: m.MemoryUpdate, request: m.IdempotencyKey | None
     ) -> m.UpdatedMemory:
         outcome = await self._engine.mutate_indexed(
             memories.update_memories,
@@ -72,7 +72,7 @@ class MemoryStore:
         return m.UpdatedMemory(outcome, memory.content)
 
     async def forget(
-        self, who: m.Principal, forget: m.MemoryForget, request: m.RequestRef | None
+        self, who: m.Principal, forget: m.MemoryForget, request: m.IdempotencyKey | None
     ) -> m.MemoryReceipt:
         receipt: m.MemoryReceipt = await self._engine.mutate(
             memories.forget, Call(who, forget, request)
@@ -80,7 +80,7 @@ class MemoryStore:
         return receipt
 
     async def restore(
-        self, who: m.Principal, restore: m.MemoryRestore, request: m.RequestRef | None
+        self, who: m.Principal, restore: m.MemoryRestore, request: m.IdempotencyKey | None
     ) -> m.MemoryReceipt:
         receipt: m.MemoryReceipt = await self._engine.mutate(
             memories.restore, Call(who, restore, request)
@@ -88,7 +88,7 @@ class MemoryStore:
         return receipt
 
     async def delete(
-        self, who: m.Principal, delete: m.MemoryDelete, request: m.RequestRef | None
+        self, who: m.Principal, delete: m.MemoryDelete, request: m.IdempotencyKey | None
     ) -> m.MemoryDeleteReceipt:
         receipt: m.MemoryDeleteReceipt = await self._engine.mutate(
             memories.delete_memories, Call(who, delete, request), frees=True
@@ -99,7 +99,7 @@ class MemoryStore:
         self,
         who: m.Principal,
         forget: m.MemoryForgetMany,
-        request: m.RequestRef | None,
+        request: m.IdempotencyKey | None,
         *,
         validate_only: bool,
     ) -> m.ForgetManyReceipt:
@@ -132,7 +132,7 @@ class MemoryStore:
         return TenantRead(conn, who.tenant, engine.context.digester, revision, engine.now())
 
     async def restore_many(
-        self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.RequestRef | None
+        self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.IdempotencyKey | None
     ) -> m.RestoreManyReceipt:
         receipt: m.RestoreManyReceipt = await self._engine.mutate(
             memory_batches.restore_many, Call(who, restore, request), cost=memory_batches.RESTORED

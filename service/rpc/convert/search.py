@@ -1,4 +1,4 @@
-"""Searches and profiles, and their answers."""
+"""Searches and profiles, and their responses."""
 
 from __future__ import annotations
 
@@ -86,9 +86,10 @@ def to_forget(
     )
 
 
-def chosen(
+def with_hits(
     forget: m.MemoryForgetMany, hits: Sequence[s.MemoryHit | s.ChunkHit]
 ) -> m.MemoryForgetMany:
+    """`forget` with the memories that its search has found."""
     found = tuple((hit.memory.id, hit.score) for hit in hits if isinstance(hit, s.MemoryHit))
     return replace(forget, found=found)
 
@@ -103,7 +104,9 @@ def profile(request: memories_pb2.GetProfileRequest, broken: list[Violation]) ->
     )
 
 
-def document_answer(found: s.DocumentHits, *, parts: bool) -> documents_pb2.SearchDocumentsResponse:
+def documents_response(
+    found: s.DocumentHits, *, parts: bool
+) -> documents_pb2.SearchDocumentsResponse:
     response = documents_pb2.SearchDocumentsResponse(revision=found.revision)
     size = 0
     for hit in found.hits:
@@ -125,14 +128,14 @@ def document_answer(found: s.DocumentHits, *, parts: bool) -> documents_pb2.Sear
     return response
 
 
-def memory_answer(found: s.MemoryHits, *, parts: bool) -> memories_pb2.SearchMemoriesResponse:
+def memories_response(found: s.MemoryHits, *, parts: bool) -> memories_pb2.SearchMemoriesResponse:
     response = memories_pb2.SearchMemoriesResponse(revision=found.revision)
     for hit in found.hits:
         _fill_hit(response.hits.add(), hit, parts=parts)
     return response
 
 
-def profile_answer(profile: Profile) -> memories_pb2.GetProfileResponse:
+def profile_response(profile: Profile) -> memories_pb2.GetProfileResponse:
     response = memories_pb2.GetProfileResponse(text=profile.text, revision=profile.revision)
     for memory in profile.static:
         memory_answers.fill(response.static_memories.add(), memory)

@@ -1,4 +1,4 @@
-"""request_id: one call at a time for each, and the digest that goes with it."""
+"""Idempotency by request_id: one call at a time for each, and the digest of its request."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason
-from service.core.model import RequestRef
+from service.core.model import IdempotencyKey
 from service.rpc.calls import RpcCall
 
 T = TypeVar("T")
 
 
-class Requests:
+class IdempotencyGuard:
     """The calls with a request_id that this process is serving."""
 
     def __init__(self, digester: Digester) -> None:
@@ -22,7 +22,7 @@ class Requests:
         self._running: dict[tuple[int, str], asyncio.Future[None]] = {}
 
     async def run(
-        self, call: RpcCall, request: Any, work: Callable[[RequestRef | None], Awaitable[T]]
+        self, call: RpcCall, request: Any, work: Callable[[IdempotencyKey | None], Awaitable[T]]
     ) -> T:
         """Does `work`, after any other call with the same request_id has ended.
 
@@ -40,7 +40,7 @@ class Requests:
         done = asyncio.get_running_loop().create_future()
         self._running[key] = done
         try:
-            return await work(RequestRef(key[1], digest))
+            return await work(IdempotencyKey(key[1], digest))
         finally:
             del self._running[key]
             done.set_result(None)
