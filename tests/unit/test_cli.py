@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service import cli
+from service.cli.serve import grpcurl_line
 from service.settings import Settings
 
 PEM = Path(__file__).parents[1] / "rpc" / "tls"
@@ -175,9 +176,9 @@ def test_a_file_that_is_no_database_is_told(data: Path) -> None:
 
 def test_the_grpcurl_line_reads_the_key_from_its_file(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
-    assert cli.grpcurl_line(settings, "127.0.0.1:1") is None
+    assert grpcurl_line(settings, "127.0.0.1:1") is None
     settings.first_key_file.write_text("secret\n")
-    line = cli.grpcurl_line(settings, "0.0.0.0:1")
+    line = grpcurl_line(settings, "0.0.0.0:1")
     assert line is not None
     assert "secret" not in line
     assert f"$(cat {settings.first_key_file})" in line

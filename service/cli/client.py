@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.client.options import target_options
+from service.cli.target_options import target_options
 
 if TYPE_CHECKING:
     from service.client.importing import Summary

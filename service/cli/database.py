@@ -1,0 +1,148 @@
+"""Commands that maintain the database: migrate, check, back up, scrub and reindex it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from service.cli.data_dir import (
+    existing_database,
+    keep_temporary_files_in,
+    new_or_existing_database,
+)
+from service.cli.errors import FINDINGS, explained
+from service.cli.options import data_dir_option, setting_options, settings_of
+from service.settings import database_path
+
+
+@click.command()
+@data_dir_option
+def migrate(data_dir: Path) -> None:
+    """Make the database, or bring an older one to this release's schema.
+
+    `serve` does so too; this is for doing it at a time of one's choosing.
+    """
+    from service.storage.sqlite import admin
+
+    with explained():
+        before, after = admin.migrate(new_or_existing_database(data_dir))
+    if before is None:
+        click.echo(f"Made the database, with schema {after}.")
+    elif before == after:
+        click.echo(f"The database already has schema {after}.")
+    else:
+        click.echo(f"Migrated the database from schema {before} to {after}.")
+
+
+@click.command()
+@data_dir_option
+def check(data_dir: Path) -> None:
+    """Verify the database on a snapshot; a server may run, and nothing is written.
+
+    Its pages, every digest, every invariant, and that nothing acknowledged is missing.
+    """
+    from service.storage.sqlite import admin
+
+    path = database_path(data_dir)
+    with explained():
+        findings = admin.check(path if _was_there(path) else existing_database(data_dir), _progress)
+    if findings:
+        _tell_of(
+            findings,
+            f"Stop the server, keep a copy of {data_dir}, "
+            "and put back the last backup that `palimpsest check` finds well.",
+        )
+    click.echo("All is well.")
+
+
+def _was_there(path: Path) -> bool:
+    """Whether a database left traces, though it may be gone."""
+    from service.storage.sqlite import presence
+
+    return bool(presence.traces(path))
+
+
+def _tell_of(findings: Sequence[str], advice: str) -> NoReturn:
+    for finding in findings:
+        click.echo(finding)
+    click.echo(f"{len(findings)} found. {advice}", err=True)
+    raise SystemExit(FINDINGS)
+
+
+@click.command()
+@data_dir_option
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+def backup(data_dir: Path, target: Path) -> None:
+    """Write a consistent and verified copy to TARGET, a new file; a server may run.
+
+    A damaged database is not copied: what was found is listed, with exit code 3.
+    """
+    from service.storage.sqlite import admin
+    from service.storage.sqlite.backups import DamagedSourceError
+
+    source = existing_database(data_dir)
+    shown = -1
+
+    def progress(done: int, total: int) -> None:
+        nonlocal shown
+        percent = 100 * done // max(total, 1)
+        if percent // 10 > shown // 10 or shown < 0:
+            shown = percent
+            _progress(f"{percent} % copied")
+
+    with explained():
+        try:
+            admin.backup(source, target, progress, _progress)
+        except DamagedSourceError as error:
+            _tell_of(
+                error.findings,
+                f"The database is damaged and {target} was not written. Stop the server, keep a "
+                f"copy of {data_dir}, and put back the last sound backup.",
+            )
+    click.echo(f"Wrote {target}. Keys are in it as hashes; guard it like the database itself.")
+
+
+@click.command()
+@data_dir_option
+def scrub(data_dir: Path) -> None:
+    """Rewrite the database without traces of what was deleted.
+
+    A server may run, but its writes wait meanwhile: about a second for 100 MB.
+    """
+    keep_temporary_files_in(data_dir)
+
+    from service.storage.sqlite import admin
+
+    with explained():
+        admin.scrub(existing_database(data_dir), _progress)
+    click.echo("Done: what was deleted is gone from the files. Backups made earlier keep it.")
+
+
+@click.command()
+@setting_options
+def reindex(**given: Any) -> None:
+    """Index anew what another embedder indexed, and what has no vector yet.
+
+    A server does so by itself; this shows how far it is. A server may run: its
+    searches go on with what there is. Stopped, it goes on where it was.
+    """
+    settings = settings_of(given)
+    from service import reindexing
+    from service.runtime import logs
+
+    logs.configure(settings.log_level, settings.log_format, sys.stderr)
+    json = settings.log_format == "json"
+    path = existing_database(settings.data_dir)
+    with explained():
+        total = reindexing.remaining(path, settings)
+        with click.progressbar(length=total, label="Indexing", file=sys.stderr, hidden=json) as bar:
+            done = reindexing.run(path, settings, bar.update)
+    click.echo(f"{done} texts indexed with {settings.embedder}; all is in its space now.")
+
+
+def _progress(text: str) -> None:
+    click.echo(f"… {text}", err=True)

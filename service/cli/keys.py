@@ -1,0 +1,132 @@
+"""`palimpsest keys`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from service.cli.data_dir import existing_database, new_or_existing_database
+from service.cli.errors import explained
+from service.cli.options import CONTAINER, TENANT, Duration, Name, data_dir_option
+
+if TYPE_CHECKING:
+    from service.storage.keys.operations import KeyInfo
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke the keys that callers need."""
+
+
+@keys.command("create")
+@data_dir_option
+@click.option(
+    "--tenant",
+    type=Name("tenant", TENANT),
+    default="default",
+    show_default=True,
+    help="Whose key it is; a new name makes a new tenant.",
+)
+@click.option("--label", default="", help="What it is for, to tell it from others.")
+@click.option(
+    "--container",
+    "containers",
+    multiple=True,
+    type=Name("container", CONTAINER),
+    help="Limit it to this container; repeat for several.",
+)
+@click.option("--read-only", is_flag=True, help="Limit it to calls that change nothing.")
+@click.option("--expires-in", type=Duration(), help="Limit it in time, such as 12h or 90d.")
+@click.option("--init", is_flag=True, help="Make the database if there is none.")
+def create_key(
+    data_dir: Path,
+    tenant: str,
+    label: str,
+    containers: tuple[str, ...],
+    read_only: bool,
+    expires_in: int | None,
+    init: bool,
+) -> None:
+    """Make a key and print it, the only time it can be seen.
+
+    It works at once, also with a server that is running.
+    """
+    from service.core.times import system_clock
+    from service.storage.sqlite import admin
+
+    path = new_or_existing_database(data_dir) if init else existing_database(data_dir)
+    with explained():
+        info, secret = admin.create_key(
+            path,
+            tenant=tenant,
+            label=label,
+            containers=containers,
+            read_only=read_only,
+            expires_at=None if expires_in is None else system_clock() + expires_in * 1_000_000,
+        )
+    click.echo(f"Made key {info.key_id} of tenant {info.tenant}. Keep it safe:", err=True)
+    try:
+        click.echo(secret)
+    except OSError:
+        # A key that nobody has seen must not stay in force.
+        admin.revoke_key(path, info.key_id)
+        raise
+
+
+@keys.command("list")
+@data_dir_option
+def list_keys(data_dir: Path) -> None:
+    """List the keys, without their secrets, as columns parted by tabs."""
+    from service.storage.sqlite import admin
+
+    with explained():
+        found = admin.list_keys(existing_database(data_dir))
+    click.echo("ID\tTENANT\tACCESS\tCONTAINERS\tMADE\tSTATE\tLABEL")
+    now = datetime.now(UTC)
+    for info in found:
+        click.echo("\t".join(_key_columns(info, now)))
+
+
+def _key_columns(info: KeyInfo, now: datetime) -> tuple[str, ...]:
+    return (
+        info.key_id,
+        info.tenant,
+        "read" if info.read_only else "read+write",
+        "all" if info.containers is None else ",".join(info.containers),
+        _instant(info.create_time),
+        _state(info, now),
+        info.label,
+    )
+
+
+def _state(info: KeyInfo, now: datetime) -> str:
+    if info.revoke_time is not None:
+        return f"revoked {_instant(info.revoke_time)}"
+    if info.expire_time is None:
+        return "valid"
+    past = info.expire_time <= now.timestamp() * 1_000_000
+    return f"{'expired' if past else 'valid until'} {_instant(info.expire_time)}"
+
+
+def _instant(microseconds: int) -> str:
+    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@keys.command("revoke")
+@data_dir_option
+@click.argument("key_id")
+def revoke_key(data_dir: Path, key_id: str) -> None:
+    """Refuse a key from now on, also by a server that is running."""
+    from service.storage.sqlite import admin
+
+    with explained():
+        revoked = admin.revoke_key(existing_database(data_dir), key_id)
+    if not revoked:
+        raise click.ClickException(
+            f"no key {key_id} is in force; `palimpsest keys list` shows the ids"
+        )
+    click.echo(f"Key {key_id} is revoked.")
