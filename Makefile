@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PARTS := "tests --ignore tests/rpc --ignore tests/unit --ignore tests/storage --ignore tests/system" tests/rpc tests/storage tests/system tests/unit
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench bench-retrieval bench-search soak generate lint client check-client clean
+.PHONY: help install run test bench bench-retrieval bench-search soak generate fix lint breaking lock client check-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,11 @@ soak: $(STAMP) ## Run the long forms of the tests (some: make soak ARGS="races k
 generate: $(STAMP) ## Make generated/ from protos/
 	$(BIN)/python protos/generate.py generated
 
+fix: $(STAMP) ## Mend style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/buf format --write protos
+
 lint: $(STAMP) ## Check style, types, import directions, the contract and generated/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,9 +61,17 @@ lint: $(STAMP) ## Check style, types, import directions, the contract and genera
 	$(BIN)/lint-imports
 	$(BIN)/buf lint protos
 	$(BIN)/buf format --diff --exit-code protos
+	$(BIN)/python protos/breaking.py
 	@rm -rf build/generated && $(BIN)/python protos/generate.py build/generated
 	@diff -r -x __pycache__ build/generated generated || \
 	  { echo "generated/ is not what protos/ makes: run make generate" >&2; exit 1; }
+
+breaking: $(STAMP) ## Compare the contract with the last release (another: make breaking ARGS=v0.1.0)
+	$(BIN)/python protos/breaking.py $(ARGS)
+
+lock: $(STAMP) ## Write requirements.lock after a change of pyproject.toml (newer versions: make lock ARGS=--upgrade)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --group dev pyproject.toml --output-file requirements.lock $(ARGS)
 
 client: $(STAMP) ## Build a wheel of the stubs alone into dist/
 	$(BIN)/python protos/client.py dist
