@@ -1,0 +1,106 @@
+"""The data types that the rules, the storage and the transport share.
+
+Instants are integer microseconds (see `service.core.times`). Stored metadata are kept as
+their canonical JSON text. No instance is modified once it is created; types that are
+created by the thousand are not declared frozen, because that makes their construction
+several times slower.
+"""
+
+from __future__ import annotations
+
+from service.core.model.base import (
+    DEFAULT_CONTAINER,
+    UNSET,
+    IdempotencyKey,
+    Order,
+    PageRequest,
+    Position,
+    Principal,
+    Unset,
+)
+from service.core.model.containers import Container, ContainerDeleteReceipt
+from service.core.model.documents import (
+    AppendReceipt,
+    BatchReceipt,
+    BulkDeleteReceipt,
+    ContentKind,
+    DeleteReceipt,
+    Document,
+    DocumentDelete,
+    DocumentPatch,
+    DocumentQuery,
+    DocumentReceipt,
+    DocumentWrite,
+    ItemFailure,
+    MessagesAppend,
+    Status,
+    UpsertMode,
+)
+from service.core.model.memories import (
+    ForgetManyReceipt,
+    MemoriesReceipt,
+    Memory,
+    MemoryCreate,
+    MemoryDelete,
+    MemoryDeleteReceipt,
+    MemoryForget,
+    MemoryForgetMany,
+    MemoryQuery,
+    MemoryReceipt,
+    MemoryRestore,
+    MemoryRestoreMany,
+    MemoryTarget,
+    MemoryUpdate,
+    NewMemory,
+    RestoreManyReceipt,
+    TemporalContext,
+    TemporalPatch,
+    UpdatedMemory,
+)
+
+__all__ = [
+    "DEFAULT_CONTAINER",
+    "UNSET",
+    "AppendReceipt",
+    "BatchReceipt",
+    "BulkDeleteReceipt",
+    "Container",
+    "ContainerDeleteReceipt",
+    "ContentKind",
+    "DeleteReceipt",
+    "Document",
+    "DocumentDelete",
+    "DocumentPatch",
+    "DocumentQuery",
+    "DocumentReceipt",
+    "DocumentWrite",
+    "ForgetManyReceipt",
+    "IdempotencyKey",
+    "ItemFailure",
+    "MemoriesReceipt",
+    "Memory",
+    "MemoryCreate",
+    "MemoryDelete",
+    "MemoryDeleteReceipt",
+    "MemoryForget",
+    "MemoryForgetMany",
+    "MemoryQuery",
+    "MemoryReceipt",
+    "MemoryRestore",
+    "MemoryRestoreMany",
+    "MemoryTarget",
+    "MemoryUpdate",
+    "MessagesAppend",
+    "NewMemory",
+    "Order",
+    "PageRequest",
+    "Position",
+    "Principal",
+    "RestoreManyReceipt",
+    "Status",
+    "TemporalContext",
+    "TemporalPatch",
+    "Unset",
+    "UpdatedMemory",
+    "UpsertMode",
+]
