@@ -17,7 +17,7 @@ from service.core.model import Principal
 from service.core.times import WallClock
 from service.core.windows import DailyWindow
 from service.embedding.registry import open_embedder
-from service.indexing_runtime import Machinery
+from service.indexing_runtime import IndexingRuntime
 from service.rpc.connections import MAX_CONNECTIONS, RESERVED_FILES
 from service.rpc.server import Server
 from service.rpc.tls import ServerTls, TlsFiles
@@ -86,13 +86,13 @@ async def running(
     embedder = await asyncio.to_thread(open_embedder, settings.embedder, settings.embedder_key_file)
     store = await open_store(settings.database, options, clock)
     try:
-        machine = await Machinery.open(store, embedder, settings)
+        runtime = await IndexingRuntime.open(store, embedder, settings)
     except BaseException:
         await store.close()
         raise
     try:
         everyone = await _everyone(store) if settings.no_auth else None
-        server = Server(store, machine.searcher, offloader=machine.finder, everyone=everyone)
+        server = Server(store, runtime.searcher, offloader=runtime.finder, everyone=everyone)
         port = server.bind(settings.listen, tls)
         await server.start()
         try:
@@ -105,7 +105,7 @@ async def running(
         finally:
             await _drain(server, settings.drain_grace, hurry or asyncio.Event())
     finally:
-        await machine.close()
+        await runtime.close()
         await store.close()
 
 

@@ -34,7 +34,7 @@ CALIBRATION_SECONDS = 30.0
 """Between tries to calibrate an embedder that is away."""
 
 
-class Machinery:
+class IndexingRuntime:
     """The pipeline and the search of one store."""
 
     def __init__(
@@ -50,12 +50,12 @@ class Machinery:
         self._helpers: Helpers | None = None
         near = Threads(workshop, self._working)
         hands: Hands = near
-        if settings.helpers:
+        if settings.compute_processes:
             made_there = settings.embedder if inline is not None else None
             self._helpers = hands = Helpers(
-                settings.helpers, store.digester, space, made_there, fallback=near
+                settings.compute_processes, store.digester, space, made_there, fallback=near
             )
-        count = max(1, settings.helpers)
+        count = max(1, settings.compute_processes)
         # One processor is left to those who go first.
         modest = max(1, min(count, (os.cpu_count() or 1) - 1))
         background = Background(hands, precedence, count, modest)
@@ -80,7 +80,7 @@ class Machinery:
         self.searcher: Searcher = self._near
         self.finder: Finder | None = None
         self._child: Child | None = None
-        if settings.helpers and inline is not None:
+        if settings.compute_processes and inline is not None:
             plan = Plan(
                 store.path,
                 store.digester,
@@ -104,16 +104,18 @@ class Machinery:
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def open(cls, store: SqliteStore, embedder: Embedder, settings: Settings) -> Machinery:
+    async def open(
+        cls, store: SqliteStore, embedder: Embedder, settings: Settings
+    ) -> IndexingRuntime:
         """Begin to process what waits, and to index anew what another embedder indexed."""
         space = await store.index.embedder(embedder.name, embedder.dimension)
-        machine = cls(store, embedder, space, settings)
-        machine.pipeline.start()
-        machine._tasks = [
-            asyncio.create_task(reindex_forever(store.reindexing, machine.indexing)),
-            asyncio.create_task(machine._calibrate()),
+        runtime = cls(store, embedder, space, settings)
+        runtime.pipeline.start()
+        runtime._tasks = [
+            asyncio.create_task(reindex_forever(store.reindexing, runtime.indexing)),
+            asyncio.create_task(runtime._calibrate()),
         ]
-        return machine
+        return runtime
 
     def _leave(self) -> None:
         """The finder searches: what this process loaded until then is not needed any more."""

@@ -7,16 +7,25 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.core import windows
 
 ENV_PREFIX = "PALIMPSEST_"
 
+FORMER_NAMES = {"helpers": "compute_processes"}
+"""Former names of settings, still accepted as flags and variables, and the present ones."""
+
 MAX_PORT = 65_535
 
 _HOST_AND_PORT = re.compile(r"(\[[^\s\[\]]+\]|[^\s\[\]:/,]*):[0-9]+")
+
+
+def _variables(name: str) -> AliasChoices:
+    """The environment variables of a setting, those of its former names last."""
+    former = [old for old, new in FORMER_NAMES.items() if new == name]
+    return AliasChoices(*(ENV_PREFIX + each.upper() for each in (name, *former)))
 
 
 class Settings(BaseSettings):
@@ -27,7 +36,14 @@ class Settings(BaseSettings):
             would serve without the protection that an address needs.
     """
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        frozen=True,
+        extra="forbid",
+        # Where a field has variables of its own, arguments and errors still have its name.
+        validate_by_name=True,
+        loc_by_alias=False,
+    )
 
     data_dir: Annotated[
         Path, Field(description="Folder of the database; made, for its owner alone, if missing.")
@@ -48,7 +64,7 @@ class Settings(BaseSettings):
         bool, Field(description="Serve without TLS on an address that is not loopback.")
     ] = False
     no_auth: Annotated[
-        bool, Field(description="Ask nobody for a key; on a loopback address only.")
+        bool, Field(description="Disable authentication; on a loopback address only.")
     ] = False
     drain_grace: Annotated[
         float, Field(ge=0, description="Seconds that calls in progress get when the server stops.")
@@ -126,14 +142,15 @@ class Settings(BaseSettings):
             description="Workers that process documents; 0 leaves that to other servers.",
         ),
     ] = 3
-    helpers: Annotated[
+    compute_processes: Annotated[
         int,
         Field(
             ge=0,
             le=16,
-            description="Processes beside the server, at most, that extract, cut, index and "
-            "embed while there is work, with one more that searches and lists; 0 leaves all "
-            "that to its threads.",
+            validation_alias=_variables("compute_processes"),
+            description="Processes, at most, that extract, chunk, index and embed while there is "
+            "work, with one more that searches and lists; 0 leaves all that to threads of the "
+            "server.",
         ),
     ] = 2
     lease: Annotated[

@@ -124,7 +124,7 @@ async def running_service(
             "listen": f"unix:{directory / 'socket'}",
             "sweep_interval": 3600,
             "workers": 0,
-            "helpers": 0,
+            "compute_processes": 0,
             "disk_reserve": 0,
             **options,
         }

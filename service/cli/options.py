@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import click
 from pydantic import ValidationError
 
-from service.settings import ENV_PREFIX, Settings, explain
+from service.settings import ENV_PREFIX, FORMER_NAMES, Settings, explain
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -59,6 +59,9 @@ def setting_options(command: Command) -> Command:
             # Checked by Settings, like the same text from the environment.
             option = click.option(flag, name, type=str, default=None, help=help_text)
         command = option(command)
+    for former in FORMER_NAMES:
+        flag = "--" + former.replace("_", "-")
+        command = click.option(flag, former, type=str, default=None, hidden=True)(command)
     return command
 
 
@@ -75,7 +78,12 @@ def data_dir_option(command: Command) -> Command:
 
 
 def settings_of(given: dict[str, Any]) -> Settings:
+    """The settings of the flags that were given; other fields are read from the environment."""
+    values = {name: value for name, value in given.items() if value is not None}
+    for former, present in FORMER_NAMES.items():
+        if former in values:
+            values.setdefault(present, values.pop(former))
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**values)
     except ValidationError as error:
         raise click.UsageError(explain(error)) from error

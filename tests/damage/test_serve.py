@@ -21,7 +21,9 @@ from tests.damage.planting import PAGE, check, truncate, zero
 
 
 def settings_of(data: Path) -> Settings:
-    return Settings(data_dir=data, listen=f"unix:{data.parent / 'socket'}", workers=0, helpers=0)
+    return Settings(
+        data_dir=data, listen=f"unix:{data.parent / 'socket'}", workers=0, compute_processes=0
+    )
 
 
 def served(data: Path) -> str | None:

@@ -20,7 +20,7 @@ from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from palimpsest.v1.filter_pb2 import Filter, FilterList
-from service import indexing_runtime as machinery
+from service import indexing_runtime
 from service.core.errors import PalimpsestError, Reason, Violation
 from service.processes import search_worker
 from service.processes.worker_process import Child
@@ -75,7 +75,7 @@ def finders(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
             super().__init__(*made_of, **more)
             begun.append(self)
 
-    monkeypatch.setattr(machinery, "Child", Noted)
+    monkeypatch.setattr(indexing_runtime, "Child", Noted)
     return begun
 
 
@@ -94,7 +94,7 @@ async def test_the_past_is_closed_for_it_by_the_server(
     directory: Path, clock: ManualClock, finders: list[Child]
 ) -> None:
     """It only reads, and a commit with an earlier time may be under way."""
-    async with laboratory(directory, clock, helpers=1) as lab:
+    async with laboratory(directory, clock, compute_processes=1) as lab:
         await lab.client.remember(FACTS[0])
         await _ready(finders)
         for _ in range(2):
@@ -116,7 +116,7 @@ async def test_it_judges_by_the_servers_clock(
     directory: Path, clock: ManualClock, finders: list[Child]
 ) -> None:
     """Also when that is set back."""
-    async with laboratory(directory, clock, helpers=1) as lab:
+    async with laboratory(directory, clock, compute_processes=1) as lab:
         await lab.client.remember(m.NewMemory(content=FACTS[0], forget_after=clock.stamp(3600)))
         await _ready(finders)
         assert await _search(lab.client) == [FACTS[0]]
@@ -146,8 +146,8 @@ async def test_what_it_finds_is_what_the_server_itself_finds(
         receipt = await lab.client.put(TEXT, custom_id="gates")
         await lab.settled(receipt.id)
     answers: list[list[bytes]] = []
-    for helpers in (0, 1):
-        async with laboratory(directory, clock, helpers=helpers) as lab:
+    for count in (0, 1):
+        async with laboratory(directory, clock, compute_processes=count) as lab:
             memories = [
                 m.SearchMemoriesRequest(query="harbour number 7", include_score_parts=True),
                 m.SearchMemoriesRequest(query="winter", filter=where("n", "1"), limit=5),
@@ -172,7 +172,7 @@ async def test_what_it_finds_is_what_the_server_itself_finds(
                 await lab.client.documents.ListDocuments(d.ListDocumentsRequest()),
                 await lab.client.containers.ListContainers(c.ListContainersRequest()),
             ]
-            assert len(finders) == helpers
+            assert len(finders) == count
             everything: list[Message] = [*found, *read, *pages, *others]
             answers.append([one.SerializeToString(deterministic=True) for one in everything])
     assert answers[0] == answers[1]
@@ -192,8 +192,8 @@ async def test_what_is_refused_is_refused_with_the_same_words(
     directory: Path, clock: ManualClock, finders: list[Child]
 ) -> None:
     told: list[list[Refusal]] = []
-    for helpers in (0, 1):
-        async with laboratory(directory, clock, helpers=helpers) as lab:
+    for count in (0, 1):
+        async with laboratory(directory, clock, compute_processes=count) as lab:
             await _ready(finders)
             ask = lab.client.documents.ListDocuments
             with refused(INVALID, "INVALID_REQUEST") as broken:
@@ -326,7 +326,7 @@ async def test_a_finder_that_hangs_is_ended(
     directory: Path, clock: ManualClock, finders: list[Child], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hangs_are_soon_noticed(monkeypatch)
-    async with laboratory(directory, clock, helpers=1) as lab:
+    async with laboratory(directory, clock, compute_processes=1) as lab:
         await lab.client.remember(*FACTS)
         await _ready(finders)
         (hanging,) = children_of(os.getpid(), search_worker)
@@ -338,7 +338,7 @@ async def test_a_finder_that_hangs_is_ended(
 async def test_a_finder_shows_that_it_lives(
     directory: Path, clock: ManualClock, finders: list[Child], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with laboratory(directory, clock, helpers=1):
+    async with laboratory(directory, clock, compute_processes=1):
         await _ready(finders)
         monkeypatch.setattr(finders[0], "ready", False)
         await _ready(finders)
@@ -348,7 +348,7 @@ async def test_the_server_itself_searches_while_there_is_no_finder(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    async with laboratory(directory, clock, helpers=1) as lab:
+    async with laboratory(directory, clock, compute_processes=1) as lab:
         await lab.client.remember(*FACTS)
         assert await lab.contents("closed harbour")
 
@@ -364,7 +364,7 @@ async def test_the_server_keeps_no_index_once_there_is_a_finder(
         kept.append(self)
 
     monkeypatch.setattr(Segments, "__init__", noted)
-    async with laboratory(directory, clock, helpers=1) as lab:
+    async with laboratory(directory, clock, compute_processes=1) as lab:
         await lab.client.remember(*FACTS)
         assert await lab.contents("closed harbour")
         (segments,) = kept
@@ -377,7 +377,7 @@ async def test_the_server_keeps_no_index_once_there_is_a_finder(
 async def test_a_caller_that_gives_up_takes_no_one_elses_answer(
     directory: Path, clock: ManualClock, finders: list[Child]
 ) -> None:
-    async with laboratory(directory, clock, helpers=1) as lab:
+    async with laboratory(directory, clock, compute_processes=1) as lab:
         await lab.client.remember("tea is hot", "snow is cold")
         await _ready(finders)
         for _ in range(10):

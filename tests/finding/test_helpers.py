@@ -172,7 +172,7 @@ async def test_documents_become_what_threads_make_of_them(
     text = "\n\n".join(["# Harbours", *TEXTS, "<p>Gates</p>"])
     made: list[Sequence[object]] = []
     for count in (0, 1):
-        async with laboratory(directory, clock, helpers=count, tenant=f"t{count}") as lab:
+        async with laboratory(directory, clock, compute_processes=count, tenant=f"t{count}") as lab:
             request = d.UpsertDocumentRequest(custom_id="a", content=text, content_kind=kind)
             name = (await lab.client.documents.UpsertDocument(request)).receipt.id
             assert (await lab.settled(name)).status == d.DOCUMENT_STATUS_DONE
@@ -186,7 +186,7 @@ async def test_memories_become_what_the_server_makes_of_them(
 ) -> None:
     rows = []
     for count in (0, 1):
-        async with laboratory(directory, clock, helpers=count) as lab:
+        async with laboratory(directory, clock, compute_processes=count) as lab:
             container = f"of-{count}"
             await _remember(lab, container, TEXTS)
             await _until_helping(lab, count)
@@ -229,7 +229,7 @@ async def test_memories_are_stored_while_no_helper_can_be_started(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    async with laboratory(directory, clock, helpers=1) as lab:
+    async with laboratory(directory, clock, compute_processes=1) as lab:
         long = [f"{n} {'word ' * 900}" for n in range(3)]
         await _remember(lab, "c", [*TEXTS, *long])
         assert await lab.contents("closed harbour", container_tags=["c"], limit=1)
@@ -239,7 +239,7 @@ async def test_memories_are_stored_while_a_helper_hangs(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexing, "PATIENCE_SECONDS", 0.1)
-    async with laboratory(directory, clock, helpers=1) as lab:
+    async with laboratory(directory, clock, compute_processes=1) as lab:
         await _remember(lab, "other", TEXTS)
         await _until_helping(lab, 1)
         (helper,) = helpers_of(os.getpid())
@@ -293,7 +293,7 @@ async def test_a_document_that_no_helper_survives_fails_alone(
 ) -> None:
     hangs_are_soon_noticed(monkeypatch)
     monkeypatch.setattr(chunking, "draft", partial(draft_or, end))
-    async with laboratory(directory, clock, helpers=1, workers=1, attempts=1) as lab:
+    async with laboratory(directory, clock, compute_processes=1, workers=1, attempts=1) as lab:
         texts = [*TEXTS[:5], POISON, *TEXTS[5:10]]
         items = [
             d.UpsertDocumentRequest(custom_id=f"c{n}", content=text) for n, text in enumerate(texts)
@@ -396,7 +396,7 @@ async def test_documents_are_processed_and_found_while_no_child_can_be_started(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(children, "_BOOTSTRAP", BROKEN)
-    async with laboratory(directory, clock, helpers=2) as lab:
+    async with laboratory(directory, clock, compute_processes=2) as lab:
         items = [d.UpsertDocumentRequest(custom_id=f"c{n}", content=t) for n, t in enumerate(TEXTS)]
         await lab.client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=items))
         for n in range(len(TEXTS)):

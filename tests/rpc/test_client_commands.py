@@ -47,7 +47,7 @@ def served(folder: Path, certificate: str | None, **values: object) -> Any:
         "data_dir": folder / "data",
         "listen": "127.0.0.1:0",
         "workers": 1,
-        "helpers": 0,
+        "compute_processes": 0,
         **values,
     }
     if certificate is not None:

@@ -56,7 +56,7 @@ async def serving(folder: Path, **values: object) -> AsyncIterator[app.Service]:
         "tls_cert": folder / "tls.crt",
         "tls_key": folder / "tls.key",
         "workers": 0,
-        "helpers": 0,
+        "compute_processes": 0,
         **values,
     }
     async with app.running(Settings(**settings)) as service:
@@ -102,7 +102,7 @@ async def test_sighup_shows_new_files_to_new_connections_and_keeps_the_others(
         tls_cert=folder / "tls.crt",
         tls_key=folder / "tls.key",
         workers=0,
-        helpers=0,
+        compute_processes=0,
     )
     started = asyncio.Queue[app.Service]()
     running = asyncio.create_task(app.serve(settings, started.put_nowait))

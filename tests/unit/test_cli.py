@@ -49,6 +49,24 @@ def test_every_setting_is_a_flag_of_serve() -> None:
         assert f"PALIMPSEST_{name.upper()}" in text.replace("\n" + " " * 26, "")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--helpers", "17"],
+        ["--compute-processes", "17"],
+        ["--helpers", "1", "--compute-processes", "17"],
+    ],
+)
+def test_a_former_flag_is_taken_where_the_present_one_is_not_given(arguments: list[str]) -> None:
+    done = palimpsest("serve", *arguments)
+    assert done.exit_code == 2
+    assert "compute_processes: Input should be less than or equal to 16" in done.output
+
+
+def test_a_former_flag_is_not_listed() -> None:
+    assert "--helpers" not in palimpsest("serve", "--help").output
+
+
 def test_serve_refuses_an_open_address() -> None:
     done = palimpsest("serve", "--listen", "0.0.0.0:0")
     assert done.exit_code == 2

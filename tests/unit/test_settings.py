@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.settings import ENV_PREFIX, Settings, explain, is_loopback
+from service.settings import ENV_PREFIX, FORMER_NAMES, Settings, explain, is_loopback
 
 OPERATIONS = Path(__file__).resolve().parents[2] / "service" / "OPERATIONS.md"
 
 
 @pytest.fixture(autouse=True)
 def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
+    for name in (*Settings.model_fields, *FORMER_NAMES):
         monkeypatch.delenv(ENV_PREFIX + name.upper(), raising=False)
 
 
@@ -38,6 +38,23 @@ def test_environment_gives_values_and_arguments_win(monkeypatch: pytest.MonkeyPa
     settings = Settings(log_level="debug")
     assert settings.drain_grace == 3
     assert settings.log_level == "debug"
+
+
+def test_the_former_variable_is_read_where_the_present_one_is_not_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PALIMPSEST_HELPERS", "7")
+    assert Settings().compute_processes == 7
+    assert Settings(compute_processes=5).compute_processes == 5
+    monkeypatch.setenv("PALIMPSEST_COMPUTE_PROCESSES", "6")
+    assert Settings().compute_processes == 6
+
+
+def test_a_fault_of_a_former_variable_is_that_of_its_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PALIMPSEST_HELPERS", "17")
+    assert refusal() == "compute_processes: Input should be less than or equal to 16"
 
 
 @pytest.mark.parametrize(
