@@ -76,18 +76,6 @@ class Documents(Protocol):
         validate_only: bool,
     ) -> m.BulkDeleteReceipt: ...
 
-    async def delete_containers(
-        self,
-        who: m.Principal,
-        containers: Sequence[str],
-        request: m.IdempotencyKey | None,
-        *,
-        validate_only: bool,
-        budget: float | None,
-    ) -> m.BulkDeleteReceipt:
-        """`budget`: seconds after which the answer is partial; None: unlimited."""
-        ...
-
     async def get(self, who: m.Principal, name: str) -> m.Document:
         """With content. `name` is the id or the custom id."""
         ...
@@ -173,7 +161,24 @@ class Containers(Protocol):
         validate_only: bool,
         allow_missing: bool,
         budget: float | None,
-    ) -> m.ContainerDeleteReceipt: ...
+    ) -> m.ContainerDeleteReceipt:
+        """`budget`: seconds after which the answer is partial; None: unlimited."""
+        ...
+
+    async def delete_documents(
+        self,
+        who: m.Principal,
+        containers: Sequence[str],
+        request: m.IdempotencyKey | None,
+        *,
+        validate_only: bool,
+        budget: float | None,
+    ) -> m.BulkDeleteReceipt:
+        """Delete the containers' documents; those that are also in others leave these only.
+
+        `budget`: seconds after which the answer is partial; None: unlimited.
+        """
+        ...
 
 
 class Store(Protocol):

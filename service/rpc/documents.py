@@ -181,7 +181,7 @@ class Documents:
                 return documents.delete_ids(
                     call.who, names, key, validate_only=request.validate_only
                 )
-            return documents.delete_containers(
+            return self._store.containers.delete_documents(
                 call.who,
                 tags,
                 key,

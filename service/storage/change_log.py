@@ -101,7 +101,6 @@ def redact(conn: Connection, digester: Digester) -> bool:
     done = conn.execute(_REDACT, {**where, "digest": digest, "upto": row.revision})
     if done.rowcount < STEP:
         conn.execute(_REDACTED, where)
-    dialects.mark_erased(conn)
     return True
 
 

@@ -9,13 +9,10 @@ from functools import partial
 from sqlalchemy import Connection, text
 
 from service.core.times import FOREVER
-from service.storage.sqlite.damage import Steps
-from service.storage.tables import metadata
+from service.storage.steps import Steps
 
 MARK = "/* check */"
 """Begins every statement here: these visit every row, and are meant to."""
-
-_SILENT = ("ok", "*** in database main ***")
 
 SHOWN = 20
 """Findings of one kind that are named; the rest is counted."""
@@ -146,20 +143,6 @@ INVARIANTS: dict[str, str] = {
 
 _MEMBERSHIPS = text("/* check */ SELECT tenant, document_id, container FROM document_containers")
 _WRITTEN = text("/* check */ SELECT tenant, id, containers FROM documents")
-
-
-def pages(conn: Connection, steps: Steps) -> None:
-    """Check that the pages of the file are whole, and that its indexes are those of its rows."""
-    if steps.run("integrity of the file", lambda: _integrity(conn)):
-        return
-    # A page on which all hangs ends the whole check: the other tables are judged alone.
-    for table in metadata.tables:
-        steps.run(f"integrity of {table}", partial(_integrity, conn, f"('{table}')"))
-
-
-def _integrity(conn: Connection, of: str = "") -> Iterator[str]:
-    for row in conn.exec_driver_sql(f"PRAGMA integrity_check{of}").scalars():
-        yield from (f"pages: {line}" for line in str(row).splitlines() if line not in _SILENT)
 
 
 def invariants(conn: Connection, steps: Steps) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
     Boolean,
@@ -16,10 +16,11 @@ from sqlalchemy import (
     literal,
 )
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from service.storage.sqlite import room, scrubbing
+from service.core.errors import PalimpsestError, Reason
 
 _INSERTS = {"sqlite": sqlite_insert}
 
@@ -55,15 +56,16 @@ def in_transaction(conn: Connection) -> bool:
     return bool(driver.in_transaction)
 
 
-def lacks_room(error: Exception) -> bool:
+_NO_ROOM: Final = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
+"""SQLite's names of errors that a full disk, a quota or a limit on files can cause."""
+
+
+def lacks_room(error: BaseException | None) -> bool:
     """Whether more room on the disk could have prevented a failure."""
-    return room.lacks_room(error)
-
-
-def mark_erased(conn: Connection) -> None:
-    """Note, in the transaction that deletes, what must be done to delete for good."""
-    if conn.dialect.name == "sqlite":
-        scrubbing.mark(conn)
+    if isinstance(error, PalimpsestError):
+        return error.reason is Reason.STORAGE_FULL or lacks_room(error.__cause__)
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return (getattr(original, "sqlite_errorname", "") or "").startswith(_NO_ROOM)
 
 
 _ROWS_PER_PREFIX = {"tenant": 1_000_000, "container": 20_000, "end_kind": 10_000}
@@ -167,6 +169,23 @@ class AnyInstant(FunctionElement[bool]):
 def _any_instant_sqlite(element: AnyInstant, compiler: Any, **kw: Any) -> str:
     column, low, high = (compiler.process(c, **kw) for c in element.clauses)
     return f"EXISTS (SELECT 1 FROM json_each({column}) AS e WHERE e.value BETWEEN {low} AND {high})"  # noqa: S608  (compiled parts)
+
+
+FILTER_FUNCTION: Final = "filter_holds"
+"""Evaluates a program of `filter_programs` on a row."""
+
+
+class FilterHolds(FunctionElement[bool]):
+    """Whether a program (1st) holds of a comparable form (2nd) and fields (the others)."""
+
+    inherit_cache = True
+    name = FILTER_FUNCTION
+    type = Boolean()
+
+
+@compiles(FilterHolds, "sqlite")
+def _filter_holds_sqlite(element: FilterHolds, compiler: Any, **kw: Any) -> str:
+    return f"{FILTER_FUNCTION}({compiler.process(element.clauses, **kw)})"
 
 
 class TextPosition(FunctionElement[int]):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from service.core import documents as rules
 from service.core import receipts
@@ -15,7 +15,8 @@ from service.core.digests import Digester, TenantDigester
 from service.core.metadata import comparable
 from service.core.model import ContentKind
 from service.storage import checksums
-from service.storage.sqlite.damage import Steps
+from service.storage.checks import MARK
+from service.storage.steps import Steps
 
 SHOWN: Final = 20
 """Findings of one kind that are named; the rest is counted."""
@@ -147,14 +148,13 @@ _CHECKS: Final[dict[str, tuple[str, int, str, Judge]]] = {
 
 def run(conn: Connection, steps: Steps, digester: Digester) -> None:
     """Compare every digest in the open transaction."""
-    raw: Any = conn.connection.driver_connection
     for kind, (table, named, sql, judge) in _CHECKS.items():
 
         def work(
             kind: str = kind, sql: str = sql, named: int = named, judge: Judge = judge
         ) -> Iterator[str]:
             wrong = 0
-            for row in raw.execute(sql):
+            for row in conn.exec_driver_sql(f"{MARK} {sql}"):
                 steps.saw()
                 for what in _judged(judge, digester, row):
                     wrong += 1
@@ -163,7 +163,7 @@ def run(conn: Connection, steps: Steps, digester: Digester) -> None:
             if wrong > SHOWN:
                 yield f"damaged {kind}: and {wrong - SHOWN} more"
 
-        steps.run(f"digests of {table}", work, total=_count(raw, table))
+        steps.run(f"digests of {table}", work, total=_count(conn, table))
 
 
 def _judged(judge: Judge, digester: Digester, row: Row) -> list[str]:
@@ -173,10 +173,11 @@ def _judged(judge: Judge, digester: Digester, row: Row) -> list[str]:
         return ["it cannot be read"]
 
 
-def _count(raw: Any, table: str) -> int:
+def _count(conn: Connection, table: str) -> int:
     """How many rows to expect: what is counted in damaged pages is only for the display."""
     try:
-        (count,) = raw.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-    except sqlite3.Error:
+        return int(
+            conn.exec_driver_sql(f"{MARK} SELECT count(*) FROM {table}").scalar_one()  # noqa: S608
+        )
+    except DBAPIError:
         return 0
-    return int(count)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import attrgetter
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -17,75 +17,17 @@ from service.core.model import Principal
 from service.core.windows import DailyWindow
 from service.ports.indexing import Indexer, Unindexed
 from service.runtime.coalescing import Coalescer
-from service.storage import dialects
+from service.storage.backend import Database, Maintenance
 from service.storage.mutations import Batch, Mutation, run_mutations
-from service.storage.sqlite.reader_pool import NO_TENANT
-from service.storage.sqlite.scrubbing import Schedule
 from service.storage.transactions import Call, Context, Operation, close_past, last_time
 from service.storage.watching import Watchers
 
-T = TypeVar("T")
-
 log = logging.getLogger(__name__)
-
-Revisions: TypeAlias = Mapping[int, int]
-"""Of tenants, by their number."""
 
 PART = 32
 """Calls of a long list that are always worked on together."""
 
 _REVISIONS = attrgetter("revisions")
-
-
-class Database(Protocol):
-    """Where transactions run: the embedded database, or a server."""
-
-    async def write(
-        self,
-        work: Callable[[Connection], T],
-        revisions: Callable[[T], Revisions] | None = None,
-        *,
-        frees: bool = False,
-    ) -> T:
-        """Run `work` in a transaction that is on the disk when this returns.
-
-        Args:
-            work: What to do; run again if it failed for lack of room.
-            revisions: What is acknowledged by that, which a database that could lose it
-                without a trace keeps note of.
-            frees: It deletes only, and may use the room that is kept for deletions.
-
-        Raises:
-            PalimpsestError: STORAGE_FULL, STORAGE_UNAVAILABLE.
-        """
-        ...
-
-    async def read(
-        self, work: Callable[[Connection], T], *, snapshot: bool = True, tenant: int = NO_TENANT
-    ) -> T:
-        """Run `work` on one snapshot, or, without, each statement on its own.
-
-        Tenants take turns, and `work` may run again from its beginning. It stops when
-        the caller is cancelled.
-        """
-        ...
-
-    def translated(self, error: BaseException) -> BaseException:
-        """What a caller is told of a database error; others stay as they are."""
-        ...
-
-    @property
-    def idle(self) -> bool:
-        """Whether no read is being served."""
-        ...
-
-    async def checkpoint(self) -> bool: ...
-
-    def hurry(self) -> None:
-        """Do not wait for other processes any more: nobody waits for the answers."""
-        ...
-
-    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +64,17 @@ class Engine:
         database: Database,
         context: Context,
         options: StoreOptions,
+        maintenance: Maintenance,
         *,
         read_only: bool = False,
     ) -> None:
         self.database = database
         self.context = context
+        self.maintenance = maintenance
         self._read_only = read_only
         self._closed: dict[int, int] = {}
         """By tenant: a time up to which nothing can commit any more, on any server."""
         self.watchers = Watchers()
-        # What a crash left in the log may hold deletions, too.
-        self.deleted = True
-        self.scrubs = Schedule(options.scrub_interval, options.scrub_window)
         self.queued = asyncio.Event()
         """Set when a document may have come into the queue."""
         self.indexer: Indexer = Unindexed()
@@ -211,8 +152,7 @@ class Engine:
         await self._index([mutation.call for mutation in mutations if mutation.call.texts])
         batch = await self._committed(mutations)
         if batch.changed:
-            self.deleted = True
-            self.scrubs.wrote(self.now(), erased=batch.erased)
+            self.maintenance.on_commit(self.now(), erased=batch.erased)
         if batch.queued:
             self.queued.set()
         self.watchers.notify(batch.changed)
@@ -268,7 +208,7 @@ class Engine:
     def _run_batch(self, conn: Connection, mutations: Sequence[Mutation]) -> Batch:
         batch = run_mutations(conn, self.context, mutations)
         if batch.erased:
-            dialects.mark_erased(conn)
+            self.maintenance.on_erased(conn)
         return batch
 
     @property

@@ -12,6 +12,7 @@ from service.core.metadata import fold
 from service.core.model import Status
 from service.core.predicates import conditions
 from service.core.times import EARLIEST, LATEST
+from service.storage import filter_programs
 from service.storage.dialects import (
     AnyInstant,
     JsonHas,
@@ -20,7 +21,6 @@ from service.storage.dialects import (
     TextPosition,
     key_path,
 )
-from service.storage.sqlite import filter_functions as programs
 
 SqlFilter = ColumnElement[bool]
 
@@ -35,8 +35,8 @@ def compile_filter(tree: f.Filter, table: Table, fields: Mapping[f.Field, Any]) 
         table: Has the column `comparable`.
         fields: The columns that system fields stand for.
     """
-    if conditions(tree) >= programs.MANY_CONDITIONS:
-        return programs.call(tree, table, fields)
+    if conditions(tree) >= filter_programs.MANY_CONDITIONS:
+        return filter_programs.call(tree, table, fields)
     return _known(_compiled(tree, table, fields))
 
 

@@ -11,13 +11,10 @@ from service.core.memories import End
 from service.core.model import Principal
 from service.storage.memories import rows
 from service.storage.tables import memory_spans, requests
-from service.storage.transactions import Call, Outcome, TenantTx
+from service.storage.transactions import SYSTEM_ACTOR, Call, Outcome, TenantTx
 
 STEP = 500
 """Expiries recorded in one transaction, at most."""
-
-ACTOR = "system"
-"""Stands where a change names the key that made it."""
 
 REQUEST_LIFETIME = 48 * 3600 * 1_000_000
 """How long receipts are kept for repetitions, in microseconds."""
@@ -82,7 +79,7 @@ def expire(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
 
 
 def sweep_call(tenant: int, memory_ids: Sequence[str]) -> Call:
-    return Call(Principal(tenant, ACTOR), memory_ids)
+    return Call(Principal(tenant, SYSTEM_ACTOR), memory_ids)
 
 
 def stale_requests(conn: Connection, now: int) -> list[Any]:

@@ -25,6 +25,10 @@ from service.storage.watching import ANYTHING
 T = TypeVar("T")
 
 
+SYSTEM_ACTOR: Final = "system"
+"""Takes the place of a key's id in changes that the service makes by itself."""
+
+
 class Deferred(Enum):
     """Marks a call that must wait for another of its batch."""
 

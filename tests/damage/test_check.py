@@ -13,9 +13,10 @@ from service import cli
 from service.core.digests import Digester
 from service.storage import checksums, schema, tables
 from service.storage.sqlite import admin
-from service.storage.sqlite.damage import HEARTBEAT_SECONDS, Steps
+from service.storage.sqlite.damage import SqliteSteps
 from service.storage.sqlite.database import open_sync
 from service.storage.sqlite.read_only import open_untouched
+from service.storage.steps import HEARTBEAT_SECONDS
 from tests.damage.conftest import EVENT, TEXTS
 from tests.damage.planting import PAGE, age, check, flip, places, root_page, truncate, zero
 
@@ -172,7 +173,7 @@ def test_a_long_step_gives_signs_of_life(database: Path) -> None:
     told: list[str] = []
     now = iter(range(0, 10_000_000, int(HEARTBEAT_SECONDS)))
     with open_untouched(database) as conn:
-        steps = Steps(conn, told.append, lambda: next(now))
+        steps = SqliteSteps(conn, told.append, lambda: next(now))
         raw = conn.connection.driver_connection
         assert raw is not None
 

@@ -19,7 +19,8 @@ from palimpsest.v1.documents_pb2 import UpsertDocumentRequest
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from service import cli
 from service.core import model as m
-from service.storage.sqlite import admin, high_water
+from service.storage.backend import KEYS
+from service.storage.sqlite import admin
 from service.storage.sqlite.database import open_sync
 from service.storage.sqlite.high_water import DatabaseBehindError, mark_path, read_mark
 from service.storage.sqlite.opening import opened
@@ -86,7 +87,7 @@ async def test_the_mark_stands_where_the_answers_stood_after_a_kill(
     killed = copied(path, tmp_path / "killed")
     mark = read_mark(killed)
     assert mark is not None
-    assert mark.revisions == {high_water.KEYS: 1, who.tenant: ACKNOWLEDGED}
+    assert mark.revisions == {KEYS: 1, who.tenant: ACKNOWLEDGED}
     assert check(killed) == []
     await store.close()
     assert check(path) == []

@@ -213,7 +213,7 @@ class Workload:
             if self._random.random() < 0.8:
                 self.containers[number] = self._marker("container")
         else:
-            receipt = await self._store.documents.delete_containers(
+            receipt = await self._store.containers.delete_documents(
                 self._who, [tag], self._request(), validate_only=False, budget=None
             )
         before = len(self.documents)

@@ -35,7 +35,7 @@ def delete_container(
 def delete_documents(
     service: Service, who: m.Principal, request: m.IdempotencyKey, budget: float | None
 ) -> Awaitable[Receipt]:
-    return service.store.documents.delete_containers(
+    return service.store.containers.delete_documents(
         who, ["old"], request, validate_only=False, budget=budget
     )
 
@@ -92,7 +92,7 @@ async def test_a_continued_deletion_goes_on_with_its_list(service: Service, dele
     expected = tuple(
         one.id for i, one in enumerate(made) if i in shared and isinstance(one, m.DocumentReceipt)
     )
-    preview = await store.documents.delete_containers(
+    preview = await store.containers.delete_documents(
         who, ["old"], None, validate_only=True, budget=None
     )
     assert preview.detached_ids == expected

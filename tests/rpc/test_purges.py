@@ -20,18 +20,18 @@ async def test_a_partial_deletion_is_continued_by_its_request_id(service: Servic
     await _fill(service, who, purges.STEP + 50)
     request = m.IdempotencyKey(str(uuid.uuid4()), b"the same request")
 
-    first = await store.documents.delete_containers(
+    first = await store.containers.delete_documents(
         who, ["old"], request, validate_only=False, budget=0
     )
     assert (first.complete, first.deleted) == (False, purges.STEP)
     later = await store.documents.upsert(
         who, m.DocumentWrite("written after it began", containers=("old",)), None
     )
-    second = await store.documents.delete_containers(
+    second = await store.containers.delete_documents(
         who, ["old"], request, validate_only=False, budget=None
     )
     assert (second.complete, second.deleted) == (True, purges.STEP + 50)
-    replayed = await store.documents.delete_containers(
+    replayed = await store.containers.delete_documents(
         who, ["old"], request, validate_only=False, budget=None
     )
     assert replayed == second

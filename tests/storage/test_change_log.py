@@ -102,11 +102,11 @@ async def test_the_sweep_takes_tags_out_and_asks_for_a_scrub(
 ) -> None:
     await use(store, who, TAG)
     await delete(store, who, TAG)
-    store.engine.scrubs.begin()
-    assert not store.engine.scrubs.pending
+    store.maintenance.scrubs.begin()
+    assert not store.maintenance.scrubs.pending
     await store.sweep()
     assert tables_with(store.path, TAG) == []
-    assert store.engine.scrubs.pending
+    assert store.maintenance.scrubs.pending
 
 
 async def test_scrubbing_by_hand_takes_tags_out_without_a_server(

@@ -18,14 +18,15 @@ from sqlalchemy.exc import OperationalError
 from service.core import filters as f
 from service.core.metadata import Scalar, canonical, comparable
 from service.core.model import Status
+from service.storage import filter_programs as programs
 from service.storage import filters
 from service.storage.documents.lists import FIELDS as DOCUMENT_FIELDS
 from service.storage.memories.rows import FIELDS as MEMORY_FIELDS
-from service.storage.sqlite import filter_functions as programs
+from service.storage.sqlite import filter_functions
 from service.storage.sqlite.database import connect, engine_on
 from service.storage.tables import documents, memories, metadata
 
-NAMES = [f"thing_{number:03}" for number in range(10 * programs.PULSE_ROWS)]
+NAMES = [f"thing_{number:03}" for number in range(10 * filter_functions.PULSE_ROWS)]
 KEYS = ("a", "b", "c.d")
 TEXTS = ("", "x", "X", "xy", "Straße", "STRASSE", "true", "2", "-1.5", "2026-01-02T03:04:05Z")
 NUMBERS = (-1.5, 0.0, 2.0, 1e300)
@@ -191,7 +192,7 @@ def test_a_statement_can_be_stopped_in_a_program() -> None:
     """As each call of it may take long, the count of its instructions says little."""
     looks = itertools.count(1)
     with closing(connect(":memory:")) as raw, engine_on(raw).connect() as conn:
-        programs.install(raw, lambda: next(looks) == 3)
+        filter_functions.install(raw, lambda: next(looks) == 3)
         metadata.create_all(conn)
         conn.execute(insert(memories), [_memory(n, {}) for n in range(len(NAMES))])
         every = f.Not(_many(200))

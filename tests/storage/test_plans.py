@@ -69,7 +69,7 @@ async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
     await store.documents.list(limited, m.DocumentQuery(), m.PageRequest(2))
     for preview in (True, False):
         await store.documents.delete_ids(who, ["c2", "nope"], None, validate_only=preview)
-        await store.documents.delete_containers(
+        await store.containers.delete_documents(
             who, ["b", "c"], request if preview else None, validate_only=preview, budget=None
         )
     await store.documents.delete(who, m.DocumentDelete("c0"), None)

@@ -164,7 +164,7 @@ async def test_writes_that_delete_nothing_ask_for_no_scrub(
     target = m.MemoryTarget("a", updated.receipt.id)
     await store.memories.forget(who, m.MemoryForget(target), None)
     clock.advance(3600)
-    assert not store.engine.scrubs.pending
+    assert not store.maintenance.scrubs.pending
     await store.documents.update(
         who,
         m.DocumentPatch(
@@ -172,7 +172,7 @@ async def test_writes_that_delete_nothing_ask_for_no_scrub(
         ),
         None,
     )
-    assert store.engine.scrubs.pending
+    assert store.maintenance.scrubs.pending
 
 
 @pytest.mark.parametrize("by", ["server", "command"])
@@ -252,7 +252,7 @@ async def test_a_scrub_that_is_cancelled_leaves_the_database_sound_and_the_scrub
         await store.documents.upsert(who, m.DocumentWrite("text", "kept"), None)
         clock.advance(3600)
         if task.cancelled():
-            assert store.engine.scrubs.pending
+            assert store.maintenance.scrubs.pending
         else:
             await _delete_much(store, who)
             clock.advance(3600)

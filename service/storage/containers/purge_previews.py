@@ -6,13 +6,12 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, exists, func, select
 
-from service.core.model import Principal
+from service.core.model import BulkDeleteReceipt, ContainerDeleteReceipt, Principal
 from service.core.times import FOREVER
 from service.storage.containers.purges import (
     LATEST_ENDS,
     SAMPLE,
     Purge,
-    Step,
     container_exists,
     container_not_found,
     receipt_of,
@@ -21,7 +20,9 @@ from service.storage.lists import tenant_revision
 from service.storage.tables import document_containers, memory_spans
 
 
-def preview(conn: Connection, who: Principal, purge: Purge) -> Step:
+def preview(
+    conn: Connection, who: Principal, purge: Purge
+) -> BulkDeleteReceipt | ContainerDeleteReceipt:
     """What a purge would delete and detach now: counts, and the first ids."""
     if purge.whole and not purge.allow_missing and not container_exists(conn, who.tenant, purge):
         raise container_not_found(purge.containers[0])
@@ -74,4 +75,4 @@ def preview(conn: Connection, who: Principal, purge: Purge) -> Step:
         memories=chains,
         revision=tenant_revision(conn, who.tenant),
     )
-    return Step(done, replace(receipt_of(done, True, False), sample_ids=tuple(sample)))
+    return replace(receipt_of(done, True, False), sample_ids=tuple(sample))

@@ -36,6 +36,7 @@ from service.core.model import (
 )
 from service.core.times import FOREVER
 from service.storage import change_log
+from service.storage.deletions import Step
 from service.storage.documents.rows import load, members
 from service.storage.documents.writes import LEAVE, MOVE, delete_rows, record_deletion, removal
 from service.storage.memories.writes import (
@@ -84,13 +85,8 @@ class Purge:
     revision: int = 0
     detached_ids: tuple[str, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a step came to: the purge to go on with, or its receipt."""
-
-    purge: Purge
-    receipt: BulkDeleteReceipt | ContainerDeleteReceipt
+    def limited(self, most: int) -> Purge:
+        return replace(self, most=most)
 
 
 def _resumed(tx: TenantTx, call: Call) -> Purge:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from service.core import model as m
 from service.ports.store import Page
 from service.storage.containers import lists as containers
 from service.storage.containers import purges
-from service.storage.deletions import run_purge
+from service.storage.containers.purge_previews import preview
+from service.storage.deletions import run_steps
 from service.storage.engine import Engine
 
 
@@ -34,5 +36,35 @@ class ContainerStore:
         budget: float | None,
     ) -> m.ContainerDeleteReceipt:
         purge = purges.Purge((container,), whole=True, allow_missing=allow_missing)
-        receipt = await run_purge(self._engine, who, purge, request, validate_only, budget)
+        receipt = await self._run(who, purge, request, validate_only, budget)
         return cast(m.ContainerDeleteReceipt, receipt)
+
+    async def delete_documents(
+        self,
+        who: m.Principal,
+        containers: Sequence[str],
+        request: m.IdempotencyKey | None,
+        *,
+        validate_only: bool,
+        budget: float | None,
+    ) -> m.BulkDeleteReceipt:
+        purge = purges.Purge(tuple(containers), whole=False)
+        receipt = await self._run(who, purge, request, validate_only, budget)
+        return cast(m.BulkDeleteReceipt, receipt)
+
+    async def _run(
+        self,
+        who: m.Principal,
+        purge: purges.Purge,
+        request: m.IdempotencyKey | None,
+        validate_only: bool,
+        budget: float | None,
+    ) -> m.BulkDeleteReceipt | m.ContainerDeleteReceipt:
+        if validate_only:
+            return await self._engine.database.read(
+                lambda conn: preview(conn, who, purge), tenant=who.tenant
+            )
+        receipt: m.BulkDeleteReceipt | m.ContainerDeleteReceipt = await run_steps(
+            self._engine, purges.purge_step, who, purge, request, budget=budget
+        )
+        return receipt

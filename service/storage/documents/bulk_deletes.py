@@ -16,6 +16,7 @@ from service.core.model import (
     ItemFailure,
     Principal,
 )
+from service.storage.deletions import Step
 from service.storage.documents.rows import load
 from service.storage.documents.writes import delete_rows, record_deletion
 from service.storage.lists import tenant_revision
@@ -32,17 +33,12 @@ class IdsDelete:
     deleted: int = 0
     errors: tuple[tuple[int, ItemFailure], ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class IdsStep:
-    """What a step came to: the deletion to go on with, and its receipt."""
-
-    deletion: IdsDelete
-    receipt: BulkDeleteReceipt
+    def limited(self, most: int) -> IdsDelete:
+        return replace(self, most=most)
 
 
 def delete_ids(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: IdsDelete. Answers IdsStep. One call at a time."""
+    """Payload: IdsDelete. Answers Step. One call at a time."""
     call = calls[0]
     deletion: IdsDelete = call.payload
     kept: BulkDeleteReceipt | None = call.progress
@@ -74,7 +70,7 @@ def delete_ids(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         upto=None if complete else end,
     )
     tx.remember(call, receipt, complete=complete)
-    return [IdsStep(deletion, receipt), *(DEFERRED for _ in calls[1:])]
+    return [Step(deletion, receipt), *(DEFERRED for _ in calls[1:])]
 
 
 def named_documents(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final
 
 from service.core import model as m
 from service.core.errors import PalimpsestError, document_not_found
 from service.ports.store import Page
 from service.runtime.coalescing import SHARED_BATCH, Coalescer
-from service.storage.containers import purges
-from service.storage.deletions import run_delete_ids, run_purge
+from service.storage.deletions import run_steps
 from service.storage.documents import bulk_deletes
 from service.storage.documents import lists as document_lists
 from service.storage.documents import operations as documents
@@ -106,20 +105,11 @@ class DocumentStore:
             return await self._engine.database.read(
                 lambda conn: bulk_deletes.preview_ids(conn, who, ids), tenant=who.tenant
             )
-        return await run_delete_ids(self._engine, who, ids, request)
-
-    async def delete_containers(
-        self,
-        who: m.Principal,
-        containers: Sequence[str],
-        request: m.IdempotencyKey | None,
-        *,
-        validate_only: bool,
-        budget: float | None,
-    ) -> m.BulkDeleteReceipt:
-        purge = purges.Purge(tuple(containers), whole=False)
-        receipt = await run_purge(self._engine, who, purge, request, validate_only, budget)
-        return cast(m.BulkDeleteReceipt, receipt)
+        deletion = bulk_deletes.IdsDelete(ids, len(ids))
+        receipt: m.BulkDeleteReceipt = await run_steps(
+            self._engine, bulk_deletes.delete_ids, who, deletion, request, weight=len(ids)
+        )
+        return receipt
 
     async def get(self, who: m.Principal, name: str) -> m.Document:
         return await self._gets.submit((who, name), group=who.tenant)

@@ -13,9 +13,8 @@ from service.ports.processing import indexed_heading
 from service.ports.reindexing import Stale
 from service.storage.documents.rows import containers_of
 from service.storage.engine import Engine
-from service.storage.sweeper import ACTOR
 from service.storage.tables import chunks, documents, memories
-from service.storage.transactions import Call, Outcome, TenantTx, padded
+from service.storage.transactions import SYSTEM_ACTOR, Call, Outcome, TenantTx, padded
 
 
 def _outside(table: Table) -> Any:
@@ -126,7 +125,7 @@ class ReindexStore:
         ]
         for tenant in {one.tenant for one in stale}:
             mine = [renewal for renewal in renewals if renewal.stale.tenant == tenant]
-            call = Call(Principal(tenant, ACTOR), mine)
+            call = Call(Principal(tenant, SYSTEM_ACTOR), mine)
             await self._engine.mutate(_refresh, call, len(mine))
 
 

@@ -11,8 +11,7 @@ from service.storage.documents import chunks
 from service.storage.engine import Engine
 from service.storage.processing import jobs
 from service.storage.processing.leases import Leases, put_off, stamp
-from service.storage.sweeper import ACTOR
-from service.storage.transactions import Call
+from service.storage.transactions import SYSTEM_ACTOR, Call
 
 MOST_CONTENT = 4 * 1024 * 1024
 """Bytes of content that a worker takes at once: each is in memory several times over."""
@@ -56,7 +55,7 @@ class QueueStore:
     async def enter(self, held: Sequence[Job], status: Status) -> None:
         engine = self._engine
         calls = [
-            Call(Principal(tenant, ACTOR), (list(mine.values()), status))
+            Call(Principal(tenant, SYSTEM_ACTOR), (list(mine.values()), status))
             for tenant, mine in jobs.by_tenant(held).items()
         ]
         await engine.mutate_all(jobs.enter_stage, calls, len(calls))
@@ -81,12 +80,12 @@ class QueueStore:
         self._notify(held)
 
     async def finish(self, processed: Sequence[Processed]) -> Sequence[bool]:
-        calls = [Call(Principal(one.job.tenant, ACTOR), one) for one in processed]
+        calls = [Call(Principal(one.job.tenant, SYSTEM_ACTOR), one) for one in processed]
         weight = sum(1 + len(one.changed) for one in processed)
         return await self._engine.mutate_all(chunks.finish, calls, weight)
 
     async def fail(self, failed: Failed) -> bool:
-        call = Call(Principal(failed.job.tenant, ACTOR), failed)
+        call = Call(Principal(failed.job.tenant, SYSTEM_ACTOR), failed)
         held = bool(await self._engine.mutate(chunks.fail, call))
         self._notify([failed.job])
         return held

@@ -16,6 +16,8 @@ from service.core.digests import Digester
 from service.core.errors import PalimpsestError
 from service.core.times import system_clock
 from service.storage import change_log, schema
+from service.storage.backend import KEYS
+from service.storage.dialects import lacks_room
 from service.storage.keys import operations as keys
 from service.storage.keys.operations import KeyInfo
 from service.storage.sqlite import high_water, opening, scrubbing
@@ -26,7 +28,6 @@ from service.storage.sqlite.inspection import check
 from service.storage.sqlite.key_epoch import KeyEpoch
 from service.storage.sqlite.opening import Opened
 from service.storage.sqlite.presence import StorageRefusedError
-from service.storage.sqlite.room import lacks_room
 
 T = TypeVar("T")
 
@@ -56,7 +57,7 @@ def _changing_keys(path: Path) -> Iterator[Opened]:
     with _opened(path) as opened, KeyEpoch(path) as epoch:
         epoch.advance()
         yield opened
-        opened.mark.advance({high_water.KEYS: high_water.key_changes(opened.conn)})
+        opened.mark.advance({KEYS: high_water.key_changes(opened.conn)})
         epoch.advance()
 
 
@@ -147,7 +148,12 @@ def _redact(conn: Connection) -> None:
     if schema.version(conn) != schema.HEAD or not change_log.unredacted(conn):
         return
     digester = Digester(schema.digest_secret(conn))
-    while transact(conn, lambda conn: change_log.redact(conn, digester)):
+
+    def redact(conn: Connection) -> bool:
+        scrubbing.mark(conn)
+        return change_log.redact(conn, digester)
+
+    while transact(conn, redact):
         time.sleep(_REDACT_PAUSE_SECONDS)
 
 

@@ -24,11 +24,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from service.core.errors import PalimpsestError, Reason
-from service.storage.sqlite import filter_functions as programs
-from service.storage.sqlite import scrubbing
+from service.storage.backend import NO_TENANT
+from service.storage.dialects import lacks_room
+from service.storage.sqlite import filter_functions, scrubbing
 from service.storage.sqlite.disk_reserve import DiskReserve, room_at
-from service.storage.sqlite.reader_pool import NO_TENANT, Lane, Turn
-from service.storage.sqlite.room import DiskRoom, lacks_room, storage_full
+from service.storage.sqlite.reader_pool import Lane, Turn
+from service.storage.sqlite.room import DiskRoom, storage_full
 
 T = TypeVar("T")
 
@@ -84,7 +85,7 @@ def connect(path: Path | str, *, read_only: bool = False) -> sqlite3.Connection:
         raw.execute("PRAGMA temp_store=MEMORY")
         raw.execute("PRAGMA cache_size=-32768")
         raw.execute("PRAGMA journal_size_limit=67108864")
-        programs.install(raw)
+        filter_functions.install(raw)
         if read_only:
             raw.execute("PRAGMA query_only=ON")
     except BaseException:
@@ -213,7 +214,7 @@ class Worker:
         connection = await aiosqlite.Connection(connector, iter_chunk_size=64)
         worker = cls(connection, await _execute(connection, lambda: engine_on(raw[0]).connect()))
         raw[0].set_progress_handler(worker._must_stop, _PROGRESS_STEPS)
-        programs.install(raw[0], worker._must_stop)
+        filter_functions.install(raw[0], worker._must_stop)
         if not cache:
             raw[0].execute("PRAGMA cache_size=-2048")
         if not read_only:

@@ -20,20 +20,17 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from sqlalchemy import Connection, func, select
 
 from service.core.digests import Digester
 from service.storage import schema
+from service.storage.backend import KEYS
 from service.storage.sqlite.presence import StorageRefusedError
 from service.storage.sqlite.syncing import sync
 from service.storage.tables import api_keys, tenants
 
 log = logging.getLogger(__name__)
-
-KEYS: Final = 0
-"""Takes the place of a tenant: how often keys were created or revoked. Tenants begin at 1."""
 
 _HEADER = struct.Struct("<8s16s8x")
 _RECORD = struct.Struct("<QI4x")

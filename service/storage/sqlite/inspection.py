@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -13,9 +14,13 @@ from sqlalchemy.exc import DBAPIError
 from service.core.digests import Digester
 from service.storage import checks, digest_checks, schema
 from service.storage.sqlite import high_water, presence
-from service.storage.sqlite.damage import Steps, damage_of
+from service.storage.sqlite.damage import SqliteSteps, damage_of
 from service.storage.sqlite.high_water import Mark
 from service.storage.sqlite.read_only import open_untouched
+from service.storage.steps import Steps
+from service.storage.tables import metadata
+
+_SILENT = ("ok", "*** in database main ***")
 
 
 def check(path: Path, progress: Callable[[str], None]) -> list[str]:
@@ -73,8 +78,8 @@ def inspect(
         progress: Gets a line as each step begins, and now and then from a long one.
         rows: Whether invariants are checked as well, and the schema must be current.
     """
-    steps = Steps(conn, progress)
-    checks.pages(conn, steps)
+    steps = SqliteSteps(conn, progress)
+    _pages(conn, steps)
     version = steps.get("schema", lambda: schema.version(conn) or "")
     if version is None:
         return steps.findings
@@ -96,3 +101,17 @@ def inspect(
     if rows:
         checks.invariants(conn, steps)
     return steps.findings
+
+
+def _pages(conn: Connection, steps: Steps) -> None:
+    """Check that the pages of the file are whole, and that its indexes are those of its rows."""
+    if steps.run("integrity of the file", lambda: _integrity(conn)):
+        return
+    # A page on which all hangs ends the whole check: the other tables are judged alone.
+    for table in metadata.tables:
+        steps.run(f"integrity of {table}", partial(_integrity, conn, f"('{table}')"))
+
+
+def _integrity(conn: Connection, of: str = "") -> Iterator[str]:
+    for row in conn.exec_driver_sql(f"PRAGMA integrity_check{of}").scalars():
+        yield from (f"pages: {line}" for line in str(row).splitlines() if line not in _SILENT)

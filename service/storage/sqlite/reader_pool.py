@@ -20,10 +20,9 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
-T = TypeVar("T")
+from service.storage.backend import NO_TENANT
 
-NO_TENANT = 0
-"""Stands for the service itself, and for reads on behalf of many tenants."""
+T = TypeVar("T")
 
 QUANTUM_SECONDS = 0.001
 """How long a read runs before it pauses for another tenant's that waits."""

@@ -9,15 +9,14 @@ gives back; they may then use one half of the reserve.
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from service.core.errors import PalimpsestError, Reason
+from service.storage.dialects import lacks_room
 from service.storage.sqlite.disk_reserve import DiskReserve
 
 T = TypeVar("T")
@@ -25,24 +24,11 @@ T = TypeVar("T")
 RETRY_SECONDS: Final = 1.0
 """Between two checkpoints that are made for writes which add, while nothing is deleted."""
 
-_NO_ROOM: Final = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
-"""SQLite's names of errors that a full disk, a quota or a limit on files can cause."""
-
 
 def storage_full() -> PalimpsestError:
     return PalimpsestError(
         Reason.STORAGE_FULL, "The disk is full; nothing was written", retry_after=10
     )
-
-
-def lacks_room(error: BaseException | None) -> bool:
-    """Whether more room on the disk could have prevented a failure."""
-    if isinstance(error, PalimpsestError):
-        return error.reason is Reason.STORAGE_FULL or lacks_room(error.__cause__)
-    original = error.orig if isinstance(error, DBAPIError) else error
-    if not isinstance(original, sqlite3.Error):
-        return False
-    return (getattr(original, "sqlite_errorname", "") or "").startswith(_NO_ROOM)
 
 
 class Write(Protocol):
