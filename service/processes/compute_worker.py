@@ -16,6 +16,9 @@ from service.pipeline.encoder import Workshop
 from service.processes.worker_process import HEADER, answers, put
 from service.runtime import interpreter
 
+OOM_POINTS = 600
+"""See `interpreter.sacrifice`: what is lost with this process is computed again."""
+
 NICENESS = 5
 """Documents are nobody's hurry: the server and its searches go first on busy processors."""
 
@@ -42,6 +45,7 @@ def main() -> None:
     """Serve until the server closes its end, or has sent nothing for a while."""
     frames = answers()
     interpreter.tune()
+    interpreter.sacrifice(OOM_POINTS)
     if sys.platform != "win32":
         os.nice(NICENESS)
     with contextlib.suppress(EOFError, BrokenPipeError):

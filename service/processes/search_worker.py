@@ -30,6 +30,9 @@ from service.runtime.fairness import FairThreads
 from service.runtime.priority import Precedence
 from service.storage.sqlite.store import open_to_read
 
+OOM_POINTS = 300
+"""See `interpreter.sacrifice`: fewer than those of a process that nobody waits for."""
+
 SIGN_SECONDS = SILENCE_SECONDS / 10
 """Between signs of life: an index of many rows takes long to load."""
 
@@ -60,6 +63,7 @@ class Plan:
 def main() -> None:
     """Serve until the server closes its end."""
     with contextlib.suppress(asyncio.IncompleteReadError, BrokenPipeError):
+        interpreter.sacrifice(OOM_POINTS)
         interpreter.run(_serve(answers()))
 
 

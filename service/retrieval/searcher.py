@@ -32,6 +32,7 @@ from service.retrieval.eligibility import (
 from service.retrieval.segments import NoRoomError, Segments
 from service.retrieval.shelves import Shelf
 from service.retrieval.streaming import Streaming
+from service.runtime import interpreter
 from service.runtime.fairness import FairThreads
 from service.runtime.priority import Precedence
 from service.search.entry import TermHasher
@@ -177,7 +178,11 @@ class SegmentSearcher:
                 return await self._in_memory(asked)
             except NoRoomError as error:
                 self._say_streamed(who.tenant, search.containers, error.needed)
-            return await self._streamed(asked)
+            try:
+                return await self._streamed(asked)
+            finally:
+                # The blocks that were read are gone, and may be much.
+                interpreter.give_back()
 
     async def _in_memory(self, asked: _Asked[T]) -> tuple[list[T], int]:
         """Raises NoRoomError."""
