@@ -1,4 +1,4 @@
-"""What a search is asked, and what it answers."""
+"""Search: requests, hits, and the protocols of the searcher and of the index it reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.ports.processing import ChunkRow
 
 @dataclass(frozen=True, slots=True)
 class DocumentSearch:
-    """What SearchDocuments looks for."""
+    """A SearchDocuments request."""
 
     query: str
     containers: tuple[str, ...]
@@ -27,7 +27,7 @@ class DocumentSearch:
 
 @dataclass(frozen=True, slots=True)
 class MemorySearch:
-    """What SearchMemories looks for. `as_of` None means now."""
+    """A SearchMemories request. `as_of` None means now."""
 
     query: str
     containers: tuple[str, ...]
@@ -39,29 +39,17 @@ class MemorySearch:
     include_history: bool = False
     include_chunks: bool = False
     every_text: bool = False
-    """Also find what says the same as a better hit."""
+    """Whether items whose text equals that of a better hit are found too."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreParts:
-    """What a score was made of; see the contract."""
+    """The parts of a score; see `ScoreParts` in the contract."""
 
     lexical: float
     semantic: float
     rank: float
     confidence: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An item that was found. `group` is the document of a chunk, "" for a memory."""
-
-    id: str
-    container: str
-    group: str
-    position: int
-    score: float
-    parts: ScoreParts
 
 
 @dataclass(slots=True)
@@ -76,7 +64,7 @@ class ChunkHit:
 
 @dataclass(slots=True)
 class DocumentHit:
-    """A document and what was found in it, best first."""
+    """A document and its hits, best first."""
 
     document: Document
     chunks: list[ChunkHit]
@@ -102,34 +90,34 @@ class MemoryHits:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
-    """What a search reads of the storage once it has ranked.
+class HydrationRequest:
+    """What a search reads from the storage once it has ranked.
 
     Args:
         memories: Versions, as (container, id).
-        as_of: The instant at which they are shown; None: now.
+        as_of: The instant that they are read at; None: now.
         chunks: As (document, position, id).
-        reach: How many chunks before and after each are read too.
-        content: Whether documents come with theirs.
-        known: Containers, each with the revision since which it is asked for changes.
+        neighbors: How many chunks before and after each are read too.
+        content: Whether documents are read with their content.
+        known: See `IndexSource.unchanged`.
     """
 
     memories: Sequence[tuple[str, str]] = ()
     as_of: int | None = None
     chunks: Sequence[tuple[str, int, str]] = ()
-    reach: int = 0
+    neighbors: int = 0
     content: bool = False
     known: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What was there of a lookup.
+class Hydrated:
+    """What was found of a `HydrationRequest`; what was deleted since is left out.
 
     Args:
         memories: By id.
-        documents: Those of the chunks, by id.
-        near: By chunk id, the chunk with those before and after it.
+        documents: The chunks' documents, by id.
+        near: By chunk id, the chunk with its neighbors, in order.
         unchanged: See `IndexSource.unchanged`.
     """
 
@@ -140,13 +128,14 @@ class Looked:
 
 
 class IndexSource(Protocol):
-    """What the search reads of the storage."""
+    """What the search reads from the storage."""
 
     async def unchanged(self, tenant: int, known: Mapping[str, int]) -> Mapping[str, int]:
-        """The containers of which nothing has changed, and up to which revision that is so.
+        """The containers in which nothing has changed, with the revision up to which that holds.
 
         Args:
-            known: Containers, each with the revision since which it is asked for.
+            tenant: The tenant.
+            known: Containers, each with the revision after which changes count.
         """
         ...
 
@@ -159,13 +148,13 @@ class IndexSource(Protocol):
         *,
         without: Sequence[str] = (),
     ) -> IndexBlock:
-        """The next of a container's rows: a few megabytes, or one document if it has more.
+        """The next rows of a container: a few megabytes, or one document if it is larger.
 
         Args:
-            tenant: Whose.
-            container: Which.
+            tenant: The tenant.
+            container: The container.
             cursor: Where the block begins.
-            embedder: The space whose vectors are wanted; None: none.
+            embedder: The vector space to read vectors of; None: no vectors.
             without: Containers whose documents are left out.
         """
         ...
@@ -173,21 +162,21 @@ class IndexSource(Protocol):
     async def delta(
         self, tenant: int, container: str, after: int, embedder: int, *, stepwise: bool = False
     ) -> IndexDelta:
-        """What an index that is true up to revision `after` misses.
+        """What has changed in a container after a revision.
 
         Args:
-            tenant: Whose.
-            container: Which.
+            tenant: The tenant.
+            container: The container.
             after: The revision.
-            embedder: The space whose vectors are wanted.
-            stepwise: Of very many changes answer the first ones, instead of none.
+            embedder: The vector space to read vectors of.
+            stepwise: If there are very many changes, return the first ones instead of none.
         """
         ...
 
     async def more(
         self, tenant: int, container: str, cursor: DeltaCursor, embedder: int
     ) -> IndexDelta:
-        """The next rows of a delta; nothing else has changed."""
+        """The next rows of a delta."""
         ...
 
     async def matching(
@@ -201,7 +190,7 @@ class IndexSource(Protocol):
         """Ids of documents and memory versions for which a filter is true.
 
         Args:
-            documents: Look only at these; None: at all of the container.
+            documents: Test only these; None: all of the container.
             memories: The same for memory versions.
         """
         ...
@@ -221,21 +210,21 @@ class IndexSource(Protocol):
         (None) as of now by the wall clock.
 
         Args:
-            memories: Look only at these; None: at all of the container.
+            memories: Test only these; None: all of the container.
         """
         ...
 
-    async def look_up(self, who: Principal, wanted: Lookup) -> Looked:
-        """What is there now; what was deleted since is left out."""
+    async def hydrate(self, who: Principal, wanted: HydrationRequest) -> Hydrated:
+        """Read memories, and documents with chunks, by id."""
         ...
 
     def now(self) -> int:
-        """The wall clock."""
+        """The wall clock, in microseconds."""
         ...
 
 
 class Searcher(Protocol):
-    """Finding things. Every call may raise OVERLOADED or STORAGE_UNAVAILABLE."""
+    """Searches. Every call may raise OVERLOADED or STORAGE_UNAVAILABLE."""
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits: ...
 

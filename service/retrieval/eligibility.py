@@ -1,4 +1,4 @@
-"""What of a shelf a search may find."""
+"""Which rows of a segment a search may find."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Protocol
 
 from service.core import filters as f
 from service.ports.search import IndexSource, MemorySearch
-from service.retrieval.shelves import Shelf
+from service.retrieval.cached_segment import CachedSegment
 from service.search.columns import Mask
 from service.search.scope import Scope
 from service.search.segment import Kind
 
 
 class Masks(Protocol):
-    """Where a search learns which rows of a shelf it may find."""
+    """Supplies the row masks that a search is limited to."""
 
-    async def matching(self, tenant: int, shelf: Shelf, tree: f.Filter) -> Mask:
+    async def matching(self, tenant: int, cached: CachedSegment, tree: f.Filter) -> Mask:
         """(rows,) the items for which a filter is true."""
         ...
 
     async def in_state(
         self,
         tenant: int,
-        shelf: Shelf,
+        cached: CachedSegment,
         as_of: int | None,
         wall: int,
         *,
@@ -38,22 +38,22 @@ class Masks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BlockMasks:
-    """Masks of one block: what is asked for of the storage is asked for its rows alone."""
+    """Masks of one block: the storage is asked about its rows alone."""
 
     source: IndexSource
     documents: Sequence[str]
     memories: Sequence[str]
 
-    async def matching(self, tenant: int, shelf: Shelf, tree: f.Filter) -> Mask:
+    async def matching(self, tenant: int, cached: CachedSegment, tree: f.Filter) -> Mask:
         owners = await self.source.matching(
-            tenant, shelf.container, tree, self.documents, self.memories
+            tenant, cached.container, tree, self.documents, self.memories
         )
-        return shelf.segment.rows_of(owners)
+        return cached.segment.rows_of(owners)
 
     async def in_state(
         self,
         tenant: int,
-        shelf: Shelf,
+        cached: CachedSegment,
         as_of: int | None,
         wall: int,
         *,
@@ -62,48 +62,50 @@ class BlockMasks:
     ) -> Mask:
         names = await self.source.in_state(
             tenant,
-            shelf.container,
+            cached.container,
             as_of,
             wall,
             forgotten=forgotten,
             history=history,
             memories=self.memories,
         )
-        return shelf.segment.rows_of(names)
+        return cached.segment.rows_of(names)
 
 
 class Eligibility(Protocol):
-    """Says what one search may find of a shelf."""
+    """Says what one search may find of a segment."""
 
-    async def __call__(self, shelf: Shelf, masks: Masks) -> Scope: ...
+    async def __call__(self, cached: CachedSegment, masks: Masks) -> Scope: ...
 
 
-async def eligible_chunks(tenant: int, shelf: Shelf, tree: f.Filter | None, masks: Masks) -> Scope:
+async def eligible_chunks(
+    tenant: int, cached: CachedSegment, tree: f.Filter | None, masks: Masks
+) -> Scope:
     """The chunks of documents for which a filter is true."""
-    mask = None if tree is None else await masks.matching(tenant, shelf, tree)
-    return Scope(shelf.segment, shelf.segment.eligible_now(Kind.CHUNK, 0, mask))
+    mask = None if tree is None else await masks.matching(tenant, cached, tree)
+    return Scope(cached.segment, cached.segment.eligible_now(Kind.CHUNK, 0, mask))
 
 
 async def eligible_memories(
-    tenant: int, shelf: Shelf, search: MemorySearch, wall: int, masks: Masks
+    tenant: int, cached: CachedSegment, search: MemorySearch, wall: int, masks: Masks
 ) -> Scope:
     """What SearchMemories may find.
 
     Args:
-        tenant: Whose.
-        shelf: Where.
-        search: For what, and as of when.
+        tenant: The tenant.
+        cached: The segment.
+        search: The request.
         wall: The wall clock, which says what is shown as of now, in microseconds.
-        masks: Where what the shelf does not know is asked for.
+        masks: Supplies what the segment does not know itself.
     """
-    segment = shelf.segment
+    segment = cached.segment
     mask: Mask | None = None
     if search.filter is not None:
-        mask = await masks.matching(tenant, shelf, search.filter)
+        mask = await masks.matching(tenant, cached, search.filter)
     if search.include_forgotten or search.include_history:
         stated = await masks.in_state(
             tenant,
-            shelf,
+            cached,
             search.as_of,
             wall,
             forgotten=search.include_forgotten,

@@ -1,4 +1,4 @@
-"""Searches: from the question to hits that are read back from the storage."""
+"""Searches: from the query to hits that are read from the storage."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from service.ports.search import (
     DocumentHit,
     DocumentHits,
     DocumentSearch,
+    Hydrated,
+    HydrationRequest,
     IndexSource,
-    Looked,
-    Lookup,
     MemoryHit,
     MemoryHits,
     MemorySearch,
     ScoreParts,
 )
 from service.retrieval.bursts import Bursts
+from service.retrieval.cached_segment import CachedSegment
 from service.retrieval.eligibility import (
     Eligibility,
     Masks,
@@ -30,7 +31,6 @@ from service.retrieval.eligibility import (
     eligible_memories,
 )
 from service.retrieval.segments import NoRoomError, Segments
-from service.retrieval.shelves import Shelf
 from service.retrieval.streaming import Streaming
 from service.runtime import interpreter
 from service.runtime.fairness import FairThreads
@@ -48,10 +48,10 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 INLINE_CHARACTERS = 2_000
-"""Questions shorter than this are embedded where they are, without a thread."""
+"""Queries up to this length are embedded on the event loop, without a thread."""
 
 INLINE_ROWS = 16_384
-"""Up to so many are ranked where they are.
+"""Up to so many rows are ranked on the event loop.
 
 In a thread each step gives up the interpreter to the event loop and has to wait to get it
 back, which takes longer under load than the work itself (a few milliseconds) does.
@@ -66,7 +66,8 @@ TENANT_THREADS = 2
 TRIES = 4
 """Rounds in which what was deleted while the search ran is replaced by the next best.
 
-In the first one, segments may be presumed to be true; if one is not, the round was in vain.
+In the first round, segments may be used unverified; if one was out of date, the result of
+that round is discarded.
 """
 
 
@@ -75,13 +76,13 @@ class SegmentSearcher:
 
     Args:
         source: The storage.
-        embedder: Makes the question's vector.
+        embedder: Makes the query's vector.
         space: The number of its vector space.
         budget: Bytes that the segments may take up. What does not fit is searched block by
             block.
-        hasher: Hashes the question's words.
+        hasher: Hashes the query's words.
         threads: Where large segments are loaded and ranked; tenants take turns.
-        precedence: Taken while a search runs.
+        precedence: Held while a search runs.
     """
 
     def __init__(
@@ -107,21 +108,23 @@ class SegmentSearcher:
         self._precedence = precedence
 
     def clear(self) -> bool:
-        """Forget the segments that nobody is searching; whether there were any."""
+        """Drop the segments that no search is using; whether there were any."""
         return self._segments.clear()
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
-        async def eligible(shelf: Shelf, masks: Masks) -> Scope:
-            return await eligible_chunks(who.tenant, shelf, search.filter, masks)
+        async def eligible(cached: CachedSegment, masks: Masks) -> Scope:
+            return await eligible_chunks(who.tenant, cached, search.filter, masks)
 
-        def wanted(found: Sequence[Hit], _: object) -> Lookup:
-            return Lookup(
+        def to_hydrate(found: Sequence[Hit], _: object) -> HydrationRequest:
+            return HydrationRequest(
                 chunks=[(hit.group, hit.position, hit.id) for hit in found],
-                reach=search.neighbors,
+                neighbors=search.neighbors,
                 content=search.include_content,
             )
 
-        hits, revision = await self._searched(who, search, lambda: eligible, wanted, _chunk_hits)
+        hits, revision = await self._searched(
+            who, search, lambda: eligible, to_hydrate, _chunk_hits
+        )
         by_document: dict[str, DocumentHit] = {}
         for hit, document in hits:
             kept = by_document.setdefault(document.id, DocumentHit(document, []))
@@ -132,23 +135,23 @@ class SegmentSearcher:
         def eligibility() -> Eligibility:
             wall = self._source.now()
 
-            async def eligible(shelf: Shelf, masks: Masks) -> Scope:
-                return await eligible_memories(who.tenant, shelf, search, wall, masks)
+            async def eligible(cached: CachedSegment, masks: Masks) -> Scope:
+                return await eligible_memories(who.tenant, cached, search, wall, masks)
 
             return eligible
 
-        def wanted(found: Sequence[Hit], containers: Sequence[str]) -> Lookup:
-            return Lookup(
+        def to_hydrate(found: Sequence[Hit], containers: Sequence[str]) -> HydrationRequest:
+            return HydrationRequest(
                 [(containers[hit.segment], hit.id) for hit in found if hit.kind is Kind.MEMORY],
                 search.as_of,
                 [(hit.group, hit.position, hit.id) for hit in found if hit.kind is Kind.CHUNK],
             )
 
-        def made(found: Sequence[Hit], looked: Looked) -> list[MemoryHit | ChunkHit]:
-            return _memory_hits(search, found, looked)
+        def build_hits(found: Sequence[Hit], hydrated: Hydrated) -> list[MemoryHit | ChunkHit]:
+            return _memory_hits(search, found, hydrated)
 
         hits, revision = await self._searched(
-            who, search, eligibility, wanted, made, distinct=not search.every_text
+            who, search, eligibility, to_hydrate, build_hits, distinct=not search.every_text
         )
         return MemoryHits(hits, revision)
 
@@ -157,58 +160,59 @@ class SegmentSearcher:
         who: Principal,
         search: DocumentSearch | MemorySearch,
         eligibility: Callable[[], Eligibility],
-        wanted: Callable[[Sequence[Hit], Sequence[str]], Lookup],
-        made: Callable[[Sequence[Hit], Looked], list[T]],
+        to_hydrate: Callable[[Sequence[Hit], Sequence[str]], HydrationRequest],
+        build_hits: Callable[[Sequence[Hit], Hydrated], list[T]],
         *,
         distinct: bool = True,
     ) -> tuple[list[T], int]:
-        """What `made` makes of the best hits, and the revision up to which that is true.
+        """The best hits, and the revision up to which they are true.
 
         Args:
-            who: Who searches.
-            search: For what.
-            eligibility: What of a shelf may be found now.
-            wanted: What is read of hits in these containers.
-            made: Leaves out those that are not there, or not to be found, any more.
+            who: The caller.
+            search: The request.
+            eligibility: Makes the predicate of what may be found now.
+            to_hydrate: What to read for the ranked hits, given the containers' tags.
+            build_hits: Combines ranked hits with what was read; leaves out those that were
+                deleted or are no longer to be found.
             distinct: Whether each text is found once.
         """
-        asked = _Asked(who, search, eligibility, wanted, made, distinct)
+        plan = _SearchPlan(who, search, eligibility, to_hydrate, build_hits, distinct)
         with self._precedence.taken():
             try:
-                return await self._in_memory(asked)
+                return await self._in_memory(plan)
             except NoRoomError as error:
                 self._say_streamed(who.tenant, search.containers, error.needed)
             try:
-                return await self._streamed(asked)
+                return await self._streamed(plan)
             finally:
-                # The blocks that were read are gone, and may be much.
+                # The blocks that were read are freed, and can be large.
                 interpreter.give_back()
 
-    async def _in_memory(self, asked: _Asked[T]) -> tuple[list[T], int]:
+    async def _in_memory(self, plan: _SearchPlan[T]) -> tuple[list[T], int]:
         """Raises NoRoomError."""
-        who, search = asked.who, asked.search
-        query = await self._remote_query(asked)
+        who, search = plan.who, plan.search
+        query = await self._remote_query(plan)
         for number in range(TRIES):
             async with self._segments.current(
-                who.tenant, search.containers, presume=not number
-            ) as shelves:
-                scopes = await self._scopes(asked, shelves)
+                who.tenant, search.containers, allow_unverified=number == 0
+            ) as current:
+                scopes = await self._scopes(plan, current)
                 ready = query or await self._query(search.query, scopes)
                 found = await self._rank(
-                    scopes, ready, search, tenant=who.tenant, distinct=asked.distinct
+                    scopes, ready, search, tenant=who.tenant, distinct=plan.distinct
                 )
-                state = _State(shelves)
-                containers = [shelf.container for shelf in shelves]
-                lookup = replace(asked.wanted(found, containers), known=state.presumed)
-            looked = await self._source.look_up(who, lookup)
-            hits = asked.made(found, looked)
-            if state.confirmed(looked.unchanged) and len(hits) == len(found):
+                revisions = _Revisions(current)
+                containers = [cached.container for cached in current]
+                request = replace(plan.to_hydrate(found, containers), known=revisions.unverified)
+            hydrated = await self._source.hydrate(who, request)
+            hits = plan.build_hits(found, hydrated)
+            if revisions.confirmed(hydrated.unchanged) and len(hits) == len(found):
                 break
-        return hits, state.revision
+        return hits, revisions.lowest
 
-    async def _streamed(self, asked: _Asked[T]) -> tuple[list[T], int]:
-        """The same, block by block, of what does not fit into memory."""
-        who, search = asked.who, asked.search
+    async def _streamed(self, plan: _SearchPlan[T]) -> tuple[list[T], int]:
+        """The same for containers that do not fit into memory, block by block."""
+        who, search = plan.who, plan.search
         containers = sorted(set(search.containers))
 
         async def embedded(query: Query, named: Iterable[Name]) -> Query:
@@ -219,16 +223,16 @@ class SegmentSearcher:
                 make_query(search.query, self._hasher),
                 self.calibration,
                 search.limit,
-                distinct=asked.distinct,
+                distinct=plan.distinct,
             )
             ranked = await self._streaming.rank(
-                who.tenant, containers, asked.eligibility(), ranking, embedded
+                who.tenant, containers, plan.eligibility(), ranking, embedded
             )
             for container, size in zip(containers, ranked.sizes, strict=True):
                 self._segments.learn(who.tenant, container, size)
             found = [hit for hit in ranked.hits if hit.score >= search.min_score]
-            looked = await self._source.look_up(who, asked.wanted(found, containers))
-            hits = asked.made(found, looked)
+            hydrated = await self._source.hydrate(who, plan.to_hydrate(found, containers))
+            hits = plan.build_hits(found, hydrated)
             if len(hits) == len(found):
                 break
         return hits, ranked.revision
@@ -245,33 +249,33 @@ class SegmentSearcher:
                 self._segments.budget // 1_000_000,
             )
 
-    async def _scopes(self, asked: _Asked[T], shelves: Sequence[Shelf]) -> list[Scope]:
-        eligible = asked.eligibility()
-        return [await eligible(shelf, self._segments) for shelf in shelves]
+    async def _scopes(self, plan: _SearchPlan[T], current: Sequence[CachedSegment]) -> list[Scope]:
+        eligible = plan.eligibility()
+        return [await eligible(cached, self._segments) for cached in current]
 
-    async def _remote_query(self, asked: _Asked[T]) -> Query | None:
-        """The query, if its vector takes a while: other searches need not wait for that."""
+    async def _remote_query(self, plan: _SearchPlan[T]) -> Query | None:
+        """The query, if its vector takes long: other searches need not wait for that."""
         if isinstance(self._embedder, InlineEmbedder):
             return None
-        search = asked.search
-        async with self._segments.current(asked.who.tenant, search.containers) as shelves:
+        search = plan.search
+        async with self._segments.current(plan.who.tenant, search.containers) as current:
             query = make_query(search.query, self._hasher)
-            said = text_to_embed(query, await self._scopes(asked, shelves))
-        return await self._embedded(query, said)
+            text = text_to_embed(query, await self._scopes(plan, current))
+        return await self._embedded(query, text)
 
     async def _query(self, text: str, scopes: Sequence[Scope]) -> Query:
         query = make_query(text, self._hasher)
         return await self._embedded(query, text_to_embed(query, scopes))
 
-    async def _embedded(self, query: Query, said: str) -> Query:
-        """The query with the vector of what is said; without while the embedder is away:
+    async def _embedded(self, query: Query, text: str) -> Query:
+        """The query with the vector of `text`; without one while the embedder is unavailable:
         words still find."""
         embedder = self._embedder
         try:
-            if isinstance(embedder, InlineEmbedder) and len(said) <= INLINE_CHARACTERS:
-                vectors = embedder.embed_now([said], Purpose.QUERY)
+            if isinstance(embedder, InlineEmbedder) and len(text) <= INLINE_CHARACTERS:
+                vectors = embedder.embed_now([text], Purpose.QUERY)
             else:
-                vectors = await embedder.embed_soon([said], Purpose.QUERY)
+                vectors = await embedder.embed_soon([text], Purpose.QUERY)
         except EmbedderError as error:
             log.warning("searching by words alone: %s", error)
             return query
@@ -294,10 +298,10 @@ class SegmentSearcher:
         return [hit for hit in found if hit.score >= search.min_score]
 
 
-def _chunk_hits(found: Sequence[Hit], looked: Looked) -> list[tuple[ChunkHit, Document]]:
+def _chunk_hits(found: Sequence[Hit], hydrated: Hydrated) -> list[tuple[ChunkHit, Document]]:
     hits = []
     for hit in found:
-        document, rows = looked.documents.get(hit.group), looked.near.get(hit.id)
+        document, rows = hydrated.documents.get(hit.group), hydrated.near.get(hit.id)
         if document is None or rows is None:
             continue
         before = [row for row in rows if row.position < hit.position]
@@ -309,19 +313,19 @@ def _chunk_hits(found: Sequence[Hit], looked: Looked) -> list[tuple[ChunkHit, Do
 
 
 def _memory_hits(
-    search: MemorySearch, found: Sequence[Hit], looked: Looked
+    search: MemorySearch, found: Sequence[Hit], hydrated: Hydrated
 ) -> list[MemoryHit | ChunkHit]:
-    chunks = _chunk_hits([hit for hit in found if hit.kind is Kind.CHUNK], looked)
+    chunks = _chunk_hits([hit for hit in found if hit.kind is Kind.CHUNK], hydrated)
     by_id: dict[str, MemoryHit | ChunkHit] = {hit.chunk.id: hit for hit, _ in chunks}
     for hit in found:
-        memory = looked.memories.get(hit.id)
+        memory = hydrated.memories.get(hit.id)
         if memory is not None and _wanted(memory, search):
             by_id[hit.id] = MemoryHit(memory, hit.score, _parts(hit))
     return [by_id[hit.id] for hit in found if hit.id in by_id]
 
 
 def _wanted(memory: Memory, search: MemorySearch) -> bool:
-    """Not when it was forgotten or superseded while the search ran."""
+    """Whether it still matches: it may have been forgotten or superseded during the search."""
     if memory.forgotten and not search.include_forgotten:
         return memory.is_latest is False and search.include_history
     return memory.is_latest or search.include_history
@@ -338,30 +342,30 @@ def _parts(hit: Hit) -> ScoreParts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked(Generic[T]):
-    """A search; see `SegmentSearcher._searched`."""
+class _SearchPlan(Generic[T]):
+    """The arguments of `SegmentSearcher._searched`."""
 
     who: Principal
     search: DocumentSearch | MemorySearch
     eligibility: Callable[[], Eligibility]
-    wanted: Callable[[Sequence[Hit], Sequence[str]], Lookup]
-    made: Callable[[Sequence[Hit], Looked], list[T]]
+    to_hydrate: Callable[[Sequence[Hit], Sequence[str]], HydrationRequest]
+    build_hits: Callable[[Sequence[Hit], Hydrated], list[T]]
     distinct: bool
 
 
-class _State:
+class _Revisions:
     """Up to which revision each of the segments searched is true."""
 
-    def __init__(self, shelves: Sequence[Shelf]) -> None:
-        self.revisions = {shelf.container: shelf.revision for shelf in shelves}
-        presumed = [shelf.container for shelf in shelves if shelf.presumed]
-        self.presumed = {container: self.revisions[container] for container in presumed}
+    def __init__(self, current: Sequence[CachedSegment]) -> None:
+        self.revisions = {cached.container: cached.revision for cached in current}
+        unverified = [cached.container for cached in current if cached.unverified]
+        self.unverified = {container: self.revisions[container] for container in unverified}
 
     @property
-    def revision(self) -> int:
+    def lowest(self) -> int:
         return min(self.revisions.values())
 
     def confirmed(self, unchanged: Mapping[str, int]) -> bool:
         """Whether they missed nothing that was written before the search."""
         self.revisions.update(unchanged)
-        return len(unchanged) == len(self.presumed)
+        return len(unchanged) == len(self.unverified)

@@ -1,9 +1,9 @@
 """The segments in memory: loaded when first searched, kept true by the change log.
 
 Every search sees each write that was answered before it began, also one of another
-process: it applies what the container's changes since the segment's revision name. Where
-nothing was new the last time, it presumes that nothing is, and asks when it reads what it
-found.
+process: it applies what the container's changes since the segment's revision name. A
+segment that had not changed at the last search is used unverified: whether it is up to
+date is checked by the same read that fetches the hits.
 
 All segments together, those that are searched or being loaded too, stay within a byte
 budget: the least recently searched ones leave, and what still does not fit is not loaded.
@@ -21,7 +21,7 @@ from typing import TypeVar, cast
 from service.core import filters as f
 from service.ports.indexing import BlockCursor, IndexBlock, IndexDelta
 from service.ports.search import IndexSource
-from service.retrieval.shelves import Shelf, add, take_in
+from service.retrieval.cached_segment import CachedSegment, add_block, apply_delta
 from service.runtime.fairness import FairThreads
 from service.search.columns import Mask
 from service.search.segment import Segment
@@ -33,10 +33,10 @@ Key = tuple[int, str]
 """Tenant and container."""
 
 SMALL = 200
-"""Rows that are taken in at once, without a thread."""
+"""Up to so many rows are added without a thread."""
 
 BLOCKS_AT_ONCE = 2
-"""Blocks of rows that are read and taken in at a time, for whatever containers: each takes
+"""Blocks of rows that are read and added at a time, over all containers: each takes
 up several times its own size until it is in its segment."""
 
 REMEMBERED = 10_000
@@ -64,7 +64,7 @@ class Segments:
         dimension: Of its vectors.
         calibration: Of its embedder.
         budget: Bytes that all segments together may take up.
-        threads: Where larger loads are taken in; tenants take turns.
+        threads: Where larger loads are added; tenants take turns.
     """
 
     def __init__(
@@ -85,24 +85,25 @@ class Segments:
         self._calibration = calibration
         self._threads = threads
         self._locks: dict[Key, _Lock] = {}
-        self._held: dict[Key, Shelf] = {}
+        self._held: dict[Key, CachedSegment] = {}
         """Of those that have a lock."""
         self._held_size = 0
-        self._idle: OrderedDict[Key, Shelf] = OrderedDict()
+        self._idle: OrderedDict[Key, CachedSegment] = OrderedDict()
         """The others, the least recently used first."""
         self._needs: OrderedDict[Key, int] = OrderedDict()
         self._blocks = asyncio.Semaphore(BLOCKS_AT_ONCE)
 
     @contextlib.asynccontextmanager
     async def current(
-        self, tenant: int, containers: Iterable[str], *, presume: bool = False
-    ) -> AsyncIterator[list[Shelf]]:
-        """The containers' shelves, true as of now and the caller's alone inside.
+        self, tenant: int, containers: Iterable[str], *, allow_unverified: bool = False
+    ) -> AsyncIterator[list[CachedSegment]]:
+        """The containers' segments, up to date and exclusively the caller's inside the block.
 
         Args:
-            tenant: Whose.
-            containers: Which.
-            presume: Calm ones as they are; the caller asks whether they are `unchanged`.
+            tenant: Their tenant.
+            containers: Their tags.
+            allow_unverified: Those that were unchanged the last time are given as they are; the
+                caller checks them with `IndexSource.unchanged` or `hydrate`.
 
         Raises:
             NoRoomError: They cannot all be in memory.
@@ -112,16 +113,19 @@ class Segments:
             for key in keys:
                 await held.enter_async_context(self._locked(key))
             self._check_room(keys)
-            yield [self._presumed(key, presume) or await self._refreshed(key) for key in keys]
+            yield [
+                self._unverified(key, allow_unverified) or await self._refreshed(key)
+                for key in keys
+            ]
 
     @contextlib.asynccontextmanager
     async def _locked(self, key: Key) -> AsyncIterator[None]:
         lock = self._locks.get(key)
         if lock is None:
             lock = self._locks[key] = _Lock()
-            shelf = self._idle.pop(key, None)
-            if shelf is not None:
-                self._hold(key, shelf)
+            cached = self._idle.pop(key, None)
+            if cached is not None:
+                self._hold(key, cached)
         lock.users += 1
         try:
             async with lock.lock:
@@ -130,142 +134,148 @@ class Segments:
             lock.users -= 1
             if not lock.users:
                 del self._locks[key]
-                shelf = self._held.pop(key, None)
-                if shelf is not None:
-                    self._held_size -= shelf.size
-                    self._idle[key] = shelf
+                cached = self._held.pop(key, None)
+                if cached is not None:
+                    self._held_size -= cached.size
+                    self._idle[key] = cached
                 self._make_room()
 
     def _check_room(self, keys: Sequence[Key]) -> None:
-        """Raises NoRoomError if it is known that these do not fit beside what others hold."""
+        """Raises NoRoomError if it is known that these do not fit next to what others hold."""
         there = [self._held.get(key) for key in keys]
-        own = sum(shelf.size for shelf in there if shelf is not None)
+        own = sum(cached.size for cached in there if cached is not None)
         needed = own + sum(
-            self._needs.get(key, 0) for key, shelf in zip(keys, there, strict=True) if shelf is None
+            self._needs.get(key, 0)
+            for key, cached in zip(keys, there, strict=True)
+            if cached is None
         )
         if needed > self.budget - (self._held_size - own):
             raise NoRoomError(needed)
 
-    def _presumed(self, key: Key, presume: bool) -> Shelf | None:
-        shelf = self._held.get(key)
-        if shelf is None:
+    def _unverified(self, key: Key, allowed: bool) -> CachedSegment | None:
+        cached = self._held.get(key)
+        if cached is None:
             return None
-        shelf.presumed = presume and shelf.calm
-        return shelf if shelf.presumed else None
+        cached.unverified = allowed and cached.unchanged
+        return cached if cached.unverified else None
 
-    async def _refreshed(self, key: Key) -> Shelf:
+    async def _refreshed(self, key: Key) -> CachedSegment:
         tenant, container = key
-        shelf = self._held.get(key)
-        if shelf is None:
+        cached = self._held.get(key)
+        if cached is None:
             return await self._loaded(key)
-        known = await self._source.unchanged(tenant, {container: shelf.revision})
-        shelf.calm = container in known
-        if shelf.calm:
-            shelf.revision = known[container]
-            return shelf
+        known = await self._source.unchanged(tenant, {container: cached.revision})
+        cached.unchanged = container in known
+        if cached.unchanged:
+            cached.revision = known[container]
+            return cached
         with self._dropped_if_it_fails(key):
-            if await self._catch_up(key, shelf):
-                return shelf
+            if await self._catch_up(key, cached):
+                return cached
         self._drop(key)
         return await self._loaded(key)
 
-    async def _loaded(self, key: Key) -> Shelf:
-        """A container's shelf, read block by block."""
+    async def _loaded(self, key: Key) -> CachedSegment:
+        """A container's segment, read block by block."""
         while True:
-            shelf = Shelf(key[1], self._empty())
-            self._hold(key, shelf)
+            cached = CachedSegment(key[1], self._empty())
+            self._hold(key, cached)
             with self._dropped_if_it_fails(key):
-                blocks = await self._read_blocks(key, shelf)
+                blocks = await self._read_blocks(key, cached)
                 # Several blocks are of different instants.
-                if blocks == 1 or await self._catch_up(key, shelf, stepwise=True):
-                    return shelf
+                if blocks == 1 or await self._catch_up(key, cached, stepwise=True):
+                    return cached
             # What changed while it was read is no longer all in the change log.
             self._drop(key)
 
-    async def _read_blocks(self, key: Key, shelf: Shelf) -> int:
-        """Fill an empty shelf, true up to its first block's revision; how many there were."""
+    async def _read_blocks(self, key: Key, cached: CachedSegment) -> int:
+        """Fill an empty segment, true up to the first block's revision; returns the block count."""
         tenant, container = key
         cursor: BlockCursor | None = BlockCursor()
         blocks = 0
         while cursor is not None:
             async with self._blocks:
                 block = await self._source.block(tenant, container, cursor, self._space)
-                await self._into(key, shelf, add, block)
+                await self._into(key, cached, add_block, block)
             if not blocks:
-                shelf.revision = block.revision
+                cached.revision = block.revision
             blocks += 1
             cursor = block.following
-            self._weigh(key, shelf, growing=cursor is not None)
+            self._weigh(key, cached, growing=cursor is not None)
         return blocks
 
-    async def _catch_up(self, key: Key, shelf: Shelf, *, stepwise: bool = False) -> bool:
-        """Take in what has changed; False: so much that loading all of it is no dearer,
-        or not all of it is kept.
+    async def _catch_up(self, key: Key, cached: CachedSegment, *, stepwise: bool = False) -> bool:
+        """Apply what has changed; False: so much that loading everything costs no more, or
+        the change log no longer keeps all of it.
 
         Args:
-            key: Whose shelf it is.
-            shelf: Which.
-            stepwise: Take in all that is kept, however much it is.
+            key: Its tenant and container.
+            cached: What to bring up to date.
+            stepwise: Apply all that is kept, however much it is.
         """
         tenant, container = key
         complete = False
         while not complete:
             async with self._blocks:
                 delta = await self._source.delta(
-                    tenant, container, shelf.revision, self._space, stepwise=stepwise
+                    tenant, container, cached.revision, self._space, stepwise=stepwise
                 )
                 if delta.entities is None:
                     return False
-                await self._take(key, shelf, delta)
+                await self._apply(key, cached, delta)
             revision, complete = delta.revision, delta.complete
             while delta.following is not None:
                 async with self._blocks:
                     delta = await self._source.more(tenant, container, delta.following, self._space)
-                    await self._take(key, shelf, delta)
-            shelf.revision = revision
+                    await self._apply(key, cached, delta)
+            cached.revision = revision
         return True
 
-    async def _take(self, key: Key, shelf: Shelf, delta: IndexDelta) -> None:
+    async def _apply(self, key: Key, cached: CachedSegment, delta: IndexDelta) -> None:
         if delta.entities or delta.memories or delta.chunks:
-            await self._into(key, shelf, take_in, delta)
-            await self._patch_masks(key[0], shelf, delta)
-            self._weigh(key, shelf)
+            await self._into(key, cached, apply_delta, delta)
+            await self._patch_masks(key[0], cached, delta)
+            self._weigh(key, cached)
 
     async def _into(
-        self, key: Key, shelf: Shelf, take: Callable[[Shelf, Rows], None], rows: Rows
+        self,
+        key: Key,
+        cached: CachedSegment,
+        take: Callable[[CachedSegment, Rows], None],
+        rows: Rows,
     ) -> None:
         if len(rows.memories) + len(rows.chunks) <= SMALL:
-            take(shelf, rows)
+            take(cached, rows)
         else:
-            await self._threads.run(key[0], take, shelf, rows)
+            await self._threads.run(key[0], take, cached, rows)
 
-    async def _patch_masks(self, tenant: int, shelf: Shelf, delta: IndexDelta) -> None:
-        segment = shelf.segment
+    async def _patch_masks(self, tenant: int, cached: CachedSegment, delta: IndexDelta) -> None:
+        segment = cached.segment
         documents = {row.entity for row in delta.chunks}
         memories = {row.id for row in delta.memories}
         for tree in cast("list[f.Filter]", segment.masks()):
-            found = await self._source.matching(tenant, shelf.container, tree, documents, memories)
+            found = await self._source.matching(tenant, cached.container, tree, documents, memories)
             for owner in documents | memories:
                 segment.patch_mask(tree, owner, owner in found)
 
-    async def matching(self, tenant: int, shelf: Shelf, tree: f.Filter) -> Mask:
+    async def matching(self, tenant: int, cached: CachedSegment, tree: f.Filter) -> Mask:
         """(rows,) the items for which a filter is true."""
-        segment = shelf.segment
+        segment = cached.segment
         mask = segment.mask(tree)
         if mask is not None:
             return mask
-        owners = await self._source.matching(tenant, shelf.container, tree)
+        owners = await self._source.matching(tenant, cached.container, tree)
         if f.is_volatile(tree):
             return segment.rows_of(owners)
         mask = segment.keep_mask(tree, owners)
-        self._charge((tenant, shelf.container), shelf, shelf.nbytes)
+        self._charge((tenant, cached.container), cached, cached.nbytes)
         self._make_room()
         return mask
 
     async def in_state(
         self,
         tenant: int,
-        shelf: Shelf,
+        cached: CachedSegment,
         as_of: int | None,
         wall: int,
         *,
@@ -275,14 +285,14 @@ class Segments:
         """(rows,) the memories shown, or also forgotten, or also superseded, at `as_of`, or
         (None) as of now by the wall clock."""
         names = await self._source.in_state(
-            tenant, shelf.container, as_of, wall, forgotten=forgotten, history=history
+            tenant, cached.container, as_of, wall, forgotten=forgotten, history=history
         )
-        return shelf.segment.rows_of(names)
+        return cached.segment.rows_of(names)
 
     def clear(self) -> bool:
-        """Forget all that nobody is searching; whether there was anything."""
+        """Drop all that no search is using; whether there was anything."""
         there = bool(self._idle)
-        self.size -= sum(shelf.size for shelf in self._idle.values())
+        self.size -= sum(cached.size for cached in self._idle.values())
         self._idle.clear()
         return there
 
@@ -296,31 +306,31 @@ class Segments:
     def _empty(self) -> Segment:
         return Segment(self._dimension, self._calibration.neighbourhood)
 
-    def _hold(self, key: Key, shelf: Shelf) -> None:
-        self._held[key] = shelf
-        self._held_size += shelf.size
+    def _hold(self, key: Key, cached: CachedSegment) -> None:
+        self._held[key] = cached
+        self._held_size += cached.size
 
-    def _weigh(self, key: Key, shelf: Shelf, *, growing: bool = False) -> None:
-        """Count what a held shelf takes up now.
+    def _weigh(self, key: Key, cached: CachedSegment, *, growing: bool = False) -> None:
+        """Count what a held segment takes up now.
 
         Raises:
             NoRoomError: It is too much, whatever else leaves.
         """
-        self._charge(key, shelf, shelf.nbytes + (shelf.segment.growth if growing else 0))
+        self._charge(key, cached, cached.nbytes + (cached.segment.growth if growing else 0))
         self._make_room()
         if self.size > self.budget:
-            raise NoRoomError(shelf.size)
+            raise NoRoomError(cached.size)
 
-    def _charge(self, key: Key, shelf: Shelf, size: int) -> None:
-        more = size - shelf.size
-        shelf.size = size
+    def _charge(self, key: Key, cached: CachedSegment, size: int) -> None:
+        more = size - cached.size
+        cached.size = size
         self.size += more
         if key in self._held:
             self._held_size += more
 
     @contextlib.contextmanager
     def _dropped_if_it_fails(self, key: Key) -> Iterator[None]:
-        """A held shelf is no longer kept if the block raises: it is true of no instant."""
+        """Drop a held segment if the block raises: it matches no revision."""
         try:
             yield
         except BaseException:
@@ -328,16 +338,16 @@ class Segments:
             raise
 
     def _drop(self, key: Key) -> None:
-        shelf = self._held.pop(key)
-        self.size -= shelf.size
-        self._held_size -= shelf.size
-        self.learn(*key, shelf.size)
+        cached = self._held.pop(key)
+        self.size -= cached.size
+        self._held_size -= cached.size
+        self.learn(*key, cached.size)
 
     def _make_room(self) -> None:
         while self.size > self.budget and self._idle:
-            key, shelf = self._idle.popitem(last=False)
-            self.size -= shelf.size
-            self.learn(*key, shelf.size)
+            key, cached = self._idle.popitem(last=False)
+            self.size -= cached.size
+            self.learn(*key, cached.size)
 
 
 @dataclass(slots=True)

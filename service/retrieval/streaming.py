@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from service.ports.indexing import BlockCursor
 from service.ports.search import IndexSource
+from service.retrieval.cached_segment import CachedSegment, add_block
 from service.retrieval.eligibility import BlockMasks, Eligibility
-from service.retrieval.shelves import Shelf, add
 from service.runtime.fairness import FairThreads
 from service.search.legs import Leg
 from service.search.query import Query
@@ -52,7 +52,7 @@ class Streaming:
         space: The number of the vector space.
         dimension: Of its vectors.
         calibration: Of its embedder.
-        threads: Where blocks are taken in and ranked; tenants take turns.
+        threads: Where blocks are added and ranked; tenants take turns.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Streaming:
             size = 0
             while cursor is not None:
                 async with self._turn:
-                    shelf = Shelf(container, Segment(self._dimension, self._neighbourhood))
+                    cached = CachedSegment(container, Segment(self._dimension, self._neighbourhood))
                     block = await self._source.block(
                         tenant, container, cursor, space, without=containers[:number]
                     )
@@ -124,14 +124,14 @@ class Streaming:
                         list({row.entity for row in block.chunks}),
                         [row.id for row in block.memories],
                     )
-                    await self._threads.run(tenant, add, shelf, block)
+                    await self._threads.run(tenant, add_block, cached, block)
                     cursor = block.following
                     done.revision = block.revision if done.revision is None else done.revision
                     del block
-                    size += shelf.nbytes + shelf.segment.growth
-                    scope = await eligible(shelf, masks)
+                    size += cached.nbytes + cached.segment.growth
+                    scope = await eligible(cached, masks)
                     leg = Leg(scope.segment, scope.eligible, number)
                     await self._threads.run(tenant, take, [leg])
-                    del shelf, masks, scope, leg
+                    del cached, masks, scope, leg
             done.sizes.append(size)
         return done

@@ -16,12 +16,12 @@ Seed = Callable[[pytest.MonkeyPatch], None]
 
 def old_texts_stay(patch: pytest.MonkeyPatch) -> None:
     """What was rewritten or deleted stays in memory."""
-    take_in = segments.take_in
+    apply_delta = segments.apply_delta
 
-    def adding(shelf: Any, delta: Any) -> None:
-        take_in(shelf, delta if delta.entities is None else replace(delta, entities=()))
+    def adding(cached: Any, delta: Any) -> None:
+        apply_delta(cached, delta if delta.entities is None else replace(delta, entities=()))
 
-    patch.setattr(segments, "take_in", adding)
+    patch.setattr(segments, "apply_delta", adding)
 
 
 def filters_see_what_was(patch: pytest.MonkeyPatch) -> None:
@@ -37,8 +37,8 @@ def the_past_is_now(patch: pytest.MonkeyPatch) -> None:
     """A search as of a time in the past finds what is there now."""
     eligible = searcher.eligible_memories
 
-    async def current(tenant: int, shelf: Any, search: Any, wall: int, masks: Any) -> Any:
-        return await eligible(tenant, shelf, replace(search, as_of=None), wall, masks)
+    async def current(tenant: int, cached: Any, search: Any, wall: int, masks: Any) -> Any:
+        return await eligible(tenant, cached, replace(search, as_of=None), wall, masks)
 
     patch.setattr(searcher, "eligible_memories", current)
 
@@ -54,10 +54,10 @@ def thresholds_are_low(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SegmentSearcher, "_rank", generous)
 
 
-def presumptions_are_believed(patch: pytest.MonkeyPatch) -> None:
+def unverified_segments_are_believed(patch: pytest.MonkeyPatch) -> None:
     """An index that was true the last time is not asked whether it still is."""
 
-    patch.setattr(searcher._State, "confirmed", lambda *_: True)
+    patch.setattr(searcher._Revisions, "confirmed", lambda *_: True)
 
 
 FAULTS: Mapping[str, Seed] = {
@@ -67,6 +67,6 @@ FAULTS: Mapping[str, Seed] = {
         filters_see_what_was,
         the_past_is_now,
         thresholds_are_low,
-        presumptions_are_believed,
+        unverified_segments_are_believed,
     )
 }

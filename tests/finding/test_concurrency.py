@@ -66,7 +66,7 @@ async def test_what_a_search_found_and_then_was_deleted_is_replaced_by_the_next(
     """Deleted between ranking and reading: the answer is full, and without it."""
     receipts = await lab.client.remember(*(f"Ann likes quinces {i}" for i in range(20)))
     index = lab.service.store.index
-    read, deleted = index.look_up, False
+    read, deleted = index.hydrate, False
 
     async def deleting(*arguments: object) -> object:
         nonlocal deleted
@@ -76,7 +76,7 @@ async def test_what_a_search_found_and_then_was_deleted_is_replaced_by_the_next(
                 await lab.client.memories.DeleteMemory(m.DeleteMemoryRequest(id=receipt.id))
         return await read(*arguments)  # type: ignore[arg-type]
 
-    index.look_up = deleting  # type: ignore[method-assign,assignment]
+    index.hydrate = deleting  # type: ignore[method-assign,assignment]
     hits = await lab.memories("Ann likes quinces")
     assert len(hits) == 10
     gone = {receipt.id for receipt in receipts[:5]}

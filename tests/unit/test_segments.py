@@ -22,7 +22,7 @@ from service.ports.indexing import (
     IndexDelta,
     IndexRow,
 )
-from service.ports.search import Looked, Lookup
+from service.ports.search import Hydrated, HydrationRequest
 from service.retrieval.segments import BLOCKS_AT_ONCE, NoRoomError, Segments
 from service.runtime.fairness import FairThreads
 from service.search.analysis import analyse
@@ -119,7 +119,7 @@ class Source:
     ) -> set[str]:
         raise NotImplementedError
 
-    async def look_up(self, who: Principal, wanted: Lookup) -> Looked:
+    async def hydrate(self, who: Principal, wanted: HydrationRequest) -> Hydrated:
         raise NotImplementedError
 
     def now(self) -> int:
@@ -178,8 +178,8 @@ async def test_what_is_larger_than_the_budget_is_not_loaded_and_tried_once() -> 
             assert refused.value.needed > budget
             assert segments.size <= budget
         assert 5 < source.blocks < 15
-        async with segments.current(1, ["small"]) as (shelf,):
-            assert len(shelf.segment) == 50
+        async with segments.current(1, ["small"]) as (cached,):
+            assert len(cached.segment) == 50
 
 
 async def test_a_container_that_has_become_small_is_loaded_again() -> None:
@@ -190,8 +190,8 @@ async def test_a_container_that_has_become_small_is_loaded_again() -> None:
                 pass
         source.rows["a"] = source.rows["a"][:10]
         segments.learn(1, "a", 10_000)
-        async with segments.current(1, "a") as (shelf,):
-            assert len(shelf.segment) == 10
+        async with segments.current(1, "a") as (cached,):
+            assert len(cached.segment) == 10
 
 
 async def test_containers_that_do_not_fit_together_are_not_held_together() -> None:
@@ -219,8 +219,8 @@ async def test_many_loads_at_once_stay_within_the_budget() -> None:
         async def search(tag: str) -> None:
             nonlocal refused, found
             try:
-                async with segments.current(1, [tag]) as (shelf,):
-                    assert len(shelf.segment) == 500
+                async with segments.current(1, [tag]) as (cached,):
+                    assert len(cached.segment) == 500
                     assert segments.size <= budget
                     found += 1
             except NoRoomError:
@@ -246,10 +246,10 @@ async def test_what_is_written_while_a_container_is_loaded_is_seen() -> None:
         await source.third.wait()
         source.write("a", "a-000000")  # in a block that was read
         source.write("a", "new")
-        (shelf,) = await loading
-        assert len(shelf.segment) == 551
-        assert "new" in shelf.segment
-        assert shelf.revision == source.revision
+        (cached,) = await loading
+        assert len(cached.segment) == 551
+        assert "new" in cached.segment
+        assert cached.revision == source.revision
 
 
 async def test_a_container_whose_changes_are_removed_while_it_is_loaded_is_read_again() -> None:
@@ -260,12 +260,12 @@ async def test_a_container_whose_changes_are_removed_while_it_is_loaded_is_read_
         del source.rows["a"][0]  # in a block that was read
         source.revision += 1
         source.oldest = source.revision + 1
-        (shelf,) = await loading
-        assert len(shelf.segment) == 549
-        assert "a-000000" not in shelf.segment
-        assert shelf.revision == source.revision
+        (cached,) = await loading
+        assert len(cached.segment) == 549
+        assert "a-000000" not in cached.segment
+        assert cached.revision == source.revision
         assert source.blocks == 2 * 6
-        assert segments.size == shelf.size
+        assert segments.size == cached.size
 
 
 async def test_a_search_that_is_cancelled_while_it_loads_leaves_nothing() -> None:
@@ -303,11 +303,11 @@ async def _calls_of_a_search(containers: int) -> tuple[int, int]:
             nonlocal calls
             calls += event in ("call", "c_call")
 
-        for _ in range(2):  # The first one asks whether it is true; then it is presumed.
+        for _ in range(2):  # Verified the first time, then given unverified.
             calls = 0
             sys.setprofile(count)
             try:
-                async with segments.current(1, ["c3"], presume=True):
+                async with segments.current(1, ["c3"], allow_unverified=True):
                     pass
             finally:
                 sys.setprofile(None)

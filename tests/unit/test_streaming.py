@@ -13,8 +13,8 @@ import pytest
 from service.core.times import FOREVER
 from service.ports.indexing import BlockCursor, IndexBlock
 from service.ports.search import MemorySearch
+from service.retrieval.cached_segment import CachedSegment
 from service.retrieval.eligibility import Masks, eligible_chunks, eligible_memories
-from service.retrieval.shelves import Shelf
 from service.retrieval.streaming import Ranked, Streaming
 from service.runtime.fairness import FairThreads
 from service.search.query import Query, make_query
@@ -58,8 +58,8 @@ async def search(count: int) -> tuple[Ranked, int, int]:
     source = Endless(count)
     asked = MemorySearch("violin", ("a",), limit=5)
 
-    async def eligible(shelf: Shelf, masks: Masks) -> Scope:
-        return await eligible_memories(1, shelf, asked, 1, masks)
+    async def eligible(cached: CachedSegment, masks: Masks) -> Scope:
+        return await eligible_memories(1, cached, asked, 1, masks)
 
     async def embedded(query: Query, named: Iterable[Name]) -> Query:
         return query.near([1.0] * DIMENSION)
@@ -90,8 +90,8 @@ async def test_memory_does_not_grow_with_the_container() -> None:
 
 
 async def test_where_nothing_is_eligible_nothing_is_embedded() -> None:
-    async def nothing(shelf: Shelf, masks: Masks) -> Scope:
-        return await eligible_chunks(1, shelf, None, masks)
+    async def nothing(cached: CachedSegment, masks: Masks) -> Scope:
+        return await eligible_chunks(1, cached, None, masks)
 
     async def embedded(query: Query, named: Iterable[Name]) -> Query:
         raise AssertionError
@@ -135,8 +135,8 @@ async def test_only_the_past_is_judged_by_the_times_of_writes(
 ) -> None:
     asked = MemorySearch("note", ("a",), limit=50, as_of=as_of)
 
-    async def eligible(shelf: Shelf, masks: Masks) -> Scope:
-        return await eligible_memories(1, shelf, asked, wall, masks)
+    async def eligible(cached: CachedSegment, masks: Masks) -> Scope:
+        return await eligible_memories(1, cached, asked, wall, masks)
 
     async def embedded(query: Query, named: Iterable[Name]) -> Query:
         return query.near([1.0] * DIMENSION)

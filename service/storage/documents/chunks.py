@@ -105,14 +105,14 @@ def load_chunks(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str
 
 
 def around(
-    conn: Connection, tenant: int, document_id: str, position: int, reach: int
+    conn: Connection, tenant: int, document_id: str, position: int, neighbors: int
 ) -> list[ChunkRow]:
-    """A document's chunks up to `reach` places before and after one, and it."""
+    """A document's chunks up to `neighbors` places before and after one, and that one."""
     where = {
         "t": tenant,
         "document": document_id,
-        "low": position - reach,
-        "high": position + reach,
+        "low": position - neighbors,
+        "high": position + neighbors,
     }
     return [chunk_of(row) for row in conn.execute(_AROUND, where)]
 

@@ -10,7 +10,7 @@ from service.core import filters as f
 from service.core.model import Document, Memory, Principal
 from service.ports.indexing import BlockCursor, DeltaCursor, IndexBlock, IndexDelta
 from service.ports.processing import ChunkRow
-from service.ports.search import Looked, Lookup
+from service.ports.search import Hydrated, HydrationRequest
 from service.storage.documents import chunks
 from service.storage.documents import rows as document_rows
 from service.storage.engine import Engine
@@ -132,16 +132,16 @@ class IndexStore:
             tenant=tenant,
         )
 
-    async def look_up(self, who: Principal, wanted: Lookup) -> Looked:
+    async def hydrate(self, who: Principal, wanted: HydrationRequest) -> Hydrated:
         engine, names = self._engine, wanted.memories
         if not (names or wanted.chunks or wanted.known):
-            return Looked({}, {}, {}, {})
+            return Hydrated({}, {}, {}, {})
         reads = [memory_rows.MemoryRead(who, tag, name, wanted.as_of) for tag, name in names]
 
-        def read(conn: Connection) -> Looked:
+        def read(conn: Connection) -> Hydrated:
             memories = memory_rows.read(conn, engine.context.digester, reads, engine.now())
             documents, near = _chunks(conn, who, wanted)
-            return Looked(
+            return Hydrated(
                 {memory.id: memory for memory in memories if isinstance(memory, Memory)},
                 documents,
                 near,
@@ -153,14 +153,14 @@ class IndexStore:
 
 
 def _chunks(
-    conn: Connection, who: Principal, wanted: Lookup
+    conn: Connection, who: Principal, wanted: HydrationRequest
 ) -> tuple[dict[str, Document], dict[str, Sequence[ChunkRow]]]:
     names = dict.fromkeys(document_id for document_id, _, _ in wanted.chunks)
     read_all = document_rows.read if wanted.content else document_rows.read_bare
     found = read_all(conn, [(who, name) for name in names]) if names else []
     near: dict[str, Sequence[ChunkRow]] = {}
     for document_id, position, chunk_id in wanted.chunks:
-        rows = chunks.around(conn, who.tenant, document_id, position, wanted.reach)
+        rows = chunks.around(conn, who.tenant, document_id, position, wanted.neighbors)
         if any(row.id == chunk_id and row.position == position for row in rows):
             near[chunk_id] = rows
     return {one.id: one for one in found if isinstance(one, Document)}, near

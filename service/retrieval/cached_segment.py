@@ -12,16 +12,16 @@ _BYTES_PER_VERSION = 400  # of a chain that has more than one: its id and places
 
 
 @dataclass(slots=True)
-class Shelf:
-    """A container's segment, and how far it is true."""
+class CachedSegment:
+    """A container's segment, and up to which revision it is true."""
 
     container: str
     segment: Segment
     revision: int = 0
-    calm: bool = False
-    """Nothing was new when it was last asked for."""
-    presumed: bool = False
-    """For who has it now: it is still to be asked whether it is true."""
+    unchanged: bool = False
+    """Nothing had changed when it was last brought up to date."""
+    unverified: bool = False
+    """Given out without a check: its user still has to check that it is up to date."""
     size: int = 0
     """Bytes that count against the budget."""
     chains: dict[str, set[str]] = field(default_factory=dict)
@@ -35,31 +35,31 @@ class Shelf:
         return self.segment.nbytes + _BYTES_PER_VERSION * self.versions
 
 
-def take_in(shelf: Shelf, delta: IndexDelta) -> None:
-    """Make a shelf true up to the delta's revision, as far as its rows go."""
-    segment = shelf.segment
+def apply_delta(cached: CachedSegment, delta: IndexDelta) -> None:
+    """Apply the rows of a delta. Setting the revision is left to the caller."""
+    segment = cached.segment
     memories = [row for row in delta.memories if row.entry is not None]
     kept = {row.id for row in (*memories, *delta.chunks)}
     for entity in delta.entities or ():
-        versions = shelf.chains.pop(entity, set())
-        shelf.versions -= len(versions)
+        versions = cached.chains.pop(entity, set())
+        cached.versions -= len(versions)
         stale = (*segment.ids_of_group(entity), entity, *versions)
         segment.remove(name for name in stale if name not in kept)
-    _put(shelf, memories, delta.chunks)
+    _put(cached, memories, delta.chunks)
 
 
-def add(shelf: Shelf, block: IndexBlock) -> None:
-    """Add rows that the shelf does not have."""
-    _put(shelf, [row for row in block.memories if row.entry is not None], block.chunks)
+def add_block(cached: CachedSegment, block: IndexBlock) -> None:
+    """Add rows that the segment does not have."""
+    _put(cached, [row for row in block.memories if row.entry is not None], block.chunks)
 
 
-def _put(shelf: Shelf, memories: Sequence[IndexRow], chunks: Sequence[IndexRow]) -> None:
+def _put(cached: CachedSegment, memories: Sequence[IndexRow], chunks: Sequence[IndexRow]) -> None:
     for row in memories:
         if row.id != row.entity:
-            versions = shelf.chains.setdefault(row.entity, set())
-            shelf.versions += row.id not in versions
+            versions = cached.chains.setdefault(row.entity, set())
+            cached.versions += row.id not in versions
             versions.add(row.id)
-    shelf.segment.put([*_memories(memories), *_chunks(chunks)])
+    cached.segment.put([*_memories(memories), *_chunks(chunks)])
 
 
 def _memories(rows: Iterable[IndexRow]) -> list[Item]:
