@@ -12,7 +12,7 @@ from service.rpc.convert import times
 from service.rpc.convert.common import completion
 from service.rpc.idempotency import IdempotencyGuard
 from service.rpc.pages import open_listing
-from service.rpc.validation import check, require
+from service.rpc.validation import check, raise_for_violations
 
 
 class Containers:
@@ -25,7 +25,7 @@ class Containers:
     async def list_containers(
         self, call: CallInfo, request: pb.ListContainersRequest
     ) -> pb.ListContainersResponse:
-        require(check(request))
+        raise_for_violations(check(request))
         listing = open_listing(self._store.digester, call, request)
         page = await self._store.containers.list(call.who, request.prefix, listing.page)
         response = pb.ListContainersResponse()
@@ -35,14 +35,14 @@ class Containers:
                 document_count=container.documents,
                 memory_count=container.memories,
             )
-            times.fill(message.create_time, container.create_time)
-        listing.fill(response, page)
+            times.to_proto(container.create_time, message.create_time)
+        listing.set_page_fields(response, page)
         return response
 
     async def delete_container(
         self, call: RpcCall, request: pb.DeleteContainerRequest
     ) -> pb.DeleteContainerResponse:
-        require(check(request))
+        raise_for_violations(check(request))
 
         def work(key: m.IdempotencyKey | None) -> Awaitable[m.ContainerDeleteReceipt]:
             return self._store.containers.delete(

@@ -19,7 +19,7 @@ from service.rpc.convert.common import completion
 from service.rpc.idempotency import IdempotencyGuard
 from service.rpc.pages import open_listing
 from service.rpc.threads import MANY_ITEMS, away
-from service.rpc.validation import check, require
+from service.rpc.validation import check, raise_for_violations
 
 _WAIT_SECONDS: Final = 60.0
 """How long `wait` waits for a caller who has no deadline."""
@@ -36,14 +36,14 @@ class Documents:
     async def upsert_document(
         self, call: RpcCall, request: pb.UpsertDocumentRequest
     ) -> pb.UpsertDocumentResponse:
-        broken = check(request)
-        write = convert.write(request, broken)
-        require(broken)
+        violations = check(request)
+        write = convert.write(request, violations)
+        raise_for_violations(violations)
         receipt = await self._idempotency.run(
             call, request, lambda key: self._store.documents.upsert(call.who, write, key)
         )
         response = pb.UpsertDocumentResponse()
-        convert.fill_receipt(response.receipt, receipt, request.custom_id)
+        convert.receipt_to_proto(receipt, response.receipt, request.custom_id)
         if request.wait:
             await self._settle(call, [response.receipt])
         return response
@@ -59,9 +59,9 @@ class Documents:
         for item, outcome in zip(request.items, receipt.outcomes, strict=True):
             message = response.outcomes.add()
             if isinstance(outcome, m.ItemFailure):
-                convert.fill_failure(message.error, outcome)
+                convert.failure_to_proto(outcome, message.error)
             else:
-                convert.fill_receipt(message.receipt, outcome, item.custom_id)
+                convert.receipt_to_proto(outcome, message.receipt, item.custom_id)
         if request.wait:
             done = [o.receipt for o in response.outcomes if o.HasField("receipt")]
             await self._settle(call, done)
@@ -70,39 +70,39 @@ class Documents:
     async def get_document(
         self, call: RpcCall, request: pb.GetDocumentRequest
     ) -> pb.GetDocumentResponse:
-        broken = check(request)
-        ids.check_document(request.id, "id", "Memories.GetMemory", broken)
-        require(broken)
+        violations = check(request)
+        ids.check_document(request.id, "id", "Memories.GetMemory", violations)
+        raise_for_violations(violations)
         document = await self._store.documents.get(call.who, request.id)
         response = pb.GetDocumentResponse()
-        convert.fill(response.document, document)
+        convert.to_proto(document, response.document)
         return response
 
     async def list_documents(
         self, call: CallInfo, request: pb.ListDocumentsRequest
     ) -> pb.ListDocumentsResponse:
-        broken = check(request)
-        query = convert.query(request, broken)
-        require(broken)
+        violations = check(request)
+        query = convert.query(request, violations)
+        raise_for_violations(violations)
         listing = open_listing(self._store.digester, call, request)
         page = await self._store.documents.list(call.who, query, listing.page)
         response = pb.ListDocumentsResponse()
         for document in page.items:
-            convert.fill(response.documents.add(), document)
-        listing.fill(response, page)
+            convert.to_proto(document, response.documents.add())
+        listing.set_page_fields(response, page)
         return response
 
     async def update_document(
         self, call: RpcCall, request: pb.UpdateDocumentRequest
     ) -> pb.UpdateDocumentResponse:
-        broken = check(request)
-        patch = convert.patch(request, broken)
-        require(broken)
+        violations = check(request)
+        patch = convert.patch(request, violations)
+        raise_for_violations(violations)
         receipt = await self._idempotency.run(
             call, request, lambda key: self._store.documents.update(call.who, patch, key)
         )
         response = pb.UpdateDocumentResponse()
-        convert.fill_receipt(response.receipt, receipt, request.id)
+        convert.receipt_to_proto(receipt, response.receipt, request.id)
         if request.wait:
             await self._settle(call, [response.receipt])
         return response
@@ -110,14 +110,14 @@ class Documents:
     async def append_messages(
         self, call: RpcCall, request: pb.AppendMessagesRequest
     ) -> pb.AppendMessagesResponse:
-        broken = check(request)
-        append = convert.append(request, broken)
-        require(broken)
+        violations = check(request)
+        append = convert.append(request, violations)
+        raise_for_violations(violations)
         done = await self._idempotency.run(
             call, request, lambda key: self._store.documents.append(call.who, append, key)
         )
         response = pb.AppendMessagesResponse(message_count=done.messages)
-        convert.fill_receipt(response.receipt, done.receipt, request.id)
+        convert.receipt_to_proto(done.receipt, response.receipt, request.id)
         if request.wait:
             await self._settle(call, [response.receipt])
         return response
@@ -125,9 +125,9 @@ class Documents:
     async def search_documents(
         self, call: CallInfo, request: pb.SearchDocumentsRequest
     ) -> pb.SearchDocumentsResponse:
-        broken = check(request)
-        query = search.documents(request, broken)
-        require(broken)
+        violations = check(request)
+        query = search.documents(request, violations)
+        raise_for_violations(violations)
         found = await self._searcher.documents(call.who, query)
         return search.documents_response(found, parts=request.include_score_parts)
 
@@ -156,9 +156,9 @@ class Documents:
     async def delete_document(
         self, call: RpcCall, request: pb.DeleteDocumentRequest
     ) -> pb.DeleteDocumentResponse:
-        broken = check(request)
-        ids.check_document(request.id, "id", "Memories.DeleteMemory", broken)
-        require(broken)
+        violations = check(request)
+        ids.check_document(request.id, "id", "Memories.DeleteMemory", violations)
+        raise_for_violations(violations)
         delete = m.DocumentDelete(request.id, request.allow_missing, request.etag or None)
         receipt = await self._idempotency.run(
             call, request, lambda key: self._store.documents.delete(call.who, delete, key)
@@ -168,12 +168,12 @@ class Documents:
     async def bulk_delete_documents(
         self, call: RpcCall, request: pb.BulkDeleteDocumentsRequest
     ) -> pb.BulkDeleteDocumentsResponse:
-        broken = check(request)
+        violations = check(request)
         names = tuple(request.ids)
         tags = tuple(request.container_tags)
         for index, name in enumerate(names):
-            ids.check_document(name, f"ids[{index}]", "Memories.DeleteMemory", broken)
-        require(broken)
+            ids.check_document(name, f"ids[{index}]", "Memories.DeleteMemory", violations)
+        raise_for_violations(violations)
 
         def work(key: m.IdempotencyKey | None) -> Awaitable[m.BulkDeleteReceipt]:
             documents = self._store.documents
@@ -206,17 +206,17 @@ class Documents:
         )
         for index, failure in receipt.errors:
             message = response.errors.add(index=index, id=names[index])
-            convert.fill_failure(message.error, failure)
+            convert.failure_to_proto(failure, message.error)
         return response
 
     async def watch_document(self, call: RpcCall, request: pb.WatchDocumentRequest) -> None:
-        broken = check(request)
-        ids.check_document(request.id, "id", "Memories.GetMemory", broken)
-        require(broken)
+        violations = check(request)
+        ids.check_document(request.id, "id", "Memories.GetMemory", violations)
+        raise_for_violations(violations)
         states = self._store.documents.watch(call.who, request.id)
         try:
             async for state in states:
-                await call.context.write(convert.watched(state))
+                await call.context.write(convert.watch_response(state))
                 if isinstance(state, str) or state.status in convert.FINAL:
                     return
         finally:
@@ -225,7 +225,7 @@ class Documents:
 
 
 def _writes(request: pb.BatchUpsertDocumentsRequest) -> list[m.DocumentWrite]:
-    broken = check(request)
-    writes = convert.writes(request, broken)
-    require(broken)
+    violations = check(request)
+    writes = convert.writes(request, violations)
+    raise_for_violations(violations)
     return writes

@@ -10,11 +10,10 @@ from service.ports.store import Store
 from service.rpc.calls import CallInfo, RpcCall
 from service.rpc.convert import ids, search
 from service.rpc.convert import memories as convert
-from service.rpc.convert import memory_answers as answers
 from service.rpc.idempotency import IdempotencyGuard
 from service.rpc.pages import open_listing
 from service.rpc.threads import MANY_ITEMS, away
-from service.rpc.validation import check, require
+from service.rpc.validation import check, raise_for_violations
 
 
 class Memories:
@@ -34,99 +33,99 @@ class Memories:
         )
         response = pb.CreateMemoriesResponse(revision=done.revision)
         for receipt in done.receipts:
-            answers.fill_receipt(response.receipts.add(), receipt)
+            convert.receipt_to_proto(receipt, response.receipts.add())
         return response
 
     async def get_memory(self, call: RpcCall, request: pb.GetMemoryRequest) -> pb.GetMemoryResponse:
-        broken = check(request)
-        ids.check_memory(request.id, "id", "Documents.GetDocument", broken)
-        as_of = convert.as_of(request, broken)
-        require(broken)
+        violations = check(request)
+        ids.check_memory(request.id, "id", "Documents.GetDocument", violations)
+        as_of = convert.as_of(request, violations)
+        raise_for_violations(violations)
         await self._close_past(call, as_of)
         memory = await self._store.memories.get(
             call.who, convert.container(request.container_tag), request.id, as_of
         )
         response = pb.GetMemoryResponse()
-        answers.fill(response.memory, memory)
+        convert.to_proto(memory, response.memory)
         return response
 
     async def list_memories(
         self, call: CallInfo, request: pb.ListMemoriesRequest
     ) -> pb.ListMemoriesResponse:
-        broken = check(request)
-        query = convert.query(request, broken)
-        require(broken)
+        violations = check(request)
+        query = convert.query(request, violations)
+        raise_for_violations(violations)
         await self._close_past(call, query.as_of)
         listing = open_listing(self._store.digester, call, request)
         page = await self._store.memories.list(call.who, query, listing.page)
         response = pb.ListMemoriesResponse()
         for memory in page.items:
-            answers.fill(response.memories.add(), memory)
-        listing.fill(response, page)
+            convert.to_proto(memory, response.memories.add())
+        listing.set_page_fields(response, page)
         return response
 
     async def list_memory_versions(
         self, call: CallInfo, request: pb.ListMemoryVersionsRequest
     ) -> pb.ListMemoryVersionsResponse:
-        broken = check(request)
-        ids.check_memory(request.id, "id", "Documents.GetDocument", broken)
-        require(broken)
+        violations = check(request)
+        ids.check_memory(request.id, "id", "Documents.GetDocument", violations)
+        raise_for_violations(violations)
         listing = open_listing(self._store.digester, call, request)
         page = await self._store.memories.versions(
             call.who, convert.container(request.container_tag), request.id, listing.page
         )
         response = pb.ListMemoryVersionsResponse()
         for memory in page.items:
-            answers.fill(response.memories.add(), memory)
-        listing.fill(response, page)
+            convert.to_proto(memory, response.memories.add())
+        listing.set_page_fields(response, page)
         return response
 
     async def update_memory(
         self, call: RpcCall, request: pb.UpdateMemoryRequest
     ) -> pb.UpdateMemoryResponse:
-        broken = check(request)
-        update = convert.update(request, broken)
-        require(broken)
+        violations = check(request)
+        update = convert.update(request, violations)
+        raise_for_violations(violations)
         updated = await self._idempotency.run(
             call, request, lambda key: self._store.memories.update(call.who, update, key)
         )
         response = pb.UpdateMemoryResponse(memory=updated.content)
-        answers.fill_receipt(response.receipt, updated.receipt)
+        convert.receipt_to_proto(updated.receipt, response.receipt)
         return response
 
     async def forget_memory(
         self, call: RpcCall, request: pb.ForgetMemoryRequest
     ) -> pb.ForgetMemoryResponse:
-        broken = check(request)
-        target = convert.target(request, "Documents.DeleteDocument", broken)
-        require(broken)
+        violations = check(request)
+        target = convert.target(request, "Documents.DeleteDocument", violations)
+        raise_for_violations(violations)
         forget = m.MemoryForget(target, request.reason, request.etag or None)
         receipt = await self._idempotency.run(
             call, request, lambda key: self._store.memories.forget(call.who, forget, key)
         )
         response = pb.ForgetMemoryResponse()
-        answers.fill_receipt(response.receipt, receipt)
+        convert.receipt_to_proto(receipt, response.receipt)
         return response
 
     async def restore_memory(
         self, call: RpcCall, request: pb.RestoreMemoryRequest
     ) -> pb.RestoreMemoryResponse:
-        broken = check(request)
-        restore = convert.restore(request, broken)
-        require(broken)
+        violations = check(request)
+        restore = convert.restore(request, violations)
+        raise_for_violations(violations)
         receipt = await self._idempotency.run(
             call, request, lambda key: self._store.memories.restore(call.who, restore, key)
         )
         response = pb.RestoreMemoryResponse()
-        answers.fill_receipt(response.receipt, receipt)
+        convert.receipt_to_proto(receipt, response.receipt)
         return response
 
     async def forget_memories(
         self, call: RpcCall, request: pb.ForgetMemoriesRequest
     ) -> pb.ForgetMemoriesResponse:
-        broken = check(request)
-        forget = convert.forget_many(request, broken)
-        require(broken)
+        violations = check(request)
+        forget = convert.forget_many(request, violations)
+        raise_for_violations(violations)
         query = search.to_forget(request, forget)
 
         async def work(key: m.IdempotencyKey | None) -> m.ForgetManyReceipt:
@@ -157,9 +156,9 @@ class Memories:
     async def restore_memories(
         self, call: RpcCall, request: pb.RestoreMemoriesRequest
     ) -> pb.RestoreMemoriesResponse:
-        broken = check(request)
-        ids.check_batch(request.forget_batch_id, "forget_batch_id", broken)
-        require(broken)
+        violations = check(request)
+        ids.check_batch(request.forget_batch_id, "forget_batch_id", violations)
+        raise_for_violations(violations)
         restore = m.MemoryRestoreMany(
             convert.container(request.container_tag), request.forget_batch_id
         )
@@ -168,15 +167,15 @@ class Memories:
         )
         response = pb.RestoreMemoriesResponse(skipped_ids=done.skipped_ids, revision=done.revision)
         for receipt in done.receipts:
-            answers.fill_receipt(response.receipts.add(), receipt)
+            convert.receipt_to_proto(receipt, response.receipts.add())
         return response
 
     async def delete_memory(
         self, call: RpcCall, request: pb.DeleteMemoryRequest
     ) -> pb.DeleteMemoryResponse:
-        broken = check(request)
-        ids.check_memory(request.id, "id", "Documents.DeleteDocument", broken)
-        require(broken)
+        violations = check(request)
+        ids.check_memory(request.id, "id", "Documents.DeleteDocument", violations)
+        raise_for_violations(violations)
         delete = m.MemoryDelete(
             convert.container(request.container_tag),
             request.id,
@@ -195,9 +194,9 @@ class Memories:
     async def search_memories(
         self, call: CallInfo, request: pb.SearchMemoriesRequest
     ) -> pb.SearchMemoriesResponse:
-        broken = check(request)
-        query = search.memories(request, broken)
-        require(broken)
+        violations = check(request)
+        query = search.memories(request, violations)
+        raise_for_violations(violations)
         await self._close_past(call, query.as_of)
         found = await self._searcher.memories(call.who, query)
         return search.memories_response(found, parts=request.include_score_parts)
@@ -205,9 +204,9 @@ class Memories:
     async def get_profile(
         self, call: CallInfo, request: pb.GetProfileRequest
     ) -> pb.GetProfileResponse:
-        broken = check(request)
-        query = search.profile(request, broken)
-        require(broken)
+        violations = check(request)
+        query = search.profile(request, violations)
+        raise_for_violations(violations)
         profile = await read_profile(self._store.memories, self._searcher, call.who, query)
         return search.profile_response(profile)
 
@@ -217,13 +216,13 @@ class Memories:
 
 
 def _create(request: pb.CreateMemoriesRequest) -> m.MemoryCreate:
-    broken = check(request)
+    violations = check(request)
     create = m.MemoryCreate(
         convert.container(request.container_tag),
         tuple(
-            convert.new(memory, f"memories[{index}].", broken)
+            convert.new(memory, f"memories[{index}].", violations)
             for index, memory in enumerate(request.memories)
         ),
     )
-    require(broken)
+    raise_for_violations(violations)
     return create

@@ -23,7 +23,7 @@ class Listing:
     fingerprint: bytes
     page: PageRequest
 
-    def fill(self, response: Any, answered: Page[Any]) -> None:
+    def set_page_fields(self, response: Any, answered: Page[Any]) -> None:
         """Sets `revision` and `next_page_token`."""
         revision, began = answered.revision, answered.began
         if self.page.upto is not None:

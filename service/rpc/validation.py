@@ -47,10 +47,10 @@ def check(request: Message) -> list[Violation]:
     return [_translate(violation, request) for violation in _validator.collect_violations(request)]
 
 
-def require(broken: list[Violation]) -> None:
-    """Raises INVALID_REQUEST when any rule is broken."""
-    if broken:
-        raise invalid(broken)
+def raise_for_violations(violations: list[Violation]) -> None:
+    """Raises INVALID_REQUEST if there are any."""
+    if violations:
+        raise invalid(violations)
 
 
 def _crowded(request: Message) -> bool:

@@ -27,15 +27,15 @@ def struct(fields: Mapping[str, Any]) -> Struct:
 @pytest.mark.parametrize("instant", [EARLIEST, -1, 0, 1_763_699_000_123_456, LATEST])
 def test_instants_come_back_as_they_went(instant: int) -> None:
     stamp = Timestamp()
-    times.fill(stamp, instant)
-    broken: list[Violation] = []
-    assert times.instant(stamp, "t", broken) == instant
-    assert not broken
+    times.to_proto(instant, stamp)
+    violations: list[Violation] = []
+    assert times.instant(stamp, "t", violations) == instant
+    assert not violations
 
 
 def test_an_instant_of_zero_is_present() -> None:
     receipt = dpb.DocumentReceipt()
-    times.fill(receipt.create_time, 0)
+    times.to_proto(0, receipt.create_time)
     assert receipt.HasField("create_time")
 
 
@@ -54,36 +54,36 @@ def test_digits_below_the_microsecond_are_cut_off() -> None:
     ],
 )
 def test_stamps_out_of_range_are_refused(seconds: int, nanos: int, fields: list[str]) -> None:
-    broken: list[Violation] = []
-    times.instant(Timestamp(seconds=seconds, nanos=nanos), "t", broken)
-    assert [violation.field for violation in broken] == fields
+    violations: list[Violation] = []
+    times.instant(Timestamp(seconds=seconds, nanos=nanos), "t", violations)
+    assert [violation.field for violation in violations] == fields
 
 
 def test_metadata_come_back_as_they_went() -> None:
     given: dict[str, Scalar] = {"s": "x", "n": 2.5, "b": False, "l": ["a", "b"], "e": [], "z": ""}
-    broken: list[Violation] = []
-    read = metadata.patch(struct(given), "metadata", broken)
+    violations: list[Violation] = []
+    read = metadata.patch(struct(given), "metadata", violations)
     assert read == given
-    assert not broken
+    assert not violations
     message = Struct()
-    metadata.fill(message, canonical(given))
-    assert metadata.patch(message, "metadata", broken) == given
-    assert not broken
+    metadata.to_proto(canonical(given), message)
+    assert metadata.patch(message, "metadata", violations) == given
+    assert not violations
 
 
 def test_null_is_none_and_empty_is_absent() -> None:
     assert metadata.patch(struct({"gone": None}), "metadata", []) == {"gone": None}
     document = dpb.Document()
-    metadata.fill(document.metadata, "{}")
+    metadata.to_proto("{}", document.metadata)
     assert not document.HasField("metadata")
 
 
 def test_metadata_of_other_kinds_are_refused_by_path() -> None:
     message = struct({"o": {"a": 1}, "l": ["a", 1, None, ["b"], {}], "f": float("nan")})
     message.fields["u"].Clear()
-    broken: list[Violation] = []
-    metadata.patch(message, "metadata", broken)
-    assert {violation.field for violation in broken} == {
+    violations: list[Violation] = []
+    metadata.patch(message, "metadata", violations)
+    assert {violation.field for violation in violations} == {
         "metadata.o",
         "metadata.l[1]",
         "metadata.l[2]",
@@ -104,9 +104,9 @@ def test_metadata_of_other_kinds_are_refused_by_path() -> None:
     ],
 )
 def test_metadata_too_large_are_refused_as_a_whole(fields: dict[str, Any]) -> None:
-    broken: list[Violation] = []
-    metadata.patch(struct(fields), "metadata", broken)
-    assert [violation.field for violation in broken] == ["metadata"]
+    violations: list[Violation] = []
+    metadata.patch(struct(fields), "metadata", violations)
+    assert [violation.field for violation in violations] == ["metadata"]
 
 
 def test_an_upsert_tells_absent_from_empty() -> None:
@@ -129,16 +129,15 @@ def test_conversion_survives_what_validation_refuses(mode: int) -> None:
 
 
 def test_updating_only_needs_a_custom_id() -> None:
-    broken: list[Violation] = []
+    violations: list[Violation] = []
     request = dpb.UpsertDocumentRequest(content="x", mode=dpb.UPSERT_MODE_UPDATE_ONLY)
-    documents.write(request, broken, "items[2].")
-    assert [violation.field for violation in broken] == ["items[2].mode"]
+    documents.write(request, violations, "items[2].")
+    assert [violation.field for violation in violations] == ["items[2].mode"]
 
 
 def test_a_document_comes_out_whole() -> None:
     message = dpb.Document()
-    documents.fill(
-        message,
+    documents.to_proto(
         m.Document(
             id="doc_1",
             custom_id="c",
@@ -155,6 +154,7 @@ def test_a_document_comes_out_whole() -> None:
             error="why",
             attempts=5,
         ),
+        message,
     )
     assert set(message.DESCRIPTOR.fields_by_name) - {"conversation"} == {
         field.name for field, _ in message.ListFields()
@@ -165,15 +165,15 @@ def test_a_document_comes_out_whole() -> None:
 def test_receipts_echo_custom_ids_only() -> None:
     receipt = m.DocumentReceipt("doc_1", True, True, m.Status.QUEUED, "e", 1, 2, 3)
     message = dpb.DocumentReceipt()
-    documents.fill_receipt(message, receipt, "mine")
+    documents.receipt_to_proto(receipt, message, "mine")
     assert message.custom_id == "mine"
     message.Clear()
-    documents.fill_receipt(message, receipt, "doc_1")
+    documents.receipt_to_proto(receipt, message, "doc_1")
     assert not message.custom_id
 
 
 def test_a_deleted_document_is_watched_as_its_id() -> None:
-    assert documents.watched("doc_1") == dpb.WatchDocumentResponse(
+    assert documents.watch_response("doc_1") == dpb.WatchDocumentResponse(
         document=dpb.Document(id="doc_1"), deleted=True
     )
 
@@ -192,18 +192,18 @@ def test_a_deleted_document_is_watched_as_its_id() -> None:
 def test_ids_of_the_wrong_kind_are_told_where_to_go(
     check: Callable[[str, str, str, list[Violation]], None], text: str, rule: str | None
 ) -> None:
-    broken: list[Violation] = []
-    check(text, "id", "X.Y", broken)
-    assert broken == ([Violation("id", rule)] if rule else [])
+    violations: list[Violation] = []
+    check(text, "id", "X.Y", violations)
+    assert violations == ([Violation("id", rule)] if rule else [])
 
 
 def test_dates_of_a_memory_must_be_dates() -> None:
     message = mpb.NewMemory(content="x", source_document_id="mem_1")
     message.temporal_context.document_date = "yesterday"
     message.temporal_context.event_dates.extend(["2026-05-08", "08.05.2026"])
-    broken: list[Violation] = []
-    memories.new(message, "memories[1].", broken)
-    assert [violation.field for violation in broken] == [
+    violations: list[Violation] = []
+    memories.new(message, "memories[1].", violations)
+    assert [violation.field for violation in violations] == [
         "memories[1].source_document_id",
         "memories[1].temporal_context.document_date",
         "memories[1].temporal_context.event_dates[1]",
@@ -227,6 +227,6 @@ def test_a_reason_goes_not_with_clearing_the_schedule() -> None:
     request = mpb.UpdateMemoryRequest(
         id="mem_1", new_content="x", clear_forget_after=True, forget_reason="why"
     )
-    broken: list[Violation] = []
-    memories.update(request, broken)
-    assert [violation.field for violation in broken] == ["forget_reason"]
+    violations: list[Violation] = []
+    memories.update(request, violations)
+    assert [violation.field for violation in violations] == ["forget_reason"]

@@ -16,9 +16,9 @@ from service.rpc.convert.filters import read
 def convert(
     tree: dict[str, Any], kind: f.Kind = f.Kind.DOCUMENT
 ) -> tuple[f.Filter, list[Violation]]:
-    broken: list[Violation] = []
+    violations: list[Violation] = []
     message = json_format.ParseDict(tree, pb.Filter())
-    return read(message, "filter", kind, broken), broken
+    return read(message, "filter", kind, violations), violations
 
 
 def condition(**fields: object) -> dict[str, object]:
@@ -56,9 +56,9 @@ def test_every_test_of_the_contract_is_known() -> None:
         value = True if field.cpp_type == field.CPPTYPE_BOOL else 1
         text = "2026-01-01" if field.cpp_type == field.CPPTYPE_STRING else value
         setattr(message.condition, field.name, text)
-        broken: list[Violation] = []
-        assert isinstance(read(message, "filter", f.Kind.MEMORY, broken), f.Condition)
-        assert not broken
+        violations: list[Violation] = []
+        assert isinstance(read(message, "filter", f.Kind.MEMORY, violations), f.Condition)
+        assert not violations
 
 
 def test_the_tree_keeps_its_shape() -> None:
@@ -104,8 +104,8 @@ def test_the_tree_keeps_its_shape() -> None:
 def test_what_can_never_be_right_is_refused(
     tree: dict[str, object], kind: f.Kind, path: str
 ) -> None:
-    _, broken = convert({"any_of": {"filters": [tree]}}, kind)
-    assert [violation.field for violation in broken] == [f"filter.any_of.filters[0].{path}"]
+    _, violations = convert({"any_of": {"filters": [tree]}}, kind)
+    assert [violation.field for violation in violations] == [f"filter.any_of.filters[0].{path}"]
 
 
 def test_five_levels_are_allowed_and_six_are_not() -> None:
@@ -113,13 +113,15 @@ def test_five_levels_are_allowed_and_six_are_not() -> None:
     for _ in range(4):
         tree = {"negated": tree}
     assert convert(tree)[1] == []
-    _, broken = convert({"negated": tree})
-    assert [violation.field for violation in broken] == ["filter" + ".negated" * 5]
+    _, violations = convert({"negated": tree})
+    assert [violation.field for violation in violations] == ["filter" + ".negated" * 5]
 
 
 @pytest.mark.parametrize(("count", "refused"), [(200, False), (201, True)])
 def test_two_hundred_conditions_are_allowed(count: int, refused: bool) -> None:
     leaf = condition(key="k", exists=True)
     halves = [leaf] * (count // 2), [leaf] * (count - count // 2)
-    _, broken = convert({"all_of": {"filters": [{"any_of": {"filters": half}} for half in halves]}})
-    assert bool(broken) is refused
+    _, violations = convert(
+        {"all_of": {"filters": [{"any_of": {"filters": half}} for half in halves]}}
+    )
+    assert bool(violations) is refused

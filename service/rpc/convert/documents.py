@@ -29,54 +29,56 @@ FINAL: Final = frozenset({m.Status.DONE, m.Status.FAILED})
 
 
 def write(
-    request: pb.UpsertDocumentRequest, broken: list[Violation], path: str = ""
+    request: pb.UpsertDocumentRequest, violations: list[Violation], path: str = ""
 ) -> m.DocumentWrite:
     """`path`: where the request is, with a final dot: "items[3]."."""
     given = None
     if request.HasField("metadata"):
-        given = metadata.patch(request.metadata, f"{path}metadata", broken)
+        given = metadata.patch(request.metadata, f"{path}metadata", violations)
     mode = _MODES.get(request.mode, m.UpsertMode.CREATE_OR_UPDATE)
     if mode is m.UpsertMode.UPDATE_ONLY and not request.custom_id:
-        broken.append(Violation(f"{path}mode", "to update only, give the custom_id"))
+        violations.append(Violation(f"{path}mode", "to update only, give the custom_id"))
     content = request.content
     if request.HasField("conversation"):
-        content = _encoded(request.conversation, f"{path}conversation", broken)
+        content = _encoded(request.conversation, f"{path}conversation", violations)
     return m.DocumentWrite(
         content=content,
         custom_id=request.custom_id or None,
         containers=tuple(request.container_tags),
         metadata=given,
         title=request.title if request.HasField("title") else None,
-        document_date=_date(request, broken, path),
+        document_date=_date(request, violations, path),
         mode=mode,
         etag=request.etag or None,
-        kind=_kind(request, path, broken),
+        kind=_kind(request, path, violations),
     )
 
 
 def writes(
-    request: pb.BatchUpsertDocumentsRequest, broken: list[Violation]
+    request: pb.BatchUpsertDocumentsRequest, violations: list[Violation]
 ) -> list[m.DocumentWrite]:
     found = []
     for index, item in enumerate(request.items):
         path = f"items[{index}]."
         if item.request_id:
-            broken.append(Violation(f"{path}request_id", "must be given to the batch, not an item"))
+            violations.append(
+                Violation(f"{path}request_id", "must be given to the batch, not an item")
+            )
         if item.wait:
-            broken.append(Violation(f"{path}wait", "must be given to the batch, not an item"))
-        found.append(write(item, broken, path))
+            violations.append(Violation(f"{path}wait", "must be given to the batch, not an item"))
+        found.append(write(item, violations, path))
     return found
 
 
 def _kind(
     request: pb.UpsertDocumentRequest | pb.UpdateDocumentRequest,
     path: str,
-    broken: list[Violation],
+    violations: list[Violation],
 ) -> m.ContentKind | None:
     kind = request.content_kind
     talks = request.HasField("conversation")
     if kind and talks != (kind == pb.CONTENT_KIND_CONVERSATION):
-        broken.append(
+        violations.append(
             Violation(
                 f"{path}content_kind", "must agree with what is given: content or conversation"
             )
@@ -88,13 +90,13 @@ def _kind(
 
 
 def messages(
-    given: Iterable[pb.ConversationMessage], path: str, broken: list[Violation]
+    given: Iterable[pb.ConversationMessage], path: str, violations: list[Violation]
 ) -> tuple[Message, ...]:
     return tuple(
         Message(
             message.speaker,
             message.text,
-            times.instant(message.time, f"{path}[{index}].time", broken)
+            times.instant(message.time, f"{path}[{index}].time", violations)
             if message.HasField("time")
             else None,
             message.image_caption,
@@ -103,23 +105,23 @@ def messages(
     )
 
 
-def _encoded(conversation: pb.Conversation, path: str, broken: list[Violation]) -> str:
-    encoded = encode(messages(conversation.messages, f"{path}.messages", broken))
-    _check_size(encoded, path, broken)
+def _encoded(conversation: pb.Conversation, path: str, violations: list[Violation]) -> str:
+    encoded = encode(messages(conversation.messages, f"{path}.messages", violations))
+    _check_size(encoded, path, violations)
     return encoded
 
 
-def _check_size(encoded: str, path: str, broken: list[Violation]) -> None:
+def _check_size(encoded: str, path: str, violations: list[Violation]) -> None:
     if len(encoded.encode()) > MAX_BYTES:
-        broken.append(Violation(path, f"must be at most {MAX_BYTES} bytes as compact JSON"))
+        violations.append(Violation(path, f"must be at most {MAX_BYTES} bytes as compact JSON"))
 
 
-def append(request: pb.AppendMessagesRequest, broken: list[Violation]) -> m.MessagesAppend:
-    ids.check_document(request.id, "id", "Memories.UpdateMemory", broken)
+def append(request: pb.AppendMessagesRequest, violations: list[Violation]) -> m.MessagesAppend:
+    ids.check_document(request.id, "id", "Memories.UpdateMemory", violations)
     if request.create_if_missing and not is_document_id(request.id) and not _CUSTOM_ID(request.id):
-        broken.append(Violation("id", "must not contain control characters"))
-    added = messages(request.messages, "messages", broken)
-    _check_size(encode(added), "messages", broken)
+        violations.append(Violation("id", "must not contain control characters"))
+    added = messages(request.messages, "messages", violations)
+    _check_size(encode(added), "messages", violations)
     return m.MessagesAppend(
         request.id,
         added,
@@ -131,42 +133,42 @@ def append(request: pb.AppendMessagesRequest, broken: list[Violation]) -> m.Mess
 
 def _date(
     request: pb.UpsertDocumentRequest | pb.UpdateDocumentRequest,
-    broken: list[Violation],
+    violations: list[Violation],
     path: str = "",
 ) -> int | m.Unset | None:
     match request.WhichOneof("document_date_change"):
         case "document_date":
-            return times.instant(request.document_date, f"{path}document_date", broken)
+            return times.instant(request.document_date, f"{path}document_date", violations)
         case "clear_document_date":
             return None
         case _:
             return m.UNSET
 
 
-def patch(request: pb.UpdateDocumentRequest, broken: list[Violation]) -> m.DocumentPatch:
-    ids.check_document(request.id, "id", "Memories.UpdateMemory", broken)
+def patch(request: pb.UpdateDocumentRequest, violations: list[Violation]) -> m.DocumentPatch:
+    ids.check_document(request.id, "id", "Memories.UpdateMemory", violations)
     given = None
     if request.HasField("metadata"):
-        given = metadata.patch(request.metadata, "metadata", broken)
+        given = metadata.patch(request.metadata, "metadata", violations)
     content = request.content if request.HasField("content") else None
     if request.HasField("conversation"):
-        content = _encoded(request.conversation, "conversation", broken)
+        content = _encoded(request.conversation, "conversation", violations)
     return m.DocumentPatch(
         id=request.id,
         content=content,
         containers=tuple(request.container_tags),
         metadata=given,
         title=request.title if request.HasField("title") else None,
-        document_date=_date(request, broken),
+        document_date=_date(request, violations),
         etag=request.etag or None,
-        kind=_kind(request, "", broken),
+        kind=_kind(request, "", violations),
     )
 
 
-def query(request: pb.ListDocumentsRequest, broken: list[Violation]) -> m.DocumentQuery:
+def query(request: pb.ListDocumentsRequest, violations: list[Violation]) -> m.DocumentQuery:
     tree = None
     if request.HasField("filter"):
-        tree = read_filter(request.filter, "filter", filters.Kind.DOCUMENT, broken)
+        tree = read_filter(request.filter, "filter", filters.Kind.DOCUMENT, violations)
     return m.DocumentQuery(
         containers=tuple(request.container_tags),
         match_all=request.match_all_containers,
@@ -178,49 +180,49 @@ def query(request: pb.ListDocumentsRequest, broken: list[Violation]) -> m.Docume
     )
 
 
-def fill(message: pb.Document, document: m.Document) -> None:
+def to_proto(document: m.Document, message: pb.Document) -> None:
     message.id = document.id
     if document.custom_id:
         message.custom_id = document.custom_id
     message.content_kind = _KIND_NUMBERS[document.kind]
     if document.content and document.kind is m.ContentKind.CONVERSATION:
-        _fill_conversation(message.conversation, document.content)
+        _conversation_to_proto(document.content, message.conversation)
     elif document.content:
         message.content = document.content
-    metadata.fill(message.metadata, document.metadata)
+    metadata.to_proto(document.metadata, message.metadata)
     message.container_tags.extend(document.containers)
     message.status = _STATUS_NUMBERS[document.status]
     if document.title:
         message.title = document.title
     if document.document_date is not None:
-        times.fill(message.document_date, document.document_date)
+        times.to_proto(document.document_date, message.document_date)
     message.etag = document.etag
     message.revision = document.revision
-    times.fill(message.create_time, document.create_time)
-    times.fill(message.update_time, document.update_time)
+    times.to_proto(document.create_time, message.create_time)
+    times.to_proto(document.update_time, message.update_time)
     if document.error:
         message.error = document.error
     if document.attempts:
         message.attempt_count = document.attempts
 
 
-def _fill_conversation(message: pb.Conversation, content: str) -> None:
+def _conversation_to_proto(content: str, message: pb.Conversation) -> None:
     for one in decode(content):
         added = message.messages.add(
             speaker=one.speaker, text=one.text, image_caption=one.image_caption
         )
         if one.instant is not None:
-            times.fill(added.time, one.instant)
+            times.to_proto(one.instant, added.time)
 
 
-def watched(state: m.Document | str) -> pb.WatchDocumentResponse:
+def watch_response(state: m.Document | str) -> pb.WatchDocumentResponse:
     """A state of a document; a text is the id of one that was deleted."""
     response = pb.WatchDocumentResponse()
     if isinstance(state, str):
         response.document.id = state
         response.deleted = True
     else:
-        fill(response.document, state)
+        to_proto(state, response.document)
         response.document.ClearField("content")
         response.document.ClearField("conversation")
     return response
@@ -230,7 +232,9 @@ def status_number(status: m.Status) -> pb.DocumentStatus.ValueType:
     return _STATUS_NUMBERS[status]
 
 
-def fill_receipt(message: pb.DocumentReceipt, receipt: m.DocumentReceipt, custom_id: str) -> None:
+def receipt_to_proto(
+    receipt: m.DocumentReceipt, message: pb.DocumentReceipt, custom_id: str
+) -> None:
     """`custom_id` as the request has it: receipts do not keep it."""
     message.id = receipt.id
     if custom_id and not is_document_id(custom_id):
@@ -240,11 +244,11 @@ def fill_receipt(message: pb.DocumentReceipt, receipt: m.DocumentReceipt, custom
     message.status = _STATUS_NUMBERS[receipt.status]
     message.etag = receipt.etag
     message.revision = receipt.revision
-    times.fill(message.create_time, receipt.create_time)
-    times.fill(message.update_time, receipt.update_time)
+    times.to_proto(receipt.create_time, message.create_time)
+    times.to_proto(receipt.update_time, message.update_time)
 
 
-def fill_failure(message: errors_pb2.ItemError, failure: m.ItemFailure) -> None:
+def failure_to_proto(failure: m.ItemFailure, message: errors_pb2.ItemError) -> None:
     message.code = int(Reason[failure.reason].code)
     message.reason = failure.reason
     message.message = failure.message

@@ -40,14 +40,14 @@ _STATUSES: Final = ", ".join(status.name for status in Status)
 class _Reader:
     """Reads one filter, counting as it goes."""
 
-    def __init__(self, kind: f.Kind, broken: list[Violation]) -> None:
+    def __init__(self, kind: f.Kind, violations: list[Violation]) -> None:
         self.kind = kind
-        self.broken = broken
+        self.violations = violations
         self.conditions = 0
 
     def tree(self, node: pb.Filter, path: str, level: int) -> f.Filter:
         if level > f.MAX_LEVELS:
-            self.broken.append(Violation(path, f"must be at most {f.MAX_LEVELS} levels deep"))
+            self.violations.append(Violation(path, f"must be at most {f.MAX_LEVELS} levels deep"))
             return _NOTHING
         match node.WhichOneof("expression"):
             case "all_of":
@@ -77,7 +77,7 @@ class _Reader:
     def condition(self, condition: pb.Condition, path: str) -> f.Filter:
         test = self.test(condition, path)
         if condition.ignore_case and condition.WhichOneof("test") not in _TEXTS:
-            self.broken.append(
+            self.violations.append(
                 Violation(
                     f"{path}.ignore_case",
                     "goes only with equals_string, contains and list_contains",
@@ -92,9 +92,11 @@ class _Reader:
             return _NOTHING
         rule = f.field_violation(field, test, self.kind)
         if rule is not None:
-            self.broken.append(Violation(f"{path}.field", f"{field.name}: {rule}"))
+            self.violations.append(Violation(f"{path}.field", f"{field.name}: {rule}"))
         elif field is f.Field.STATUS and condition.equals_string not in Status.__members__:
-            self.broken.append(Violation(f"{path}.equals_string", f"must be one of {_STATUSES}"))
+            self.violations.append(
+                Violation(f"{path}.equals_string", f"must be one of {_STATUSES}")
+            )
         return f.Condition(field, test)
 
     def test(self, condition: pb.Condition, path: str) -> f.Test | None:
@@ -109,7 +111,7 @@ class _Reader:
         if name in _INSTANTS:
             instant = parse_instant(value)
             if instant is None:
-                self.broken.append(
+                self.violations.append(
                     Violation(f"{path}.{name}", "must be an RFC 3339 date or date-time")
                 )
                 return None
@@ -121,10 +123,10 @@ class _Reader:
         return f.Exists()
 
 
-def read(node: pb.Filter, path: str, kind: f.Kind, broken: list[Violation]) -> f.Filter:
+def read(node: pb.Filter, path: str, kind: f.Kind, violations: list[Violation]) -> f.Filter:
     """The filter `node` says; `path` is where the request has it."""
-    reader = _Reader(kind, broken)
+    reader = _Reader(kind, violations)
     tree = reader.tree(node, path, 1)
     if reader.conditions > f.MAX_CONDITIONS:
-        broken.append(Violation(path, f"must have at most {f.MAX_CONDITIONS} conditions"))
+        violations.append(Violation(path, f"must have at most {f.MAX_CONDITIONS} conditions"))
     return tree

@@ -38,24 +38,24 @@ def _value(value: Value) -> Any:
     return _REFUSED
 
 
-def patch(struct: Struct, path: str, broken: list[Violation]) -> dict[str, rules.Scalar | None]:
+def patch(struct: Struct, path: str, violations: list[Violation]) -> dict[str, rules.Scalar | None]:
     """The metadata a caller gave; None is JSON's null."""
     fields = struct.fields
     if not fields:
         return {}
     if len(fields) > rules.MAX_KEYS:
-        broken.append(Violation(path, f"must have at most {rules.MAX_KEYS} keys"))
+        violations.append(Violation(path, f"must have at most {rules.MAX_KEYS} keys"))
         return {}
     size = struct.ByteSize()
     if size > _WIRE_LIMIT:
-        broken.append(Violation(path, f"must be at most {rules.MAX_BYTES} bytes as JSON"))
+        violations.append(Violation(path, f"must be at most {rules.MAX_BYTES} bytes as JSON"))
         return {}
     given = {key: _value(value) for key, value in fields.items()}
-    broken.extend(rules.violations(given, path, size))
+    violations.extend(rules.violations(given, path, size))
     return given
 
 
-def fill(struct: Struct, text: str) -> None:
+def to_proto(text: str, struct: Struct) -> None:
     """Writes canonical JSON text into a message; none leaves it absent."""
     if text == rules.NONE:
         return

@@ -13,8 +13,9 @@ from service.core.errors import Violation
 from service.ports import search as s
 from service.ports.processing import ChunkRow
 from service.ports.profiles import Profile, ProfileQuery
-from service.rpc.convert import documents as document_answers
-from service.rpc.convert import memory_answers, times
+from service.rpc.convert import documents as documents_convert
+from service.rpc.convert import memories as memories_convert
+from service.rpc.convert import times
 from service.rpc.convert.filters import read as read_filter
 
 _DEFAULT_LIMIT: Final = 10
@@ -31,20 +32,20 @@ def _filter(
     | memories_pb2.SearchMemoriesRequest
     | memories_pb2.GetProfileRequest,
     kind: filters.Kind,
-    broken: list[Violation],
+    violations: list[Violation],
 ) -> filters.Filter | None:
     if not request.HasField("filter"):
         return None
-    return read_filter(request.filter, "filter", kind, broken)
+    return read_filter(request.filter, "filter", kind, violations)
 
 
 def documents(
-    request: documents_pb2.SearchDocumentsRequest, broken: list[Violation]
+    request: documents_pb2.SearchDocumentsRequest, violations: list[Violation]
 ) -> s.DocumentSearch:
     return s.DocumentSearch(
         request.query,
         _tags(request.container_tags),
-        _filter(request, filters.Kind.DOCUMENT, broken),
+        _filter(request, filters.Kind.DOCUMENT, violations),
         request.min_score,
         request.limit or _DEFAULT_LIMIT,
         request.neighbors,
@@ -53,15 +54,15 @@ def documents(
 
 
 def memories(
-    request: memories_pb2.SearchMemoriesRequest, broken: list[Violation]
+    request: memories_pb2.SearchMemoriesRequest, violations: list[Violation]
 ) -> s.MemorySearch:
     as_of = None
     if request.HasField("as_of"):
-        as_of = times.instant(request.as_of, "as_of", broken)
+        as_of = times.instant(request.as_of, "as_of", violations)
     return s.MemorySearch(
         request.query,
         _tags(request.container_tags),
-        _filter(request, filters.Kind.MEMORY, broken),
+        _filter(request, filters.Kind.MEMORY, violations),
         request.min_score,
         request.limit or _DEFAULT_LIMIT,
         as_of,
@@ -94,11 +95,11 @@ def with_hits(
     return replace(forget, found=found)
 
 
-def profile(request: memories_pb2.GetProfileRequest, broken: list[Violation]) -> ProfileQuery:
+def profile(request: memories_pb2.GetProfileRequest, violations: list[Violation]) -> ProfileQuery:
     return ProfileQuery(
         request.container_tag or m.DEFAULT_CONTAINER,
         request.query,
-        _filter(request, filters.Kind.MEMORY, broken),
+        _filter(request, filters.Kind.MEMORY, violations),
         request.limit or _PROFILE_LIMIT,
         request.min_score,
     )
@@ -111,16 +112,16 @@ def documents_response(
     size = 0
     for hit in found.hits:
         message = documents_pb2.DocumentHit(score=hit.chunks[0].score)
-        document_answers.fill(message.document, hit.document)
+        documents_convert.to_proto(hit.document, message.document)
         for chunk in hit.chunks:
             added = message.chunks.add(score=chunk.score)
-            _fill_chunk(added.chunk, chunk.document_id, chunk.chunk)
+            _chunk_to_proto(chunk.chunk, added.chunk, chunk.document_id)
             for row in chunk.before:
-                _fill_chunk(added.before.add(), chunk.document_id, row)
+                _chunk_to_proto(row, added.before.add(), chunk.document_id)
             for row in chunk.after:
-                _fill_chunk(added.after.add(), chunk.document_id, row)
+                _chunk_to_proto(row, added.after.add(), chunk.document_id)
             if parts:
-                _fill_parts(added.score_parts, chunk.parts)
+                _parts_to_proto(chunk.parts, added.score_parts)
         size += message.ByteSize()
         if size > _ANSWER_BYTES and response.hits:
             break
@@ -131,34 +132,34 @@ def documents_response(
 def memories_response(found: s.MemoryHits, *, parts: bool) -> memories_pb2.SearchMemoriesResponse:
     response = memories_pb2.SearchMemoriesResponse(revision=found.revision)
     for hit in found.hits:
-        _fill_hit(response.hits.add(), hit, parts=parts)
+        _hit_to_proto(hit, response.hits.add(), parts=parts)
     return response
 
 
 def profile_response(profile: Profile) -> memories_pb2.GetProfileResponse:
     response = memories_pb2.GetProfileResponse(text=profile.text, revision=profile.revision)
     for memory in profile.static:
-        memory_answers.fill(response.static_memories.add(), memory)
+        memories_convert.to_proto(memory, response.static_memories.add())
     for memory in profile.recent:
-        memory_answers.fill(response.recent_memories.add(), memory)
+        memories_convert.to_proto(memory, response.recent_memories.add())
     for hit in profile.hits:
-        _fill_hit(response.hits.add(), hit, parts=False)
+        _hit_to_proto(hit, response.hits.add(), parts=False)
     return response
 
 
-def _fill_hit(
-    message: memories_pb2.SearchHit, hit: s.MemoryHit | s.ChunkHit, *, parts: bool
+def _hit_to_proto(
+    hit: s.MemoryHit | s.ChunkHit, message: memories_pb2.SearchHit, *, parts: bool
 ) -> None:
     message.score = hit.score
     if isinstance(hit, s.MemoryHit):
-        memory_answers.fill(message.memory, hit.memory)
+        memories_convert.to_proto(hit.memory, message.memory)
     else:
-        _fill_chunk(message.chunk, hit.document_id, hit.chunk)
+        _chunk_to_proto(hit.chunk, message.chunk, hit.document_id)
     if parts:
-        _fill_parts(message.score_parts, hit.parts)
+        _parts_to_proto(hit.parts, message.score_parts)
 
 
-def _fill_chunk(message: search_pb2.Chunk, document_id: str, chunk: ChunkRow) -> None:
+def _chunk_to_proto(chunk: ChunkRow, message: search_pb2.Chunk, document_id: str) -> None:
     message.id = chunk.id
     message.document_id = document_id
     message.position = chunk.position
@@ -168,10 +169,10 @@ def _fill_chunk(message: search_pb2.Chunk, document_id: str, chunk: ChunkRow) ->
     message.heading = chunk.heading
     message.speaker = chunk.speaker
     if chunk.instant is not None:
-        times.fill(message.time, chunk.instant)
+        times.to_proto(chunk.instant, message.time)
 
 
-def _fill_parts(message: search_pb2.ScoreParts, parts: s.ScoreParts) -> None:
+def _parts_to_proto(parts: s.ScoreParts, message: search_pb2.ScoreParts) -> None:
     message.lexical = parts.lexical
     message.semantic = parts.semantic
     message.rank = parts.rank
