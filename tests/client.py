@@ -184,4 +184,5 @@ def read_refusal(error: Any, refusal: Refusal) -> None:
             refusal.fields.extend(violation.field for violation in bad.field_violations)
     assert len(infos) == 1
     assert infos[0].domain == "palimpsest"
+    assert raw["palimpsest-reason"] == infos[0].reason
     refusal.info = infos[0]

@@ -15,6 +15,10 @@ from grpc_status import rpc_status
 from service.core.errors import Code, PalimpsestError, Reason
 
 DOMAIN: Final = "palimpsest"
+
+REASON_METADATA: Final = "palimpsest-reason"
+"""The trailing metadata with the reason, for clients that cannot read status details."""
+
 _MAX_VIOLATIONS: Final = 100
 _MAX_STATUS_BYTES: Final = 4096
 """gRPC refuses more than 8 KiB of trailers; details travel there as base 64."""
@@ -62,7 +66,9 @@ async def abort(
     The caller has the answer before this raises, so nothing may still have to
     be undone.
     """
-    await context.abort_with_status(rpc_status.to_status(status_of(error, call_id)))
+    status = rpc_status.to_status(status_of(error, call_id))
+    reason = (REASON_METADATA, error.reason.name)
+    await context.abort(status.code, status.details, (*status.trailing_metadata, reason))
 
 
 def _add(status: Status, detail: Message) -> None:

@@ -90,8 +90,8 @@ def test_waiting_is_told_even_when_it_is_no_time() -> None:
 
 @pytest.mark.parametrize("text", ["x", "ü", "\N{GRINNING FACE}", "\n"])
 def test_the_trailers_fit_whatever_is_in_them(text: str) -> None:
-    broken = [Violation(f"items[{n}].{text * 400}", text * 4000) for n in range(5000)]
-    status = status_of(invalid(broken))
+    violations = [Violation(f"items[{n}].{text * 400}", text * 4000) for n in range(5000)]
+    status = status_of(invalid(violations))
     binary = len(base64.b64encode(status.SerializeToString()))
     escaped = sum(1 if " " <= c <= "~" else 3 * len(c.encode()) for c in status.message)
     assert binary + escaped < 8000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
@@ -26,7 +27,7 @@ class Context:
     def __init__(self) -> None:
         self.read_begun = asyncio.Event()
         self.message: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.answers: list[Any] = []
+        self.answers: list[tuple[int, str]] = []
 
     async def read(self) -> bytes:
         self.read_begun.set()
@@ -38,8 +39,8 @@ class Context:
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return ()
 
-    async def abort_with_status(self, status: Any) -> None:
-        self.answers.append(status)
+    async def abort(self, code: Any, message: str, trailers: Sequence[tuple[str, Any]]) -> None:
+        self.answers.append((code.value[0], dict(trailers)["palimpsest-reason"]))
         raise AbortError
 
 
@@ -66,6 +67,6 @@ async def test_it_has_no_effect() -> None:
     with pytest.raises(AbortError):
         await call
     assert handled == []
-    assert [answer.code.value[0] for answer in context.answers] == [UNAVAILABLE]
+    assert context.answers == [(UNAVAILABLE, "SHUTTING_DOWN")]
     async with asyncio.timeout(HANG_SECONDS):
         await policy.idle()

@@ -31,7 +31,7 @@ class ContainersStub:
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists.
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists.
     """
 
     def __init__(self, channel):
@@ -58,7 +58,7 @@ class ContainersServicer:
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists.
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists.
     """
 
     def ListContainers(self, request, context):
@@ -109,7 +109,7 @@ class Containers:
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists.
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists.
     """
 
     @staticmethod

@@ -32,7 +32,7 @@ class ContainersStub:
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists.
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists.
     """
 
     @_typing.overload
@@ -60,7 +60,7 @@ class ContainersAsyncStub(ContainersStub):
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists.
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -84,7 +84,7 @@ class ContainersServicer(metaclass=_abc_1.ABCMeta):
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists.
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists.
     """
 
     @_abc_1.abstractmethod

@@ -31,7 +31,7 @@ class DocumentsStub:
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
     is sent after its commit has reached the disk.
 
     Metadata is a JSON object: at most 100 keys of the form
@@ -106,7 +106,7 @@ class DocumentsServicer:
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
     is sent after its commit has reached the disk.
 
     Metadata is a JSON object: at most 100 keys of the form
@@ -293,7 +293,7 @@ class Documents:
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
     is sent after its commit has reached the disk.
 
     Metadata is a JSON object: at most 100 keys of the form

@@ -32,7 +32,7 @@ class DocumentsStub:
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
     is sent after its commit has reached the disk.
 
     Metadata is a JSON object: at most 100 keys of the form
@@ -124,7 +124,7 @@ class DocumentsAsyncStub(DocumentsStub):
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
     is sent after its commit has reached the disk.
 
     Metadata is a JSON object: at most 100 keys of the form
@@ -212,7 +212,7 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
     is sent after its commit has reached the disk.
 
     Metadata is a JSON object: at most 100 keys of the form

@@ -26,107 +26,245 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_KEY_MISSING: _ErrorReason.ValueType  # 1
-    """UNAUTHENTICATED: no `authorization: Bearer <key>` metadata."""
+    """UNAUTHENTICATED: no `authorization: Bearer <key>` metadata.
+
+    Example: a client that was set up without a key calls ListDocuments. It
+    should send its key with every call.
+    """
     ERROR_REASON_KEY_INVALID: _ErrorReason.ValueType  # 2
     """UNAUTHENTICATED: the key is malformed, unknown, revoked or expired; the
     answer does not say which.
+
+    Example: the key is revoked while WatchDocument streams; the stream ends
+    with this. The client should get another key, and not retry with this one.
     """
     ERROR_REASON_KEY_READ_ONLY: _ErrorReason.ValueType  # 3
-    """PERMISSION_DENIED: a read-only key on a call that writes."""
+    """PERMISSION_DENIED: a read-only key on a call that writes.
+
+    Example: a dashboard with a read-only key calls DeleteDocument. The call
+    needs a key that may write.
+    """
     ERROR_REASON_CONTAINER_NOT_ALLOWED: _ErrorReason.ValueType  # 4
     """PERMISSION_DENIED: the key is limited to containers and the call is about
     another one.
+
+    Example: a key for "user_7" searches "user_8". The caller should name only
+    containers of the key, or use another key.
     """
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 10
     """INVALID_ARGUMENT: the request breaks rules of the contract; BadRequest
     lists every field that does and how.
+
+    Example: SearchMemories with an empty query and a limit of 1,000. The
+    caller should change the fields that are listed; a retry fails again.
     """
     ERROR_REASON_MALFORMED_MESSAGE: _ErrorReason.ValueType  # 11
-    """INVALID_ARGUMENT: the bytes are not the request message."""
+    """INVALID_ARGUMENT: the bytes are not the request message.
+
+    Example: a proxy cut the message, or the client serialized a message of
+    another method. The client should be generated from these files.
+    """
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 12
     """INVALID_ARGUMENT: the page token is not one of this service's, or belongs
-    to another request. Start again without it.
+    to another request.
+
+    Example: the caller changes the filter between two pages. It should start
+    again without a token.
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 13
-    """INVALID_ARGUMENT: this request_id already names another request."""
+    """INVALID_ARGUMENT: this request_id already names another request.
+
+    Example: a client retries a CreateMemories with the same request_id, but
+    with another text. It should make a new UUID for each request, and use it
+    again only for retries that change nothing.
+    """
     ERROR_REASON_DOCUMENT_NOT_FOUND: _ErrorReason.ValueType  # 20
-    """NOT_FOUND: no such document, or none this key may see."""
+    """NOT_FOUND: no such document, or none this key may see.
+
+    Example: GetDocument of a document that was deleted. The caller should drop
+    the id; to delete what may be missing, it can set allow_missing.
+    """
     ERROR_REASON_MEMORY_NOT_FOUND: _ErrorReason.ValueType  # 21
-    """NOT_FOUND: no such memory in the container."""
+    """NOT_FOUND: no such memory in the container.
+
+    Example: GetMemory without a container_tag, which means "default", of a
+    memory in "user_7". The caller should name the memory's container.
+    """
     ERROR_REASON_CONTAINER_NOT_FOUND: _ErrorReason.ValueType  # 22
-    """NOT_FOUND: no such container."""
+    """NOT_FOUND: no such container.
+
+    Example: DeleteContainer is called twice. The caller can set allow_missing
+    where the second call is no mistake.
+    """
     ERROR_REASON_FORGET_BATCH_NOT_FOUND: _ErrorReason.ValueType  # 23
-    """NOT_FOUND: no such forget batch in the container."""
+    """NOT_FOUND: no such forget batch in the container.
+
+    Example: RestoreMemories names another container than the ForgetMemories
+    that answered the forget_batch_id. The caller should name the same one.
+    """
     ERROR_REASON_CUSTOM_ID_EXISTS: _ErrorReason.ValueType  # 30
-    """ALREADY_EXISTS: insert-only, and the custom id is taken."""
+    """ALREADY_EXISTS: CREATE_ONLY, and the custom id is taken.
+
+    Example: two workers import the same file with CREATE_ONLY; the second one
+    is told this. It can skip the file, or upsert without the mode.
+    """
     ERROR_REASON_CUSTOM_ID_IN_OTHER_CONTAINER: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION: the document of this custom id is not in the
     containers the request names.
+
+    Example: "notes.md" is in "user_7" and is upserted into "user_8". The
+    caller should choose another custom id, or move the document with
+    UpdateDocument.
     """
     ERROR_REASON_MEMORY_NOT_LATEST: _ErrorReason.ValueType  # 41
     """FAILED_PRECONDITION: the memory has a newer version; ErrorInfo metadata
     `latest_id` names it.
+
+    Example: two agents update the same memory; the later one is told this. It
+    should read the version `latest_id` and decide whether to update that.
     """
     ERROR_REASON_MEMORY_FORGOTTEN: _ErrorReason.ValueType  # 42
-    """FAILED_PRECONDITION: the memory is forgotten; RestoreMemory brings it back."""
+    """FAILED_PRECONDITION: the memory is forgotten.
+
+    Example: UpdateMemory of a memory whose forget_after has passed. The caller
+    can restore it with RestoreMemory first, or create a new one.
+    """
     ERROR_REASON_MEMORY_NOT_FORGOTTEN: _ErrorReason.ValueType  # 43
-    """FAILED_PRECONDITION: there is nothing to restore."""
+    """FAILED_PRECONDITION: there is nothing to restore.
+
+    Example: RestoreMemory is called twice. The memory is as the caller wanted
+    it, so nothing has to be done.
+    """
     ERROR_REASON_CONTENT_MISMATCH: _ErrorReason.ValueType  # 44
-    """FAILED_PRECONDITION: the memory with this id has another content."""
+    """FAILED_PRECONDITION: the memory with this id has another content.
+
+    Example: ForgetMemory names an id and the content that the caller
+    remembers, which differ. The caller should read the memory and decide.
+    """
     ERROR_REASON_AMBIGUOUS_CONTENT: _ErrorReason.ValueType  # 45
     """FAILED_PRECONDITION: several memories have this content; ErrorInfo
-    metadata `ids` names them, comma-separated, up to 20. Use an id.
+    metadata `ids` names them, comma-separated, up to 20.
+
+    Example: a text was created twice, and UpdateMemory names it by content.
+    The caller should name one of the ids instead.
     """
     ERROR_REASON_TOO_MANY_MATCHES: _ErrorReason.ValueType  # 46
     """FAILED_PRECONDITION: more memories match than max_forget; nothing was
     forgotten.
+
+    Example: ForgetMemories by a filter that holds for 2,000 memories. The
+    caller should look at the matches with validate_only, and narrow the filter
+    or raise max_forget.
     """
     ERROR_REASON_NOT_A_CONVERSATION: _ErrorReason.ValueType  # 47
-    """FAILED_PRECONDITION: the document has a text, not messages."""
+    """FAILED_PRECONDITION: the document has a text, not messages.
+
+    Example: AppendMessages to a Markdown document. The caller should append to
+    a conversation, or replace the text by one with UpdateDocument.
+    """
     ERROR_REASON_CONTENT_TOO_LARGE: _ErrorReason.ValueType  # 48
     """FAILED_PRECONDITION: with these messages the conversation would be larger
-    than 1,048,576 bytes. Begin another one.
+    than 1,048,576 bytes.
+
+    Example: AppendMessages to a chat of several years. The caller should begin
+    another conversation.
     """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 50
-    """ABORTED: the etag is not the current one. Read again and decide."""
+    """ABORTED: the etag is not the current one; nothing was written.
+
+    Example: somebody else updated the document since it was read. The caller
+    should read it again, and decide whether its change still makes sense.
+    """
     ERROR_REASON_REQUEST_IN_PROGRESS: _ErrorReason.ValueType  # 51
-    """ABORTED: a call with this request_id is still running; retry with it."""
+    """ABORTED: a call with this request_id is still running.
+
+    Example: a client gives up on a slow call and retries it at once. It should
+    retry with the same request_id after the delay in RetryInfo.
+    """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 60
     """RESOURCE_EXHAUSTED: too much work is waiting on the server; not of this
     caller alone.
+
+    Example: many callers write faster than the disk takes it. The caller
+    should retry with growing delays, from the one in RetryInfo on.
     """
     ERROR_REASON_MESSAGE_TOO_LARGE: _ErrorReason.ValueType  # 61
-    """RESOURCE_EXHAUSTED: the message is larger than 16 MiB."""
+    """RESOURCE_EXHAUSTED: the message is larger than 16 MiB.
+
+    Example: BatchUpsertDocuments with 600 large documents. The caller should
+    send fewer items at once.
+    """
     ERROR_REASON_STORAGE_FULL: _ErrorReason.ValueType  # 62
-    """RESOURCE_EXHAUSTED: the disk, or the quota on it, is full;
-    deletions use room that is kept for them, and make room for other writes.
+    """RESOURCE_EXHAUSTED: the disk, or the quota on it, is full.
+
+    Example: UpsertDocument when the disk of the server is full. Deletions use
+    room that is kept for them, and make room for other writes; the operator
+    should make more.
     """
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 63
     """RESOURCE_EXHAUSTED: the key or its tenant has as much in use as it may have
     at once; ErrorInfo metadata `quota` says what: "calls_per_key",
     "messages_per_tenant", "bytes_per_key" …
+
+    Example: a program opens thousands of streams with one key. It should end
+    some, read the answers it asked for, or send less at once.
     """
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 70
-    """UNAVAILABLE: the server is stopping; retry elsewhere or later."""
+    """UNAVAILABLE: the server is stopping.
+
+    Example: the server is restarted for an upgrade. The caller should connect
+    again, or to another server, and retry; with a request_id nothing is
+    written twice.
+    """
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 71
-    """UNAVAILABLE: the database cannot be reached or written; retry."""
+    """UNAVAILABLE: the database cannot be reached or written.
+
+    Example: the disk of the database reports errors. The caller should retry
+    with growing delays; the operator finds the cause in the log.
+    """
     ERROR_REASON_TIME_IN_FUTURE: _ErrorReason.ValueType  # 80
-    """OUT_OF_RANGE: `as_of` lies in the future."""
+    """OUT_OF_RANGE: `as_of` lies in the future.
+
+    Example: ListMemories as of now by a clock that is ahead of the server's.
+    The caller should leave out as_of to read what is there now.
+    """
     ERROR_REASON_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 90
-    """UNIMPLEMENTED: there is no such method."""
-    ERROR_REASON_SERVICE_NOT_FOUND: _ErrorReason.ValueType  # 92
-    """NOT_FOUND: health was asked about a service that there is not."""
+    """UNIMPLEMENTED: there is no such method.
+
+    Example: a client of a newer release calls an older server. One of the two
+    should be upgraded.
+    """
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 91
-    """DEADLINE_EXCEEDED: the deadline passed before there was an answer."""
+    """DEADLINE_EXCEEDED: the deadline passed before there was an answer.
+
+    Example: a message of many megabytes on a slow line does not arrive within
+    a minute. The caller should send less at once, or give more time.
+    """
+    ERROR_REASON_SERVICE_NOT_FOUND: _ErrorReason.ValueType  # 92
+    """NOT_FOUND: health was asked about a service that there is not.
+
+    Example: a probe checks "Documents" in place of "palimpsest.v1.Documents".
+    The full name is needed, or none to ask about the server.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 99
-    """INTERNAL: a fault of the service; its log has the request id."""
+    """INTERNAL: a fault of the service; ErrorInfo metadata `call_id` names the
+    call in its log.
+
+    Example: a bug. The caller can retry a read, or a write with a request_id,
+    and should tell the operator the call id.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. Every error status carries exactly one
     google.rpc.ErrorInfo with domain "palimpsest" and, as its reason, one of
-    these names without the prefix: `reason: "MEMORY_NOT_LATEST"`.
+    these names without the prefix: `reason: "MEMORY_NOT_LATEST"`. The trailing
+    metadata `palimpsest-reason` has the same name, for clients that cannot
+    decode the details of a status.
 
-    What gRPC refuses by itself, before a method is asked, carries no ErrorInfo:
+    Each reason always comes with the same gRPC code, which its comment names.
+    Where waiting helps, google.rpc.RetryInfo says how long.
+
+    What gRPC refuses by itself, before a method is called, carries no ErrorInfo:
     a compressed message (UNIMPLEMENTED: none is accepted, as only the size after
     decompression says what it costs), a message of more than 17 MiB or metadata
     of more than 16 KiB (RESOURCE_EXHAUSTED), and what is not gRPC (INTERNAL).
@@ -135,100 +273,233 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_KEY_MISSING: ErrorReason.ValueType  # 1
-"""UNAUTHENTICATED: no `authorization: Bearer <key>` metadata."""
+"""UNAUTHENTICATED: no `authorization: Bearer <key>` metadata.
+
+Example: a client that was set up without a key calls ListDocuments. It
+should send its key with every call.
+"""
 ERROR_REASON_KEY_INVALID: ErrorReason.ValueType  # 2
 """UNAUTHENTICATED: the key is malformed, unknown, revoked or expired; the
 answer does not say which.
+
+Example: the key is revoked while WatchDocument streams; the stream ends
+with this. The client should get another key, and not retry with this one.
 """
 ERROR_REASON_KEY_READ_ONLY: ErrorReason.ValueType  # 3
-"""PERMISSION_DENIED: a read-only key on a call that writes."""
+"""PERMISSION_DENIED: a read-only key on a call that writes.
+
+Example: a dashboard with a read-only key calls DeleteDocument. The call
+needs a key that may write.
+"""
 ERROR_REASON_CONTAINER_NOT_ALLOWED: ErrorReason.ValueType  # 4
 """PERMISSION_DENIED: the key is limited to containers and the call is about
 another one.
+
+Example: a key for "user_7" searches "user_8". The caller should name only
+containers of the key, or use another key.
 """
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 10
 """INVALID_ARGUMENT: the request breaks rules of the contract; BadRequest
 lists every field that does and how.
+
+Example: SearchMemories with an empty query and a limit of 1,000. The
+caller should change the fields that are listed; a retry fails again.
 """
 ERROR_REASON_MALFORMED_MESSAGE: ErrorReason.ValueType  # 11
-"""INVALID_ARGUMENT: the bytes are not the request message."""
+"""INVALID_ARGUMENT: the bytes are not the request message.
+
+Example: a proxy cut the message, or the client serialized a message of
+another method. The client should be generated from these files.
+"""
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 12
 """INVALID_ARGUMENT: the page token is not one of this service's, or belongs
-to another request. Start again without it.
+to another request.
+
+Example: the caller changes the filter between two pages. It should start
+again without a token.
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 13
-"""INVALID_ARGUMENT: this request_id already names another request."""
+"""INVALID_ARGUMENT: this request_id already names another request.
+
+Example: a client retries a CreateMemories with the same request_id, but
+with another text. It should make a new UUID for each request, and use it
+again only for retries that change nothing.
+"""
 ERROR_REASON_DOCUMENT_NOT_FOUND: ErrorReason.ValueType  # 20
-"""NOT_FOUND: no such document, or none this key may see."""
+"""NOT_FOUND: no such document, or none this key may see.
+
+Example: GetDocument of a document that was deleted. The caller should drop
+the id; to delete what may be missing, it can set allow_missing.
+"""
 ERROR_REASON_MEMORY_NOT_FOUND: ErrorReason.ValueType  # 21
-"""NOT_FOUND: no such memory in the container."""
+"""NOT_FOUND: no such memory in the container.
+
+Example: GetMemory without a container_tag, which means "default", of a
+memory in "user_7". The caller should name the memory's container.
+"""
 ERROR_REASON_CONTAINER_NOT_FOUND: ErrorReason.ValueType  # 22
-"""NOT_FOUND: no such container."""
+"""NOT_FOUND: no such container.
+
+Example: DeleteContainer is called twice. The caller can set allow_missing
+where the second call is no mistake.
+"""
 ERROR_REASON_FORGET_BATCH_NOT_FOUND: ErrorReason.ValueType  # 23
-"""NOT_FOUND: no such forget batch in the container."""
+"""NOT_FOUND: no such forget batch in the container.
+
+Example: RestoreMemories names another container than the ForgetMemories
+that answered the forget_batch_id. The caller should name the same one.
+"""
 ERROR_REASON_CUSTOM_ID_EXISTS: ErrorReason.ValueType  # 30
-"""ALREADY_EXISTS: insert-only, and the custom id is taken."""
+"""ALREADY_EXISTS: CREATE_ONLY, and the custom id is taken.
+
+Example: two workers import the same file with CREATE_ONLY; the second one
+is told this. It can skip the file, or upsert without the mode.
+"""
 ERROR_REASON_CUSTOM_ID_IN_OTHER_CONTAINER: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: the document of this custom id is not in the
 containers the request names.
+
+Example: "notes.md" is in "user_7" and is upserted into "user_8". The
+caller should choose another custom id, or move the document with
+UpdateDocument.
 """
 ERROR_REASON_MEMORY_NOT_LATEST: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION: the memory has a newer version; ErrorInfo metadata
 `latest_id` names it.
+
+Example: two agents update the same memory; the later one is told this. It
+should read the version `latest_id` and decide whether to update that.
 """
 ERROR_REASON_MEMORY_FORGOTTEN: ErrorReason.ValueType  # 42
-"""FAILED_PRECONDITION: the memory is forgotten; RestoreMemory brings it back."""
+"""FAILED_PRECONDITION: the memory is forgotten.
+
+Example: UpdateMemory of a memory whose forget_after has passed. The caller
+can restore it with RestoreMemory first, or create a new one.
+"""
 ERROR_REASON_MEMORY_NOT_FORGOTTEN: ErrorReason.ValueType  # 43
-"""FAILED_PRECONDITION: there is nothing to restore."""
+"""FAILED_PRECONDITION: there is nothing to restore.
+
+Example: RestoreMemory is called twice. The memory is as the caller wanted
+it, so nothing has to be done.
+"""
 ERROR_REASON_CONTENT_MISMATCH: ErrorReason.ValueType  # 44
-"""FAILED_PRECONDITION: the memory with this id has another content."""
+"""FAILED_PRECONDITION: the memory with this id has another content.
+
+Example: ForgetMemory names an id and the content that the caller
+remembers, which differ. The caller should read the memory and decide.
+"""
 ERROR_REASON_AMBIGUOUS_CONTENT: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION: several memories have this content; ErrorInfo
-metadata `ids` names them, comma-separated, up to 20. Use an id.
+metadata `ids` names them, comma-separated, up to 20.
+
+Example: a text was created twice, and UpdateMemory names it by content.
+The caller should name one of the ids instead.
 """
 ERROR_REASON_TOO_MANY_MATCHES: ErrorReason.ValueType  # 46
 """FAILED_PRECONDITION: more memories match than max_forget; nothing was
 forgotten.
+
+Example: ForgetMemories by a filter that holds for 2,000 memories. The
+caller should look at the matches with validate_only, and narrow the filter
+or raise max_forget.
 """
 ERROR_REASON_NOT_A_CONVERSATION: ErrorReason.ValueType  # 47
-"""FAILED_PRECONDITION: the document has a text, not messages."""
+"""FAILED_PRECONDITION: the document has a text, not messages.
+
+Example: AppendMessages to a Markdown document. The caller should append to
+a conversation, or replace the text by one with UpdateDocument.
+"""
 ERROR_REASON_CONTENT_TOO_LARGE: ErrorReason.ValueType  # 48
 """FAILED_PRECONDITION: with these messages the conversation would be larger
-than 1,048,576 bytes. Begin another one.
+than 1,048,576 bytes.
+
+Example: AppendMessages to a chat of several years. The caller should begin
+another conversation.
 """
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 50
-"""ABORTED: the etag is not the current one. Read again and decide."""
+"""ABORTED: the etag is not the current one; nothing was written.
+
+Example: somebody else updated the document since it was read. The caller
+should read it again, and decide whether its change still makes sense.
+"""
 ERROR_REASON_REQUEST_IN_PROGRESS: ErrorReason.ValueType  # 51
-"""ABORTED: a call with this request_id is still running; retry with it."""
+"""ABORTED: a call with this request_id is still running.
+
+Example: a client gives up on a slow call and retries it at once. It should
+retry with the same request_id after the delay in RetryInfo.
+"""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 60
 """RESOURCE_EXHAUSTED: too much work is waiting on the server; not of this
 caller alone.
+
+Example: many callers write faster than the disk takes it. The caller
+should retry with growing delays, from the one in RetryInfo on.
 """
 ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 61
-"""RESOURCE_EXHAUSTED: the message is larger than 16 MiB."""
+"""RESOURCE_EXHAUSTED: the message is larger than 16 MiB.
+
+Example: BatchUpsertDocuments with 600 large documents. The caller should
+send fewer items at once.
+"""
 ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 62
-"""RESOURCE_EXHAUSTED: the disk, or the quota on it, is full;
-deletions use room that is kept for them, and make room for other writes.
+"""RESOURCE_EXHAUSTED: the disk, or the quota on it, is full.
+
+Example: UpsertDocument when the disk of the server is full. Deletions use
+room that is kept for them, and make room for other writes; the operator
+should make more.
 """
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 63
 """RESOURCE_EXHAUSTED: the key or its tenant has as much in use as it may have
 at once; ErrorInfo metadata `quota` says what: "calls_per_key",
 "messages_per_tenant", "bytes_per_key" …
+
+Example: a program opens thousands of streams with one key. It should end
+some, read the answers it asked for, or send less at once.
 """
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 70
-"""UNAVAILABLE: the server is stopping; retry elsewhere or later."""
+"""UNAVAILABLE: the server is stopping.
+
+Example: the server is restarted for an upgrade. The caller should connect
+again, or to another server, and retry; with a request_id nothing is
+written twice.
+"""
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 71
-"""UNAVAILABLE: the database cannot be reached or written; retry."""
+"""UNAVAILABLE: the database cannot be reached or written.
+
+Example: the disk of the database reports errors. The caller should retry
+with growing delays; the operator finds the cause in the log.
+"""
 ERROR_REASON_TIME_IN_FUTURE: ErrorReason.ValueType  # 80
-"""OUT_OF_RANGE: `as_of` lies in the future."""
+"""OUT_OF_RANGE: `as_of` lies in the future.
+
+Example: ListMemories as of now by a clock that is ahead of the server's.
+The caller should leave out as_of to read what is there now.
+"""
 ERROR_REASON_METHOD_NOT_FOUND: ErrorReason.ValueType  # 90
-"""UNIMPLEMENTED: there is no such method."""
-ERROR_REASON_SERVICE_NOT_FOUND: ErrorReason.ValueType  # 92
-"""NOT_FOUND: health was asked about a service that there is not."""
+"""UNIMPLEMENTED: there is no such method.
+
+Example: a client of a newer release calls an older server. One of the two
+should be upgraded.
+"""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 91
-"""DEADLINE_EXCEEDED: the deadline passed before there was an answer."""
+"""DEADLINE_EXCEEDED: the deadline passed before there was an answer.
+
+Example: a message of many megabytes on a slow line does not arrive within
+a minute. The caller should send less at once, or give more time.
+"""
+ERROR_REASON_SERVICE_NOT_FOUND: ErrorReason.ValueType  # 92
+"""NOT_FOUND: health was asked about a service that there is not.
+
+Example: a probe checks "Documents" in place of "palimpsest.v1.Documents".
+The full name is needed, or none to ask about the server.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 99
-"""INTERNAL: a fault of the service; its log has the request id."""
+"""INTERNAL: a fault of the service; ErrorInfo metadata `call_id` names the
+call in its log.
+
+Example: a bug. The caller can retry a read, or a write with a request_id,
+and should tell the operator the call id.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

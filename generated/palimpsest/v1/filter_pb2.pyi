@@ -262,7 +262,7 @@ class MatchCondition(_message.Message):
     value: _builtins.str
     """The value to compare with, as text."""
     negate: _builtins.bool
-    """Turn the answer round; rows without the key then match."""
+    """Negate the test; rows without the key then match."""
     def __init__(
         self,
         *,

@@ -33,7 +33,7 @@ class MemoriesStub:
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
     is sent after its commit has reached the disk. Metadata and NUL follow the
     rules stated at Documents. A memory of another container is NOT_FOUND.
     """
@@ -131,7 +131,7 @@ class MemoriesAsyncStub(MemoriesStub):
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
     is sent after its commit has reached the disk. Metadata and NUL follow the
     rules stated at Documents. A memory of another container is NOT_FOUND.
     """
@@ -225,7 +225,7 @@ class MemoriesServicer(metaclass=_abc_1.ABCMeta):
 
     Every call needs the metadata `authorization: Bearer <key>`, and can fail
     with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE beside what it lists. An OK to a mutation
+    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
     is sent after its commit has reached the disk. Metadata and NUL follow the
     rules stated at Documents. A memory of another container is NOT_FOUND.
     """

@@ -98,6 +98,7 @@ async function versionsFormAChain({ memories }) {
 
   const stale = await call(memories, "forgetMemory", { ...scope, id: first.id }).catch((e) => e);
   assert.equal(stale.code, grpc.status.FAILED_PRECONDITION);
+  assert.deepEqual(stale.metadata.get("palimpsest-reason"), ["MEMORY_NOT_LATEST"]);
   assert.ok(stale.metadata.get("grpc-status-details-bin")[0].includes("MEMORY_NOT_LATEST"));
 
   const forgotten = await call(memories, "forgetMemory", { ...scope, id: updated.receipt.id });
