@@ -132,7 +132,7 @@ class IndexingRuntime:
                 log.warning("the scores of searches are not calibrated yet: %s", error)
                 await asyncio.sleep(CALIBRATION_SECONDS)
             else:
-                self._near.calibration = probes.measure(questions, statements)
+                self._near.calibration = probes.calibrate(questions, statements)
                 return
 
     async def close(self) -> None:

@@ -22,12 +22,6 @@ class Message:
     instant: int | None = None
     image_caption: str = ""
 
-    @property
-    def said(self) -> str:
-        """The text, and of a picture its caption: "Look! [image: a lake]"."""
-        caption = self.image_caption.strip()
-        return f"{self.text.strip()} [image: {caption}]".lstrip() if caption else self.text.strip()
-
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 

@@ -123,7 +123,7 @@ class Not:
 Filter: TypeAlias = AllOf | AnyOf | Not | Condition | Match
 
 
-class Kind(Enum):
+class Target(Enum):
     """What is filtered."""
 
     DOCUMENT = "document"
@@ -147,17 +147,17 @@ _FIELD_RULES: dict[Field, str] = {
     Field.STATUS: "takes equals_string",
     Field.STATIC: "takes equals_bool",
 }
-_ONLY: dict[Field, Kind] = {
-    Field.EVENT_DATES: Kind.MEMORY,
-    Field.STATIC: Kind.MEMORY,
-    Field.STATUS: Kind.DOCUMENT,
+_ONLY: dict[Field, Target] = {
+    Field.EVENT_DATES: Target.MEMORY,
+    Field.STATIC: Target.MEMORY,
+    Field.STATUS: Target.DOCUMENT,
 }
 
 
-def field_violation(field: Field, test: Test, kind: Kind) -> str | None:
+def field_violation(field: Field, test: Test, target: Target) -> str | None:
     """Why this test of a system field can never be right; None when it can."""
     only = _ONLY.get(field)
-    if only is not None and only is not kind:
+    if only is not None and only is not target:
         return f"only a {only.value} has this field"
     if not isinstance(test, _FIELD_TESTS[field]):
         return _FIELD_RULES[field]
@@ -178,7 +178,7 @@ def loose_number(text: str) -> float | None:
 
 
 def weight(tree: Filter) -> int:
-    """How much memory a filter takes, roughly in bytes."""
+    """How much memory a filter takes, in bytes, roughly."""
     match tree:
         case AllOf(operands) | AnyOf(operands):
             return 100 + sum(weight(operand) for operand in operands)
@@ -193,7 +193,7 @@ def weight(tree: Filter) -> int:
 
 
 def is_volatile(tree: Filter) -> bool:
-    """Whether it tests what changes without a change in the feed: the stages of processing."""
+    """Whether it tests what changes without an entry in the change log: stages of processing."""
     match tree:
         case AllOf(operands) | AnyOf(operands):
             return any(is_volatile(operand) for operand in operands)

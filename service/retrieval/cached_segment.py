@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from service.ports.indexing import IndexBlock, IndexDelta, IndexRow
-from service.search.segment import Item, Kind, Segment
+from service.search.segment import Item, ItemKind, Segment
 
 _BYTES_PER_VERSION = 400  # of a chain that has more than one: its id and places in sets, about
 
@@ -65,7 +65,13 @@ def _put(cached: CachedSegment, memories: Sequence[IndexRow], chunks: Sequence[I
 def _memories(rows: Iterable[IndexRow]) -> list[Item]:
     return [
         Item(
-            row.id, Kind.MEMORY, row.entry, row.digest, row.vector, shown=row.spans, until=row.until
+            row.id,
+            ItemKind.MEMORY,
+            row.entry,
+            row.digest,
+            row.vector,
+            shown=row.spans,
+            until=row.until,
         )
         for row in rows
         if row.entry is not None
@@ -74,7 +80,7 @@ def _memories(rows: Iterable[IndexRow]) -> list[Item]:
 
 def _chunks(rows: Iterable[IndexRow]) -> list[Item]:
     return [
-        Item(row.id, Kind.CHUNK, row.entry, row.digest, row.vector, row.entity, row.position)
+        Item(row.id, ItemKind.CHUNK, row.entry, row.digest, row.vector, row.entity, row.position)
         for row in rows
         if row.entry is not None
     ]

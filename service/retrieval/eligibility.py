@@ -11,7 +11,7 @@ from service.ports.search import IndexSource, MemorySearch
 from service.retrieval.cached_segment import CachedSegment
 from service.search.columns import Mask
 from service.search.scope import Scope
-from service.search.segment import Kind
+from service.search.segment import ItemKind
 
 
 class Masks(Protocol):
@@ -83,7 +83,7 @@ async def eligible_chunks(
 ) -> Scope:
     """The chunks of documents for which a filter is true."""
     mask = None if tree is None else await masks.matching(tenant, cached, tree)
-    return Scope(cached.segment, cached.segment.eligible_now(Kind.CHUNK, 0, mask))
+    return Scope(cached.segment, cached.segment.eligible_now(ItemKind.CHUNK, 0, mask))
 
 
 async def eligible_memories(
@@ -111,13 +111,13 @@ async def eligible_memories(
             forgotten=search.include_forgotten,
             history=search.include_history,
         )
-        eligible = segment.present(Kind.MEMORY, stated)
+        eligible = segment.present(ItemKind.MEMORY, stated)
         if mask is not None:
             eligible &= mask
     elif search.as_of is None:
-        eligible = segment.eligible_now(Kind.MEMORY, wall, mask)
+        eligible = segment.eligible_now(ItemKind.MEMORY, wall, mask)
     else:
-        eligible = segment.eligible(Kind.MEMORY, search.as_of, mask)
+        eligible = segment.eligible(ItemKind.MEMORY, search.as_of, mask)
     if search.include_chunks:
-        eligible |= segment.eligible_now(Kind.CHUNK, 0, mask)
+        eligible |= segment.eligible_now(ItemKind.CHUNK, 0, mask)
     return Scope(segment, eligible)

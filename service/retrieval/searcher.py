@@ -39,7 +39,7 @@ from service.search.entry import TermHasher
 from service.search.query import Query, make_query, text_to_embed, without_speakers
 from service.search.ranking import Hit, Ranking, rank
 from service.search.scope import Scope
-from service.search.segment import Kind
+from service.search.segment import ItemKind
 from service.search.speakers import Name
 from service.search.weights import calibration
 
@@ -142,9 +142,9 @@ class SegmentSearcher:
 
         def to_hydrate(found: Sequence[Hit], containers: Sequence[str]) -> HydrationRequest:
             return HydrationRequest(
-                [(containers[hit.segment], hit.id) for hit in found if hit.kind is Kind.MEMORY],
+                [(containers[hit.segment], hit.id) for hit in found if hit.kind is ItemKind.MEMORY],
                 search.as_of,
-                [(hit.group, hit.position, hit.id) for hit in found if hit.kind is Kind.CHUNK],
+                [(hit.group, hit.position, hit.id) for hit in found if hit.kind is ItemKind.CHUNK],
             )
 
         def build_hits(found: Sequence[Hit], hydrated: Hydrated) -> list[MemoryHit | ChunkHit]:
@@ -315,7 +315,7 @@ def _chunk_hits(found: Sequence[Hit], hydrated: Hydrated) -> list[tuple[ChunkHit
 def _memory_hits(
     search: MemorySearch, found: Sequence[Hit], hydrated: Hydrated
 ) -> list[MemoryHit | ChunkHit]:
-    chunks = _chunk_hits([hit for hit in found if hit.kind is Kind.CHUNK], hydrated)
+    chunks = _chunk_hits([hit for hit in found if hit.kind is ItemKind.CHUNK], hydrated)
     by_id: dict[str, MemoryHit | ChunkHit] = {hit.chunk.id: hit for hit, _ in chunks}
     for hit in found:
         memory = hydrated.memories.get(hit.id)

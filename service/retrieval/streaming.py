@@ -15,9 +15,9 @@ from service.ports.search import IndexSource
 from service.retrieval.cached_segment import CachedSegment, add_block
 from service.retrieval.eligibility import BlockMasks, Eligibility
 from service.runtime.fairness import FairThreads
-from service.search.legs import Leg
 from service.search.query import Query
 from service.search.ranking import Hit, Ranking
+from service.search.scorer import SegmentScorer
 from service.search.segment import Segment
 from service.search.speakers import Name
 from service.search.weights import Calibration
@@ -106,7 +106,7 @@ class Streaming:
         containers: Sequence[str],
         eligible: Eligibility,
         space: int | None,
-        take: Callable[[Sequence[Leg]], None],
+        take: Callable[[Sequence[SegmentScorer]], None],
     ) -> _Round:
         """Every block once; a document counts in the first of its containers."""
         done = _Round()
@@ -130,8 +130,8 @@ class Streaming:
                     del block
                     size += cached.nbytes + cached.segment.growth
                     scope = await eligible(cached, masks)
-                    leg = Leg(scope.segment, scope.eligible, number)
-                    await self._threads.run(tenant, take, [leg])
-                    del cached, masks, scope, leg
+                    scorer = SegmentScorer(scope.segment, scope.eligible, number)
+                    await self._threads.run(tenant, take, [scorer])
+                    del cached, masks, scope, scorer
             done.sizes.append(size)
         return done

@@ -55,7 +55,7 @@ class Features:
     """The text has a time expression ("yesterday", "in May", "2019")."""
 
     speaker: tuple[str, ...]
-    """The folded words of the speaker's name; empty if nobody is known to speak."""
+    """The folded words of the speaker's name; empty if the speaker is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,9 @@ def analyse(
 def embedding_text(text: str, heading: str = "", speaker: str = "") -> str:
     """The text that is embedded: heading and text, without date and speaker.
 
-    In a vector, names and dates blur what is said. Whether the one a query names
-    is the one who speaks is ranked by itself, and `text_to_embed` takes the speakers'
-    names from a query before that is embedded.
+    In a vector, names and dates blur what is said. Whether a query names an item's
+    speaker is a part of the rank score of its own, and `text_to_embed` removes the
+    speakers' names from a query before it is embedded.
     """
     said = text.lstrip()[len(speaker) + 1 :].lstrip() if leads(speaker, text) else text
     return f"{heading}\n{said}" if heading else said

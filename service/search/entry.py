@@ -1,4 +1,4 @@
-"""The compact bytes kept beside a row: its terms and features, and its vector.
+"""The compact bytes stored with a row: its terms and features, and its vector.
 
 An entry, little-endian, padded to whole 32-bit words so that many can be decoded at
 once by indexing one array:
@@ -49,7 +49,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 class UnreadableEntryError(ValueError):
-    """The bytes are not an entry of a version this code writes; the row must be indexed anew."""
+    """The bytes are not an entry of a version this code writes; the row must be indexed again."""
 
 
 class TermHasher:

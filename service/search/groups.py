@@ -1,4 +1,4 @@
-"""Which rows belong to one document, in what order, and who stands beside whom."""
+"""Which rows belong to one document, in what order, and which are neighbours."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ class Groups:
         return int(self._position.values[row])
 
     def extend(self, groups: Sequence[str], positions: Sequence[int], vectors: Floats) -> None:
-        """Append rows, "" being no group; they are to be linked."""
+        """Append rows, "" for no group; `link` has to be called for them."""
         for row, group in enumerate(groups, len(self._names)):
             if group:
                 self._members.setdefault(group, []).append(row)
         self._names += groups
-        nobody = np.full(len(groups), -1, np.int32)
-        self.before.extend(nobody)
-        self.after.extend(nobody)
+        none = np.full(len(groups), -1, np.int32)
+        self.before.extend(none)
+        self.after.extend(none)
         self.place.extend(np.zeros(len(groups), np.float32))
         self.spread.extend(_lengths(vectors))
         self.number.extend(
@@ -79,7 +79,7 @@ class Groups:
         self._position.extend(positions)
 
     def leave(self, rows: set[int]) -> set[str]:
-        """Take rows out of their groups; the groups, which are to be linked."""
+        """Take rows out of their groups; returns these groups, for `link`."""
         left = {self._names[row] for row in rows} - {""}
         for pointers in (self.before.values, self.after.values):
             pointers[list(rows)] = -1
@@ -92,10 +92,10 @@ class Groups:
         return left
 
     def link(self, groups: Iterable[str], vectors: UnitVectors, words: Floats) -> None:
-        """Bring groups into order, and let each of their rows know its neighbours.
+        """Sort groups by position, and set the neighbours of each of their rows.
 
         Args:
-            groups: to be linked; those that are gone are passed over.
+            groups: to be linked; those that are gone are ignored.
             vectors: (rows, dimension) of all rows.
             words: (rows,) of all rows.
         """

@@ -1,4 +1,4 @@
-"""Named row masks kept beside a segment: the outcome of callers' filters."""
+"""Row masks kept with a segment: the results of callers' filters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.search.columns import Column, Mask
 
 
 class Masks:
-    """The latest used masks over the rows of one segment."""
+    """The most recently used masks over the rows of one segment."""
 
     __slots__ = ("_masks", "_most")
 
@@ -45,7 +45,7 @@ class Masks:
         return column.values
 
     def set_rows(self, key: Hashable, rows: Sequence[int], matches: bool) -> None:
-        """Say of some rows whether they match.
+        """Set whether some rows match.
 
         Raises:
             KeyError: no mask is kept under this key.

@@ -14,11 +14,11 @@ _TAIL_SHARE = 4
 class Postings:
     """Postings as three parallel arrays sorted by term, and a tail that is not yet sorted.
 
-    A lookup halves its way through the sorted part and scans the tail, at about 0.1 ms
+    A lookup is a binary search in the sorted part and a scan of the tail, at about 0.1 ms
     for 300,000 postings; the tail is merged when it outgrows a quarter of the rest, so that
     adding costs what is added, taken over many.
 
-    Rows that are dead stay in until `renumber`: whoever reads masks them.
+    Rows that are dead stay in until `renumber`: readers mask them.
     """
 
     __slots__ = ("_counts", "_rows", "_tail_counts", "_tail_rows", "_tail_terms", "_terms")

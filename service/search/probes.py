@@ -1,8 +1,8 @@
-"""What the cosines of an embedder that nobody knows mean, found by trying it.
+"""Calibration of an unknown embedder, measured on probe texts.
 
 Embedders differ: of two texts that have nothing to do with each other one says 0.0,
 another 0.75. Questions and statements of sixteen unlike matters, embedded once, show
-where an embedder's chance lies.
+where an embedder's noise floor lies.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ _DEVIATIONS = 5
 their mean: 4.5 for MiniLM, 5.5 for WordLlama, whose own figures were measured at length."""
 
 _STEP = 0.2
-"""From chance to certainty, as a share of the way from unrelated to equal texts."""
+"""From the noise floor to certainty, as a share of the way from unrelated to equal texts."""
 
 
-def measure(questions: Floats, statements: Floats) -> Calibration:
-    """The calibration of an embedder, given what it makes of `QUESTIONS` and `STATEMENTS`.
+def calibrate(questions: Floats, statements: Floats) -> Calibration:
+    """The calibration of an embedder, given its vectors of `QUESTIONS` and `STATEMENTS`.
 
     Args:
         questions: (16, dimension) of unit length.
@@ -69,9 +69,9 @@ def measure(questions: Floats, statements: Floats) -> Calibration:
     """
     unrelated = (questions @ statements.T)[~np.eye(len(questions), dtype=np.bool_)]
     mean = float(unrelated.mean())
-    chance = min(mean + _DEVIATIONS * float(unrelated.std()), 0.99)
+    noise_floor = min(mean + _DEVIATIONS * float(unrelated.std()), 0.99)
     return Calibration(
         neighbourhood=TRANSFORMER.neighbourhood,
-        chance=chance,
-        sure=chance + max(_STEP * (1 - mean), 0.01),
+        noise_floor=noise_floor,
+        certain=noise_floor + max(_STEP * (1 - mean), 0.01),
     )

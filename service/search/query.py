@@ -1,4 +1,4 @@
-"""A query made ready for ranking."""
+"""A query, prepared for ranking."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def text_to_embed(query: Query, scopes: Sequence[Scope]) -> str:
 def without_speakers(query: Query, named: Iterable[Name]) -> str:
     """The query less the names of those who speak in what is searched.
 
-    Items are embedded without their speaker's name (`embedding_text`), and whether the one
-    a query names is the one who speaks is ranked by itself.
+    Items are embedded without their speaker's name (`embedding_text`); whether the query
+    names an item's speaker is a part of the rank score of its own.
 
     Args:
         query: What is looked for.

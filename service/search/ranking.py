@@ -12,7 +12,7 @@ best share of its terms found in one place, and the best raw cosine.
 
 The counts come first, then the highest scores, then the rank scores. Each of these three
 rounds goes over all the items once, and keeps little of them: items that do not fit into
-memory together are ranked block by block, and alike.
+memory together are ranked block by block, with the same result.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from typing import NamedTuple
 import numpy as np
 
 from service.search.columns import Counts, Floats, Rows
-from service.search.legs import Leg
 from service.search.query import Query
 from service.search.scope import Scope
-from service.search.segment import Kind
+from service.search.scorer import SegmentScorer
+from service.search.segment import ItemKind
 from service.search.speakers import Name
-from service.search.weights import DECISIVENESS, ENOUGH_WORDS, WEIGHTS, Calibration, Weights
+from service.search.weights import ENOUGH_WORDS, LOGISTIC_SLOPE, WEIGHTS, Calibration, Weights
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a score was made of. As far as `document` weighted: together, the rank score."""
+    """The parts of a score. Those up to `document` are weighted and add up to the rank score."""
 
     lexical: float
     semantic: float
@@ -66,7 +66,7 @@ class Hit:
     """Which of the scopes searched it is in."""
 
     id: str
-    kind: Kind
+    kind: ItemKind
     group: str
     position: int
 
@@ -82,7 +82,7 @@ _NEXT_TO_NOTHING = 1e-9
 class _Candidate(NamedTuple):
     minus_total: float
     id: str
-    leg: int
+    scorer: int
     row: int
 
 
@@ -110,27 +110,27 @@ def rank(
     once if `distinct`, and a document that is in several segments counts once. Ordered by
     descending score, then by ascending id.
     """
-    legs = _legs(scopes)
-    if limit < 1 or not any(leg.count for leg in legs):
+    scorers = _scorers(scopes)
+    if limit < 1 or not any(scorer.count for scorer in scorers):
         return []
     ranking = Ranking(query, calibration, limit, weights, distinct=distinct)
-    ranking.count(legs)
-    ranking.measure(legs)
-    ranking.collect(legs)
+    ranking.count(scorers)
+    ranking.measure(scorers)
+    ranking.collect(scorers)
     return ranking.hits()
 
 
 class Ranking:
-    """One query's ranking of legs, in three rounds; see the module.
+    """One query's ranking, in three rounds over the scorers; see the module.
 
-    Each round is given every leg once, all together or a few at a time. Between rounds a
-    leg may be made anew from the same items; one that is the same object keeps its scores.
+    Each round is given every scorer once, all together or a few at a time. Between rounds a
+    scorer may be created again from the same items; one that is the same object keeps its scores.
 
     Args:
         query: What is looked for. Its vector is not used before the second round.
         calibration: Of its embedder.
         limit: How many hits are wanted, 1 or more.
-        weights: What parameters to use.
+        weights: The parameters.
         distinct: Whether items of equal text are found once.
     """
 
@@ -159,38 +159,38 @@ class Ranking:
         self._farthest = np.float32(np.inf)
         self._ranked: list[_Ranked] = []
 
-    def count(self, legs: Sequence[Leg]) -> None:
+    def count(self, scorers: Sequence[SegmentScorer]) -> None:
         """The first round: how many items there are, and how many hold each term."""
-        for leg in legs:
-            self.items += leg.count
-            self._length += leg.total_length
-            for number, (rows, _) in enumerate(self._postings(leg)):
+        for scorer in scorers:
+            self.items += scorer.count
+            self._length += scorer.total_length
+            for number, (rows, _) in enumerate(self._postings(scorer)):
                 self._frequencies[number] += len(rows)
-            self.named |= leg.segment.named(self.query.names, leg.eligible)
+            self.named |= scorer.segment.named(self.query.names, scorer.eligible)
 
-    def measure(self, legs: Sequence[Leg]) -> None:
+    def measure(self, scorers: Sequence[SegmentScorer]) -> None:
         """The second round: the highest scores, which the others are compared with."""
-        for leg in legs:
-            self._score(leg)
-            self._bm25 = max(self._bm25, float(leg.bm25.max(initial=0)))
-            self._lexical = max(self._lexical, float(leg.lexical.max(initial=0)))
-            self._coverage = max(self._coverage, float(leg.coverage.max(initial=0)))
-            self._cosine = max(self._cosine, float(leg.cosine.max(initial=0)))
-            near = leg.nearness[leg.embedded]
+        for scorer in scorers:
+            self._score(scorer)
+            self._bm25 = max(self._bm25, float(scorer.bm25.max(initial=0)))
+            self._lexical = max(self._lexical, float(scorer.lexical.max(initial=0)))
+            self._coverage = max(self._coverage, float(scorer.coverage.max(initial=0)))
+            self._cosine = max(self._cosine, float(scorer.cosine.max(initial=0)))
+            near = scorer.nearness[scorer.embedded]
             if len(near):
                 self._nearest = max(self._nearest, near.max())
                 self._farthest = min(self._farthest, near.min())
 
-    def collect(self, legs: Sequence[Leg]) -> None:
+    def collect(self, scorers: Sequence[SegmentScorer]) -> None:
         """The third round: the best items so far."""
-        for leg in legs:
-            self._score(leg)
-        parts = [self._parts(leg) for leg in legs]
+        for scorer in scorers:
+            self._score(scorer)
+        parts = [self._parts(scorer) for scorer in scorers]
         totals = [reduce(np.add, part.values()) for part in parts]
-        for candidate in _best(legs, totals, self._limit, distinct=self._distinct):
-            leg, row = legs[candidate.leg], candidate.row
-            digest = leg.segment.digest_at(row)
-            hit = self._hit(leg, row, parts[candidate.leg])
+        for candidate in _best(scorers, totals, self._limit, distinct=self._distinct):
+            scorer, row = scorers[candidate.scorer], candidate.row
+            digest = scorer.segment.digest_at(row)
+            hit = self._hit(scorer, row, parts[candidate.scorer])
             self._ranked.append(_Ranked(candidate.minus_total, candidate.id, digest, hit))
         self._ranked.sort(key=lambda ranked: ranked[:2])
         if self._distinct:
@@ -211,43 +211,43 @@ class Ranking:
             for ranked in self._ranked
         ]
 
-    def _postings(self, leg: Leg) -> list[tuple[Rows, Counts]]:
-        if leg.postings is None:
-            leg.postings = [leg.find(term) for term in self.query.terms]
-        return leg.postings
+    def _postings(self, scorer: SegmentScorer) -> list[tuple[Rows, Counts]]:
+        if scorer.postings is None:
+            scorer.postings = [scorer.find(term) for term in self.query.terms]
+        return scorer.postings
 
-    def _score(self, leg: Leg) -> None:
-        """Fill in what words and vectors tell, as it is before it is compared."""
-        if leg.scored:
+    def _score(self, scorer: SegmentScorer) -> None:
+        """Fill in the scores of words and vectors, not yet normalised."""
+        if scorer.scored:
             return
         if any(self._frequencies):
             idfs = [math.log(1 + (self.items - df + 0.5) / (df + 0.5)) for df in self._frequencies]
             average = self._length / self.items
-            leg.score_words(self._postings(leg), idfs, average, self._weights)
+            scorer.score_words(self._postings(scorer), idfs, average, self._weights)
         if self.query.vector is not None:
-            leg.score_vectors(self.query.vector)
-        leg.scored = True
+            scorer.score_vectors(self.query.vector)
+        scorer.scored = True
 
-    def _semantic(self, leg: Leg) -> Floats:
+    def _semantic(self, scorer: SegmentScorer) -> Floats:
         if not np.isfinite(self._nearest):
-            return leg.semantic
+            return scorer.semantic
         calibration = self._calibration
-        # Among few items, or much alike, differences that mean nothing are not made large.
-        least = np.float32(calibration.sure - calibration.chance)
+        # Among few items, or very similar ones, do not magnify differences that mean nothing.
+        least = np.float32(calibration.certain - calibration.noise_floor)
         width = max(self._nearest - self._farthest, least)
-        return np.where(leg.embedded, 1 - (self._nearest - leg.nearness) / width, 0)
+        return np.where(scorer.embedded, 1 - (self._nearest - scorer.nearness) / width, 0)
 
     def _confidence(self) -> float:
         """0..1: that the query has to do with any of the eligible items."""
         calibration = self._calibration
-        beyond = max(0.0, self._cosine - calibration.chance)
-        beyond /= calibration.sure - calibration.chance
+        beyond = max(0.0, self._cosine - calibration.noise_floor)
+        beyond /= calibration.certain - calibration.noise_floor
         evidence = self._coverage + ENOUGH_WORDS * beyond
-        return 1 / (1 + math.exp(-DECISIVENESS * (evidence - ENOUGH_WORDS)))
+        return 1 / (1 + math.exp(-LOGISTIC_SLOPE * (evidence - ENOUGH_WORDS)))
 
-    def _parts(self, leg: Leg) -> dict[str, Floats]:
+    def _parts(self, scorer: SegmentScorer) -> dict[str, Floats]:
         """The weighted parts of the rank scores, (rows,) each."""
-        segment, weights = leg.segment, self._weights
+        segment, weights = scorer.segment, self._weights
         (speaker,) = self.named if len(self.named) == 1 else (None,)
         spoken = (
             segment.said_by(speaker) if speaker is not None else np.zeros(segment.rows, np.bool_)
@@ -255,10 +255,10 @@ class Ranking:
         substance = np.minimum(segment.words, weights.full_length)
         asks_when = self.query.asks_when
         parts = {
-            "lexical": leg.lexical / np.float32(self._lexical or 1),
-            "semantic": np.float32(weights.semantic) * self._semantic(leg),
-            "coverage": np.float32(weights.coverage) * leg.coverage,
-            "reply": np.float32(weights.reply) * (leg.reply / np.float32(self._bm25 or 1)),
+            "lexical": scorer.lexical / np.float32(self._lexical or 1),
+            "semantic": np.float32(weights.semantic) * self._semantic(scorer),
+            "coverage": np.float32(weights.coverage) * scorer.coverage,
+            "reply": np.float32(weights.reply) * (scorer.reply / np.float32(self._bm25 or 1)),
             "speaker": np.float32(weights.speaker) * spoken,
             "substance": np.float32(weights.substance)
             * (substance / np.float32(weights.full_length)),
@@ -266,13 +266,13 @@ class Ranking:
             "time": np.float32(weights.time if asks_when else 0) * segment.tells_time,
         }
         alone: Floats = reduce(np.add, parts.values())
-        parts["document"] = np.float32(weights.document) * leg.highest_of_group(alone)
+        parts["document"] = np.float32(weights.document) * scorer.highest_of_group(alone)
         return parts
 
-    def _hit(self, leg: Leg, row: int, parts: dict[str, Floats]) -> Hit:
-        segment = leg.segment
+    def _hit(self, scorer: SegmentScorer, row: int, parts: dict[str, Floats]) -> Hit:
+        segment = scorer.segment
         return Hit(
-            segment=leg.number,
+            segment=scorer.number,
             id=segment.id_at(row),
             kind=segment.kind_at(row),
             group=segment.group_at(row),
@@ -280,40 +280,40 @@ class Ranking:
             score=0.0,
             parts=Parts(
                 confidence=self._confidence(),
-                bm25=float(leg.bm25[row]),
-                cosine=float(leg.cosine[row]),
+                bm25=float(scorer.bm25[row]),
+                cosine=float(scorer.cosine[row]),
                 **{name: float(part[row]) for name, part in parts.items()},
             ),
         )
 
 
-def _legs(scopes: Sequence[Scope]) -> list[Leg]:
+def _scorers(scopes: Sequence[Scope]) -> list[SegmentScorer]:
     """The segments; a document that is in several is eligible in the first of them."""
-    legs: list[Leg] = []
+    scorers: list[SegmentScorer] = []
     for number, (segment, mask) in enumerate(scopes):
         eligible = mask
-        for earlier in legs:
+        for earlier in scorers:
             shared = [g for g in segment.groups() & earlier.segment.groups() if earlier.has(g)]
             if shared:
                 eligible = eligible & ~segment.rows_of(shared)
-        legs.append(Leg(segment, eligible, number))
-    return legs
+        scorers.append(SegmentScorer(segment, eligible, number))
+    return scorers
 
 
 def _best(
-    legs: Sequence[Leg], totals: Sequence[Floats], limit: int, *, distinct: bool
+    scorers: Sequence[SegmentScorer], totals: Sequence[Floats], limit: int, *, distinct: bool
 ) -> list[_Candidate]:
     """The best candidates in order; `distinct`: one of each text."""
     scores = [
-        np.where((leg.lexical > 0) | leg.embedded, total, -np.inf)
-        for leg, total in zip(legs, totals, strict=True)
+        np.where((scorer.lexical > 0) | scorer.embedded, total, -np.inf)
+        for scorer, total in zip(scorers, totals, strict=True)
     ]
     wanted = limit
     while True:
         # All that are as good as the last wanted one: what is equal is ordered by id.
         threshold = _nth_highest(np.concatenate(scores), wanted)
         found = sorted(
-            _Candidate(-float(score[row]), legs[number].segment.id_at(row), number, row)
+            _Candidate(-float(score[row]), scorers[number].segment.id_at(row), number, row)
             for number, score in enumerate(scores)
             for row in np.flatnonzero(score >= threshold).tolist()
         )
@@ -321,7 +321,7 @@ def _best(
             return found[:limit]
         texts: dict[int, _Candidate] = {}
         for candidate in found:
-            digest = legs[candidate.leg].segment.digest_at(candidate.row)
+            digest = scorers[candidate.scorer].segment.digest_at(candidate.row)
             texts.setdefault(digest, candidate)
         if len(texts) >= limit or len(found) < wanted:
             return list(texts.values())[:limit]

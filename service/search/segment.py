@@ -15,9 +15,9 @@ from service.search.entry import decode_entries, decode_vectors
 from service.search.groups import Groups
 from service.search.masks import Masks
 from service.search.postings import Postings
-from service.search.shown import Shown, Spans
 from service.search.speakers import Name, Speakers
 from service.search.vectors import UnitVectors
+from service.search.visibility import Spans, VisibilityIndex
 
 ALWAYS: Spans = ((-FOREVER, FOREVER),)
 """The `shown` of an item that is found whenever it is there."""
@@ -27,20 +27,20 @@ _BYTES_EMPTY = 6_000  # the objects of a segment that has nothing, about
 _BYTES_PER_ITEM = 250  # the id, and its place in a dictionary and lists, about
 
 
-class Kind(IntFlag):
-    """What an item is; a search may want either or both."""
+class ItemKind(IntFlag):
+    """What an item is; flags, since a search may look for both."""
 
     MEMORY = 1
     CHUNK = 2
 
 
 class Item(NamedTuple):
-    """One searchable thing, as it comes from its row."""
+    """One searchable item, as it comes from its row."""
 
     id: str
     """Of the memory version or the chunk; unique in the container."""
 
-    kind: Kind
+    kind: ItemKind
     entry: bytes
     """From `encode_entries`."""
 
@@ -67,8 +67,8 @@ class Segment:
     """The items of one (tenant, container), kept ready for ranking.
 
     Every change costs what it changes, taken over many: rows are appended, what is
-    replaced or removed is marked dead, and the dead are swept out when they are a
-    quarter. Not safe for two threads at once: the caller holds a lock while changing
+    replaced or removed is marked dead, and dead rows are compacted away when they are
+    a quarter. Not safe for two threads at once: the caller holds a lock while changing
     and while ranking.
 
     Properties that end in (rows,) are views over all rows, dead ones too, valid until
@@ -76,7 +76,7 @@ class Segment:
     """
 
     def __init__(self, dimension: int, neighbourhood: Sequence[float] = ()) -> None:
-        """Make an empty one.
+        """Create an empty segment.
 
         Args:
             dimension: of the vectors; 0 if there are none.
@@ -90,7 +90,7 @@ class Segment:
         self._dead = 0
         self._postings = Postings()
         self._masks = Masks()
-        self._shown = Shown()
+        self._visibility = VisibilityIndex()
         self._groups = Groups(self.neighbourhood)
         self._speakers = Speakers()
         self._alive = Column(np.bool_)
@@ -116,7 +116,7 @@ class Segment:
     def nbytes(self) -> int:
         """Memory in bytes; Python's own objects by an estimate."""
         parts = (
-            *(self._postings.nbytes, self._masks.nbytes, self._shown.nbytes),
+            *(self._postings.nbytes, self._masks.nbytes, self._visibility.nbytes),
             *(self._groups.nbytes, self._speakers.nbytes),
         )
         columns = sum(column.nbytes for column in self._columns())
@@ -124,8 +124,8 @@ class Segment:
 
     @property
     def growth(self) -> int:
-        """Bytes beside its own that adding items can take for a moment: the vectors, which
-        are the most of it, are copied into more room."""
+        """Bytes that adding items can take temporarily in addition to `nbytes`: the vectors,
+        the largest part, are copied into a larger array."""
         return self._vectors.nbytes
 
     def groups(self) -> KeysView[str]:
@@ -139,7 +139,7 @@ class Segment:
     # Changes
 
     def put(self, items: Sequence[Item]) -> None:
-        """Add items; those whose id is there replace what it stood for.
+        """Add items; an item whose id is present replaces the one that has it.
 
         Raises:
             UnreadableEntryError, ValueError: an entry or vector that cannot be decoded, two
@@ -158,7 +158,7 @@ class Segment:
         )
         digests = np.frombuffer(b"".join(item.digest[:8] for item in items), dtype="<u8")
 
-        touched = self._bury(self._row_of[i.id] for i in items if i.id in self._row_of)
+        touched = self._tombstone(self._row_of[i.id] for i in items if i.id in self._row_of)
         touched.update(item.group for item in items if item.group)
         first = self.rows
         for row, item in enumerate(items, first):
@@ -167,7 +167,7 @@ class Segment:
         new = np.arange(first, self.rows, dtype=np.int32)
         self._postings.add(entries.terms, np.repeat(new, entries.sizes), entries.counts)
         self._masks.grow(len(items))
-        self._shown.extend([item.shown for item in items], [item.until for item in items])
+        self._visibility.extend([item.shown for item in items], [item.until for item in items])
         self._groups.extend(
             [item.group for item in items], [item.position for item in items], vectors
         )
@@ -182,31 +182,13 @@ class Segment:
         self._vectors.extend(vectors)
         self._embedded.extend(embedded)
         self._groups.link(touched, self.vectors, self.words)
-        self._sweep()
-
-    def replace_group(self, group: str, items: Sequence[Item]) -> None:
-        """Make these the only items of a group."""
-        kept = {item.id for item in items}
-        self.remove([item_id for item_id in self.ids_of_group(group) if item_id not in kept])
-        self.put(items)
+        self._compact()
 
     def remove(self, ids: Iterable[str]) -> None:
-        """Remove items; ids that are not there are passed over."""
-        left = self._bury(self._row_of[i] for i in ids if i in self._row_of)
+        """Remove items; unknown ids are ignored."""
+        left = self._tombstone(self._row_of[i] for i in ids if i in self._row_of)
         self._groups.link(left, self.vectors, self.words)
-        self._sweep()
-
-    def remove_group(self, group: str) -> None:
-        """Remove all items of a group."""
-        self.remove(self.ids_of_group(group))
-
-    def set_shown(self, item_id: str, shown: Spans, until: int = FOREVER) -> None:
-        """Say anew when a memory may be found.
-
-        Raises:
-            KeyError: there is no such item.
-        """
-        self._shown.set(self._row_of[item_id], shown, until)
+        self._compact()
 
     # Masks of callers' filters, by owner: the group of a chunk, the id of a memory
 
@@ -225,15 +207,15 @@ class Segment:
         return mask
 
     def patch_mask(self, key: Hashable, owner: str, matches: bool) -> None:
-        """Say of one owner whether it matches; needed for every owner that is put again.
+        """Set whether one owner matches; needed for every owner whose items are replaced.
 
         Raises:
             KeyError: no mask is kept under this key.
         """
         self._masks.set_rows(key, self._rows_of_owner(owner), matches)
 
-    def present(self, kinds: Kind, mask: Mask) -> Mask:
-        """(rows,) what is there of a kind within `mask`, whenever it is shown."""
+    def present(self, kinds: ItemKind, mask: Mask) -> Mask:
+        """(rows,) what is alive and of a kind within `mask`, whenever it is shown."""
         present: Mask = mask & self._alive.values & ((self._kind.values & kinds) != 0)
         return present
 
@@ -244,18 +226,18 @@ class Segment:
         """How many rows there are, dead ones too."""
         return len(self._ids)
 
-    def eligible(self, kinds: Kind, at: int, mask: Mask | None = None) -> Mask:
+    def eligible(self, kinds: ItemKind, at: int, mask: Mask | None = None) -> Mask:
         """(rows,) what might be found: alive, of a kind, within `mask`, and shown at an
         instant of the past."""
-        return self._eligible(self._shown.at(at), kinds, mask)
+        return self._eligible(self._visibility.at(at), kinds, mask)
 
-    def eligible_now(self, kinds: Kind, wall: int, mask: Mask | None = None) -> Mask:
+    def eligible_now(self, kinds: ItemKind, wall: int, mask: Mask | None = None) -> Mask:
         """The same for what is shown as of now, by the wall clock."""
-        return self._eligible(self._shown.now(wall), kinds, mask)
+        return self._eligible(self._visibility.now(wall), kinds, mask)
 
-    def _eligible(self, eligible: Mask, kinds: Kind, mask: Mask | None) -> Mask:
+    def _eligible(self, eligible: Mask, kinds: ItemKind, mask: Mask | None) -> Mask:
         eligible &= self._alive.values
-        if kinds != Kind.MEMORY | Kind.CHUNK:
+        if kinds != ItemKind.MEMORY | ItemKind.CHUNK:
             eligible &= self._kind.values == kinds
         if mask is not None:
             eligible &= mask
@@ -283,8 +265,8 @@ class Segment:
     def id_at(self, row: int) -> str:
         return self._ids[row]
 
-    def kind_at(self, row: int) -> Kind:
-        return Kind(int(self._kind.values[row]))
+    def kind_at(self, row: int) -> ItemKind:
+        return ItemKind(int(self._kind.values[row]))
 
     def group_at(self, row: int) -> str:
         return self._groups.name_at(row)
@@ -363,17 +345,17 @@ class Segment:
         row = self._row_of.get(owner)
         return self._groups.members(owner) if row is None else (row,)
 
-    def _bury(self, rows: Iterable[int]) -> set[str]:
-        """Mark rows dead; the groups they leave, which are to be linked."""
+    def _tombstone(self, rows: Iterable[int]) -> set[str]:
+        """Mark rows dead; returns the groups they leave, which are to be linked."""
         dead = set(rows)
         for row in dead:
             del self._row_of[self._ids[row]]
-        self._shown.forget(dead)
+        self._visibility.forget(dead)
         self._alive.values[list(dead)] = False
         self._dead += len(dead)
         return self._groups.leave(dead)
 
-    def _sweep(self) -> None:
+    def _compact(self) -> None:
         """Drop dead rows when they are many; rows get new numbers."""
         if self._dead <= max(_LEAST_DEAD, self.rows // 4):
             return
@@ -381,7 +363,7 @@ class Segment:
         numbers = np.full(self.rows + 1, -1, np.int32)  # one more, so that -1 stays -1
         numbers[kept] = np.arange(len(kept), dtype=np.int32)
         self._postings.renumber(numbers)
-        self._shown.renumber(kept, numbers)
+        self._visibility.renumber(kept, numbers)
         self._groups.renumber(kept, numbers)
         self._masks.take(kept)
         self._speakers.take(kept)

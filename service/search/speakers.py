@@ -1,4 +1,4 @@
-"""Who says each row."""
+"""The speaker of each row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from service.search.columns import Column, Mask
 
 Name: TypeAlias = tuple[int, ...]
-"""The hashed words of a speaker's name, in order; () for nobody."""
+"""The hashed words of a speaker's name, in order; () for none."""
 
 _BYTES_PER_NAME = 400
 
@@ -41,7 +41,7 @@ class Speakers:
         self._number.extend([self._numbers[name] for name in names])
 
     def said_by(self, name: Name) -> Mask:
-        """(rows,) which rows one says."""
+        """(rows,) which rows one speaker says."""
         said: Mask = self._number.values == self._numbers.get(name, -1)
         return said
 

@@ -21,7 +21,7 @@ class UnitVectors(Column[np.int16]):
 
     To compare a query with all of them takes as long as reading them from memory, and
     these are half as long as float32. A cosine is off by 0.00001 (standard deviation):
-    nothing beside the 0.0005 of half precision, in which the rows are stored.
+    little compared with the 0.0005 of half precision, in which the rows are stored.
     """
 
     __slots__ = ()

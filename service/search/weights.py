@@ -65,29 +65,29 @@ class Calibration:
     neighbourhood: tuple[float, ...]
     """How much of the vectors of the neighbours at distance 1, 2, … goes into an item's."""
 
-    chance: float
+    noise_floor: float
     """The best cosine a query reaches in a container that has nothing to do with it;
     up to here a cosine says nothing."""
 
-    sure: float
+    certain: float
     """The cosine that shows by itself, without a word in common, that the query has to
     do with the item."""
 
 
-STATIC = Calibration(neighbourhood=(0.5, 0.25), chance=0.4, sure=0.6)
+STATIC = Calibration(neighbourhood=(0.5, 0.25), noise_floor=0.4, certain=0.6)
 """Averaged vectors of tokens (WordLlama): a short text's is noisy, and gains from a wide view."""
 
-TRANSFORMER = Calibration(neighbourhood=(0.3,), chance=0.43, sure=0.6)
+TRANSFORMER = Calibration(neighbourhood=(0.3,), noise_floor=0.43, certain=0.6)
 """Sentence transformers (all-MiniLM-L6-v2), and embedders that are not known."""
 
 ENOUGH_WORDS = 0.46
 """The share of a query's terms, by idf, that shows by itself that the query has to do with
 what is searched: half of all queries with just this share do."""
 
-DECISIVENESS = 11.0
+LOGISTIC_SLOPE = 11.0
 """How steeply confidence rises around one half (the slope of a logistic curve)."""
 
 
 def calibration(embedder: str) -> Calibration:
-    """The calibration for an embedder's name; `probes.measure` finds a better one for others."""
+    """The calibration for an embedder's name; `probes.calibrate` finds a better one for others."""
     return STATIC if "wordllama" in embedder.lower() else TRANSFORMER

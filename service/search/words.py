@@ -26,7 +26,7 @@ _STOP_WORDS = """
     who whom whose why will with wo would you your yours
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
-"""Words that hold a sentence together and tell nothing about what it is about."""
+"""Words that say nothing about what a sentence is about."""
 
 _UNSPACED = (
     "\u0e00-\u0eff"  # Thai, Lao
@@ -47,7 +47,7 @@ _ACCENTS = re.compile("[\u0300-\u036f]")
 
 @cache
 def _word() -> re.Pattern[str]:
-    """A word of any script; made at first use, since all of Unicode has to be looked at."""
+    """A word of any script; made at first use, since all of Unicode has to be scanned."""
     marks = "".join(chr(i) for i in range(0x300, 0xFFFF) if unicodedata.category(chr(i))[0] == "M")
     letters = rf"[^\W_{_UNSPACED}]+(?:[{marks}]+[^\W_{_UNSPACED}]*)*"
     return re.compile(rf"[{_UNSPACED}]+|{letters}(?:'{letters})*")
@@ -56,7 +56,7 @@ def _word() -> re.Pattern[str]:
 def split_words(text: str) -> list[str]:
     """The folded words of a text, in order."""
     if not text.isascii():
-        text = text.translate(_TYPOGRAPHY)  # for the sake of the shorter way
+        text = text.translate(_TYPOGRAPHY)  # most typographic text then takes the faster ASCII path
     if text.isascii():
         runs = text.translate(_ASCII_FOLDED).split()
         return _without_apostrophes(runs) if "'" in text else runs
@@ -83,7 +83,7 @@ def _without_apostrophes(runs: Iterable[str]) -> list[str]:
 def paired_characters(text: str) -> list[str]:
     """The characters that `split_words` gives in pairs only, one by one.
 
-    Indexed beside the pairs, they let a word of one character be found.
+    Indexed in addition to the pairs, they let a word of one character be found.
     """
     return [] if text.isascii() else list("".join(_PAIRED.findall(_fold(text))))
 

@@ -11,7 +11,7 @@ from service.core.conversations import Message
 from service.core.times import FOREVER
 from service.ports.processing import heading_of
 from service.search.analysis import Features, analyse, analyse_query, embedding_text
-from service.search.segment import Kind
+from service.search.segment import ItemKind
 from service.search.words import split_words, without_words
 from tests.finding.words import WordsEmbedder
 from tests.search.compare import CLOSE
@@ -62,12 +62,12 @@ class Document:
             yield self._passage(0, self.text, heading=heading_of(self.title, ""))
         for place, message in enumerate(self.messages):
             yield self._passage(
-                place, message.said, speaker=message.speaker, instant=message.instant
+                place, message.text.strip(), speaker=message.speaker, instant=message.instant
             )
 
     def _passage(self, place: int, text: str, **more: object) -> Passage:
         name = f"{self.id} {place:05}"
-        return Passage(name, text, Kind.CHUNK, self.id, place, **more)  # type: ignore[arg-type]
+        return Passage(name, text, ItemKind.CHUNK, self.id, place, **more)  # type: ignore[arg-type]
 
 
 @dataclass

@@ -12,18 +12,18 @@ import numpy as np
 
 from service.search.analysis import Features, analyse, analyse_query
 from service.search.entry import TermHasher, encode_entries, encode_vectors
-from service.search.segment import ALWAYS, Item, Kind
-from service.search.shown import Spans
+from service.search.segment import ALWAYS, Item, ItemKind
+from service.search.visibility import Spans
 from service.search.weights import (
-    DECISIVENESS,
     ENOUGH_WORDS,
+    LOGISTIC_SLOPE,
     WEIGHTS,
     Calibration,
 )
 from service.search.words import term_of
 
 HASHER = TermHasher(b"a secret of the tests")
-CALIBRATION = Calibration(neighbourhood=(0.5, 0.25), chance=0.4, sure=0.6)
+CALIBRATION = Calibration(neighbourhood=(0.5, 0.25), noise_floor=0.4, certain=0.6)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Text:
 
     id: str
     text: str
-    kind: Kind = Kind.MEMORY
+    kind: ItemKind = ItemKind.MEMORY
     group: str = ""
     position: int = 0
     speaker: str = ""
@@ -203,7 +203,7 @@ class Reference:
         known = [value for value in near if value is not None]
         if not known:
             return [0.0], near
-        width = max(max(known) - min(known), CALIBRATION.sure - CALIBRATION.chance)
+        width = max(max(known) - min(known), CALIBRATION.certain - CALIBRATION.noise_floor)
         scaled = [None if v is None else 1 - (max(known) - v) / width for v in near]
         return [dot(vector, asked) for vector in own], scaled
 
@@ -212,6 +212,8 @@ class Reference:
         return named.pop() if len(named) == 1 else None
 
     def confident(self, words: float, cosine: float) -> float:
-        far = max(0, cosine - CALIBRATION.chance) / (CALIBRATION.sure - CALIBRATION.chance)
+        far = max(0, cosine - CALIBRATION.noise_floor) / (
+            CALIBRATION.certain - CALIBRATION.noise_floor
+        )
         evidence = words + ENOUGH_WORDS * far
-        return 1 / (1 + math.exp(-DECISIVENESS * (evidence - ENOUGH_WORDS)))
+        return 1 / (1 + math.exp(-LOGISTIC_SLOPE * (evidence - ENOUGH_WORDS)))

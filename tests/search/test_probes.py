@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.search.probes import QUESTIONS, STATEMENTS, measure
+from service.search.probes import QUESTIONS, STATEMENTS, calibrate
 
 COUNT = len(QUESTIONS)
 
@@ -25,14 +25,14 @@ def test_each_question_has_its_statement() -> None:
 def test_chance_lies_above_what_unrelated_texts_reach() -> None:
     for common, mean in ((0.0, 0.0), (16.0, 0.5), (28.0, 0.75)):
         questions, statements = embedded(common, 1)
-        found = measure(questions, statements)
+        found = calibrate(questions, statements)
         highest = (questions @ statements.T)[~np.eye(COUNT, dtype=bool)].max()
-        assert highest < found.chance < found.sure
-        assert found.sure - found.chance == pytest.approx(0.2 * (1 - mean), abs=0.02)
+        assert highest < found.noise_floor < found.certain
+        assert found.certain - found.noise_floor == pytest.approx(0.2 * (1 - mean), abs=0.02)
 
 
 def test_an_embedder_that_tells_nothing_apart_is_never_sure() -> None:
     same = np.ones((COUNT, 4), np.float32) / 2
-    found = measure(same, same)
-    assert found.chance == pytest.approx(0.99)
-    assert found.sure > found.chance
+    found = calibrate(same, same)
+    assert found.noise_floor == pytest.approx(0.99)
+    assert found.certain > found.noise_floor

@@ -10,11 +10,11 @@ import pytest
 from service.search.query import make_query, text_to_embed
 from service.search.ranking import Hit
 from service.search.scope import Scope
-from service.search.segment import Kind, Segment
+from service.search.segment import ItemKind, Segment
 from tests.search.compare import assert_same, search
 from tests.search.reference import CALIBRATION, HASHER, Text
 
-EVERYTHING = Kind.MEMORY | Kind.CHUNK
+EVERYTHING = ItemKind.MEMORY | ItemKind.CHUNK
 
 
 def holding(*texts: Text, dimension: int = 2) -> Segment:
@@ -96,9 +96,9 @@ def test_a_filter_that_matches_few_of_many_finds_them_all() -> None:
 def test_neighbours_lend_their_words_inside_their_document_only() -> None:
     texts = ["We adopted a rabbit.", "He is white.", "Lovely!"]
     segment = holding(
-        *(Text(f"a/{i}", text, Kind.CHUNK, "a", i) for i, text in enumerate(texts)),
+        *(Text(f"a/{i}", text, ItemKind.CHUNK, "a", i) for i, text in enumerate(texts)),
         Text("mem_1", "He is white indeed."),
-        Text("b/0", "Something else.", Kind.CHUNK, "b", 0),
+        Text("b/0", "Something else.", ItemKind.CHUNK, "b", 0),
     )
     hits = search([scope(segment)], "rabbit", None, 10)
     assert ids(hits) == ["a/0", "a/1", "a/2"]
@@ -108,7 +108,7 @@ def test_neighbours_lend_their_words_inside_their_document_only() -> None:
 
 def test_an_answer_goes_before_the_question_that_repeats_the_query() -> None:
     texts = ["What did you paint?", "A lake at sunrise, last year!", "Nice."]
-    segment = holding(*(Text(f"a/{i}", t, Kind.CHUNK, "a", i) for i, t in enumerate(texts)))
+    segment = holding(*(Text(f"a/{i}", t, ItemKind.CHUNK, "a", i) for i, t in enumerate(texts)))
     question, answer, _ = sorted(search([scope(segment)], "paint", None, 10), key=lambda h: h.id)
     assert answer.parts.reply == pytest.approx(0.3)
     assert question.parts.question == pytest.approx(-0.1)
@@ -158,7 +158,7 @@ def test_nothing_is_found_in_nothing() -> None:
 
 def test_the_parts_add_up_to_the_order() -> None:
     texts = [
-        *(Text(f"a/{i}", f"cat {i}?", Kind.CHUNK, "a", i, "Ann", (1, i)) for i in range(6)),
+        *(Text(f"a/{i}", f"cat {i}?", ItemKind.CHUNK, "a", i, "Ann", (1, i)) for i in range(6)),
         *(Text(f"mem_{i}", f"Bob: cats of {i} in May", vector=(i, 1)) for i in range(6)),
     ]
     hits = search([scope(holding(*texts))], "when did Ann see cat 3", (1, 3), 12)

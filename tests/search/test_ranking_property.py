@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from service.search import postings, segment
-from service.search.legs import Leg
 from service.search.query import make_query
 from service.search.ranking import Ranking
 from service.search.scope import Scope
-from service.search.segment import ALWAYS, Kind, Segment
+from service.search.scorer import SegmentScorer
+from service.search.segment import ALWAYS, ItemKind, Segment
 from tests.search.compare import assert_same, search
 from tests.search.reference import CALIBRATION, HASHER, Text
 
 DIMENSION = 3
-EVERYTHING = Kind.MEMORY | Kind.CHUNK
+EVERYTHING = ItemKind.MEMORY | ItemKind.CHUNK
 
 vectors = st.none() | st.tuples(*[st.integers(-3, 3)] * DIMENSION).filter(any)
 words = st.sampled_from(
@@ -49,7 +49,7 @@ members = st.builds(
     Text,
     id=st.just(""),
     text=sentences,
-    kind=st.just(Kind.CHUNK),
+    kind=st.just(ItemKind.CHUNK),
     group=groups,
     position=st.integers(0, 9),
     speaker=st.sampled_from(["", "Ann", "Bob", "Ann Lee"]),
@@ -64,7 +64,7 @@ def distinct(texts: Iterable[Text]) -> list[Text]:
 
 @contextmanager
 def small_steps() -> Iterator[None]:
-    """Sweeping and merging happen among few rows, as they otherwise do among many."""
+    """Compacting and merging happen among few rows, as they otherwise do among many."""
     with patch.object(segment, "_LEAST_DEAD", 3), patch.object(postings, "_LEAST_TAIL", 10):
         yield
 
@@ -95,8 +95,11 @@ class Changes(RuleBasedStateMachine):
         own = distinct(replace(text, group=group, id=f"{group}/{text.position}") for text in texts)
         for gone in [text.id for text in self.texts.values() if text.group == group]:
             del self.texts[gone]
+        kept = {text.id for text in own}
         with small_steps():
-            self.segment.replace_group(group, [text.item for text in own])
+            stale = [one for one in self.segment.ids_of_group(group) if one not in kept]
+            self.segment.remove(stale)
+            self.segment.put([text.item for text in own])
         self.texts.update((text.id, text) for text in own)
         self.segment.patch_mask("filter", group, group in self.matching)
 
@@ -117,7 +120,7 @@ class Changes(RuleBasedStateMachine):
     @rule(group=groups)
     def remove_group(self, group: str) -> None:
         with small_steps():
-            self.segment.remove_group(group)
+            self.segment.remove(self.segment.ids_of_group(group))
         self.texts = {i: text for i, text in self.texts.items() if text.group != group}
 
     @precondition(lambda self: any(not text.group for text in self.texts.values()))
@@ -125,8 +128,7 @@ class Changes(RuleBasedStateMachine):
     def show(self, data: st.DataObject, shown: Any) -> None:
         candidates = sorted(text.id for text in self.texts.values() if not text.group)
         chosen = data.draw(st.sampled_from(candidates))
-        self.segment.set_shown(chosen, shown)
-        self.texts[chosen] = replace(self.texts[chosen], shown=shown)
+        self.put([replace(self.texts[chosen], shown=shown)])
 
     @precondition(lambda self: self.texts)
     @rule(data=st.data(), matches=st.booleans())
@@ -139,12 +141,12 @@ class Changes(RuleBasedStateMachine):
         query=sentences,
         vector=vectors,
         limit=limits,
-        kinds=st.sampled_from([EVERYTHING, Kind.MEMORY, Kind.CHUNK]),
+        kinds=st.sampled_from([EVERYTHING, ItemKind.MEMORY, ItemKind.CHUNK]),
         at=instants,
         filtered=st.booleans(),
     )
     def search(
-        self, query: str, vector: Any, limit: int, kinds: Kind, at: int, filtered: bool
+        self, query: str, vector: Any, limit: int, kinds: ItemKind, at: int, filtered: bool
     ) -> None:
         eligible = [
             text
@@ -210,7 +212,7 @@ def test_items_that_are_ranked_block_by_block_are_one_corpus(
         for number in sorted(set(place.values())):
             block = Segment(DIMENSION, CALIBRATION.neighbourhood)
             block.put([text.item for text in chosen if place[text.owner] == number])
-            turn([Leg(block, block.eligible(EVERYTHING, at=2), number)])
+            turn([SegmentScorer(block, block.eligible(EVERYTHING, at=2), number)])
     eligible = [text for text in chosen if text.is_shown(2)]
     assert ranking.items == len(eligible)
     hits = ranking.hits()

@@ -11,10 +11,10 @@ import pytest
 from service.core.times import FOREVER
 from service.search import segment as module
 from service.search.entry import UnreadableEntryError
-from service.search.segment import Kind, Segment
+from service.search.segment import ItemKind, Segment
 from tests.search.reference import CALIBRATION, HASHER, Text
 
-EVERYTHING = Kind.MEMORY | Kind.CHUNK
+EVERYTHING = ItemKind.MEMORY | ItemKind.CHUNK
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ def put(segment: Segment, *texts: Text) -> None:
     segment.put([text.item for text in texts])
 
 
-def eligible(segment: Segment, at: int = 0, kinds: Kind = EVERYTHING) -> set[str]:
+def eligible(segment: Segment, at: int = 0, kinds: ItemKind = EVERYTHING) -> set[str]:
     return {segment.id_at(int(row)) for row in np.flatnonzero(segment.eligible(kinds, at))}
 
 
 def chunk(position: int, text: str = "text", group: str = "doc") -> Text:
-    return Text(f"{group}/{position}", text, Kind.CHUNK, group, position, vector=(1, position))
+    return Text(f"{group}/{position}", text, ItemKind.CHUNK, group, position, vector=(1, position))
 
 
 def test_a_group_is_in_order_whatever_order_it_came_in(segment: Segment) -> None:
@@ -42,7 +42,7 @@ def test_a_group_is_in_order_whatever_order_it_came_in(segment: Segment) -> None
     assert segment.ids_of_group("doc") == ["doc/2", "doc/3", "doc/1"]
     segment.remove(["doc/3"])
     assert segment.ids_of_group("doc") == ["doc/2", "doc/1"]
-    segment.remove_group("doc")
+    segment.remove(segment.ids_of_group("doc"))
     assert segment.ids_of_group("doc") == []
     assert segment.groups() == {"other"}
 
@@ -57,12 +57,10 @@ def test_what_was_replaced_gets_nothing_from_the_neighbours_it_had(segment: Segm
 def test_a_memory_is_found_within_its_spans(segment: Segment) -> None:
     put(segment, Text("mem_1", "text", shown=((2, 4), (6, 8))))
     assert [at for at in range(10) if eligible(segment, at)] == [2, 3, 6, 7]
-    segment.set_shown("mem_1", ((2, 4), (5, 6), (8, 9)))
+    put(segment, Text("mem_1", "text", shown=((2, 4), (5, 6), (8, 9))))
     assert [at for at in range(10) if eligible(segment, at)] == [2, 3, 5, 8]
-    segment.set_shown("mem_1", ())
+    put(segment, Text("mem_1", "text", shown=()))
     assert not any(eligible(segment, at) for at in range(10))
-    with pytest.raises(KeyError):
-        segment.set_shown("mem_2", ())
 
 
 def test_what_is_shown_now_is_a_matter_of_its_end_alone() -> None:
@@ -78,19 +76,18 @@ def test_what_is_shown_now_is_a_matter_of_its_end_alone() -> None:
     assert now(4) == {"mem_1", "mem_2"}
     assert now(5) == {"mem_1"}
     assert eligible(segment, 8) == set()
-    segment.put([ahead._replace(until=3)])
-    segment.set_shown("mem_3", ((9, FOREVER),), 5)
+    segment.put([ahead._replace(until=3), ahead._replace(id="mem_3", until=5)])
     assert now(4) == {"mem_2", "mem_3"}
 
 
 def test_kinds_are_told_apart(segment: Segment) -> None:
     put(segment, Text("mem_1", "text"), chunk(1))
-    assert eligible(segment, kinds=Kind.MEMORY) == {"mem_1"}
-    assert eligible(segment, kinds=Kind.CHUNK) == {"doc/1"}
+    assert eligible(segment, kinds=ItemKind.MEMORY) == {"mem_1"}
+    assert eligible(segment, kinds=ItemKind.CHUNK) == {"doc/1"}
     assert eligible(segment) == {"mem_1", "doc/1"}
 
 
-def test_a_mask_stays_true_through_changes_and_sweeps(segment: Segment) -> None:
+def test_a_mask_stays_true_through_changes_and_compaction(segment: Segment) -> None:
     put(segment, Text("mem_1", "text"), Text("mem_2", "text"), chunk(1), chunk(2))
     segment.keep_mask("filter", ["mem_2", "doc", "unknown"])
     with patch.object(module, "_LEAST_DEAD", 0):

@@ -14,7 +14,7 @@ from service.rpc.convert.filters import read
 
 
 def convert(
-    tree: dict[str, Any], kind: f.Kind = f.Kind.DOCUMENT
+    tree: dict[str, Any], kind: f.Target = f.Target.DOCUMENT
 ) -> tuple[f.Filter, list[Violation]]:
     violations: list[Violation] = []
     message = json_format.ParseDict(tree, pb.Filter())
@@ -57,7 +57,7 @@ def test_every_test_of_the_contract_is_known() -> None:
         text = "2026-01-01" if field.cpp_type == field.CPPTYPE_STRING else value
         setattr(message.condition, field.name, text)
         violations: list[Violation] = []
-        assert isinstance(read(message, "filter", f.Kind.MEMORY, violations), f.Condition)
+        assert isinstance(read(message, "filter", f.Target.MEMORY, violations), f.Condition)
         assert not violations
 
 
@@ -73,36 +73,36 @@ def test_the_tree_keeps_its_shape() -> None:
 @pytest.mark.parametrize(
     ("tree", "kind", "path"),
     [
-        (condition(key="k", after="soon"), f.Kind.DOCUMENT, "condition.after"),
+        (condition(key="k", after="soon"), f.Target.DOCUMENT, "condition.after"),
         (
             condition(key="k", equals_number=1, ignore_case=True),
-            f.Kind.DOCUMENT,
+            f.Target.DOCUMENT,
             "condition.ignore_case",
         ),
         (
             condition(field="FILTER_FIELD_CREATED", equals_string="x"),
-            f.Kind.DOCUMENT,
+            f.Target.DOCUMENT,
             "condition.field",
         ),
         (
             condition(field="FILTER_FIELD_STATIC", equals_bool=True),
-            f.Kind.DOCUMENT,
+            f.Target.DOCUMENT,
             "condition.field",
         ),
         (
             condition(field="FILTER_FIELD_STATUS", equals_string="DONE"),
-            f.Kind.MEMORY,
+            f.Target.MEMORY,
             "condition.field",
         ),
         (
             condition(field="FILTER_FIELD_STATUS", equals_string="done"),
-            f.Kind.DOCUMENT,
+            f.Target.DOCUMENT,
             "condition.equals_string",
         ),
     ],
 )
 def test_what_can_never_be_right_is_refused(
-    tree: dict[str, object], kind: f.Kind, path: str
+    tree: dict[str, object], kind: f.Target, path: str
 ) -> None:
     _, violations = convert({"any_of": {"filters": [tree]}}, kind)
     assert [violation.field for violation in violations] == [f"filter.any_of.filters[0].{path}"]

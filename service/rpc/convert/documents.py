@@ -168,7 +168,7 @@ def patch(request: pb.UpdateDocumentRequest, violations: list[Violation]) -> m.D
 def query(request: pb.ListDocumentsRequest, violations: list[Violation]) -> m.DocumentQuery:
     tree = None
     if request.HasField("filter"):
-        tree = read_filter(request.filter, "filter", filters.Kind.DOCUMENT, violations)
+        tree = read_filter(request.filter, "filter", filters.Target.DOCUMENT, violations)
     return m.DocumentQuery(
         containers=tuple(request.container_tags),
         match_all=request.match_all_containers,

@@ -40,7 +40,7 @@ _STATUSES: Final = ", ".join(status.name for status in Status)
 class _Reader:
     """Reads one filter, counting as it goes."""
 
-    def __init__(self, kind: f.Kind, violations: list[Violation]) -> None:
+    def __init__(self, kind: f.Target, violations: list[Violation]) -> None:
         self.kind = kind
         self.violations = violations
         self.conditions = 0
@@ -123,7 +123,7 @@ class _Reader:
         return f.Exists()
 
 
-def read(node: pb.Filter, path: str, kind: f.Kind, violations: list[Violation]) -> f.Filter:
+def read(node: pb.Filter, path: str, kind: f.Target, violations: list[Violation]) -> f.Filter:
     """The filter `node` says; `path` is where the request has it."""
     reader = _Reader(kind, violations)
     tree = reader.tree(node, path, 1)

@@ -150,7 +150,7 @@ def forget_many(
         ids.check_memory(text, f"ids[{index}]", "Documents.BulkDeleteDocuments", violations)
     tree = None
     if request.HasField("filter"):
-        tree = read_filter(request.filter, "filter", filters.Kind.MEMORY, violations)
+        tree = read_filter(request.filter, "filter", filters.Target.MEMORY, violations)
     return m.MemoryForgetMany(
         container=container(request.container_tag),
         ids=tuple(request.ids),
@@ -163,7 +163,7 @@ def forget_many(
 def query(request: pb.ListMemoriesRequest, violations: list[Violation]) -> m.MemoryQuery:
     tree = None
     if request.HasField("filter"):
-        tree = read_filter(request.filter, "filter", filters.Kind.MEMORY, violations)
+        tree = read_filter(request.filter, "filter", filters.Target.MEMORY, violations)
     return m.MemoryQuery(
         containers=tuple(request.container_tags) or (m.DEFAULT_CONTAINER,),
         filter=tree,

@@ -31,7 +31,7 @@ def _filter(
     request: documents_pb2.SearchDocumentsRequest
     | memories_pb2.SearchMemoriesRequest
     | memories_pb2.GetProfileRequest,
-    kind: filters.Kind,
+    kind: filters.Target,
     violations: list[Violation],
 ) -> filters.Filter | None:
     if not request.HasField("filter"):
@@ -45,7 +45,7 @@ def documents(
     return s.DocumentSearch(
         request.query,
         _tags(request.container_tags),
-        _filter(request, filters.Kind.DOCUMENT, violations),
+        _filter(request, filters.Target.DOCUMENT, violations),
         request.min_score,
         request.limit or _DEFAULT_LIMIT,
         request.neighbors,
@@ -62,7 +62,7 @@ def memories(
     return s.MemorySearch(
         request.query,
         _tags(request.container_tags),
-        _filter(request, filters.Kind.MEMORY, violations),
+        _filter(request, filters.Target.MEMORY, violations),
         request.min_score,
         request.limit or _DEFAULT_LIMIT,
         as_of,
@@ -99,7 +99,7 @@ def profile(request: memories_pb2.GetProfileRequest, violations: list[Violation]
     return ProfileQuery(
         request.container_tag or m.DEFAULT_CONTAINER,
         request.query,
-        _filter(request, filters.Kind.MEMORY, violations),
+        _filter(request, filters.Target.MEMORY, violations),
         request.limit or _PROFILE_LIMIT,
         request.min_score,
     )

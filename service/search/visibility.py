@@ -20,8 +20,8 @@ Spans: TypeAlias = Sequence[tuple[int, int]]
 _NEVER = (0, 0)
 
 
-class Shown:
-    """The spans of rows: the last of each in arrays; earlier ones, which few have, aside."""
+class VisibilityIndex:
+    """The spans of rows: the last of each in arrays; earlier ones, which few have, in a dict."""
 
     __slots__ = ("_earlier", "_earlier_arrays", "_earlier_count", "_ends", "_from", "_until")
 
@@ -49,15 +49,8 @@ class Shown:
             if len(of_row) > 1:
                 self._set_earlier(row, of_row[:-1])
 
-    def set(self, row: int, spans: Spans, ends: int) -> None:
-        """Say anew when a row may be found."""
-        last = spans[-1] if spans else _NEVER
-        self._from.values[row], self._until.values[row] = last
-        self._ends.values[row] = ends
-        self._set_earlier(row, spans[:-1])
-
     def forget(self, rows: Iterable[int]) -> None:
-        """Rows are dead; what they showed does not matter any more."""
+        """Drop the earlier spans of rows that are dead."""
         for row in rows:
             self._set_earlier(row, ())
 

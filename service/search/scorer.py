@@ -1,4 +1,4 @@
-"""One segment's part of a search: scores of its rows, made of words and of vectors."""
+"""One segment's part of a search: scores of its rows, from words and from vectors."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from service.search.weights import Weights
 _SPARSE = 8  # below one eligible row in so many, their vectors alone are multiplied
 
 
-class Leg:
+class SegmentScorer:
     """The scores of one segment's rows.
 
     All arrays are (rows,) and 0 outside the eligible. Eligible are all the items of
-    a group or none, so that a neighbour that is looked up is eligible too.
+    a group or none, so that a neighbour is eligible too.
 
     Args:
         segment: The items.
         eligible: (rows,) which of them.
-        number: Of the scope that they belong to.
+        number: The index of its scope in the search.
     """
 
     def __init__(self, segment: Segment, eligible: Mask, number: int = 0) -> None:
@@ -30,7 +30,7 @@ class Leg:
         self.eligible = eligible
         self.number = number
         self.postings: list[tuple[Rows, Counts]] | None = None
-        """Of each term of the query, once they were looked up."""
+        """For each term of the query, once they were looked up."""
         self.scored = False
         """Whether the scores below have been filled in."""
         self.count = int(np.count_nonzero(eligible))
@@ -63,10 +63,10 @@ class Leg:
         """Fill in BM25, its share from neighbours, and the coverage of the query's terms.
 
         Args:
-            postings: of each term of the query.
-            idfs: of each term.
+            postings: for each term of the query.
+            idfs: inverse document frequency of each term.
             average: the average length of the eligible items of all segments.
-            weights: what parameters to use.
+            weights: the parameters.
         """
         bm25, coverage = self._zeros(), self._zeros()
         seen = np.zeros(self.segment.rows + 1, np.bool_)
@@ -92,7 +92,7 @@ class Leg:
         else:
             self.cosine = segment.vectors.times(vector)
             self.cosine[~self.eligible] = 0
-        self.nearness = self._with_beside(self.cosine) / segment.spread
+        self.nearness = self._with_neighborhood(self.cosine) / segment.spread
         self.embedded = self.eligible & segment.embedded
 
     def highest_of_group(self, scores: Floats) -> Floats:
@@ -111,7 +111,7 @@ class Leg:
         return np.zeros(self.segment.rows, np.float32)
 
     def _with_neighbours(self, rows: Rows, seen: Mask) -> Rows:
-        """Rows and those beside them in their group, each once; `seen` is all false again after."""
+        """Rows and their neighbours in the group, each once; `seen` is scratch space, all false."""
         if not self.segment.has_groups:
             return rows
         seen[rows] = seen[self.segment.before[rows]] = seen[self.segment.after[rows]] = True
@@ -138,7 +138,7 @@ class Leg:
                 takers = onward[takers]
         return total
 
-    def _with_beside(self, scores: Floats) -> Floats:
+    def _with_neighborhood(self, scores: Floats) -> Floats:
         """Each row's score, and its neighbours' as the segment's neighbourhood has it."""
         total = scores.copy()
         if self.segment.has_groups:
