@@ -92,7 +92,7 @@ async def running(
         raise
     try:
         everyone = await _everyone(store) if settings.no_auth else None
-        server = Server(store, runtime.searcher, offloader=runtime.finder, everyone=everyone)
+        server = Server(store, runtime.searcher, offloader=runtime.offloader, everyone=everyone)
         port = server.bind(settings.listen, tls)
         await server.start()
         try:
@@ -133,7 +133,7 @@ async def serve(settings: Settings, announce: Callable[[Service], None]) -> None
             loop.add_signal_handler(signal.SIGHUP, service.tls.request_reload)
         _log.info("serving", address=service.address, pid=os.getpid())
         announce(service)
-        interpreter.settled()
+        interpreter.freeze_gc()
         await stop.wait()
         _log.info("stopping", grace_seconds=settings.drain_grace)
     _log.info("stopped")

@@ -8,21 +8,21 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
-from service.pipeline.encoder import Workshop
-from service.pipeline.executors import Background, Hands, Threads
+from service.pipeline.encoder import IndexEncoder
+from service.pipeline.executors import BackgroundScheduler, ComputeExecutor, ThreadExecutor
 from service.pipeline.indexing import Indexing
 from service.pipeline.reindexing import reindex_forever
 from service.pipeline.worker import Pipeline, PipelineOptions
 from service.ports.search import Searcher
 from service.processes import search_worker
-from service.processes.compute_pool import Helpers
-from service.processes.offloader import Finder
-from service.processes.search_worker import Plan
-from service.processes.worker_process import Child, pickled
+from service.processes.compute_pool import ComputePool
+from service.processes.offloader import SearchOffloader
+from service.processes.search_worker import SearchWorkerConfig
+from service.processes.worker_process import WorkerProcess, pickled
 from service.retrieval.searcher import TENANT_THREADS, THREADS, SegmentSearcher
 from service.runtime import interpreter
 from service.runtime.fairness import FairThreads
-from service.runtime.priority import Precedence
+from service.runtime.priority import ForegroundPriority
 from service.search import probes
 from service.search.weights import STATIC, calibration
 from service.settings import Settings
@@ -45,21 +45,21 @@ class IndexingRuntime:
         self._threads = FairThreads(THREADS, TENANT_THREADS, "palimpsest-search")
         self._working = ThreadPoolExecutor(1, "palimpsest-work")
         inline = embedder if isinstance(embedder, InlineEmbedder) else None
-        workshop = Workshop(store.digester, space, inline)
-        precedence = Precedence()
-        self._helpers: Helpers | None = None
-        near = Threads(workshop, self._working)
-        hands: Hands = near
+        encoder = IndexEncoder(store.digester, space, inline)
+        priority = ForegroundPriority()
+        self._pool: ComputePool | None = None
+        local = ThreadExecutor(encoder, self._working)
+        executor: ComputeExecutor = local
         if settings.compute_processes:
-            made_there = settings.embedder if inline is not None else None
-            self._helpers = hands = Helpers(
-                settings.compute_processes, store.digester, space, made_there, fallback=near
+            pool_embedder = settings.embedder if inline is not None else None
+            self._pool = executor = ComputePool(
+                settings.compute_processes, store.digester, space, pool_embedder, fallback=local
             )
         count = max(1, settings.compute_processes)
-        # One processor is left to those who go first.
-        modest = max(1, min(count, (os.cpu_count() or 1) - 1))
-        background = Background(hands, precedence, count, modest)
-        self.indexing = Indexing(embedder, workshop, near, hands, background)
+        # One processor is left to foreground requests.
+        busy_count = max(1, min(count, (os.cpu_count() or 1) - 1))
+        background = BackgroundScheduler(executor, priority, count, busy_count)
+        self.indexing = Indexing(embedder, encoder, local, executor, background)
         self.pipeline = Pipeline(
             store.queue,
             self.indexing,
@@ -68,20 +68,20 @@ class IndexingRuntime:
                 lease=settings.lease, attempts=settings.attempts, workers=settings.workers
             ),
         )
-        self._near = SegmentSearcher(
+        self._local = SegmentSearcher(
             store.index,
             embedder,
             space,
             settings.index_memory,
-            workshop.hasher,
+            encoder.hasher,
             self._threads,
-            precedence,
+            priority,
         )
-        self.searcher: Searcher = self._near
-        self.finder: Finder | None = None
-        self._child: Child | None = None
+        self.searcher: Searcher = self._local
+        self.offloader: SearchOffloader | None = None
+        self._search_process: WorkerProcess | None = None
         if settings.compute_processes and inline is not None:
-            plan = Plan(
+            config = SearchWorkerConfig(
                 store.path,
                 store.digester,
                 settings.embedder,
@@ -90,16 +90,16 @@ class IndexingRuntime:
                 settings.readers,
             )
             module = search_worker.__name__
-            self._child = Child(module, pickled(plan), gives_up=True)
-            self.searcher = self.finder = Finder(
-                self._child,
-                self._near,
+            self._search_process = WorkerProcess(module, pickled(config), cancellable=True)
+            self.searcher = self.offloader = SearchOffloader(
+                self._search_process,
+                self._local,
                 store.now,
                 store.memories.close_past,
-                self._leave,
-                precedence,
+                self._free_local_index,
+                priority,
             )
-            store.file.gates.append(self.finder.closed)
+            store.file.gates.append(self.offloader.readers_paused)
         store.engine.indexer = self.indexing
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -117,10 +117,10 @@ class IndexingRuntime:
         ]
         return runtime
 
-    def _leave(self) -> None:
-        """The finder searches: what this process loaded until then is not needed any more."""
-        if self._near.clear():
-            interpreter.give_back()
+    def _free_local_index(self) -> None:
+        """The search worker answers: what this process loaded until then is no longer needed."""
+        if self._local.clear():
+            interpreter.trim_heap()
 
     async def _calibrate(self) -> None:
         """Find out what the cosines of an embedder mean that has no figures of its own."""
@@ -132,7 +132,7 @@ class IndexingRuntime:
                 log.warning("the scores of searches are not calibrated yet: %s", error)
                 await asyncio.sleep(CALIBRATION_SECONDS)
             else:
-                self._near.calibration = probes.calibrate(questions, statements)
+                self._local.calibration = probes.calibrate(questions, statements)
                 return
 
     async def close(self) -> None:
@@ -142,9 +142,9 @@ class IndexingRuntime:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pipeline.close()
         await self._embedder.close()
-        if self._helpers is not None:
-            await self._helpers.close()
-        if self._child is not None:
-            await self._child.close()
+        if self._pool is not None:
+            await self._pool.close()
+        if self._search_process is not None:
+            await self._search_process.close()
         self._threads.close()
         self._working.shutdown(wait=True)

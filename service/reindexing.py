@@ -10,11 +10,11 @@ from pathlib import Path
 
 from service.embedding.base import InlineEmbedder
 from service.embedding.registry import open_embedder
-from service.pipeline.encoder import Workshop
-from service.pipeline.executors import Background, Threads
+from service.pipeline.encoder import IndexEncoder
+from service.pipeline.executors import BackgroundScheduler, ThreadExecutor
 from service.pipeline.indexing import Indexing
 from service.pipeline.reindexing import reindex
-from service.runtime.priority import Precedence
+from service.runtime.priority import ForegroundPriority
 from service.settings import Settings
 from service.storage.sqlite.store import SqliteStore, open_store
 
@@ -27,9 +27,18 @@ async def _opened(path: Path, settings: Settings) -> AsyncIterator[tuple[SqliteS
     try:
         space = await store.index.embedder(embedder.name, embedder.dimension)
         inline = embedder if isinstance(embedder, InlineEmbedder) else None
-        workshop = Workshop(store.digester, space, inline)
-        hands = Threads(workshop, threads)
-        yield store, Indexing(embedder, workshop, hands, hands, Background(hands, Precedence()))
+        encoder = IndexEncoder(store.digester, space, inline)
+        executor = ThreadExecutor(encoder, threads)
+        yield (
+            store,
+            Indexing(
+                embedder,
+                encoder,
+                executor,
+                executor,
+                BackgroundScheduler(executor, ForegroundPriority()),
+            ),
+        )
     finally:
         await embedder.close()
         await store.close()

@@ -23,7 +23,7 @@ class Answer:
 
 
 @dataclass
-class Patience:
+class RetryPolicy:
     """As the embedder's own; a test may change it while the embedder is in use."""
 
     timeout: float = HANG_SECONDS

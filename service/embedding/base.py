@@ -19,8 +19,8 @@ Vectors: TypeAlias = NDArray[np.float32]
 """Shape (texts, dimension)."""
 
 
-PATIENCE_SECONDS = 5.0
-"""How long a memory or a question waits for its vector before it goes on without one."""
+TIMEOUT_SECONDS = 5.0
+"""How long a memory or a query waits for its vector before it goes on without one."""
 
 
 class Purpose(Enum):
@@ -77,25 +77,25 @@ class Embedder(ABC):
             EmbedderUnavailableError: It is down, slow or busy.
             EmbedderRefusedError: It cannot embed these texts, now or later.
         """
-        worded = _worded(texts)
-        if not worded:
+        non_blank = _non_blank(texts)
+        if not non_blank:
             return np.zeros((len(texts), self.dimension), np.float32)
-        found = await self._embed([texts[i] for i in worded], purpose)
-        return self._rows(len(texts), worded, found)
+        found = await self._embed([texts[i] for i in non_blank], purpose)
+        return self._rows(len(texts), non_blank, found)
 
-    async def embed_soon(self, texts: Sequence[str], purpose: Purpose) -> Vectors:
-        """As `embed`, for what a caller waits for: in `PATIENCE_SECONDS` or not at all.
+    async def embed_with_timeout(self, texts: Sequence[str], purpose: Purpose) -> Vectors:
+        """As `embed`, for requests that a caller waits for: fails after `TIMEOUT_SECONDS`.
 
         Raises:
             EmbedderUnavailableError: It is down, slow or busy.
             EmbedderRefusedError: It cannot embed these texts, now or later.
         """
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await self.embed(texts, purpose)
         except TimeoutError as error:
             raise EmbedderUnavailableError(
-                f"{self.name} took longer than {PATIENCE_SECONDS:g} seconds"
+                f"{self.name} took longer than {TIMEOUT_SECONDS:g} seconds"
             ) from error
 
     @abstractmethod
@@ -114,22 +114,23 @@ class Embedder(ABC):
     async def _embed(self, texts: list[str], purpose: Purpose) -> Vectors:
         """A row per text, of any length. There is at least one text, and none is blank."""
 
-    def _rows(self, count: int, worded: Sequence[int], found: Vectors) -> Vectors:
+    def _rows(self, count: int, non_blank: Sequence[int], found: Vectors) -> Vectors:
         """`count` rows: those found, at unit length and in their places, and zeros.
 
         Raises:
             EmbedderRefusedError: The model gave vectors of another shape, or no numbers.
         """
-        if found.shape != (len(worded), self.dimension):
+        if found.shape != (len(non_blank), self.dimension):
             raise EmbedderRefusedError(
-                f"{self.name} gave vectors of shape {found.shape} for {len(worded)} texts, and its "
-                f"dimension is {self.dimension}: name the model and dimension that belong together"
+                f"{self.name} gave vectors of shape {found.shape} for {len(non_blank)} texts, "
+                f"and its dimension is {self.dimension}: name the model and dimension that "
+                "belong together"
             )
         lengths = np.sqrt(np.einsum("ij,ij->i", found, found, dtype=np.float32))
         if not np.isfinite(lengths).all():
             raise EmbedderRefusedError(f"{self.name} gave vectors that are not finite numbers")
         rows = np.zeros((count, self.dimension), np.float32)
-        rows[worded] = found / np.where(lengths > 0, lengths, 1)[:, None]
+        rows[non_blank] = found / np.where(lengths > 0, lengths, 1)[:, None]
         return rows
 
 
@@ -146,16 +147,18 @@ class InlineEmbedder(Embedder):
         Raises:
             EmbedderRefusedError: The model cannot be used.
         """
-        worded = _worded(texts)
-        if not worded:
+        non_blank = _non_blank(texts)
+        if not non_blank:
             return np.zeros((len(texts), self.dimension), np.float32)
-        return self._rows(len(texts), worded, self._compute([texts[i] for i in worded], purpose))
+        return self._rows(
+            len(texts), non_blank, self._compute([texts[i] for i in non_blank], purpose)
+        )
 
     @abstractmethod
     def _compute(self, texts: list[str], purpose: Purpose) -> Vectors:
         """As `_embed`, in the calling thread."""
 
 
-def _worded(texts: Sequence[str]) -> list[int]:
+def _non_blank(texts: Sequence[str]) -> list[int]:
     """Where the texts are that are not blank."""
     return [i for i, text in enumerate(texts) if text and not text.isspace()]

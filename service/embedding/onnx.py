@@ -19,8 +19,8 @@ from onnxruntime import InferenceSession, SessionOptions
 
 from service.embedding.base import Embedder, EmbedderRefusedError, Purpose, Vectors
 from service.embedding.folders import Pooling, read_folder
+from service.embedding.limiter import EmbedderThreads, cores
 from service.embedding.tokens import load_tokenizer
-from service.embedding.turns import Workers, cores
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -75,7 +75,7 @@ class OnnxEmbedder(Embedder):
         self._folder = read_folder(path)
         self._model: _Model | None = None
         self._loading = threading.Lock()
-        self._workers = Workers(threads or cores(), "embed-onnx")
+        self._threads = EmbedderThreads(threads or cores(), "embed-onnx")
 
     @property
     def name(self) -> str:
@@ -86,14 +86,14 @@ class OnnxEmbedder(Embedder):
         return self._folder.dimension
 
     async def load(self) -> None:
-        await self._workers.map(lambda _: self._loaded(), [None])
+        await self._threads.map(lambda _: self._loaded(), [None])
 
     async def close(self) -> None:
-        await self._workers.close()
+        await self._threads.close()
 
     async def _embed(self, texts: list[str], purpose: Purpose) -> Vectors:
         prompt = self._folder.prompts[purpose]
-        return np.stack(await self._workers.map(self._run, [prompt + text for text in texts]))
+        return np.stack(await self._threads.map(self._run, [prompt + text for text in texts]))
 
     def _run(self, text: str) -> Vector:
         model = self._loaded()

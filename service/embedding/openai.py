@@ -23,7 +23,7 @@ from service.embedding.base import (
     Vectors,
 )
 from service.embedding.digests import digest
-from service.embedding.turns import Turns, sliced
+from service.embedding.limiter import FairLimiter, sliced
 
 _FORM = "openai:https://host/v1?model=NAME&dimension=NUMBER"
 _OPTIONAL = {"batch", "document_prefix", "query_prefix"}
@@ -85,11 +85,11 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a server is waited for; all in seconds.
+class RetryPolicy:
+    """When a request is given up, and when it is repeated; times are in seconds.
 
     Args:
-        timeout: For one answer.
+        timeout: Of one request.
         attempts: Requests for the same texts before the server counts as unavailable.
         pause: Before the second request; it doubles with each further one.
         longest_pause: A server that asks for a longer one is unavailable.
@@ -107,14 +107,14 @@ class OpenAIEmbedder(Embedder):
     Args:
         model: Which, and where.
         key: Sent as a bearer token; None if the server wants none.
-        patience: How long it is waited for.
+        retry_policy: Timeouts and retries.
 
     Raises:
         EmbedderRefusedError: The key cannot be sent in a header.
     """
 
     def __init__(
-        self, model: Model, key: str | None = None, patience: Patience | None = None
+        self, model: Model, key: str | None = None, retry_policy: RetryPolicy | None = None
     ) -> None:
         headers = {}
         if key is not None:
@@ -123,14 +123,14 @@ class OpenAIEmbedder(Embedder):
                 raise EmbedderRefusedError("the embedder's key holds characters that keys do not")
             headers["authorization"] = f"Bearer {key}"
         self._model = model
-        self._patience = patience or Patience()
+        self._retry_policy = retry_policy or RetryPolicy()
         self._name = f"openai:{model.url}#{model.model}-{model.dimension}"
         if model.document_prefix or model.query_prefix:
             self._name += ":" + digest((), model.document_prefix, model.query_prefix)
-        self._turns = Turns(_AT_ONCE)
+        self._limiter = FairLimiter(_AT_ONCE)
         self._client = httpx.AsyncClient(
             headers=headers,
-            timeout=self._patience.timeout,
+            timeout=self._retry_policy.timeout,
             limits=httpx.Limits(max_connections=_AT_ONCE),
         )
 
@@ -155,30 +155,30 @@ class OpenAIEmbedder(Embedder):
         }
         prefixed = [prefixes[purpose] + text for text in texts]
         return np.concatenate(
-            await self._turns.map(self._patiently, sliced(prefixed, self._model.batch))
+            await self._limiter.map(self._with_retries, sliced(prefixed, self._model.batch))
         )
 
-    async def _patiently(self, texts: list[str]) -> Vectors:
-        patience = self._patience
-        for attempt in range(1, patience.attempts + 1):
+    async def _with_retries(self, texts: list[str]) -> Vectors:
+        policy = self._retry_policy
+        for attempt in range(1, policy.attempts + 1):
             try:
                 return await self._ask(texts)
-            except openai_answers.AskedToWaitError as error:
-                if attempt == patience.attempts or error.seconds > patience.longest_pause:
+            except openai_answers.RetryAfterError as error:
+                if attempt == policy.attempts or error.seconds > policy.longest_pause:
                     raise
                 pause = error.seconds
             except EmbedderUnavailableError:
-                if attempt == patience.attempts:
+                if attempt == policy.attempts:
                     raise
                 pause = 0.0
-            usual = patience.pause * 2 ** (attempt - 1) * random.uniform(0.5, 1)  # noqa: S311
+            usual = policy.pause * 2 ** (attempt - 1) * random.uniform(0.5, 1)  # noqa: S311
             await asyncio.sleep(max(pause, usual))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _ask(self, texts: list[str]) -> Vectors:
         try:
             # httpx bounds each step; this bounds them together.
-            async with asyncio.timeout(self._patience.timeout):
+            async with asyncio.timeout(self._retry_policy.timeout):
                 response = await self._client.post(
                     f"{self._model.url}/embeddings",
                     json={"model": self._model.model, "input": texts, "encoding_format": "float"},
@@ -186,7 +186,7 @@ class OpenAIEmbedder(Embedder):
         except (TimeoutError, httpx.TimeoutException) as error:
             raise EmbedderUnavailableError(
                 f"the embedding server {self._model.url} did not answer "
-                f"within {self._patience.timeout:g} seconds"
+                f"within {self._retry_policy.timeout:g} seconds"
             ) from error
         except httpx.RequestError as error:
             reason = str(error) or type(error).__name__

@@ -27,7 +27,7 @@ _HINTS = {
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 
-class AskedToWaitError(EmbedderUnavailableError):
+class RetryAfterError(EmbedderUnavailableError):
     """The server is busy, and said for how many seconds."""
 
     def __init__(self, message: str, seconds: float) -> None:
@@ -86,9 +86,7 @@ def _failure(response: httpx.Response, url: str) -> EmbedderError:
     said = f"the embedding server {url} answered {status}" + (f" ({code})" if code else "")
     if status in _BUSY:
         seconds = _retry_after(response.headers.get("retry-after", ""))
-        return (
-            EmbedderUnavailableError(said) if seconds is None else AskedToWaitError(said, seconds)
-        )
+        return EmbedderUnavailableError(said) if seconds is None else RetryAfterError(said, seconds)
     if response.has_redirect_location:
         return EmbedderRefusedError(f"{said}: give the address it is redirected to")
     hint = _HINTS.get(status, "it does not take these texts")

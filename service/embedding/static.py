@@ -19,9 +19,9 @@ from safetensors import safe_open
 
 from service.embedding.base import EmbedderRefusedError, InlineEmbedder, Purpose, Vectors
 from service.embedding.digests import digest
+from service.embedding.limiter import EmbedderThreads, sliced
 from service.embedding.spaced import SpacedTokens
 from service.embedding.tokens import load_tokenizer
-from service.embedding.turns import Workers, sliced
 
 _PACKAGE = "wordllama"
 _WEIGHTS = "wordllama/weights/l2_supercat_256.safetensors"
@@ -58,7 +58,7 @@ class StaticEmbedder(InlineEmbedder):
         self._model: _Model | None = None
         self._loading = threading.Lock()
         # One: half of the work is in Python, and a second thread gains nothing.
-        self._workers = Workers(1, "embed-static")
+        self._threads = EmbedderThreads(1, "embed-static")
 
     @property
     def name(self) -> str:
@@ -69,13 +69,13 @@ class StaticEmbedder(InlineEmbedder):
         return self._dimension
 
     async def load(self) -> None:
-        await self._workers.map(lambda _: self._loaded(), [None])
+        await self._threads.map(lambda _: self._loaded(), [None])
 
     async def close(self) -> None:
-        await self._workers.close()
+        await self._threads.close()
 
     async def _embed(self, texts: list[str], purpose: Purpose) -> Vectors:
-        slices = await self._workers.map(
+        slices = await self._threads.map(
             lambda part: self._compute(part, purpose), sliced(texts, _SLICE)
         )
         return np.concatenate(slices)

@@ -17,7 +17,7 @@ from service.core import ids
 from service.core.digests import Digester
 from service.core.model import ContentKind
 from service.embedding.base import EmbedderError
-from service.pipeline.encoder import Passage, Workshop
+from service.pipeline.encoder import IndexEncoder, Passage
 from service.ports.indexing import IndexEntry
 from service.ports.processing import ChunkRow, Work, indexed_heading
 
@@ -46,12 +46,12 @@ own, so that others have their turn between."""
 
 
 def draft(
-    workshop: Workshop, works: Sequence[Work], now: int
+    encoder: IndexEncoder, works: Sequence[Work], now: int
 ) -> list[Draft | UnreadableContentError]:
     """Read the text out of each document, cut it, and embed it if that is little work.
 
     Args:
-        workshop: Makes the entries, and the vectors if it can.
+        encoder: Makes the entries, and the vectors if it can.
         works: Documents.
         now: The time, in microseconds, of which ids of new chunks tell.
 
@@ -65,23 +65,23 @@ def draft(
         except UnreadableContentError as error:
             cuts.append(error)
         else:
-            cuts.append(_cut(workshop, work, text, now))
+            cuts.append(_cut(encoder, work, text, now))
     made = [one for one in cuts if isinstance(one, _Cut)]
-    entries = iter(workshop.entries([passage for one in made for passage in one.unknown]))
-    drafts = [one.draft(entries, workshop.space) if isinstance(one, _Cut) else one for one in cuts]
-    if workshop.embeds:
-        _embed(workshop, [one for one in drafts if isinstance(one, Draft)])
+    entries = iter(encoder.entries([passage for one in made for passage in one.unknown]))
+    drafts = [one.draft(entries, encoder.space) if isinstance(one, _Cut) else one for one in cuts]
+    if encoder.embeds:
+        _embed(encoder, [one for one in drafts if isinstance(one, Draft)])
     return drafts
 
 
-def _embed(workshop: Workshop, drafts: Sequence[Draft]) -> None:
+def _embed(encoder: IndexEncoder, drafts: Sequence[Draft]) -> None:
     wanted = [passage for draft in drafts for _, passage in draft.missing]
     if 0 < len(wanted) <= MOST_EMBEDDED:
         # Whoever embeds what is missing learns why it cannot be done.
         with contextlib.suppress(EmbedderError):
-            vectors = iter(workshop.vectors(wanted))
+            vectors = iter(encoder.vectors(wanted))
             for draft in drafts:
-                draft.fill(vectors, workshop.space)
+                draft.fill(vectors, encoder.space)
 
 
 @dataclass(slots=True)
@@ -121,7 +121,7 @@ class _Cut:
         return Draft([rows[place] for place in changed], missing, len(rows))
 
 
-def _cut(workshop: Workshop, work: Work, text: Extract, now: int) -> _Cut:
+def _cut(encoder: IndexEncoder, work: Work, text: Extract, now: int) -> _Cut:
     """Cut a text into chunks, and find again those whose text has not changed.
 
     A chunk keeps its id as long as its text and place in the structure stay, and
@@ -137,12 +137,12 @@ def _cut(workshop: Workshop, work: Work, text: Extract, now: int) -> _Cut:
         heading = indexed_heading(work.kind, work.title, piece.heading)
         twins = known.get((piece.text, piece.heading, piece.speaker, instant))
         twin = twins.pop() if twins else None
-        done.rows.append(_row(piece, position, instant, twin, workshop.digester, now))
+        done.rows.append(_row(piece, position, instant, twin, encoder.digester, now))
         done.passages.append(Passage(piece.text, heading, piece.speaker, instant))
         # Of a message nothing but itself is indexed; of a section also the title.
         if twin is None or not conversation:
             done.places.append(position)
-        elif twin.index.embedder != workshop.space:
+        elif twin.index.embedder != encoder.space:
             done.lacking.add(position)
     return done
 

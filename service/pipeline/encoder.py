@@ -1,4 +1,4 @@
-"""What is computed of texts: their words and features, and their vectors, encoded."""
+"""What is computed from texts: their words and features, and their vectors, encoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.search.entry import TermHasher, encode_entries, encode_vectors
 
 
 class Passage(NamedTuple):
-    """A text and what is known of it; see `analysis.analyse`."""
+    """A text and what is known about it; see `analysis.analyse`."""
 
     text: str
     heading: str = ""
@@ -21,7 +21,7 @@ class Passage(NamedTuple):
 
     @property
     def embedded(self) -> str:
-        """What of it becomes a vector."""
+        """The text whose vector stands for the passage."""
         return embedding_text(self.text, self.heading, self.speaker)
 
 
@@ -30,13 +30,14 @@ def term_hasher(digester: Digester) -> TermHasher:
     return TermHasher(digester.derived(b"terms"))
 
 
-class Workshop:
-    """Computes in the calling thread, and waits for nothing.
+class IndexEncoder:
+    """Computes index entries and vectors in the calling thread, without waiting for anything.
 
     Args:
-        digester: Of the database.
+        digester: The database's.
         space: The number of the vector space.
-        embedder: Makes vectors, if it can where it is called.
+        embedder: Makes vectors; None if the embedder in use does not compute in the
+            calling thread.
     """
 
     def __init__(self, digester: Digester, space: int, embedder: InlineEmbedder | None) -> None:

@@ -1,4 +1,4 @@
-"""Where computation is done, so that the event loop goes on meanwhile."""
+"""Where computation runs, so that the event loop stays responsive."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from concurrent.futures import Executor
 from itertools import chain
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-from service.embedding.turns import Turns
-from service.pipeline.encoder import Workshop
-from service.runtime.priority import Precedence
+from service.embedding.limiter import FairLimiter
+from service.pipeline.encoder import IndexEncoder
+from service.runtime.priority import ForegroundPriority
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,98 +19,103 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-AT_ONCE = 2
-"""Slices that one of the hands is given: at work on one, it need not wait for the next."""
+PREFETCH = 2
+"""Slices given to one worker at a time: when it has done one, the next is already there."""
 
 
-class Hands(Protocol):
-    """Do work that needs a workshop, with a workshop of their own."""
+class ComputeExecutor(Protocol):
+    """Runs functions that need an `IndexEncoder`, and supplies the encoder."""
 
     @property
-    def free(self) -> bool:
-        """Whether work done by them takes nothing from this interpreter, and begins at once."""
+    def offloads_now(self) -> bool:
+        """Whether work would run outside this interpreter, and begin at once."""
         ...
 
     def wake(self) -> None:
-        """There will be work: be ready soon."""
+        """Work is about to be submitted: get ready."""
         ...
 
     async def run(
-        self, work: Callable[Concatenate[Workshop, P], T], *args: P.args, **kwargs: P.kwargs
+        self, work: Callable[Concatenate[IndexEncoder, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """What `work`, a function of a module, makes of a workshop and the arguments.
+        """Call `work`, a function of a module, with an encoder and the arguments.
 
         Raises:
-            LostError: Those who did it died of it.
+            WorkerDiedError: The processes that ran it ended before it returned.
             Exception: What `work` raised.
         """
         ...
 
 
-class Threads:
-    """Threads of this process: only one of them runs at a time."""
+class ThreadExecutor:
+    """Runs work in threads of this process: only one of them runs at a time."""
 
-    def __init__(self, workshop: Workshop, threads: Executor) -> None:
-        self._workshop = workshop
+    def __init__(self, encoder: IndexEncoder, threads: Executor) -> None:
+        self._encoder = encoder
         self._threads = threads
 
     @property
-    def free(self) -> bool:
+    def offloads_now(self) -> bool:
         return False
 
     def wake(self) -> None:
         """Nothing: threads are always ready."""
 
     async def run(
-        self, work: Callable[Concatenate[Workshop, P], T], *args: P.args, **kwargs: P.kwargs
+        self, work: Callable[Concatenate[IndexEncoder, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._threads, lambda: work(self._workshop, *args, **kwargs)
+            self._threads, lambda: work(self._encoder, *args, **kwargs)
         )
 
 
-class Background:
-    """Work that nobody waits for, a slice at a time: others have their turn between.
+class BackgroundScheduler:
+    """Runs work that no caller waits for in slices, between which other work has its turn.
 
     Args:
-        hands: Who do it.
-        precedence: Says when to stand back.
-        count: How many the hands are.
-        modest: How many of them work while others want to go first, who need processors too.
+        executor: Where the work runs.
+        priority: Says when foreground requests are running.
+        workers: How many workers the executor has.
+        busy_workers: How many of them are used while foreground requests, which need
+            processors too, are running.
     """
 
     def __init__(
-        self, hands: Hands, precedence: Precedence, count: int = 1, modest: int = 1
+        self,
+        executor: ComputeExecutor,
+        priority: ForegroundPriority,
+        workers: int = 1,
+        busy_workers: int = 1,
     ) -> None:
-        self._hands = hands
-        self._precedence = precedence
-        self._turns = Turns(AT_ONCE * count)
-        self._modest = asyncio.Semaphore(AT_ONCE * modest)
+        self._executor = executor
+        self._priority = priority
+        self._limiter = FairLimiter(PREFETCH * workers)
+        self._busy_limit = asyncio.Semaphore(PREFETCH * busy_workers)
 
-    async def stand_back(self) -> None:
-        """Before a step of work: let those go first who wait for an answer."""
-        await self._precedence.give()
+    async def yield_to_foreground(self) -> None:
+        """Before a step of work: wait for a moment while foreground requests are running."""
+        await self._priority.yield_to_foreground()
 
     async def map(
         self,
-        work: Callable[Concatenate[Workshop, Sequence[In], P], Sequence[Out]],
+        work: Callable[Concatenate[IndexEncoder, Sequence[In], P], Sequence[Out]],
         items: Sequence[In],
         size: int,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> list[Out]:
-        """What `work` makes of the items, `size` of them in a slice.
+        """Call `work` with slices of `size` items, and join the results.
 
         Raises:
-            LostError: Those who did it died of it.
+            WorkerDiedError: The processes that ran it ended before it returned.
             Exception: What `work` raised.
         """
 
-        async def one(part: Sequence[In]) -> Sequence[Out]:
-            await self.stand_back()
-            async with self._modest if self._precedence.wanted else contextlib.nullcontext():
-                return await self._hands.run(work, part, *args, **kwargs)
+        async def run_slice(part: Sequence[In]) -> Sequence[Out]:
+            await self.yield_to_foreground()
+            async with self._busy_limit if self._priority.busy else contextlib.nullcontext():
+                return await self._executor.run(work, part, *args, **kwargs)
 
         parts = [items[start : start + size] for start in range(0, len(items), size)]
-        return list(chain.from_iterable(await self._turns.map(one, parts)))
+        return list(chain.from_iterable(await self._limiter.map(run_slice, parts)))

@@ -1,4 +1,4 @@
-"""Making texts findable: their words and features, and their vectors."""
+"""Index entries of texts: their words and features, and their vectors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from service.embedding.base import (
     InlineEmbedder,
     Purpose,
 )
-from service.pipeline.encoder import Passage, Workshop
-from service.pipeline.executors import Background, Hands
+from service.pipeline.encoder import IndexEncoder, Passage
+from service.pipeline.executors import BackgroundScheduler, ComputeExecutor
 from service.ports.indexing import NO_EMBEDDER, IndexEntry
-from service.processes.worker_process import LostError
+from service.processes.worker_process import WorkerDiedError
 from service.search.entry import encode_vectors
 
 T = TypeVar("T")
@@ -25,17 +25,18 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 INLINE_CHARACTERS = 4_000
-"""Texts together shorter than this are indexed where they are, without a thread."""
+"""Texts with fewer characters in total are indexed in the calling thread."""
 
-LITTLE_CHARACTERS = 200
-"""And shorter than this even while others' hands are free: to ask them costs as much."""
+TINY_CHARACTERS = 200
+"""Texts with fewer even while another process is ready: sending them costs as much."""
 
-QUICK_CHARACTERS = 1_000
-"""Texts of a call shorter than this are indexed with those of others: a few milliseconds."""
+CHEAP_CHARACTERS = 1_000
+"""Texts of a call with fewer are indexed with those of other calls: a few milliseconds."""
 
-PATIENCE_SECONDS = 2.0
-CHARACTERS_A_SECOND = 100_000
-"""What hands are waited for: the work may take as long, beside what it waits for itself."""
+OFFLOAD_TIMEOUT = 2.0
+CHARACTERS_PER_SECOND = 100_000
+"""Work in another process may take so long for its characters, and OFFLOAD_TIMEOUT in addition
+to that: it may have to wait for other work."""
 
 SLICE = 32
 """Passages of documents embedded at once: some 5 ms of work."""
@@ -46,95 +47,95 @@ class Indexing:
 
     Args:
         embedder: Makes the vectors.
-        workshop: Of the embedder, for what is short.
-        near: For memories while `hands` are not ready.
-        hands: For memories, unless they are few and short.
+        encoder: The embedder's, for short texts.
+        local: For memories while `executor` is not ready.
+        executor: For memories, unless they are few and short.
         background: For documents.
     """
 
     def __init__(
         self,
         embedder: Embedder,
-        workshop: Workshop,
-        near: Hands,
-        hands: Hands,
-        background: Background,
+        encoder: IndexEncoder,
+        local: ComputeExecutor,
+        executor: ComputeExecutor,
+        background: BackgroundScheduler,
     ) -> None:
         self.embedder = embedder
-        self.space = workshop.space
-        self._workshop = workshop
-        self._near = near
-        self._hands = hands
+        self.space = encoder.space
+        self._encoder = encoder
+        self._local = local
+        self._executor = executor
         self._background = background
         self._inline = isinstance(embedder, InlineEmbedder)
 
-    def quick(self, texts: Sequence[str]) -> bool:
-        return self._inline and sum(map(len, texts)) <= QUICK_CHARACTERS
+    def is_cheap(self, texts: Sequence[str]) -> bool:
+        return self._inline and sum(map(len, texts)) <= CHEAP_CHARACTERS
 
     async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
-        """Of memories. While the embedder is away they are found by their words."""
+        """Entries for memories. While the embedder is unavailable, they have words alone."""
         passages = [Passage(text, instant=date) for text, date in zip(texts, dates, strict=True)]
         if self._inline:
             return await self._index_inline(passages)
         entries = await self.entries(passages)
         embedded = [passage.embedded for passage in passages]
         try:
-            found = await self.embedder.embed_soon(embedded, Purpose.DOCUMENT)
+            vectors = await self.embedder.embed_with_timeout(embedded, Purpose.DOCUMENT)
         except EmbedderError as error:
             return self._without_vectors(passages, entries, error)
-        return self._made(passages, entries, encode_vectors(found))
+        return self._with_vectors(passages, entries, encode_vectors(vectors))
 
     def dated(self, text: str, instant: int | None) -> bytes:
-        """Words and features of a memory that speaks of a date, encoded."""
-        return self._workshop.entries([Passage(text, instant=instant)])[0]
+        """Words and features of a memory that mentions a date, encoded."""
+        return self._encoder.entries([Passage(text, instant=instant)])[0]
 
     async def entries(self, passages: Sequence[Passage]) -> list[bytes]:
         """Words and features of each passage, encoded."""
-        return await self._done(Workshop.entries, passages)
+        return await self._compute(IndexEncoder.entries, passages)
 
     async def vectors(self, passages: Sequence[Passage]) -> list[bytes]:
         """The vector of each passage, encoded.
 
         Raises:
-            EmbedderError: There are none, now (Unavailable) or ever (Refused).
+            EmbedderError: There are none, now (Unavailable) or at all (Refused).
         """
         if not self._inline:
             texts = [passage.embedded for passage in passages]
             return encode_vectors(await self.embedder.embed(texts, Purpose.DOCUMENT))
         try:
-            return await self._background.map(Workshop.vectors, passages, SLICE)
-        except LostError as error:
-            # One of the texts may have been too much: whoever asked tries them one by one.
+            return await self._background.map(IndexEncoder.vectors, passages, SLICE)
+        except WorkerDiedError as error:
+            # One of the texts may have been the cause: the caller tries them one by one.
             raise EmbedderRefusedError(str(error)) from error
 
     async def _index_inline(self, passages: Sequence[Passage]) -> list[IndexEntry]:
         characters = _characters(passages)
         if len(passages) > 1 or characters > INLINE_CHARACTERS:
-            self._hands.wake()
-        here = characters <= (LITTLE_CHARACTERS if self._hands.free else INLINE_CHARACTERS)
+            self._executor.wake()
+        here = characters <= (TINY_CHARACTERS if self._executor.offloads_now else INLINE_CHARACTERS)
         try:
             if here:
-                entries, vectors = _indexed(self._workshop, passages)
+                entries, vectors = _encode(self._encoder, passages)
             else:
-                entries, vectors = await self._done(_indexed, passages)
+                entries, vectors = await self._compute(_encode, passages)
         except EmbedderError as error:
             return self._without_vectors(passages, await self.entries(passages), error)
-        return self._made(passages, entries, vectors)
+        return self._with_vectors(passages, entries, vectors)
 
-    async def _done(
-        self, work: Callable[[Workshop, Sequence[Passage]], T], passages: Sequence[Passage]
+    async def _compute(
+        self, work: Callable[[IndexEncoder, Sequence[Passage]], T], passages: Sequence[Passage]
     ) -> T:
-        """By the hands that are ready first: somebody waits."""
-        if self._hands.free:
-            patience = PATIENCE_SECONDS + _characters(passages) / CHARACTERS_A_SECOND
+        """Where it can begin first: a caller waits."""
+        if self._executor.offloads_now:
+            seconds = OFFLOAD_TIMEOUT + _characters(passages) / CHARACTERS_PER_SECOND
             try:
-                async with asyncio.timeout(patience):
-                    return await self._hands.run(work, passages)
-            except (LostError, TimeoutError) as error:
+                async with asyncio.timeout(seconds):
+                    return await self._executor.run(work, passages)
+            except (WorkerDiedError, TimeoutError) as error:
                 log.warning("texts are indexed in the server itself: %r", error)
-        return await self._near.run(work, passages)
+        return await self._local.run(work, passages)
 
-    def _made(
+    def _with_vectors(
         self, passages: Sequence[Passage], entries: Sequence[bytes], vectors: Sequence[bytes]
     ) -> list[IndexEntry]:
         return [
@@ -157,5 +158,5 @@ def _characters(passages: Sequence[Passage]) -> int:
     return sum(len(passage.text) for passage in passages)
 
 
-def _indexed(workshop: Workshop, passages: Sequence[Passage]) -> tuple[list[bytes], list[bytes]]:
-    return workshop.entries(passages), workshop.vectors(passages)
+def _encode(encoder: IndexEncoder, passages: Sequence[Passage]) -> tuple[list[bytes], list[bytes]]:
+    return encoder.entries(passages), encoder.vectors(passages)

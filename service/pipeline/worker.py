@@ -17,10 +17,10 @@ from service.core.times import SECOND
 from service.embedding.base import EmbedderError, EmbedderRefusedError
 from service.pipeline import chunking
 from service.pipeline.chunking import Draft
-from service.pipeline.executors import Background
+from service.pipeline.executors import BackgroundScheduler
 from service.pipeline.indexing import Indexing
 from service.ports.processing import Failed, Job, Processed, Queue, Work
-from service.processes.worker_process import LostError
+from service.processes.worker_process import WorkerDiedError
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Pipeline:
         self,
         queue: Queue,
         indexing: Indexing,
-        background: Background,
+        background: BackgroundScheduler,
         options: PipelineOptions,
     ) -> None:
         self._queue = queue
@@ -121,7 +121,7 @@ class Pipeline:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._next_look - perf_counter()):
                         await self._idle.wait()
-                await self._background.stand_back()
+                await self._background.yield_to_foreground()
                 limit = min(self._limit, self._options.batch)
                 works = await self._claim(limit)
                 if works:
@@ -199,13 +199,13 @@ class Pipeline:
         for work, draft in zip(works, made, strict=True):
             if isinstance(draft, UnreadableContentError):
                 await self._fail(work.job, str(draft), retry=False)
-            elif isinstance(draft, LostError):
+            elif isinstance(draft, WorkerDiedError):
                 await self._fail(work.job, str(draft), retry=True)
             else:
                 drafts.append((work.job, draft))
         embedded = await self._embed(drafts) if drafts else []
         if embedded:
-            await self._background.stand_back()
+            await self._background.yield_to_foreground()
             # Asked for at once, the two would be one transaction and the stage never seen.
             await self._queue.enter([job for job, _ in embedded], Status.INDEXING)
             await self._queue.finish(
@@ -214,11 +214,11 @@ class Pipeline:
 
     async def _drafts(
         self, works: Sequence[Work]
-    ) -> list[Draft | UnreadableContentError | LostError]:
+    ) -> list[Draft | UnreadableContentError | WorkerDiedError]:
         """The documents cut; of one that those who do it do not survive, what became of them."""
         try:
             return [*await self._background.map(chunking.draft, works, SLICE, self._queue.now())]
-        except LostError as error:
+        except WorkerDiedError as error:
             if len(works) == 1:
                 return [error]
         # One of them was too much: each by itself, so that it harms no other.

@@ -36,7 +36,7 @@ class IndexEntry:
 class Indexer(Protocol):
     """Makes entries of memories' texts."""
 
-    def quick(self, texts: Sequence[str]) -> bool:
+    def is_cheap(self, texts: Sequence[str]) -> bool:
         """Whether texts are indexed so soon that other writes may wait for it."""
         ...
 
@@ -53,10 +53,10 @@ class Indexer(Protocol):
         ...
 
 
-class Unindexed:
+class NullIndexer:
     """Leaves what is written to be indexed later."""
 
-    def quick(self, texts: Sequence[str]) -> bool:  # noqa: ARG002
+    def is_cheap(self, texts: Sequence[str]) -> bool:  # noqa: ARG002
         return False
 
     async def index(

@@ -1,1 +1,1 @@
-"""Child processes: how they are started and asked, and what they run."""
+"""Child processes: how they are started and called, and what they run."""

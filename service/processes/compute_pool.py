@@ -1,6 +1,6 @@
-"""Helpers: child processes that extract, cut, index and embed.
+"""A pool of child processes that extract, chunk, index and embed.
 
-They begin when there is work, and end when there has been none for a while.
+They start when there is work, and end when there has been none for a while.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from service.core.digests import Digester
-from service.pipeline.encoder import Workshop
-from service.pipeline.executors import AT_ONCE, Hands
+from service.pipeline.encoder import IndexEncoder
+from service.pipeline.executors import PREFETCH, ComputeExecutor
 from service.processes import compute_worker
-from service.processes.worker_process import Child, StartError, pickled
+from service.processes.worker_process import StartError, WorkerProcess, pickled
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 IDLE_SECONDS = 60.0
-"""After so long without work a helper ends, and its memory is free."""
+"""A worker without work ends after so long, which frees its memory."""
 
 
-class Helpers:
-    """So many processes, as far as there is work for them; see `hands.Hands`.
+class ComputePool:
+    """Worker processes, as many as there is work for; see `executors.ComputeExecutor`.
 
     Args:
-        count: How many work beside each other, at most.
-        digester: Of the database.
+        count: How many there are at most.
+        digester: The database's.
         space: The number of the vector space.
-        embedder: What `registry.open_embedder` opens; None: no vectors are made there.
-        idle: Seconds without work after which a helper ends.
-        fallback: Does the work while no helper can be started. None: it fails.
+        embedder: A name for `registry.open_embedder`; None: the workers make no vectors.
+        idle: Seconds without work after which a worker ends.
+        fallback: Does the work while no worker can be started. None: it fails.
     """
 
     def __init__(
@@ -41,48 +41,48 @@ class Helpers:
         space: int,
         embedder: str | None,
         idle: float = IDLE_SECONDS,
-        fallback: Hands | None = None,
+        fallback: ComputeExecutor | None = None,
     ) -> None:
         self._fallback = fallback
-        made_of = pickled((idle, digester, space, embedder))
-        self._helpers = [Child(compute_worker.__name__, made_of) for _ in range(count)]
+        init = pickled((idle, digester, space, embedder))
+        self._workers = [WorkerProcess(compute_worker.__name__, init) for _ in range(count)]
 
     @property
-    def free(self) -> bool:
-        return any(helper.ready for helper in self._helpers)
+    def offloads_now(self) -> bool:
+        return any(worker.ready for worker in self._workers)
 
     def wake(self) -> None:
-        self._helpers[0].wake()
+        self._workers[0].wake()
 
     async def run(
-        self, work: Callable[Concatenate[Workshop, P], T], *args: P.args, **kwargs: P.kwargs
+        self, work: Callable[Concatenate[IndexEncoder, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """What `work` makes of the arguments; all of them are pickled.
+        """Call `work` in a worker; function and arguments are pickled.
 
         Raises:
-            StartError: No helper can be started, and nothing does their work.
-            LostError: Two of them ended in the middle.
+            StartError: No worker can be started, and there is no fallback.
+            WorkerDiedError: Two workers ended before it returned.
             Exception: What `work` raised.
         """
         try:
-            result: T = await self._helper().ask(pickled((work, args, kwargs)))
+            result: T = await self._worker().call(pickled((work, args, kwargs)))
         except StartError:
             if self._fallback is None:
                 raise
             return await self._fallback.run(work, *args, **kwargs)
         return result
 
-    def _helper(self) -> Child:
-        """The first that may be given more. If there is none, another begins."""
-        begun = [helper for helper in self._helpers if helper.ready] or self._helpers[:1]
-        for helper in begun:
-            if helper.load < AT_ONCE:
-                return helper
-        for helper in self._helpers:
-            if helper not in begun:
-                helper.wake()
+    def _worker(self) -> WorkerProcess:
+        """The first that may be given more. If there is none, another one is started."""
+        started = [worker for worker in self._workers if worker.ready] or self._workers[:1]
+        for worker in started:
+            if worker.load < PREFETCH:
+                return worker
+        for worker in self._workers:
+            if worker not in started:
+                worker.wake()
                 break
-        return min(begun, key=lambda helper: helper.load)
+        return min(started, key=lambda worker: worker.load)
 
     async def close(self) -> None:
-        await asyncio.gather(*(helper.close() for helper in self._helpers))
+        await asyncio.gather(*(worker.close() for worker in self._workers))

@@ -1,4 +1,4 @@
-"""A helper: a child process with a workshop; see `service.processes.worker_process`."""
+"""A child process that computes with an `IndexEncoder`; see `service.processes.worker_process`."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 from service.core.digests import Digester
 from service.embedding.base import EmbedderError, Purpose
 from service.embedding.registry import open_inline
-from service.pipeline.encoder import Workshop
-from service.processes.worker_process import HEADER, answers, put
+from service.pipeline.encoder import IndexEncoder
+from service.processes.worker_process import HEADER, open_results, send_result
 from service.runtime import interpreter
 
 OOM_POINTS = 600
 """See `interpreter.sacrifice`: what is lost with this process is computed again."""
 
 NICENESS = 5
-"""Documents are nobody's hurry: the server and its searches go first on busy processors."""
+"""Documents can wait: the server and its searches go first on busy processors."""
 
 _SOURCE = 0
 
 
 def _read() -> tuple[int, Any]:
-    """The next question. Nothing is read ahead, so that `select` sees all that has come."""
+    """The next call. Nothing is read ahead, so that `select` sees everything that has arrived."""
     size, number = HEADER.unpack(_exactly(HEADER.size))
-    return number, pickle.loads(_exactly(size))  # noqa: S301  (the server's own words)
+    return number, pickle.loads(_exactly(size))  # noqa: S301  (sent by the server)
 
 
 def _exactly(size: int) -> bytes:
@@ -43,38 +43,38 @@ def _exactly(size: int) -> bytes:
 
 def main() -> None:
     """Serve until the server closes its end, or has sent nothing for a while."""
-    frames = answers()
+    frames = open_results()
     interpreter.tune()
     interpreter.sacrifice(OOM_POINTS)
     if sys.platform != "win32":
         os.nice(NICENESS)
     with contextlib.suppress(EOFError, BrokenPipeError):
         number, (idle, *parts) = _read()
-        workshop = _workshop(*parts)
-        interpreter.settled()
-        answer: tuple[bool, object] = (True, None)
+        encoder = _encoder(*parts)
+        interpreter.freeze_gc()
+        result: tuple[bool, object] = (True, None)
         while True:
-            put(frames, number, answer)
+            send_result(frames, number, result)
             if not select.select([_SOURCE], [], [], idle)[0]:
                 return
-            number, asked = _read()
-            answer = _answer(workshop, *asked)
+            number, call = _read()
+            result = _run(encoder, *call)
 
 
-def _workshop(digester: Digester, space: int, embedder_name: str | None) -> Workshop:
+def _encoder(digester: Digester, space: int, embedder_name: str | None) -> IndexEncoder:
     if embedder_name is None:
-        return Workshop(digester, space, None)
+        return IndexEncoder(digester, space, None)
     embedder = open_inline(embedder_name)
-    # The model is loaded before anybody is told that this helper is ready.
+    # The model is loaded before the server is told that this process is ready.
     with contextlib.suppress(EmbedderError):
         embedder.embed_now(["words"], Purpose.DOCUMENT)
-    return Workshop(digester, space, embedder)
+    return IndexEncoder(digester, space, embedder)
 
 
-def _answer(workshop: Workshop, work: Any, arguments: Any, named: Any) -> tuple[bool, object]:
+def _run(encoder: IndexEncoder, work: Any, args: Any, kwargs: Any) -> tuple[bool, object]:
     try:
-        return True, work(workshop, *arguments, **named)
-    except Exception as error:  # noqa: BLE001  (goes to the one who asked)
+        return True, work(encoder, *args, **kwargs)
+    except Exception as error:  # noqa: BLE001  (goes to the caller)
         return False, error
 
 

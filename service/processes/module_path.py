@@ -1,6 +1,6 @@
 """Where this process, and those that it starts, import modules from.
 
-Never from the folder that a process happens to be started in: whoever can write there
+Never from the folder that a process happens to be started in: a user that can write there
 could have the service execute a file of theirs.
 """
 

@@ -1,4 +1,4 @@
-"""What looks through much is done in a child process: it and other calls go on side by side."""
+"""Reads that go through many rows run in a child process, in parallel to other calls."""
 
 from __future__ import annotations
 
@@ -17,96 +17,98 @@ from service.ports.search import (
     MemorySearch,
     Searcher,
 )
-from service.processes.worker_process import Child, LostError, pickled
-from service.runtime.priority import Precedence
+from service.processes.worker_process import WorkerDiedError, WorkerProcess, pickled
+from service.runtime.priority import ForegroundPriority
 from service.runtime.tenant_turns import TenantTurns
 
 log = logging.getLogger(__name__)
 
-CLOSING_SECONDS = 30.0
-"""How long the child may take to end what it reads: longer than any read."""
+PAUSE_SECONDS = 30.0
+"""How long the process may take to finish the reads in work: longer than any read."""
 
 TENANT_CALLS = 2
-"""Calls of one tenant that the child has at once while other tenants ask, too: one ranks while
+"""Calls of one tenant that the process has at once while other tenants call, too: one ranks while
 the other reads. It works on all that it has in turn, so each makes all others slower."""
 
 
-class Finder:
-    """Another process that reads the database, and a searcher; see `ports.search.Searcher`.
+class SearchOffloader:
+    """Sends reads to a search worker; also a searcher, see `ports.search.Searcher`.
 
     Args:
-        child: Answers calls, and searches memories.
-        near: Searches while the child cannot: it begins with the first question.
-        now: The wall clock as the storage has it, by which the other process judges.
-        close_past: What the other process, which only reads, cannot do; see `ports.store`.
-        leave: Called when the child answers: what `near` keeps is not needed any more.
-        precedence: Taken while the child is at work.
+        process: Runs `search_worker`.
+        local: Searches in this process while the worker is not ready: it is started by the
+            first call.
+        now: The wall clock as the storage has it, by which the worker judges.
+        close_past: What the worker, which only reads, cannot do; see `ports.store`.
+        on_ready: Called when the worker has answered: what `local` keeps is no longer needed.
+        priority: Held as foreground while a call is in work.
     """
 
     def __init__(
         self,
-        child: Child,
-        near: Searcher,
+        process: WorkerProcess,
+        local: Searcher,
         now: Callable[[], int],
         close_past: Callable[[Principal, int], Awaitable[None]],
-        leave: Callable[[], None],
-        precedence: Precedence,
+        on_ready: Callable[[], None],
+        priority: ForegroundPriority,
     ) -> None:
-        self._child = child
-        self._near = near
+        self._process = process
+        self._local = local
         self._now = now
         self._close_past = close_past
-        self._leave = leave
-        self._precedence = precedence
+        self._on_ready = on_ready
+        self._priority = priority
         self._turns = TenantTurns(TENANT_CALLS)
 
     async def answer(self, who: Principal, method: str, request: bytes) -> bytes | None:
-        """The answer of one of the contract's methods; None: it cannot be asked now."""
-        answer: bytes | None = await self._asked(method, who, request)
-        return answer
+        """The response of one of the contract's methods; None: the worker is not available."""
+        response: bytes | None = await self._offload(method, who, request)
+        return response
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
-        # Only a call that could not be answered in the child comes to this.
-        return await self._near.documents(who, search)
+        # Only a call that could not be answered by the worker comes to this.
+        return await self._local.documents(who, search)
 
     async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
-        found: MemoryHits | None = await self._asked("memories", who, search)
-        return await self._near.memories(who, search) if found is None else found
+        found: MemoryHits | None = await self._offload("memories", who, search)
+        return await self._local.memories(who, search) if found is None else found
 
     @asynccontextmanager
-    async def closed(self) -> AsyncIterator[None]:
-        """The child reads nothing while the block runs, unless it cannot be asked."""
+    async def readers_paused(self) -> AsyncIterator[None]:
+        """The worker reads nothing while the block runs, unless it is not available."""
         try:
-            await self._told("close")
+            await self._control("pause")
             yield
         finally:
-            await self._told("open")
+            await self._control("resume")
 
-    async def _told(self, what: str) -> None:
-        """Returns when the child has done it, or cannot."""
-        if self._child.ready:
-            with suppress(LostError, TimeoutError):
-                async with asyncio.timeout(CLOSING_SECONDS):
-                    await self._child.ask(pickled((what, None, None, self._now())), again=False)
+    async def _control(self, command: str) -> None:
+        """Returns when the worker has done it, or cannot."""
+        if self._process.ready:
+            with suppress(WorkerDiedError, TimeoutError):
+                async with asyncio.timeout(PAUSE_SECONDS):
+                    body = pickled((command, None, None, self._now()))
+                    await self._process.call(body, retry=False)
 
-    async def _asked(self, method: str, who: Principal, asked: bytes | MemorySearch) -> Any:
-        """The child's answer, or None."""
-        if not self._child.ready:
-            self._child.wake()
+    async def _offload(self, method: str, who: Principal, request: bytes | MemorySearch) -> Any:
+        """The worker's result, or None."""
+        if not self._process.ready:
+            self._process.wake()
             return None
         turn = object()
         try:
             await self._turns.begin(who.tenant, turn)
-            with self._precedence.taken():
+            with self._priority.foreground():
                 try:
-                    found = await self._child.ask(pickled((method, who, asked, self._now())))
+                    found = await self._process.call(pickled((method, who, request, self._now())))
                 except OpenTimeError as error:
                     await self._close_past(who, error.instant)
-                    found = await self._child.ask(pickled((method, who, asked, self._now())))
-        except LostError as error:
+                    found = await self._process.call(pickled((method, who, request, self._now())))
+        except WorkerDiedError as error:
             log.warning("a call is answered by the server itself: %s", error)
             return None
         finally:
             self._turns.end(who.tenant, turn)
-        self._leave()
+        self._on_ready()
         return found

@@ -1,4 +1,4 @@
-"""Child processes that cannot be started: told once, and not tried again at once."""
+"""Child processes that cannot be started: logged once, and not tried again at once."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from service.output.captured import FIELDS
 log = logging.getLogger(__name__)
 
 TRIES: Final = 2
-"""Starts that fail one after the other until it is held that none succeeds: a single process
-may have been stopped for a reason of its own."""
+"""Consecutive failed starts after which no further one is expected to succeed: a single
+process may have been stopped for another reason."""
 
 PAUSE_SECONDS: Final = 5.0
 LONGEST_PAUSE_SECONDS: Final = 300.0
@@ -20,7 +20,7 @@ LONGEST_PAUSE_SECONDS: Final = 300.0
 
 
 class StartAttempts:
-    """How the starts of one module went lately."""
+    """The recent starts of one module."""
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -30,7 +30,7 @@ class StartAttempts:
 
     @property
     def refusal(self) -> str | None:
-        """Why no process is to be started now; None: one may be."""
+        """Why no process is to be started now; None if one may be."""
         if self._failed < TRIES or time.monotonic() >= self._next:
             return None
         return self._reason
@@ -39,8 +39,8 @@ class StartAttempts:
         """A process could not be started, or ended before it was ready.
 
         Args:
-            reason: What is known of why, in a few words.
-            output: What it wrote to standard error.
+            reason: Why, in a few words.
+            output: What the process wrote to standard error.
         """
         self._failed += 1
         if self._failed < TRIES:

@@ -1,16 +1,17 @@
-"""Child processes: they compute what they are sent, until the server ends.
+"""Child processes that compute what they are sent, for as long as the server runs.
 
-Python runs one thread of a process at a time. What takes long and waits for nothing
-is therefore done in another process, and the server's own interpreter answers calls.
+Python runs one thread of a process at a time. Work that takes long without waiting for
+anything is therefore done in another process, and the server's own interpreter answers
+requests.
 
 Frames go in by standard input and out by standard output: the length of a body, the
-number of the question, both little-endian, and the body, a pickle. The first frame in
-tells what the child is made of, and the first one out that it is ready; a child that may
-take long over an answer repeats that one meanwhile, since who is silent for long is
-ended. A frame without a body says that nobody waits for the question's answer any more.
-What a child writes to standard error is logged by the server.
+number of the call, both little-endian, and the body, a pickle. The first frame in holds
+what the process is initialised with, and the first one out says that it is ready. A
+process that may take long over a call repeats that frame meanwhile, as a heartbeat: one
+that is silent for long is killed. A frame without a body cancels the call. What a process
+writes to standard error is logged by the server.
 
-A child runs the server's own code: in isolated mode, with the server's module path,
+A process runs the server's own code: in isolated mode, with the server's module path,
 whatever the current folder and the environment.
 """
 
@@ -38,25 +39,25 @@ log = logging.getLogger(__name__)
 HEADER: Final = Struct("<IQ")
 
 STOP_SECONDS = 5.0
-"""How long a child may take to end its work when the server stops."""
+"""How long a process may take to finish its work when the server stops."""
 
-SILENCE_SECONDS = 30.0
-"""After so long without a word a child that was asked something is held to hang.
+HEARTBEAT_TIMEOUT = 30.0
+"""A process with calls in work is held to hang after so many seconds of silence.
 
-The most that is asked for at once, 4 MiB of documents, takes some 4 seconds.
+The largest call, with 4 MiB of documents, takes some 4 seconds.
 """
 
-_LOOKS = 4
-"""How often it is looked for a word in that time: each look lets the event loop read what
-has come, so that a server that was itself held up does not blame its child."""
+CHECKS_PER_TIMEOUT = 4
+"""How often in that time it is checked for output: each check lets the event loop read what
+has arrived, so that a server that was itself held up does not blame the process."""
 
-_BEGINNING = 10
-"""How many times as long one may be silent that has not begun to answer yet."""
+STARTUP_FACTOR = 10
+"""A process that is still starting may be silent this many times as long."""
 
 _BUFFER = 1 << 20
 
-_OUTPUT_SECONDS: Final = 0.1
-"""Lines of a child that come closer together than this may belong together."""
+_STDERR_SECONDS: Final = 0.1
+"""Lines of a process that come within this time of each other may belong together."""
 
 _BOOTSTRAP: Final = """
 import signal, sys
@@ -67,18 +68,19 @@ sys.path[:] = sys.argv[2:]
 import importlib
 importlib.import_module(sys.argv[1]).main()
 """
-"""Who stops the server from its terminal, or every process of its unit, stops the server:
-that ends its children. Nothing is imported before the module path is the server's."""
+"""A signal from the server's terminal, or to every process of its unit, also reaches the
+server, which then ends its child processes. Nothing is imported before the module path is the
+server's."""
 
 _STOPPED: Final = {-signal.SIGINT, -signal.SIGTERM}
-"""Exit codes of a child that was stopped before it could ignore that."""
+"""Exit codes of a process that was stopped before it could ignore the signals."""
 
 
-class LostError(Exception):
-    """Work was begun and never came to its end."""
+class WorkerDiedError(Exception):
+    """Work was started and never finished."""
 
 
-class StartError(LostError):
+class StartError(WorkerDiedError):
     """No process can be started now: the work was not begun."""
 
 
@@ -90,116 +92,119 @@ def frame(number: int, body: bytes) -> bytes:
     return HEADER.pack(len(body), number) + body
 
 
-def answers() -> BinaryIO:
-    """In a child, at its beginning: where its frames go. What a library prints is no answer."""
+def open_results() -> BinaryIO:
+    """In the child process, first of all: the stream for its frames.
+
+    What a library prints to standard output goes to standard error instead.
+    """
     child_logs.configure()
     frames = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return frames
 
 
-def put(frames: BinaryIO, number: int, answer: tuple[bool, object]) -> None:
-    """In a child: answer a question with what came of it, or with what it failed of."""
-    frames.write(frame(number, pickled(answer)))
+def send_result(frames: BinaryIO, number: int, result: tuple[bool, object]) -> None:
+    """In the child process: send (True, result) or (False, exception) of a call."""
+    frames.write(frame(number, pickled(result)))
     frames.flush()
 
 
-class Child:
+class WorkerProcess:
     """One process, or none while there is no work.
 
     Args:
-        module: What it runs.
-        made_of: The body of the first frame.
-        gives_up: Whether it can be told in the middle of work that nobody waits for it.
+        module: The module whose `main` it runs.
+        init: The body of the first frame: what it is initialised with.
+        cancellable: Whether it understands that a call is cancelled while in work.
     """
 
-    def __init__(self, module: str, made_of: bytes, *, gives_up: bool = False) -> None:
+    def __init__(self, module: str, init: bytes, *, cancellable: bool = False) -> None:
         self._module = module
-        self._made_of = made_of
-        self._gives_up = gives_up
+        self._init = init
+        self._cancellable = cancellable
         self._process: Process | None = None
         self._starting: asyncio.Task[Process] | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._supervising: asyncio.Task[None] | None = None
         self._starts = StartAttempts(module)
         self._closing = False
         self._heard = False
-        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._pending: dict[int, asyncio.Future[tuple[bool, Any]]] = {}
         self._numbers = itertools.count(1)
         self.ready = False
 
     @property
     def load(self) -> int:
-        """How much work waits for it."""
-        return len(self._asked)
+        """How many calls are waiting or in work."""
+        return len(self._pending)
 
     def wake(self) -> None:
-        """Begin, unless it has begun, or could not lately."""
+        """Start the process, unless it is running or starts have failed recently."""
         idle = self._process is None and self._starting is None
         if idle and self._starts.refusal is None:
             self._starting = asyncio.ensure_future(self._start())
             self._starting.add_done_callback(self._started)
 
-    async def ask(self, body: bytes, *, again: bool = True) -> Any:
-        """What the child makes of a question.
+    async def call(self, body: bytes, *, retry: bool = True) -> Any:
+        """Send a call to the process, and return its result.
 
         Args:
-            body: The question.
-            again: Whether it is asked a second time if the child ended meanwhile: it
-                may have been stopped for a reason of its own.
+            body: The pickled call.
+            retry: Whether it is sent a second time if the process ended meanwhile: it
+                may have been stopped for another reason.
 
         Raises:
-            StartError: It cannot be started.
-            LostError: It ended in the middle.
-            Exception: What the work raised.
+            StartError: The process cannot be started.
+            WorkerDiedError: It ended before it returned.
+            Exception: What the call raised.
         """
         try:
-            done, value = await self._ask(body)
+            succeeded, value = await self._call(body)
         except StartError:
             raise
-        except LostError:
-            if not again:
+        except WorkerDiedError:
+            if not retry:
                 raise
-            done, value = await self._ask(body)
-        if not done:
+            succeeded, value = await self._call(body)
+        if not succeeded:
             raise value
         return value
 
-    async def _ask(self, body: bytes) -> tuple[bool, Any]:
+    async def _call(self, body: bytes) -> tuple[bool, Any]:
         self.wake()
         if self._starting is not None:
             await asyncio.wait((self._starting,))
         process = self._process
         if process is None:
-            raise self._lost("a process ended as soon as it began")
+            raise self._died("a process ended as soon as it began")
         number = next(self._numbers)
-        answer: asyncio.Future[tuple[bool, Any]] = asyncio.get_running_loop().create_future()
-        self._asked[number] = answer
+        result: asyncio.Future[tuple[bool, Any]] = asyncio.get_running_loop().create_future()
+        self._pending[number] = result
         _send(process, frame(number, body))
         try:
-            return await answer
+            return await result
         except asyncio.CancelledError:
-            if self._gives_up:
+            if self._cancellable:
                 _send(process, frame(number, b""))
             raise
 
-    def _lost(self, reason: str) -> LostError:
+    def _died(self, reason: str) -> WorkerDiedError:
         refusal = self._starts.refusal
-        return LostError(reason) if refusal is None else StartError(refusal)
+        return WorkerDiedError(reason) if refusal is None else StartError(refusal)
 
     async def close(self) -> None:
         self._closing = True
         if self._starting is not None:
             await asyncio.wait((self._starting,))
-        process, reading = self._process, self._reading
-        if process is None or reading is None:
+        process, supervising = self._process, self._supervising
+        if process is None or supervising is None:
             return
         assert process.stdin is not None  # noqa: S101
         process.stdin.close()
-        done, _ = await asyncio.wait((reading,), timeout=STOP_SECONDS)
+        done, _ = await asyncio.wait((supervising,), timeout=STOP_SECONDS)
         if not done:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await asyncio.wait((reading,))
+            await asyncio.wait((supervising,))
 
     async def _start(self) -> Process:
         return await asyncio.create_subprocess_exec(
@@ -220,44 +225,44 @@ class Child:
             self._starts.failed(str(error))
             return
         process = self._process = starting.result()
-        _send(process, frame(0, self._made_of))
-        self._reading = asyncio.ensure_future(self._attend(process))
+        _send(process, frame(0, self._init))
+        self._supervising = asyncio.ensure_future(self._supervise(process))
 
-    async def _attend(self, process: Process) -> None:
-        watching = asyncio.ensure_future(self._watch(process))
+    async def _supervise(self, process: Process) -> None:
+        watching = asyncio.ensure_future(self._watch_heartbeat(process))
         output = CapturedOutput(self._module, structured=True)
-        listening = asyncio.ensure_future(self._listen(process, output))
+        logging_output = asyncio.ensure_future(self._log_stderr(process, output))
         try:
-            await self._read(process)
+            await self._read_results(process)
             code = await process.wait()
-            await asyncio.wait((listening,), timeout=STOP_SECONDS)
-            self._judge(code, output)
+            await asyncio.wait((logging_output,), timeout=STOP_SECONDS)
+            self._report_exit(code, output)
         finally:
             watching.cancel()
-            listening.cancel()
-            reason = self._lost("the process at work on it ended, or hung")
+            logging_output.cancel()
+            reason = self._died("the process at work on it ended, or hung")
             self.ready, self._process = False, None
-            lost, self._asked = self._asked, {}
-            for answer in lost.values():
-                if not answer.done():
-                    answer.set_exception(reason)
+            lost, self._pending = self._pending, {}
+            for result in lost.values():
+                if not result.done():
+                    result.set_exception(reason)
 
-    async def _watch(self, process: Process) -> None:
-        """End a process that hangs: those who wait for it are told, and another begins."""
+    async def _watch_heartbeat(self, process: Process) -> None:
+        """Kill the process if it hangs: its calls fail, and another one can be started."""
         silent = 0
-        while silent < (_LOOKS if self.ready else _LOOKS * _BEGINNING):
-            await asyncio.sleep(SILENCE_SECONDS / _LOOKS)
-            awaited = self._asked or not self.ready
+        while silent < (CHECKS_PER_TIMEOUT if self.ready else CHECKS_PER_TIMEOUT * STARTUP_FACTOR):
+            await asyncio.sleep(HEARTBEAT_TIMEOUT / CHECKS_PER_TIMEOUT)
+            awaited = self._pending or not self.ready
             silent = 0 if self._heard or not awaited else silent + 1
             self._heard = False
-            if silent == _LOOKS and not self.ready:
+            if silent == CHECKS_PER_TIMEOUT and not self.ready:
                 log.warning("%s is slow to begin; its work waits", self._module)
         log.warning("%s has been silent for too long, and is ended", self._module)
         with contextlib.suppress(ProcessLookupError):
             process.kill()
 
-    async def _read(self, process: Process) -> None:
-        """Hand each answer to who asked, until the process ends."""
+    async def _read_results(self, process: Process) -> None:
+        """Hand each result to its caller, until the process ends."""
         output = process.stdout
         assert output is not None  # noqa: S101
         try:
@@ -265,28 +270,28 @@ class Child:
                 size, number = HEADER.unpack(await output.readexactly(HEADER.size))
                 self._heard = True
                 body = await output.readexactly(size)
-                # Here: in a thread it would keep the interpreter to itself all the same.
+                # Not in a thread: unpickling would hold the interpreter there, too.
                 value = pickle.loads(body)  # noqa: S301  (of our own process)
                 if not number:
                     self._starts.succeeded()
                     self.ready = True
-                elif not (answer := self._asked.pop(number)).done():
-                    answer.set_result(value)
+                elif not (result := self._pending.pop(number)).done():
+                    result.set_result(value)
         except asyncio.IncompleteReadError:
             pass
         except Exception:
             log.exception("an answer of %s cannot be read", self._module)
             process.kill()
 
-    async def _listen(self, process: Process, output: CapturedOutput) -> None:
+    async def _log_stderr(self, process: Process, output: CapturedOutput) -> None:
         """Log what the process writes to standard error, until it closes that.
 
-        What one writes before it is ready is kept: it may say why it never will be.
+        What it writes before it is ready is kept: it may say why it never will be.
         """
         errors = process.stderr
         assert errors is not None  # noqa: S101  (for the type checker)
         while True:
-            pause = _OUTPUT_SECONDS if self.ready and output.unfinished else None
+            pause = _STDERR_SECONDS if self.ready and output.unfinished else None
             try:
                 async with asyncio.timeout(pause):
                     data = await errors.read(_BUFFER)
@@ -297,8 +302,8 @@ class Child:
                 return
             output.feed(data)
 
-    def _judge(self, code: int, output: CapturedOutput) -> None:
-        """Tell of a process that ended, unless it was to."""
+    def _report_exit(self, code: int, output: CapturedOutput) -> None:
+        """Log an exit that was not asked for, and count a failed start."""
         if self.ready or self._closing:
             output.flush()
             if code and not self._closing:
@@ -321,8 +326,8 @@ def _interpreter_options() -> list[str]:
 
 
 def _send(process: Process, data: bytes) -> None:
-    """Without waiting until it is taken: few ask at once, and each waits for its answer."""
+    """Write without draining: callers are few, and each waits for its result."""
     assert process.stdin is not None  # noqa: S101  (for the type checker)
-    # One that has ended meanwhile is found out where its answers are read.
+    # That it has ended meanwhile is noticed where its results are read.
     with contextlib.suppress(RuntimeError, OSError):
         process.stdin.write(data)

@@ -34,7 +34,7 @@ from service.retrieval.segments import NoRoomError, Segments
 from service.retrieval.streaming import Streaming
 from service.runtime import interpreter
 from service.runtime.fairness import FairThreads
-from service.runtime.priority import Precedence
+from service.runtime.priority import ForegroundPriority
 from service.search.entry import TermHasher
 from service.search.query import Query, make_query, text_to_embed, without_speakers
 from service.search.ranking import Hit, Ranking, rank
@@ -82,7 +82,7 @@ class SegmentSearcher:
             block.
         hasher: Hashes the query's words.
         threads: Where large segments are loaded and ranked; tenants take turns.
-        precedence: Held while a search runs.
+        priority: Held as foreground while a search runs.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class SegmentSearcher:
         budget: int,
         hasher: TermHasher,
         threads: FairThreads,
-        precedence: Precedence,
+        priority: ForegroundPriority,
     ) -> None:
         self._source = source
         self._embedder = embedder
@@ -105,7 +105,7 @@ class SegmentSearcher:
         self._bursts = Bursts()
         self._hasher = hasher
         self._threads = threads
-        self._precedence = precedence
+        self._priority = priority
 
     def clear(self) -> bool:
         """Drop the segments that no search is using; whether there were any."""
@@ -177,7 +177,7 @@ class SegmentSearcher:
             distinct: Whether each text is found once.
         """
         plan = _SearchPlan(who, search, eligibility, to_hydrate, build_hits, distinct)
-        with self._precedence.taken():
+        with self._priority.foreground():
             try:
                 return await self._in_memory(plan)
             except NoRoomError as error:
@@ -186,7 +186,7 @@ class SegmentSearcher:
                 return await self._streamed(plan)
             finally:
                 # The blocks that were read are freed, and can be large.
-                interpreter.give_back()
+                interpreter.trim_heap()
 
     async def _in_memory(self, plan: _SearchPlan[T]) -> tuple[list[T], int]:
         """Raises NoRoomError."""
@@ -275,7 +275,7 @@ class SegmentSearcher:
             if isinstance(embedder, InlineEmbedder) and len(text) <= INLINE_CHARACTERS:
                 vectors = embedder.embed_now([text], Purpose.QUERY)
             else:
-                vectors = await embedder.embed_soon([text], Purpose.QUERY)
+                vectors = await embedder.embed_with_timeout([text], Purpose.QUERY)
         except EmbedderError as error:
             log.warning("searching by words alone: %s", error)
             return query

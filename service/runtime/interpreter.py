@@ -14,27 +14,27 @@ from typing import Any
 SWITCH_SECONDS = 0.0002
 """How long a thread may keep the interpreter to itself while another wants it.
 
-Whoever reads a row from the database lets go of the interpreter, and while other threads
-are at work waits so long, for each row, to get it back: Python's own 5 ms would let a bulk
-deletion hold up everybody else's calls by as many times that.
+A thread that reads a row from the database releases the interpreter, and while other threads
+are at work waits so long, for each row, to get it back: with Python's own 5 ms a bulk
+deletion would hold up all other calls by that, once for each row.
 """
 
 YOUNG_OBJECTS = 20_000
 """Objects made before the garbage collector looks for cycles among them.
 
-The few hundred of Python's default are less than the calls of one moment hold: it would
-look through them again and again, and find that they are all in use.
+Python's default of a few hundred is less than the calls of one moment hold: the collector
+would go through them again and again, and find that they are all in use.
 """
 
 OPEN_FILES = 65_536
-"""Open files and connections that are asked for; the system may allow fewer."""
+"""Open files and connections that are requested; the system may allow fewer."""
 
 
 def raise_file_limit() -> int | None:
-    """Let this process, and its children, open as many files as it may, up to OPEN_FILES.
+    """Raise the limit of open files for this process and its children, up to OPEN_FILES.
 
     Returns:
-        How many that is; None where there is no such limit.
+        The limit; None where there is none.
     """
     if sys.platform == "win32":
         return None
@@ -58,7 +58,7 @@ def tune() -> None:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """A process that is an event loop, from its beginning to its end."""
+    """Run the event loop of a process, from its beginning to its end."""
     tune()
     if sys.platform == "win32":
         asyncio.run(main)
@@ -79,15 +79,15 @@ def sacrifice(points: int) -> None:
         Path("/proc/self/oom_score_adj").write_text(str(points), encoding="ascii")
 
 
-def give_back() -> None:
-    """After much was let go: memory that the allocator keeps goes back to the system.
+def trim_heap() -> None:
+    """After much was freed: return memory that the allocator keeps to the system.
 
-    Where it is glibc's: by itself that gives back only what lies at its heap's end.
+    With glibc, which by itself returns only what lies at the end of its heap.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def settled() -> None:
-    """What the process is made of stays: the collector need not look at it again."""
+def freeze_gc() -> None:
+    """At the end of start-up: exclude the objects that exist by now from collections."""
     gc.freeze()

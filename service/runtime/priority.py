@@ -1,54 +1,67 @@
-"""Letting those who wait for an answer go before those nobody waits for."""
+"""Requests that a caller waits for run before background work."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-PATIENCE_SECONDS = 0.05
-"""How long a step of background work stands back: it is slowed down, not stopped."""
+MAX_YIELD_SECONDS = 0.05
+"""How long a step of background work waits: it is slowed down, not stopped."""
 
 QUIET_SECONDS = 1.0
-"""After so long without a search nobody is held to be searching."""
+"""How long after a search another one is still expected."""
 
 
-class Precedence:
-    """Searches go before documents.
+class ForegroundPriority:
+    """Searches run before documents are processed.
 
     A search takes the interpreter dozens of times, and waits each time for a thread
     that is at work; and both need the same processors.
+
+    Args:
+        max_yield_seconds: How long `yield_to_foreground` waits at most.
+        quiet_seconds: How long after the last foreground request `busy` remains true.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self) -> None:
-        self._waiting = 0
+    def __init__(
+        self,
+        max_yield_seconds: float = MAX_YIELD_SECONDS,
+        quiet_seconds: float = QUIET_SECONDS,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._max_yield_seconds = max_yield_seconds
+        self._quiet_seconds = quiet_seconds
+        self._clock = clock
+        self._running = 0
         self._last = -math.inf
-        self._nobody = asyncio.Event()
-        self._nobody.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Somebody waits while the block runs."""
-        self._waiting += 1
-        self._nobody.clear()
+    def foreground(self) -> Iterator[None]:
+        """A caller waits for what is done in the block."""
+        self._running += 1
+        self._idle.clear()
         try:
             yield
         finally:
-            self._waiting -= 1
-            self._last = monotonic()
-            if not self._waiting:
-                self._nobody.set()
+            self._running -= 1
+            self._last = self._clock()
+            if not self._running:
+                self._idle.set()
 
     @property
-    def wanted(self) -> bool:
-        """Whether somebody waits, or has lately waited and may soon do so again."""
-        return self._waiting > 0 or monotonic() - self._last < QUIET_SECONDS
+    def busy(self) -> bool:
+        """Whether foreground requests are running, or ran recently and may come again."""
+        return self._running > 0 or self._clock() - self._last < self._quiet_seconds
 
-    async def give(self) -> None:
-        """Before a step of background work: stand back for a moment."""
-        if self._waiting:
+    async def yield_to_foreground(self) -> None:
+        """Before a step of background work: wait for a moment while requests are running."""
+        if self._running:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._nobody.wait(), PATIENCE_SECONDS)
+                await asyncio.wait_for(self._idle.wait(), self._max_yield_seconds)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from service.core.errors import OpenTimeError, PalimpsestError, Reason
 from service.core.model import Principal
 from service.core.windows import DailyWindow
-from service.ports.indexing import Indexer, Unindexed
+from service.ports.indexing import Indexer, NullIndexer
 from service.runtime.coalescing import Coalescer
 from service.storage.backend import Database, Maintenance
 from service.storage.mutations import Batch, Mutation, run_mutations
@@ -77,7 +77,7 @@ class Engine:
         self.watchers = Watchers()
         self.queued = asyncio.Event()
         """Set when a document may have come into the queue."""
-        self.indexer: Indexer = Unindexed()
+        self.indexer: Indexer = NullIndexer()
         """Makes memories findable as they are written; set before the first write."""
         self._mutations: Coalescer[Sequence[Mutation], Sequence[Any]] = Coalescer(
             self._run_mutations, options.max_waiting
@@ -141,7 +141,7 @@ class Engine:
     ) -> Any:
         """`mutate`, of memories with these texts: they are findable when it is done."""
         call.dated = self.indexer.dated
-        if self.indexer.quick(texts):
+        if self.indexer.is_cheap(texts):
             call.texts, call.dates = texts, dates
         else:
             call.index = await self.indexer.index(texts, dates)

@@ -7,17 +7,17 @@ from types import ModuleType
 
 import pytest
 
-from service.processes import worker_process as children
+from service.processes import worker_process
 
-SILENCE_SECONDS = 4.0
-"""Of a child that hangs: long for one that only has to wait for a processor."""
+HEARTBEAT_TIMEOUT = 4.0
+"""Long for a process that only has to wait for a processor."""
 
 
-def hangs_are_soon_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But a child may take as long as ever to begin."""
-    factor = children._BEGINNING * children.SILENCE_SECONDS / SILENCE_SECONDS
-    monkeypatch.setattr(children, "_BEGINNING", factor)
-    monkeypatch.setattr(children, "SILENCE_SECONDS", SILENCE_SECONDS)
+def notice_hangs_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But a process may take as long as ever to start."""
+    factor = worker_process.STARTUP_FACTOR * worker_process.HEARTBEAT_TIMEOUT / HEARTBEAT_TIMEOUT
+    monkeypatch.setattr(worker_process, "STARTUP_FACTOR", factor)
+    monkeypatch.setattr(worker_process, "HEARTBEAT_TIMEOUT", HEARTBEAT_TIMEOUT)
 
 
 def running(pid: int) -> bool:

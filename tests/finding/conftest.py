@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from service.embedding import openai, registry
-from tests.embedding_server import Patience, Server
+from tests.embedding_server import RetryPolicy, Server
 from tests.finding.lab import Lab, laboratory
 from tests.inprocess import ManualClock
 
@@ -49,11 +49,11 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Patience:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> RetryPolicy:
     """What asks an embedding server asks once, and waits for as long as this says."""
-    patience = Patience()
-    monkeypatch.setattr(openai, "Patience", lambda: patience)
-    return patience
+    retry_policy = RetryPolicy()
+    monkeypatch.setattr(openai, "RetryPolicy", lambda: retry_policy)
+    return retry_policy
 
 
 @pytest.fixture

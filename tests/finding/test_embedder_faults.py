@@ -14,7 +14,7 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service.embedding import base
 from service.pipeline import reindexing, worker
-from tests.embedding_server import Answer, Patience, Server
+from tests.embedding_server import Answer, RetryPolicy, Server
 from tests.finding.lab import Lab, laboratory
 from tests.inprocess import ManualClock
 from tests.waiting import HANG_SECONDS, until
@@ -36,7 +36,7 @@ async def remote(
     directory: Path,
     clock: ManualClock,
     embedder: str,
-    impatient: Patience,
+    impatient: RetryPolicy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Lab]:
     """Looks for paused documents, and for what has no vector, all the time."""
@@ -57,12 +57,12 @@ async def tried(lab: Lab, times: int) -> None:
 
 
 @contextmanager
-def faulty(server: Server, patience: Patience, fault: Answer) -> Iterator[None]:
+def faulty(server: Server, retry_policy: RetryPolicy, fault: Answer) -> Iterator[None]:
     """The server answers so, and is given up soon only where it never answers."""
     server.script = [fault] * 1000
-    patience.timeout = 0.1 if fault.never else HANG_SECONDS
+    retry_policy.timeout = 0.1 if fault.never else HANG_SECONDS
     yield
-    patience.timeout = HANG_SECONDS
+    retry_policy.timeout = HANG_SECONDS
     server.script = []
 
 
@@ -71,7 +71,7 @@ async def test_a_fault_is_tried_again_ever_later_and_then_told(
     remote: Lab,
     server: Server,
     clock: ManualClock,
-    impatient: Patience,
+    impatient: RetryPolicy,
     fault: Answer,
     reason: str,
 ) -> None:
@@ -148,7 +148,7 @@ async def test_what_needs_no_vector_does_not_wait_for_the_embedder(
 
 @FAULTS
 async def test_memories_are_found_by_words_while_the_embedder_is_away(
-    remote: Lab, server: Server, impatient: Patience, fault: Answer, reason: str
+    remote: Lab, server: Server, impatient: RetryPolicy, fault: Answer, reason: str
 ) -> None:
     vectors = "SELECT id FROM memories WHERE vector IS NULL"
     with faulty(server, impatient, fault):
@@ -172,7 +172,7 @@ async def test_memories_are_found_by_words_while_the_embedder_is_away(
 async def test_an_embedder_that_hangs_holds_up_no_memory_and_no_search(
     remote: Lab, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(base, "TIMEOUT_SECONDS", 0.2)
     # The embedder itself would wait for ever: no answer comes before the test is over.
     server.script = [SILENT] * 1000
     async with asyncio.timeout(HANG_SECONDS / 2):

@@ -1,4 +1,4 @@
-"""The finder: a process that searches and lists for the server, and may die of it."""
+"""The search worker: a process that searches and lists for the server, and may die of it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from palimpsest.v1.filter_pb2 import Filter, FilterList
 from service import indexing_runtime
 from service.core.errors import PalimpsestError, Reason, Violation
 from service.processes import search_worker
-from service.processes.worker_process import Child
+from service.processes.worker_process import WorkerProcess
 from service.retrieval.segments import Segments
 from service.settings import database_path
 from tests.client import Client, Refusal, connected, refused, struct
-from tests.finding.children import children_of, hangs_are_soon_noticed, running
+from tests.finding.children import children_of, notice_hangs_soon, running
 from tests.finding.lab import laboratory, where
 from tests.harness import running_server
 from tests.inprocess import ManualClock
@@ -44,8 +44,8 @@ async def _search(client: Client, query: str = "closed harbour") -> list[str]:
     return [hit.memory.content for hit in found.hits]
 
 
-async def _finder(pid: int, client: Client) -> int:
-    """The finder of the server in this process, once it searches."""
+async def _search_worker(pid: int, client: Client) -> int:
+    """The search worker of the server with this process id, once it searches."""
     await _search(client)
 
     async def searches() -> bool:
@@ -66,37 +66,37 @@ def _connected(pid: int) -> bool:
 
 
 @pytest.fixture
-def finders(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
+def workers(monkeypatch: pytest.MonkeyPatch) -> list[WorkerProcess]:
     """Those of the services that a test runs in its own process."""
-    begun: list[Child] = []
+    begun: list[WorkerProcess] = []
 
-    class Noted(Child):
-        def __init__(self, *made_of: Any, **more: Any) -> None:
-            super().__init__(*made_of, **more)
+    class Noted(WorkerProcess):
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
             begun.append(self)
 
-    monkeypatch.setattr(indexing_runtime, "Child", Noted)
+    monkeypatch.setattr(indexing_runtime, "WorkerProcess", Noted)
     return begun
 
 
-async def _ready(finders: list[Child]) -> None:
+async def _ready(workers: list[WorkerProcess]) -> None:
     """Wait until they search, as the first search makes them do."""
 
     async def ready() -> bool:
-        return all(finder.ready for finder in finders)
+        return all(worker.ready for worker in workers)
 
-    for finder in finders:
-        finder.wake()
+    for worker in workers:
+        worker.wake()
     await until(ready)
 
 
 async def test_the_past_is_closed_for_it_by_the_server(
-    directory: Path, clock: ManualClock, finders: list[Child]
+    directory: Path, clock: ManualClock, workers: list[WorkerProcess]
 ) -> None:
     """It only reads, and a commit with an earlier time may be under way."""
     async with laboratory(directory, clock, compute_processes=1) as lab:
         await lab.client.remember(FACTS[0])
-        await _ready(finders)
+        await _ready(workers)
         for _ in range(2):
             past = clock.tick()
             store = lab.service.store
@@ -113,12 +113,12 @@ async def test_the_past_is_closed_for_it_by_the_server(
 
 
 async def test_it_judges_by_the_servers_clock(
-    directory: Path, clock: ManualClock, finders: list[Child]
+    directory: Path, clock: ManualClock, workers: list[WorkerProcess]
 ) -> None:
     """Also when that is set back."""
     async with laboratory(directory, clock, compute_processes=1) as lab:
         await lab.client.remember(m.NewMemory(content=FACTS[0], forget_after=clock.stamp(3600)))
-        await _ready(finders)
+        await _ready(workers)
         assert await _search(lab.client) == [FACTS[0]]
         clock.jump(24 * 3600)
         assert await _search(lab.client) == []
@@ -129,7 +129,7 @@ async def test_it_judges_by_the_servers_clock(
 
 
 async def test_what_it_finds_is_what_the_server_itself_finds(
-    directory: Path, clock: ManualClock, finders: list[Child]
+    directory: Path, clock: ManualClock, workers: list[WorkerProcess]
 ) -> None:
     """Ids, scores, parts, neighbours, filters, the past, what is forgotten; pages."""
     async with laboratory(directory, clock) as lab:
@@ -159,7 +159,7 @@ async def test_what_it_finds_is_what_the_server_itself_finds(
                 d.SearchDocumentsRequest(query="when does gate 3 open", neighbors=1),
                 d.SearchDocumentsRequest(query="gate", include_content=True, limit=3),
             ]
-            await _ready(finders)
+            await _ready(workers)
             found = [await lab.client.memories.SearchMemories(one) for one in memories]
             read = [await lab.client.documents.SearchDocuments(one) for one in documents]
             assert all(answer.hits for answer in (*found, *read))
@@ -172,7 +172,7 @@ async def test_what_it_finds_is_what_the_server_itself_finds(
                 await lab.client.documents.ListDocuments(d.ListDocumentsRequest()),
                 await lab.client.containers.ListContainers(c.ListContainersRequest()),
             ]
-            assert len(finders) == count
+            assert len(workers) == count
             everything: list[Message] = [*found, *read, *pages, *others]
             answers.append([one.SerializeToString(deterministic=True) for one in everything])
     assert answers[0] == answers[1]
@@ -189,12 +189,12 @@ async def _pages(client: Client) -> list[m.ListMemoriesResponse]:
 
 
 async def test_what_is_refused_is_refused_with_the_same_words(
-    directory: Path, clock: ManualClock, finders: list[Child]
+    directory: Path, clock: ManualClock, workers: list[WorkerProcess]
 ) -> None:
     told: list[list[Refusal]] = []
     for count in (0, 1):
         async with laboratory(directory, clock, compute_processes=count) as lab:
-            await _ready(finders)
+            await _ready(workers)
             ask = lab.client.documents.ListDocuments
             with refused(INVALID, "INVALID_REQUEST") as broken:
                 await ask(d.ListDocumentsRequest(page_size=-1, container_tags=["no tag"]))
@@ -210,7 +210,7 @@ async def test_what_nobody_expected_is_logged_with_its_place(tmp_path: Path) -> 
     with running_server(tmp_path / "data") as server:
         file = database_path(tmp_path / "data")
         async with connected(server.address, server.key) as client:
-            await _finder(server.process.pid, client)
+            await _search_worker(server.process.pid, client)
             with closing(sqlite3.connect(file)) as database:
                 database.execute("ALTER TABLE containers RENAME TO secret")
             with refused(grpc.StatusCode.INTERNAL, "INTERNAL") as refusal:
@@ -240,7 +240,7 @@ async def test_a_list_that_is_given_up_ends_there(tmp_path: Path) -> None:
     """It has the one connection for lists, where it would stand in the way of others."""
     with running_server(tmp_path / "data", "--workers", "0") as server:
         async with connected(server.address, server.key) as client:
-            await _finder(server.process.pid, client)
+            await _search_worker(server.process.pid, client)
             ask, slow = client.documents.ListDocuments, await _slow(client)
             given_up = [asyncio.ensure_future(ask(slow)) for _ in range(900)]
             await asyncio.wait(given_up, return_when=asyncio.FIRST_COMPLETED)
@@ -255,7 +255,7 @@ async def test_deleted_text_leaves_the_log_while_lists_never_pause(tmp_path: Pat
     options = ("--workers", "0", "--checkpoint-interval", "0.2", "--readers", "4")
     with running_server(tmp_path / "data", *options) as server:
         async with connected(server.address, server.key) as client:
-            await _finder(server.process.pid, client)
+            await _search_worker(server.process.pid, client)
             slow = await _slow(client)
             ended = asyncio.Event()
 
@@ -289,7 +289,7 @@ async def test_deleted_text_leaves_the_log_while_lists_never_pause(tmp_path: Pat
 async def test_what_was_written_is_found_at_once(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         async with connected(server.address, server.key) as client:
-            await _finder(server.process.pid, client)
+            await _search_worker(server.process.pid, client)
             for fact in FACTS:
                 (made,) = await client.remember(fact)
                 assert fact in await _search(client, fact)
@@ -313,38 +313,44 @@ def test_errors_are_the_same_on_the_other_side() -> None:
     assert str(again) == str(error)
 
 
-async def test_a_killed_finder_costs_no_search(tmp_path: Path) -> None:
+async def test_a_killed_worker_costs_no_search(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         async with connected(server.address, server.key) as client:
             await client.remember(*FACTS)
             for _ in range(3):
-                os.kill(await _finder(server.process.pid, client), signal.SIGKILL)
+                os.kill(await _search_worker(server.process.pid, client), signal.SIGKILL)
                 assert all(await asyncio.gather(*(_search(client) for _ in range(8))))
 
 
-async def test_a_finder_that_hangs_is_ended(
-    directory: Path, clock: ManualClock, finders: list[Child], monkeypatch: pytest.MonkeyPatch
+async def test_a_worker_that_hangs_is_ended(
+    directory: Path,
+    clock: ManualClock,
+    workers: list[WorkerProcess],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hangs_are_soon_noticed(monkeypatch)
+    notice_hangs_soon(monkeypatch)
     async with laboratory(directory, clock, compute_processes=1) as lab:
         await lab.client.remember(*FACTS)
-        await _ready(finders)
+        await _ready(workers)
         (hanging,) = children_of(os.getpid(), search_worker)
         os.kill(hanging, signal.SIGSTOP)
         assert await _search(lab.client)
         assert not running(hanging)
 
 
-async def test_a_finder_shows_that_it_lives(
-    directory: Path, clock: ManualClock, finders: list[Child], monkeypatch: pytest.MonkeyPatch
+async def test_a_worker_shows_that_it_lives(
+    directory: Path,
+    clock: ManualClock,
+    workers: list[WorkerProcess],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with laboratory(directory, clock, compute_processes=1):
-        await _ready(finders)
-        monkeypatch.setattr(finders[0], "ready", False)
-        await _ready(finders)
+        await _ready(workers)
+        monkeypatch.setattr(workers[0], "ready", False)
+        await _ready(workers)
 
 
-async def test_the_server_itself_searches_while_there_is_no_finder(
+async def test_the_server_itself_searches_while_there_is_no_search_worker(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
@@ -353,14 +359,17 @@ async def test_the_server_itself_searches_while_there_is_no_finder(
         assert await lab.contents("closed harbour")
 
 
-async def test_the_server_keeps_no_index_once_there_is_a_finder(
-    directory: Path, clock: ManualClock, finders: list[Child], monkeypatch: pytest.MonkeyPatch
+async def test_the_server_keeps_no_index_once_there_is_a_search_worker(
+    directory: Path,
+    clock: ManualClock,
+    workers: list[WorkerProcess],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kept: list[Segments] = []
     make = Segments.__init__
 
-    def noted(self: Segments, *made_of: Any) -> None:
-        make(self, *made_of)
+    def noted(self: Segments, *args: Any) -> None:
+        make(self, *args)
         kept.append(self)
 
     monkeypatch.setattr(Segments, "__init__", noted)
@@ -369,17 +378,17 @@ async def test_the_server_keeps_no_index_once_there_is_a_finder(
         assert await lab.contents("closed harbour")
         (segments,) = kept
         assert segments.size
-        await _ready(finders)
+        await _ready(workers)
         assert await lab.contents("closed harbour")
         assert not segments.size
 
 
 async def test_a_caller_that_gives_up_takes_no_one_elses_answer(
-    directory: Path, clock: ManualClock, finders: list[Child]
+    directory: Path, clock: ManualClock, workers: list[WorkerProcess]
 ) -> None:
     async with laboratory(directory, clock, compute_processes=1) as lab:
         await lab.client.remember("tea is hot", "snow is cold")
-        await _ready(finders)
+        await _ready(workers)
         for _ in range(10):
             given_up = asyncio.ensure_future(lab.contents("tea", limit=1))
             await asyncio.sleep(0.001)
@@ -387,22 +396,22 @@ async def test_a_caller_that_gives_up_takes_no_one_elses_answer(
             assert await lab.contents("snow", limit=1) == ["snow is cold"]
 
 
-async def test_a_killed_server_leaves_no_finder(tmp_path: Path) -> None:
+async def test_a_killed_server_leaves_no_search_worker(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         async with connected(server.address, server.key) as client:
-            finder = await _finder(server.process.pid, client)
+            worker = await _search_worker(server.process.pid, client)
         server.kill()
 
         async def ended() -> bool:
-            return not running(finder)
+            return not running(worker)
 
         await until(ended)
 
 
-async def test_a_stopped_server_leaves_no_finder(tmp_path: Path) -> None:
+async def test_a_stopped_server_leaves_no_search_worker(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         async with connected(server.address, server.key) as client:
-            finder = await _finder(server.process.pid, client)
+            worker = await _search_worker(server.process.pid, client)
         assert server.stop() == 0
-        assert not running(finder)
-        assert "finder" not in server.log.read_text()
+        assert not running(worker)
+        assert "search_worker" not in server.log.read_text()

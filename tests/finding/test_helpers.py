@@ -1,4 +1,4 @@
-"""Helpers: processes that compute what the server's threads would, and may die of it."""
+"""The compute pool: processes that compute what the server's threads would, and may die of it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from palimpsest.v1 import memories_pb2 as m
 from service.core.digests import Digester
 from service.embedding.registry import open_embedder
 from service.pipeline import chunking, indexing
-from service.pipeline.encoder import Passage, Workshop
-from service.processes import compute_worker, module_path, start_attempts
-from service.processes import worker_process as children
-from service.processes.compute_pool import Helpers
-from service.processes.worker_process import LostError, StartError
+from service.pipeline.encoder import IndexEncoder, Passage
+from service.processes import compute_worker, module_path, start_attempts, worker_process
+from service.processes.compute_pool import ComputePool
+from service.processes.worker_process import StartError, WorkerDiedError
 from service.settings import database_path
 from tests.client import Client, connected
-from tests.finding.children import children_of, hangs_are_soon_noticed, running
+from tests.finding.children import children_of, notice_hangs_soon, running
 from tests.finding.lab import Lab, laboratory
 from tests.finding.work import (
     POISON,
@@ -49,118 +48,118 @@ TEXTS = [f"The harbour number {n} is closed on winter nights." for n in range(40
 
 
 @asynccontextmanager
-async def helping(
+async def compute_pool(
     count: int = 1, embedder: str | None = None, **options: float
-) -> AsyncIterator[Helpers]:
-    helpers = Helpers(count, DIGESTER, 1, embedder, **options)
+) -> AsyncIterator[ComputePool]:
+    pool = ComputePool(count, DIGESTER, 1, embedder, **options)
     try:
         async with asyncio.timeout(HANG_SECONDS):
-            yield helpers
+            yield pool
     finally:
-        await helpers.close()
+        await pool.close()
 
 
-def helpers_of(pid: int) -> list[int]:
+def workers_of(pid: int) -> list[int]:
     return children_of(pid, compute_worker)
 
 
 async def test_answers_come_to_whom_they_are_due() -> None:
-    async with helping(2) as helpers:
-        sums = await asyncio.gather(*(helpers.run(add, n, right=n) for n in range(200)))
+    async with compute_pool(2) as pool:
+        sums = await asyncio.gather(*(pool.run(add, n, right=n) for n in range(200)))
         assert sums == [2 * n for n in range(200)]
         pids: set[int] = set()
         while len(pids) < 2:  # The second begins when the first has much to do.
-            pids.update(await asyncio.gather(*(helpers.run(own_pid) for _ in range(20))))
+            pids.update(await asyncio.gather(*(pool.run(own_pid) for _ in range(20))))
         assert os.getpid() not in pids
 
 
-async def test_little_work_is_done_by_one_helper() -> None:
-    async with helping(2) as helpers:
-        helpers.wake()
-        pids = {await helpers.run(own_pid) for _ in range(20)}
+async def test_little_work_is_done_by_one_worker() -> None:
+    async with compute_pool(2) as pool:
+        pool.wake()
+        pids = {await pool.run(own_pid) for _ in range(20)}
         for _ in range(20):
-            pids.update(await asyncio.gather(helpers.run(own_pid), helpers.run(own_pid)))
-        assert [*pids] == helpers_of(os.getpid())
+            pids.update(await asyncio.gather(pool.run(own_pid), pool.run(own_pid)))
+        assert [*pids] == workers_of(os.getpid())
 
 
 async def test_a_failure_is_the_failure_of_the_work() -> None:
-    async with helping() as helpers:
+    async with compute_pool() as pool:
         with pytest.raises(LookupError, match="not here"):
-            await helpers.run(fail)
-        assert await helpers.run(add, 1, 2) == 3
+            await pool.run(fail)
+        assert await pool.run(add, 1, 2) == 3
 
 
 async def test_what_libraries_print_is_no_answer() -> None:
-    async with helping() as helpers:
-        assert await helpers.run(print_much) == "said"
+    async with compute_pool() as pool:
+        assert await pool.run(print_much) == "said"
 
 
-async def test_work_that_a_helper_died_in_is_done_by_the_next(tmp_path: Path) -> None:
-    async with helping() as helpers:
+async def test_work_that_a_worker_died_in_is_done_by_the_next(tmp_path: Path) -> None:
+    async with compute_pool() as pool:
         mark = str(tmp_path / "mark")
         answers = await asyncio.gather(
-            *(helpers.run(die_once, mark) for _ in range(3)), helpers.run(add, 1, 2)
+            *(pool.run(die_once, mark) for _ in range(3)), pool.run(add, 1, 2)
         )
         assert answers == ["alive", "alive", "alive", 3]
 
 
 async def test_work_that_kills_twice_is_given_up_and_the_rest_goes_on() -> None:
-    async with helping() as helpers:
-        with pytest.raises(LostError):
-            await helpers.run(die)
-        assert await helpers.run(add, 1, 2) == 3
+    async with compute_pool() as pool:
+        with pytest.raises(WorkerDiedError):
+            await pool.run(die)
+        assert await pool.run(add, 1, 2) == 3
 
 
 async def test_work_that_never_ends_is_given_up_and_the_rest_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hangs_are_soon_noticed(monkeypatch)
-    async with helping() as helpers:
-        await helpers.run(own_pid)
-        with pytest.raises(LostError):
-            await helpers.run(hang)
-        assert await helpers.run(add, 1, 2) == 3
+    notice_hangs_soon(monkeypatch)
+    async with compute_pool() as pool:
+        await pool.run(own_pid)
+        with pytest.raises(WorkerDiedError):
+            await pool.run(hang)
+        assert await pool.run(add, 1, 2) == 3
 
 
 async def test_a_caller_that_gives_up_takes_no_one_elses_answer() -> None:
-    async with helping() as helpers:
-        await helpers.run(own_pid)
-        given_up = asyncio.ensure_future(helpers.run(add, 1, 1))
+    async with compute_pool() as pool:
+        await pool.run(own_pid)
+        given_up = asyncio.ensure_future(pool.run(add, 1, 1))
         await asyncio.sleep(0)
         given_up.cancel()
-        assert await helpers.run(add, 2, 2) == 4
+        assert await pool.run(add, 2, 2) == 4
 
 
-async def test_a_helper_without_work_ends_and_another_begins() -> None:
-    async with helping(idle=0.05) as helpers:
-        first = await helpers.run(own_pid)
+async def test_a_worker_without_work_ends_and_another_begins() -> None:
+    async with compute_pool(idle=0.05) as pool:
+        first = await pool.run(own_pid)
 
         async def ended() -> bool:
             return not running(first)
 
         await until(ended)
-        assert await helpers.run(own_pid) != first
+        assert await pool.run(own_pid) != first
 
 
 async def test_close_ends_the_processes() -> None:
-    async with helping() as helpers:
-        pid = await helpers.run(own_pid)
+    async with compute_pool() as pool:
+        pid = await pool.run(own_pid)
     assert not running(pid)
 
 
-async def test_a_helper_that_cannot_be_started_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_cannot_be_started_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    async with helping() as helpers:
-        with pytest.raises(LostError, match="cannot be started"):
-            await helpers.run(own_pid)
+    async with compute_pool() as pool:
+        with pytest.raises(WorkerDiedError, match="cannot be started"):
+            await pool.run(own_pid)
 
 
 async def test_vectors_and_entries_are_those_of_the_server_itself() -> None:
-    here = Workshop(DIGESTER, 1, open_embedder("static"))  # type: ignore[arg-type]
+    here = IndexEncoder(DIGESTER, 1, open_embedder("static"))  # type: ignore[arg-type]
     passages = [Passage(text, "Harbours", "Ann", 1_700_000_000_000_000) for text in TEXTS]
-    async with helping(embedder="static") as helpers:
-        assert await helpers.run(Workshop.entries, passages) == here.entries(passages)
-        assert await helpers.run(Workshop.vectors, passages) == here.vectors(passages)
+    async with compute_pool(embedder="static") as pool:
+        assert await pool.run(IndexEncoder.entries, passages) == here.entries(passages)
+        assert await pool.run(IndexEncoder.vectors, passages) == here.vectors(passages)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +188,7 @@ async def test_memories_become_what_the_server_makes_of_them(
         async with laboratory(directory, clock, compute_processes=count) as lab:
             container = f"of-{count}"
             await _remember(lab, container, TEXTS)
-            await _until_helping(lab, count)
+            await _until_pool_is_ready(lab, count)
             await _remember(lab, container, [f"{text} Twice." for text in TEXTS])
             rows.append(
                 lab.rows(
@@ -215,17 +214,17 @@ async def _remember(lab: Lab, container: str, texts: Sequence[str]) -> None:
     )
 
 
-async def _until_helping(lab: Lab, count: int) -> None:
-    """Wait until helpers answer, without asking them for anything."""
+async def _until_pool_is_ready(lab: Lab, count: int) -> None:
+    """Wait until a worker is ready, without sending it anything."""
     indexer = lab.service.store.engine.indexer
 
     async def free() -> bool:
-        return not count or indexer._hands.free  # type: ignore[attr-defined,no-any-return]
+        return not count or indexer._executor.offloads_now  # type: ignore[attr-defined,no-any-return]
 
     await until(free)
 
 
-async def test_memories_are_stored_while_no_helper_can_be_started(
+async def test_memories_are_stored_while_no_worker_can_be_started(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
@@ -235,25 +234,25 @@ async def test_memories_are_stored_while_no_helper_can_be_started(
         assert await lab.contents("closed harbour", container_tags=["c"], limit=1)
 
 
-async def test_memories_are_stored_while_a_helper_hangs(
+async def test_memories_are_stored_while_a_worker_hangs(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(indexing, "OFFLOAD_TIMEOUT", 0.1)
     async with laboratory(directory, clock, compute_processes=1) as lab:
         await _remember(lab, "other", TEXTS)
-        await _until_helping(lab, 1)
-        (helper,) = helpers_of(os.getpid())
-        os.kill(helper, signal.SIGSTOP)
+        await _until_pool_is_ready(lab, 1)
+        (worker,) = workers_of(os.getpid())
+        os.kill(worker, signal.SIGSTOP)
         try:
             await _remember(lab, "c", [*TEXTS, "word " * 900])
             assert await lab.contents("closed harbour", container_tags=["c"], limit=1)
         finally:
-            os.kill(helper, signal.SIGCONT)
+            os.kill(worker, signal.SIGCONT)
 
 
 async def _busy(server: Server) -> int:
-    """The server's helper, while it has documents to work on."""
-    # So many that they are not done before the helper is seen.
+    """The server's compute worker, while it has documents to work on."""
+    # So many that they are not done before the worker is seen.
     async with connected(server.address, server.key) as client:
         items = [
             d.UpsertDocumentRequest(custom_id=f"c{n}", content=f"{n} {' '.join(TEXTS)}")
@@ -262,11 +261,11 @@ async def _busy(server: Server) -> int:
         request = d.BatchUpsertDocumentsRequest(items=items)
         await client.documents.BatchUpsertDocuments(request)
 
-    async def helped() -> bool:
-        return bool(helpers_of(server.process.pid))
+    async def started() -> bool:
+        return bool(workers_of(server.process.pid))
 
-    await until(helped)
-    return helpers_of(server.process.pid)[0]
+    await until(started)
+    return workers_of(server.process.pid)[0]
 
 
 async def _ended(client: Client, name: str) -> d.Document:
@@ -275,7 +274,7 @@ async def _ended(client: Client, name: str) -> d.Document:
     return [event async for event in client.documents.WatchDocument(request)][-1].document
 
 
-async def test_a_killed_helper_costs_no_document(tmp_path: Path) -> None:
+async def test_a_killed_worker_costs_no_document(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         os.kill(await _busy(server), signal.SIGKILL)
         async with connected(server.address, server.key) as client:
@@ -285,13 +284,13 @@ async def test_a_killed_helper_costs_no_document(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [die, hang])
-async def test_a_document_that_no_helper_survives_fails_alone(
+async def test_a_document_that_no_worker_survives_fails_alone(
     directory: Path,
     clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
-    end: Callable[[Workshop], None],
+    end: Callable[[IndexEncoder], None],
 ) -> None:
-    hangs_are_soon_noticed(monkeypatch)
+    notice_hangs_soon(monkeypatch)
     monkeypatch.setattr(chunking, "draft", partial(draft_or, end))
     async with laboratory(directory, clock, compute_processes=1, workers=1, attempts=1) as lab:
         texts = [*TEXTS[:5], POISON, *TEXTS[5:10]]
@@ -308,38 +307,38 @@ async def test_a_document_that_no_helper_survives_fails_alone(
                 assert document.status == d.DOCUMENT_STATUS_DONE, document
 
 
-async def test_a_helper_that_dies_while_it_begins_is_replaced() -> None:
-    async with helping() as helpers:
+async def test_a_worker_that_dies_while_it_begins_is_replaced() -> None:
+    async with compute_pool() as pool:
         for _ in range(5):
-            work = asyncio.ensure_future(helpers.run(add, 1, 2))
+            work = asyncio.ensure_future(pool.run(add, 1, 2))
 
             async def begun() -> bool:
-                return bool(helpers_of(os.getpid()))
+                return bool(workers_of(os.getpid()))
 
             await until(begun)
-            for pid in helpers_of(os.getpid()):
+            for pid in workers_of(os.getpid()):
                 os.kill(pid, signal.SIGKILL)
             assert await work == 3
 
 
-async def test_a_killed_server_leaves_no_helper(tmp_path: Path) -> None:
+async def test_a_killed_server_leaves_no_worker(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
-        helper = await _busy(server)
+        worker = await _busy(server)
         server.kill()
 
         async def ended() -> bool:
-            return not running(helper)
+            return not running(worker)
 
         await until(ended)
 
 
-async def test_a_stopped_server_leaves_no_helper(tmp_path: Path) -> None:
+async def test_a_stopped_server_leaves_no_worker(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
-        helper = await _busy(server)
+        worker = await _busy(server)
         assert server.stop() == 0
-        assert not running(helper)
+        assert not running(worker)
         log = server.log.read_text()
-    assert "helper" not in log
+    assert "compute_worker" not in log
     assert "fork" not in log
     assert database_path(server.data_dir).exists()
 
@@ -355,14 +354,14 @@ def _said(caplog: pytest.LogCaptureFixture) -> list[str]:
 BROKEN = "import sys; print('first', file=sys.stderr); import nothing_of_that_name"
 
 
-async def test_a_helper_that_never_begins_is_told_once_with_its_reason(
+async def test_a_worker_that_never_begins_is_told_once_with_its_reason(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(children, "_BOOTSTRAP", BROKEN)
-    async with helping() as helpers:
+    monkeypatch.setattr(worker_process, "_BOOTSTRAP", BROKEN)
+    async with compute_pool() as pool:
         for _ in range(5):
             with pytest.raises(StartError, match="nothing_of_that_name"):
-                await helpers.run(own_pid)
+                await pool.run(own_pid)
     (told,) = _said(caplog)
     assert "compute_worker cannot be started: ModuleNotFoundError: No module named" in told
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
@@ -372,18 +371,18 @@ async def test_a_helper_that_never_begins_is_told_once_with_its_reason(
     ] == []
 
 
-async def test_a_helper_that_can_be_started_again_is_used_again(
+async def test_a_worker_that_can_be_started_again_is_used_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     monkeypatch.setattr(start_attempts, "PAUSE_SECONDS", 0.0)
-    sound = children._BOOTSTRAP
-    monkeypatch.setattr(children, "_BOOTSTRAP", BROKEN)
-    async with helping() as helpers:
-        with pytest.raises(LostError):
-            await helpers.run(own_pid)
-        monkeypatch.setattr(children, "_BOOTSTRAP", sound)
-        assert await helpers.run(add, 1, 2) == 3
+    sound = worker_process._BOOTSTRAP
+    monkeypatch.setattr(worker_process, "_BOOTSTRAP", BROKEN)
+    async with compute_pool() as pool:
+        with pytest.raises(WorkerDiedError):
+            await pool.run(own_pid)
+        monkeypatch.setattr(worker_process, "_BOOTSTRAP", sound)
+        assert await pool.run(add, 1, 2) == 3
     told = _said(caplog)
     assert len(told) == 2
     assert told[1].endswith("could be started now")
@@ -395,7 +394,7 @@ async def test_documents_are_processed_and_found_while_no_child_can_be_started(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(children, "_BOOTSTRAP", BROKEN)
+    monkeypatch.setattr(worker_process, "_BOOTSTRAP", BROKEN)
     async with laboratory(directory, clock, compute_processes=2) as lab:
         items = [d.UpsertDocumentRequest(custom_id=f"c{n}", content=t) for n, t in enumerate(TEXTS)]
         await lab.client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=items))
@@ -419,23 +418,23 @@ async def test_children_see_the_module_path_of_the_server_and_no_variables(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
-    async with helping() as helpers:
-        path, isolated = await helpers.run(module_path_of_process)
+    async with compute_pool() as pool:
+        path, isolated = await pool.run(module_path_of_process)
     assert path == module_path.absolute()
     assert isolated
 
 
 async def test_children_go_on_when_they_are_told_to_stop() -> None:
-    async with helping() as helpers:
-        pid = await helpers.run(own_pid)
+    async with compute_pool() as pool:
+        pid = await pool.run(own_pid)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(pid, number)
-        assert await helpers.run(own_pid) == pid
+        assert await pool.run(own_pid) == pid
 
 
 async def test_what_a_child_logs_is_logged_by_its_parent(caplog: pytest.LogCaptureFixture) -> None:
-    async with helping() as helpers:
-        pid = await helpers.run(log_warning, "as it is")
+    async with compute_pool() as pool:
+        pid = await pool.run(log_warning, "as it is")
     (record,) = [record for record in caplog.records if record.name == "work"]
     assert (record.levelname, record.getMessage()) == ("WARNING", "it is as it is")
     assert record.fields["pid"] == pid  # type: ignore[attr-defined]
@@ -444,15 +443,15 @@ async def test_what_a_child_logs_is_logged_by_its_parent(caplog: pytest.LogCaptu
 async def test_a_child_that_crashes_is_told_with_what_it_left(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with helping() as helpers:
-        pid = await helpers.run(own_pid)
+    async with compute_pool() as pool:
+        pid = await pool.run(own_pid)
         os.kill(pid, signal.SIGSEGV)
 
         async def told() -> bool:
             return any("another takes its place" in r.getMessage() for r in caplog.records)
 
         await until(told)
-        assert await helpers.run(own_pid) != pid
+        assert await pool.run(own_pid) != pid
     (left,) = [record for record in caplog.records if record.name == compute_worker.__name__]
     assert "Segmentation fault" in left.getMessage()
     assert "most recent call first" in left.fields["text"]  # type: ignore[attr-defined]

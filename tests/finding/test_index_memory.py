@@ -79,6 +79,6 @@ async def test_a_container_larger_than_the_index_memory_is_searched_alike(tmp_pa
         assert [score for _, score in answers] == pytest.approx(
             [score for _, score in known], abs=1e-5
         )
-    # The server may have answered before its finder was there.
+    # The server may have answered before its search worker was there.
     assert 1 <= log.count("reads the database block by block") <= 2
     assert CONTAINER not in log

@@ -12,9 +12,9 @@ import pytest
 from palimpsest.v1 import documents_pb2 as d
 from service import reindexing
 from service.pipeline import reindexing as pipeline_reindexing
-from service.pipeline.encoder import Passage, Workshop
-from service.pipeline.executors import Background
-from service.processes.worker_process import LostError
+from service.pipeline.encoder import IndexEncoder, Passage
+from service.pipeline.executors import BackgroundScheduler
+from service.processes.worker_process import WorkerDiedError
 from service.settings import Settings
 from tests.embedding_server import Server
 from tests.finding.lab import Lab, laboratory
@@ -67,7 +67,7 @@ async def test_words_find_until_the_new_vectors_are_there(
         assert lab.check() == []
 
 
-@pytest.mark.parametrize("fault", [LostError("lost"), RuntimeError("a bug")])
+@pytest.mark.parametrize("fault", [WorkerDiedError("lost"), RuntimeError("a bug")])
 async def test_it_goes_on_after_a_fault(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
@@ -99,7 +99,7 @@ async def test_a_text_that_no_helper_survives_holds_up_no_other(
 
     def dying(passages: Sequence[Passage]) -> None:
         if any(passage.text == POISON for passage in passages):
-            raise LostError("lost")
+            raise WorkerDiedError("lost")
 
     _before_each_slice(monkeypatch, dying)
     async with laboratory(directory, clock, embedder="words:b") as lab:
@@ -121,14 +121,14 @@ def _before_each_slice(
     monkeypatch: pytest.MonkeyPatch, happens: Callable[[Sequence[Passage]], None]
 ) -> None:
     """Of what is embedded in the background."""
-    through = Background.map
+    through = BackgroundScheduler.map
 
-    async def watched(self: Background, work: Any, items: Any, *more: Any) -> Any:
-        if work is Workshop.vectors:
+    async def watched(self: BackgroundScheduler, work: Any, items: Any, *more: Any) -> Any:
+        if work is IndexEncoder.vectors:
             happens(items)
         return await through(self, work, items, *more)
 
-    monkeypatch.setattr(Background, "map", watched)
+    monkeypatch.setattr(BackgroundScheduler, "map", watched)
 
 
 async def test_the_command_moves_everything_and_goes_on_where_it_was_stopped(

@@ -12,56 +12,56 @@ from pathlib import Path
 from service.content.base import UnreadableContentError
 from service.pipeline import chunking
 from service.pipeline.chunking import Draft
-from service.pipeline.encoder import Workshop
+from service.pipeline.encoder import IndexEncoder
 from service.ports.processing import Work
 
 POISON = "Nobody can read this."
 
 
-def add(_: Workshop, left: int, right: int) -> int:
+def add(_: IndexEncoder, left: int, right: int) -> int:
     return left + right
 
 
-def fail(_: Workshop) -> None:
+def fail(_: IndexEncoder) -> None:
     raise LookupError("not here")
 
 
-def own_pid(_: Workshop) -> int:
+def own_pid(_: IndexEncoder) -> int:
     return os.getpid()
 
 
-def die_once(_: Workshop, mark: str) -> str:
+def die_once(_: IndexEncoder, mark: str) -> str:
     if not Path(mark).exists():
         Path(mark).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return "alive"
 
 
-def die(_: Workshop) -> None:
+def die(_: IndexEncoder) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def hang(_: Workshop) -> None:
+def hang(_: IndexEncoder) -> None:
     signal.pause()
 
 
 def draft_or(
-    end: Callable[[Workshop], None], workshop: Workshop, works: Sequence[Work], now: int
+    end: Callable[[IndexEncoder], None], encoder: IndexEncoder, works: Sequence[Work], now: int
 ) -> list[Draft | UnreadableContentError]:
     if any(work.content == POISON for work in works):
-        end(workshop)
-    return chunking.draft(workshop, works, now)
+        end(encoder)
+    return chunking.draft(encoder, works, now)
 
 
-def print_much(_: Workshop) -> str:
+def print_much(_: IndexEncoder) -> str:
     print("x" * 100_000)  # noqa: T201
     return "said"
 
 
-def module_path_of_process(_: Workshop) -> tuple[list[str], bool]:
+def module_path_of_process(_: IndexEncoder) -> tuple[list[str], bool]:
     return sys.path, bool(sys.flags.isolated)
 
 
-def log_warning(_: Workshop, how: str) -> int:
+def log_warning(_: IndexEncoder, how: str) -> int:
     logging.getLogger("work").warning("it is %s", how)
     return os.getpid()

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import sqlite
 
 from service.core import model as m
 from service.core.times import FOREVER, SECOND
-from service.ports.indexing import BlockCursor, IndexBlock, IndexEntry, IndexRow, Unindexed
+from service.ports.indexing import BlockCursor, IndexBlock, IndexEntry, IndexRow, NullIndexer
 from service.storage.index import blocks as index_blocks
 from service.storage.index import rows as index_rows
 from service.storage.sqlite.store import SqliteStore
@@ -19,13 +19,13 @@ ENTRY = b"\1" * 300
 VECTOR = b"\2" * 128
 
 
-class Entries(Unindexed):
+class Entries(NullIndexer):
     """Gives every text the same entry."""
 
     async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
         return [IndexEntry(ENTRY, VECTOR, SPACE, date) for date in dates]
 
-    def quick(self, texts: Sequence[str]) -> bool:
+    def is_cheap(self, texts: Sequence[str]) -> bool:
         return True
 
 

@@ -18,7 +18,7 @@ from service.embedding.base import (
     Purpose,
     Vectors,
 )
-from service.embedding.turns import Turns, Workers, sliced
+from service.embedding.limiter import EmbedderThreads, FairLimiter, sliced
 from tests.waiting import HANG_SECONDS
 
 
@@ -86,7 +86,7 @@ def test_both_failures_are_the_embedders() -> None:
 
 
 async def test_turns_bound_what_runs_at_once_and_keep_the_order() -> None:
-    turns = Turns(3)
+    turns = FairLimiter(3)
     running = most = 0
 
     async def work(piece: int) -> int:
@@ -104,7 +104,7 @@ async def test_turns_bound_what_runs_at_once_and_keep_the_order() -> None:
 
 
 async def test_a_late_call_does_not_wait_for_the_batch_before_it() -> None:
-    turns = Turns(2)
+    turns = FairLimiter(2)
     order: list[str] = []
     begun = asyncio.Event()
 
@@ -121,7 +121,7 @@ async def test_a_late_call_does_not_wait_for_the_batch_before_it() -> None:
 
 
 async def test_a_failure_ends_the_call_as_itself() -> None:
-    turns = Turns(2)
+    turns = FairLimiter(2)
     begun: list[int] = []
 
     async def work(piece: int) -> None:
@@ -135,13 +135,13 @@ async def test_a_failure_ends_the_call_as_itself() -> None:
 
 
 @pytest_asyncio.fixture
-async def workers() -> AsyncIterator[Workers]:
-    made = Workers(1, "test")
+async def workers() -> AsyncIterator[EmbedderThreads]:
+    made = EmbedderThreads(1, "test")
     yield made
     await made.close()
 
 
-async def test_the_event_loop_runs_while_threads_work(workers: Workers) -> None:
+async def test_the_event_loop_runs_while_threads_work(workers: EmbedderThreads) -> None:
     go = threading.Event()
     call = asyncio.create_task(workers.map(lambda _: go.wait(HANG_SECONDS), [None]))
     await asyncio.sleep(0)
@@ -150,7 +150,7 @@ async def test_the_event_loop_runs_while_threads_work(workers: Workers) -> None:
     assert await call == [True]
 
 
-async def test_a_cancelled_call_leaves_what_was_not_begun(workers: Workers) -> None:
+async def test_a_cancelled_call_leaves_what_was_not_begun(workers: EmbedderThreads) -> None:
     begun, go, seen = threading.Event(), threading.Event(), list[int]()
 
     def work(piece: int) -> None:
@@ -183,7 +183,7 @@ async def test_a_call_that_is_cancelled_while_its_work_fails_stays_cancelled() -
         finally:
             raise ValueError(piece)
 
-    call = asyncio.create_task(Turns(1).map(work, [1]))
+    call = asyncio.create_task(FairLimiter(1).map(work, [1]))
     await begun.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from service.embedding.base import EmbedderRefusedError, EmbedderUnavailableError, Purpose
-from service.embedding.openai import Model, OpenAIEmbedder, Patience
+from service.embedding.openai import Model, OpenAIEmbedder, RetryPolicy
 from tests.embedding_server import Answer, Server, embeddings
 from tests.waiting import HANG_SECONDS
 
@@ -28,16 +28,16 @@ def server() -> Iterator[Server]:
     made.close()
 
 
-QUICK = Patience(timeout=HANG_SECONDS, attempts=3, pause=0.001, longest_pause=1)
+QUICK = RetryPolicy(timeout=HANG_SECONDS, attempts=3, pause=0.001, longest_pause=1)
 
 
 @asynccontextmanager
 async def embedder(
-    server: Server | str, patience: Patience = QUICK, key: str | None = KEY, **changes: Any
+    server: Server | str, retry_policy: RetryPolicy = QUICK, key: str | None = KEY, **changes: Any
 ) -> AsyncIterator[OpenAIEmbedder]:
     url = server if isinstance(server, str) else server.url
     made = OpenAIEmbedder(
-        Model(**{"url": url, "model": "m", "dimension": 3, **changes}), key, patience
+        Model(**{"url": url, "model": "m", "dimension": 3, **changes}), key, retry_policy
     )
     yield made
     await made.close()
@@ -46,9 +46,9 @@ async def embedder(
 async def failure(
     server: Server | str,
     kind: type[Exception],
-    patience: Patience = QUICK,
+    retry_policy: RetryPolicy = QUICK,
 ) -> str:
-    async with embedder(server, patience) as made:
+    async with embedder(server, retry_policy) as made:
         with pytest.raises(kind) as caught:
             await made.embed(["private text"], Purpose.DOCUMENT)
     message = str(caught.value)
@@ -130,7 +130,7 @@ async def test_a_pause_the_server_asks_for_is_made(server: Server, form: str) ->
     ahead = datetime.now(UTC) + timedelta(seconds=2)
     value = "1" if form == "seconds" else format_datetime(ahead, usegmt=True)
     server.script = [Answer(429, {}, {"Retry-After": value})]
-    async with embedder(server, Patience(pause=0.001, longest_pause=5)) as made:
+    async with embedder(server, RetryPolicy(pause=0.001, longest_pause=5)) as made:
         await made.embed(["a"], Purpose.QUERY)
     assert asyncio.get_running_loop().time() - began > 0.9
 
@@ -217,8 +217,8 @@ async def test_a_slow_server_is_unavailable(
 
     monkeypatch.setattr(OpenAIEmbedder, "_ask", counted)
     server.script = [Answer(never=True)] * 2
-    patience = Patience(timeout=0.5, attempts=2, pause=0.001)
-    said = await failure(server, EmbedderUnavailableError, patience)
+    retry_policy = RetryPolicy(timeout=0.5, attempts=2, pause=0.001)
+    said = await failure(server, EmbedderUnavailableError, retry_policy)
     assert "did not answer within 0.5 seconds" in said
     assert requests == 2
 

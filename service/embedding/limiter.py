@@ -1,4 +1,4 @@
-"""Bounded concurrency in which calls take turns, with threads or without."""
+"""Bounded concurrency that is shared fairly between calls, with threads or without."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-Piece = TypeVar("Piece")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Turns:
-    """Lets a limited number of pieces of work run at once, in one event loop.
+class FairLimiter:
+    """Bounds how many items are worked on at once, in one event loop.
 
-    A call never waits with more pieces than may run, so that a single query
-    waits for the pieces at work and not for the batches behind them.
+    A call never queues more items than may run, so that a single query waits
+    for the items in work and not for the batches behind them.
 
     Args:
-        limit: How many pieces run at once.
+        limit: How many items are worked on at once.
     """
 
     def __init__(self, limit: int) -> None:
@@ -27,26 +27,26 @@ class Turns:
         self._free = asyncio.Semaphore(limit)
 
     async def map(
-        self, work: Callable[[Piece], Awaitable[Result]], pieces: Sequence[Piece]
+        self, work: Callable[[Item], Awaitable[Result]], items: Sequence[Item]
     ) -> list[Result]:
-        """What `work` makes of each piece, in their order.
+        """The results of `work` for each item, in their order.
 
-        The first failure ends the call, and cancels what is at work for it.
+        The first failure ends the call, and cancels the items in work for it.
 
         Raises:
             Exception: What `work` raised.
         """
-        waiting = iter(enumerate(pieces))
+        waiting = iter(enumerate(items))
         results: dict[int, Result] = {}
 
-        async def take_turns() -> None:
-            for number, piece in waiting:
+        async def run_next() -> None:
+            for number, item in waiting:
                 async with self._free:
-                    results[number] = await work(piece)
+                    results[number] = await work(item)
 
         # No TaskGroup: before Python 3.13 one that is cancelled while its work fails
         # forgets that it was.
-        tasks = [asyncio.create_task(take_turns()) for _ in range(min(self._limit, len(pieces)))]
+        tasks = [asyncio.create_task(run_next()) for _ in range(min(self._limit, len(items)))]
         done: set[asyncio.Task[None]] = set()
         try:
             if tasks:
@@ -59,34 +59,34 @@ class Turns:
         failures = [failure for task in done if (failure := task.exception()) is not None]
         if failures:
             raise failures[0]
-        return [results[number] for number in range(len(pieces))]
+        return [results[number] for number in range(len(items))]
 
 
-class Workers:
-    """Turns in threads of their own.
+class EmbedderThreads:
+    """Threads that calls share fairly.
 
     Args:
-        threads: How many pieces run at once.
+        threads: How many there are.
         name: Prefix of the threads' names.
     """
 
     def __init__(self, threads: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._turns = Turns(threads)
+        self._limiter = FairLimiter(threads)
 
-    async def map(self, work: Callable[[Piece], Result], pieces: Sequence[Piece]) -> list[Result]:
-        """`Turns.map` of a function that blocks.
+    async def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """`FairLimiter.map` of a function that blocks.
 
-        If the call ends early, pieces not begun are left, and those begun are
-        finished and dropped: a thread cannot be stopped.
+        If the call ends early, items not begun are left, and those begun are
+        finished and their results dropped: a thread cannot be stopped.
         """
         loop = asyncio.get_running_loop()
-        return await self._turns.map(
-            lambda piece: loop.run_in_executor(self._pool, work, piece), pieces
+        return await self._limiter.map(
+            lambda item: loop.run_in_executor(self._pool, work, item), items
         )
 
     async def close(self) -> None:
-        """Finish the pieces at work, and end the threads."""
+        """Finish the items in work, and end the threads."""
         await asyncio.to_thread(self._pool.shutdown)
 
 
