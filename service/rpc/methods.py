@@ -14,11 +14,12 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
 from service.rpc.calls import Context, Handler, RpcCall
+from service.rpc.contract import SERVICE_NAMES, files
 from service.rpc.errors import abort
 from service.rpc.grpc_guard import CallGuard
 from service.rpc.policy import CallPolicy
 from service.rpc.reflected import with_json_names
-from service.rpc.servicers import SERVICES, Method
+from service.rpc.servicers import Method
 
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Handlers: TypeAlias = dict[str, MethodHandler]
@@ -79,7 +80,7 @@ def _offload(offloader: ReadOffloader, handler: Handler) -> Handler:
 
 def _health(guard: CallGuard, healths: health.aio.HealthServicer) -> Handlers:
     parse = health_pb2.HealthCheckRequest.FromString
-    known = {"", *(service.full_name for service in SERVICES)}
+    known = {"", *SERVICE_NAMES}
 
     async def check(call: RpcCall, request: health_pb2.HealthCheckRequest) -> Any:
         if request.service not in known:
@@ -102,12 +103,12 @@ def _health(guard: CallGuard, healths: health.aio.HealthServicer) -> Handlers:
 
 
 def _reflection(guard: CallGuard) -> Handlers:
-    names = [*(service.full_name for service in SERVICES), _HEALTH, _REFLECTION]
+    names = [*SERVICE_NAMES, _HEALTH, _REFLECTION]
     # The stubs know two names for one class.
-    files: list[Any] = [service.file for service in SERVICES]
-    files += [health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR]
+    described: list[Any] = [*files(), health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR]
+    described.append(error_details_pb2.DESCRIPTOR)
     # The stub takes the asynchronous generator for a coroutine.
-    servicer: Any = reflection.aio.ReflectionServicer(names, with_json_names(files))
+    servicer: Any = reflection.aio.ReflectionServicer(names, with_json_names(described))
 
     async def info(call: RpcCall, requests: Any) -> None:
         async for answer in servicer.ServerReflectionInfo(requests, call.context):

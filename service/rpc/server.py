@@ -20,10 +20,11 @@ from service.rpc.connections import (
     close_all,
     max_connections,
 )
+from service.rpc.contract import SERVICE_NAMES
 from service.rpc.grpc_guard import MAX_MESSAGE_BYTES
 from service.rpc.methods import ReadOffloader, register
 from service.rpc.policy import CallPolicy
-from service.rpc.servicers import SERVICES, methods_of
+from service.rpc.servicers import methods_of
 from service.rpc.tls import ServerTls
 
 _log = structlog.get_logger("palimpsest.rpc")
@@ -146,7 +147,7 @@ class Server:
     async def _set_health(self, serving: bool) -> None:
         answer = health_pb2.HealthCheckResponse
         status = answer.SERVING if serving else answer.NOT_SERVING
-        for name in ("", *(service.full_name for service in SERVICES)):
+        for name in ("", *SERVICE_NAMES):
             await self._health.set(name, status)
 
     async def wait(self) -> None:

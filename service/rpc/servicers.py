@@ -5,27 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
 from service.ports.search import Searcher
 from service.ports.store import Store
 from service.rpc.access import ACCESS, Access
 from service.rpc.calls import CallInfo, Handler
 from service.rpc.containers import Containers
+from service.rpc.contract import SERVICES
 from service.rpc.documents import Documents
 from service.rpc.idempotency import IdempotencyGuard
 from service.rpc.memories import Memories
-
-SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
-    documents_pb2.DESCRIPTOR.services_by_name["Documents"],
-    memories_pb2.DESCRIPTOR.services_by_name["Memories"],
-    containers_pb2.DESCRIPTOR.services_by_name["Containers"],
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +47,14 @@ def python_name(method: str) -> str:
 def methods_of(store: Store, searcher: Searcher) -> list[Method]:
     """All methods, on this store and what finds things in it."""
     idempotency = IdempotencyGuard(store.digester)
-    servicers = (
-        Documents(store, searcher, idempotency),
-        Memories(store, searcher, idempotency),
-        Containers(store, idempotency),
-    )
+    servicers: dict[str, object] = {
+        "Documents": Documents(store, searcher, idempotency),
+        "Memories": Memories(store, searcher, idempotency),
+        "Containers": Containers(store, idempotency),
+    }
     return [
-        _method(method, servicer)
-        for service, servicer in zip(SERVICES, servicers, strict=True)
+        _method(method, servicers[service.name])
+        for service in SERVICES
         for method in service.methods
     ]
 

@@ -9,8 +9,8 @@ import protovalidate
 from google.protobuf.message import Message
 
 from buf.validate import validate_pb2
-from palimpsest.v1 import containers_pb2, documents_pb2, filter_pb2, memories_pb2
 from service.core.errors import Violation, invalid
+from service.rpc import contract
 
 _MAX_PARTS: Final = 5_000
 """More messages inside one another than any valid request needs."""
@@ -20,8 +20,8 @@ _validator: Final = protovalidate.Validator()
 
 def _field_rules() -> Iterator[str]:
     """Rules of whole messages that are about the field their id ends with."""
-    for file in (documents_pb2, memories_pb2, containers_pb2, filter_pb2):
-        for message in file.DESCRIPTOR.message_types_by_name.values():
+    for file in contract.files():
+        for message in file.message_types_by_name.values():
             for rule in message.GetOptions().Extensions[validate_pb2.message].cel:
                 if rule.id.rpartition(".")[2] in message.fields_by_name:
                     yield rule.id

@@ -15,7 +15,7 @@ from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as mem
 from service.core import model as m
-from service.rpc.servicers import SERVICES
+from service.rpc.contract import SERVICES
 from service.storage.sqlite.store import SqliteStore
 
 THINGS = 3
