@@ -235,3 +235,14 @@ def in_other_container(custom_id: str) -> PalimpsestError:
         "The document of this custom_id is not in the containers named",
         resource=("custom_id", custom_id),
     )
+
+
+def heading_of(title: str, heading: str) -> str:
+    """The heading of a chunk: its document's title, and the headings of its section."""
+    parts = (heading,) if heading.startswith(title) else (title, heading)
+    return " > ".join(part for part in parts if part)
+
+
+def indexed_heading(kind: ContentKind, title: str, heading: str) -> str:
+    """The heading that is indexed with a chunk's text; a message is indexed without the title."""
+    return heading if kind is ContentKind.CONVERSATION else heading_of(title, heading)

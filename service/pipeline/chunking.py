@@ -15,11 +15,12 @@ from service.content.cutting import cut
 from service.content.registry import kind_of
 from service.core import ids
 from service.core.digests import Digester
+from service.core.documents import indexed_heading
 from service.core.model import ContentKind
 from service.embedding.base import EmbedderError
 from service.pipeline.encoder import IndexEncoder, Passage
 from service.ports.indexing import IndexEntry
-from service.ports.processing import ChunkRow, Work, indexed_heading
+from service.ports.processing import ChunkRow, Work
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What makes a row findable, and how it travels to the search."""
+"""Index entries: their protocol, and the rows, blocks and deltas that the search reads."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Protocol
 from service.core.times import FOREVER
 
 NO_EMBEDDER = 0
-"""The number of the vector space of what has no vector."""
+"""The number of the vector space of entries without a vector."""
 
 
 @dataclass(slots=True)
 class IndexEntry:
-    """What is stored beside a text.
+    """What is stored with a text for the search.
 
     Args:
         entry: Its words and features, encoded by the search.
@@ -29,12 +29,12 @@ class IndexEntry:
     date: int | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Pickled by position: a third of the time that names take, and thousands go their way.
+        # Pickled by position: a third of the time that names take, and thousands are sent.
         return IndexEntry, (self.entry, self.vector, self.embedder, self.date)
 
 
 class Indexer(Protocol):
-    """Makes entries of memories' texts."""
+    """Makes index entries of memories' texts."""
 
     def is_cheap(self, texts: Sequence[str]) -> bool:
         """Whether texts are indexed so soon that other writes may wait for it."""
@@ -42,19 +42,20 @@ class Indexer(Protocol):
 
     async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
         """One entry for each text and the date it speaks of; without vectors while the
-        embedder is away."""
+        embedder is unavailable."""
         ...
 
     def dated(self, text: str, instant: int | None) -> bytes:
         """The words and features of a text that speaks of a date, as `IndexEntry.entry`.
 
-        A date that a version inherits is known in its transaction alone; vectors have none.
+        For a date that a version inherits, which is known only inside its transaction; vectors
+        do not depend on dates.
         """
         ...
 
 
 class NullIndexer:
-    """Leaves what is written to be indexed later."""
+    """Indexes nothing: what is written is indexed later."""
 
     def is_cheap(self, texts: Sequence[str]) -> bool:  # noqa: ARG002
         return False
@@ -72,16 +73,16 @@ class NullIndexer:
 
 @dataclass(slots=True)
 class IndexRow:
-    """A memory version or a chunk, as the search takes it in.
+    """A memory version or a chunk, as the search reads it.
 
     Args:
         id: The memory's or the chunk's.
-        entity: What a change names: the chain's root, or the document.
+        entity: The id in the change log: the root of the chain, or the document.
         position: The chunk's place in its document; the memory's version.
         entry: See IndexEntry; None: not indexed yet.
         vector: Of the current space, or None.
         spans: When it is shown: [from, until) in microseconds; empty: always.
-        until: As of now it is shown before this instant of the wall clock; 0: it is not.
+        until: As of now, it is shown before this instant of the wall clock; 0: not shown.
     """
 
     id: str
@@ -99,7 +100,7 @@ class BlockCursor:
     """Where a block of a container's rows begins: memories come first, by id, then chunks.
 
     Args:
-        memory: The last memory version that was read; None: all were.
+        memory: The last memory version that was read; None: all have been read.
         document: The last document that was read.
     """
 
@@ -126,7 +127,7 @@ class IndexBlock:
 
 @dataclass(frozen=True, slots=True)
 class DeltaCursor:
-    """What is still to be read of a delta.
+    """What remains to be read of a delta.
 
     Args:
         roots: Chains of memories.
@@ -141,16 +142,16 @@ class DeltaCursor:
 
 @dataclass(slots=True)
 class IndexDelta:
-    """What a container's index misses.
+    """What has changed in a container since a revision.
 
     Args:
-        revision: The tenant's, up to which it is true once everything is taken in.
-        entities: Everything that has changed; what has no row is gone. None: so much that
-            all of it is to be read again, block by block.
+        revision: The tenant's, up to which the index is true once everything is applied.
+        entities: All that has changed; an entity without rows is deleted. None: so much that
+            the container has to be read again, block by block.
         memories: Rows of those entities.
-        chunks: The same of documents.
-        following: What of them is still to be read, by `IndexSource.more`.
-        complete: Whether nothing had changed after `revision` when it was read.
+        chunks: The same for documents.
+        following: What remains to be read, by `IndexSource.more`.
+        complete: Whether there were no changes after `revision` when it was read.
     """
 
     revision: int

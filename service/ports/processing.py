@@ -1,4 +1,4 @@
-"""What the pipeline takes from the storage, and what it hands back."""
+"""The queue of documents to be processed: its protocol, jobs and results."""
 
 from __future__ import annotations
 
@@ -33,20 +33,9 @@ class ChunkRow:
 _chunk_fields = attrgetter(*(field.name for field in fields(ChunkRow)))
 
 
-def heading_of(title: str, heading: str) -> str:
-    """What a chunk stands under: its document's title, and the headings of the text."""
-    parts = (heading,) if heading.startswith(title) else (title, heading)
-    return " > ".join(part for part in parts if part)
-
-
-def indexed_heading(kind: ContentKind, title: str, heading: str) -> str:
-    """What is indexed above a chunk's text; of a message nothing but itself is."""
-    return heading if kind is ContentKind.CONVERSATION else heading_of(title, heading)
-
-
 @dataclass(slots=True)
 class Job:
-    """A document under a lease: the write it is about, and who holds it."""
+    """A document under a lease: the revision to process, and the lease's holder."""
 
     tenant: int
     document_id: str
@@ -57,7 +46,7 @@ class Job:
 
 @dataclass(slots=True)
 class Work:
-    """A job with what there is to do. `chunks` are those of the last DONE."""
+    """A job with its input. `chunks` are those of the last time it was DONE."""
 
     job: Job
     kind: ContentKind
@@ -69,7 +58,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """What came of a job.
+    """The result of a job.
 
     Args:
         changed: Chunks to write; the others of the document stay.
@@ -83,10 +72,10 @@ class Processed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A job that came to nothing.
+    """A job that failed.
 
     Args:
-        error: Why, and what the caller can do.
+        error: The cause, and what the caller can do.
         retry_at: When to try again, in microseconds; None: give up.
     """
 
@@ -96,29 +85,29 @@ class Failed:
 
 
 class Queue(Protocol):
-    """The documents that wait. Database errors are raised as PalimpsestError."""
+    """The documents that wait to be processed. Database errors are raised as PalimpsestError."""
 
     async def claim(self, holder: str, limit: int, lease: float) -> Sequence[Work]:
         """Take up to `limit` documents for `lease` seconds; containers take turns."""
         ...
 
     async def enter(self, jobs: Sequence[Job], status: Status) -> None:
-        """Say what stage the documents of jobs still held have come to."""
+        """Record the stage of documents whose jobs are still held."""
         ...
 
     async def renew(self, jobs: Sequence[Job], lease: float) -> None:
-        """Hold the jobs for `lease` seconds from now, as far as they are still held."""
+        """Extend the leases of jobs still held to `lease` seconds from now."""
         ...
 
     async def release(self, jobs: Sequence[Job]) -> None:
-        """Give back jobs that were not begun or not finished, for others to take."""
+        """Return jobs that were not started or not finished to the queue."""
         ...
 
     async def finish(self, processed: Sequence[Processed]) -> Sequence[bool]:
-        """Swap the chunks of each document in and make it DONE.
+        """Replace the chunks of each document and make it DONE.
 
         False: a newer write or another worker has it, and nothing was changed. If one
-        cannot be written, the others are all the same, and its error is raised.
+        cannot be written, the others still are, and its error is raised.
         """
         ...
 
@@ -127,7 +116,7 @@ class Queue(Protocol):
         ...
 
     async def arrival(self, seconds: float) -> None:
-        """Wait until a document may have come into the queue, or for so long."""
+        """Wait until a document may have entered the queue, at most so long."""
         ...
 
     def now(self) -> int: ...

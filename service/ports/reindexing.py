@@ -1,4 +1,4 @@
-"""What is to be indexed anew."""
+"""Texts that have to be indexed again, and the protocol that stores the result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Reindex(Protocol):
         ...
 
     async def remaining(self, space: int) -> int:
-        """How many there are."""
+        """How many texts are not in the vector space of this number."""
         ...
 
     async def refresh(
@@ -40,5 +40,5 @@ class Reindex(Protocol):
         vectors: Sequence[bytes],
         space: int,
     ) -> None:
-        """Store the new entries, of what has not been written or deleted since."""
+        """Store the new entries, except for texts written or deleted since they were read."""
         ...

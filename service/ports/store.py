@@ -1,9 +1,9 @@
-"""What the transport asks of the storage.
+"""The protocols of the storage, as the transport uses them.
 
 Every call may raise PalimpsestError: what its method lists, and OVERLOADED,
 STORAGE_FULL or STORAGE_UNAVAILABLE. A mutation that returns is durable. A
 cancelled call has had its whole effect or none. `request`, where taken, makes a
-repetition answer the first receipt (REQUEST_ID_REUSED for another request).
+repetition return the first receipt (REQUEST_ID_REUSED for another request).
 
 Authorization that does not need the stored row (read-only keys, containers
 named in the request) is the caller's work; what depends on the row is done
@@ -38,11 +38,11 @@ class Page(Generic[T_co]):
 
 class Keys(Protocol):
     async def authenticate(self, token: str) -> m.Principal:
-        """Whose key this is; raises KEY_INVALID. Sees a revocation at once."""
+        """The principal of a key; raises KEY_INVALID. A revocation takes effect at once."""
         ...
 
     def key_id(self, token: str) -> str:
-        """The id of the key that a token claims to be, safe to be logged; or nothing."""
+        """The id of the key that a token claims to be, safe to log; "" if it names none."""
         ...
 
 
@@ -129,12 +129,12 @@ class Memories(Protocol):
     ) -> m.Memory: ...
 
     async def close_past(self, who: m.Principal, as_of: int) -> None:
-        """To be called before anything is read as of an instant: from then on it reads the
-        same for ever, whatever is about to be committed, here or by another server.
+        """Called before anything is read as of an instant, so that such reads are repeatable:
+        no later commit, here or by another server, gets an earlier time.
 
         Raises:
             PalimpsestError: TIME_IN_FUTURE.
-            OpenTimeError: In a process that only reads: another has to be asked to.
+            OpenTimeError: In a process that only reads; a process that writes has to do it.
         """
         ...
 

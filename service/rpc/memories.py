@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from palimpsest.v1 import memories_pb2 as pb
 from service.core import model as m
-from service.ports.profiles import read_profile
 from service.ports.search import Searcher
 from service.ports.store import Store
 from service.rpc.calls import CallInfo, RpcCall
@@ -12,6 +11,7 @@ from service.rpc.convert import ids, search
 from service.rpc.convert import memories as convert
 from service.rpc.idempotency import IdempotencyGuard
 from service.rpc.pages import open_listing
+from service.rpc.profiles import read_profile
 from service.rpc.threads import MANY_ITEMS, away
 from service.rpc.validation import check, raise_for_violations
 

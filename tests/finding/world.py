@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from service.core.conversations import Message
+from service.core.documents import heading_of
 from service.core.times import FOREVER
-from service.ports.processing import heading_of
 from service.search.analysis import Features, analyse, analyse_query, embedding_text
 from service.search.segment import ItemKind
 from service.search.words import split_words, without_words

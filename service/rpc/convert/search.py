@@ -12,11 +12,11 @@ from service.core import model as m
 from service.core.errors import Violation
 from service.ports import search as s
 from service.ports.processing import ChunkRow
-from service.ports.profiles import Profile, ProfileQuery
 from service.rpc.convert import documents as documents_convert
 from service.rpc.convert import memories as memories_convert
 from service.rpc.convert import times
 from service.rpc.convert.filters import read as read_filter
+from service.rpc.profiles import Profile, ProfileQuery
 
 _DEFAULT_LIMIT: Final = 10
 _PROFILE_LIMIT: Final = 20

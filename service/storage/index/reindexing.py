@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, func, select, union_all, update
 
+from service.core.documents import indexed_heading
 from service.core.model import ContentKind, Principal
-from service.ports.processing import indexed_heading
 from service.ports.reindexing import Stale
 from service.storage.documents.rows import containers_of
 from service.storage.engine import Engine

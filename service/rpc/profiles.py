@@ -1,4 +1,4 @@
-"""Profiles: what a prompt should know of a container."""
+"""Profiles: the memories of a container that belong into a prompt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.ports.store import Memories
 
 @dataclass(frozen=True, slots=True)
 class ProfileQuery:
-    """Whose profile, and how much of each kind. `query` "" searches for nothing."""
+    """Which profile, and up to how many memories in each part. `query` "": no search."""
 
     container: str
     query: str = ""
@@ -24,7 +24,7 @@ class ProfileQuery:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """No memory stands in it twice; each part is newest or best first."""
+    """Each memory occurs once; each part is ordered newest or best first."""
 
     static: Sequence[Memory]
     recent: Sequence[Memory]
@@ -39,7 +39,7 @@ _STATIC = f.Condition(f.Field.STATIC, f.EqualsBool(True))
 async def read_profile(
     memories: Memories, searcher: Searcher, who: Principal, wanted: ProfileQuery
 ) -> Profile:
-    """Raises what listing and searching raise."""
+    """Read a profile. Raises what listing and searching raise."""
 
     async def newest(kind: f.Filter) -> tuple[Sequence[Memory], int]:
         tree = kind if wanted.filter is None else f.AllOf((kind, wanted.filter))
@@ -65,15 +65,15 @@ async def read_profile(
             for hit in found.hits
             if isinstance(hit, MemoryHit) and hit.memory.content not in shown
         ][: wanted.limit]
-    parts = _without_the_past(static, recent, hits)
+    parts = _without_superseded(static, recent, hits)
     profile = Profile(*parts, "", revision)
     return replace(profile, text=_text(profile))
 
 
-def _without_the_past(
+def _without_superseded(
     static: Sequence[Memory], recent: Sequence[Memory], hits: Sequence[MemoryHit]
 ) -> tuple[list[Memory], list[Memory], list[MemoryHit]]:
-    """The parts, read one after the other, less what was changed meanwhile."""
+    """The parts, which are read one after another, less versions superseded in between."""
     versions: dict[str, int] = {}
     for memory in (*static, *recent, *(hit.memory for hit in hits)):
         versions[memory.root_id] = max(memory.version, versions.get(memory.root_id, 0))
