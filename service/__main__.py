@@ -6,7 +6,7 @@ from service.processes import module_path
 
 
 def main() -> int:
-    """Run the command line, and give its exit code."""
+    """Run the command line, and return its exit code."""
     # Before anything else is imported: the current folder may hold a file of any name.
     module_path.remove_current_folder()
     from service.output import streams

@@ -1,4 +1,4 @@
-"""The one place that wires the service together."""
+"""The service as a whole: its parts are wired together, started and stopped here."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Service:
     """A service that is SERVING.
 
     Args:
-        address: Where; with the port that was taken if any was asked for.
-        store: What it serves.
-        server: What serves it.
-        first_key: The key that was made, if there were none.
-        tls: None where it serves plaintext.
+        address: Where it listens; with the port that was chosen if 0 was asked for.
+        store: The storage.
+        server: The gRPC server.
+        first_key: The key that was created, if there was none.
+        tls: None if it serves plaintext.
     """
 
     address: str
@@ -61,8 +61,8 @@ async def running(
 
     Args:
         settings: How it runs.
-        hurry: Set it to end the grace of calls in progress.
-        clock: What time it is. None: what the machine says.
+        hurry: Set it to end the grace period of calls in progress.
+        clock: The wall clock; None: the system's.
 
     Raises:
         OSError: The data folder cannot be used.
@@ -96,7 +96,7 @@ async def running(
         port = server.bind(settings.listen, tls)
         await server.start()
         try:
-            # Now that it is listened on: a start that fails before leaves no key behind.
+            # Only once the address is bound: a start that fails before that creates no key.
             first_key = None if settings.no_auth else await _first_key(store, settings)
             await server.serving()
             async with _watched(tls):
@@ -110,7 +110,7 @@ async def running(
 
 
 async def serve(settings: Settings, announce: Callable[[Service], None]) -> None:
-    """Run until SIGTERM or SIGINT, then drain; a second signal ends the grace.
+    """Run until SIGTERM or SIGINT, then drain; a second signal ends the grace period.
 
     With TLS, SIGHUP reads its files again.
 
@@ -170,10 +170,10 @@ async def _everyone(store: SqliteStore) -> Principal:
 
 
 async def _first_key(store: SqliteStore, settings: Settings) -> str | None:
-    """Make the first key, if there is none, and keep it in its file once it is valid.
+    """Create the first key, if there is none, and keep it in its file once it is valid.
 
-    It is written before, under another name: a process that ends in between has not lost
-    the only copy, and the next start gives it its name.
+    It is written before that, under another name: if the process ends in between, the only
+    copy is not lost, and the next start renames it.
     """
     file = settings.first_key_file
     if file.exists() and not await store.has_keys():

@@ -1,4 +1,4 @@
-"""Indexing anew from the command line, beside a server or without one."""
+"""Reindexing from the command line, with or without a running server."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def remaining(path: Path, settings: Settings) -> int:
 
 
 def run(path: Path, settings: Settings, progress: Callable[[int], None]) -> int:
-    """Index all of them; the answer is how many.
+    """Index all of them; returns how many.
 
     Raises:
-        EmbedderError: There are no vectors to be had; what is done stays done.
+        EmbedderError: The embedder is not available; what is done stays done.
     """
 
     async def work() -> int:

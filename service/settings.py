@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     )
 
     data_dir: Annotated[
-        Path, Field(description="Folder of the database; made, for its owner alone, if missing.")
+        Path, Field(description="Folder of the database; created, for its owner only, if missing.")
     ] = Path("data")
     listen: Annotated[
         str,
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     tls_key: Annotated[Path | None, Field(description="PEM file of its private key.")] = None
     tls_client_ca: Annotated[
         Path | None,
-        Field(description="PEM file of authorities; clients must show a certificate of theirs."),
+        Field(description="PEM file of authorities; clients must present a certificate of theirs."),
     ] = None
     allow_plaintext: Annotated[
         bool, Field(description="Serve without TLS on an address that is not loopback.")
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     ] = None
     change_retention: Annotated[
         float | None,
-        Field(gt=0, description="Days that the log of changes is kept; for ever if not given."),
+        Field(gt=0, description="Days that the change log is kept; without a limit if not given."),
     ] = None
     disk_reserve: Annotated[
         int,
@@ -109,7 +109,9 @@ class Settings(BaseSettings):
     ] = 32 * 1024 * 1024
     max_waiting: Annotated[
         int,
-        Field(ge=1, description="Writes, and reads, that may wait before further are refused."),
+        Field(
+            ge=1, description="Writes, and reads, that may wait before further ones are refused."
+        ),
     ] = 10_000
     readers: Annotated[
         int,
@@ -158,14 +160,14 @@ class Settings(BaseSettings):
         Field(
             ge=0.5,
             le=3600,
-            description="Seconds after which a worker that died has lost its documents.",
+            description="Seconds after which another worker takes the documents of one that died.",
         ),
     ] = 20.0
     attempts: Annotated[
-        int, Field(ge=1, le=100, description="Tries before a document is FAILED.")
+        int, Field(ge=1, le=100, description="Attempts before a document is FAILED.")
     ] = 5
     embedder_key_file: Annotated[
-        Path | None, Field(description="File with the key that the embedder's server asks for.")
+        Path | None, Field(description="File with the key that the embedder's server requires.")
     ] = None
 
     @property
@@ -174,7 +176,7 @@ class Settings(BaseSettings):
 
     @property
     def first_key_file(self) -> Path:
-        """Holds the key that a fresh server made, readable by its owner alone."""
+        """Holds the key that a new server created; only its owner can read it."""
         return self.data_dir / "first-key"
 
     @field_validator("listen")
@@ -209,12 +211,12 @@ class Settings(BaseSettings):
 
 
 def database_path(data_dir: Path) -> Path:
-    """Where the database lies in a data folder."""
+    """The path of the database in a data folder."""
     return data_dir / "palimpsest.db"
 
 
 def check_port(address: str) -> None:
-    """Raises ValueError where the number after the last colon can be no port.
+    """Raise ValueError if the number after the last colon cannot be a port.
 
     gRPC takes such a number modulo 65,536, and so another port than was meant.
     """
@@ -235,7 +237,7 @@ def is_loopback(listen: str) -> bool:
 
 
 def explain(error: ValidationError) -> str:
-    """What is wrong with settings, a line each, without the values."""
+    """The errors of settings, one per line, without the values."""
     lines = []
     for fault in error.errors(include_input=False, include_url=False):
         name = "".join(f"{part}: " for part in fault["loc"])

@@ -1,4 +1,4 @@
-"""PEM files of TLS: read, and verified before anything relies on them."""
+"""TLS certificates and keys in PEM files: read, and verified before they are used."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class KeyPair:
     expires: datetime
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """What a connection of the context shows."""
+        """Use them for the connections of a context."""
         with _as_file(self.certificate) as chain, _as_file(self.private_key) as key:
             context.load_cert_chain(chain, key)
 
@@ -69,8 +69,8 @@ def read_key_pair(certificate: Path, private_key: Path, *, again: bool = False) 
     Args:
         certificate: PEM file of the chain.
         private_key: PEM file of the key; may be the same file.
-        again: Whether the files were read before: what can be read only once, such as
-            a pipe, is then refused instead of waited for.
+        again: Whether the files were read before: a file that can be read only once,
+            such as a pipe, is then refused instead of blocking.
 
     Raises:
         TlsFileError: A file is missing, cannot be read, or is not PEM, the key is
@@ -93,7 +93,7 @@ def read_authorities(path: Path, role: str, *, again: bool = False) -> Authoriti
 
     Args:
         path: PEM file.
-        role: What it is to the one who named it, for messages.
+        role: What it is used for, for messages.
         again: As in `read_key_pair`.
 
     Raises:
@@ -156,21 +156,21 @@ def _certificates(pem: bytes, path: Path, role: str) -> list[Certificate]:
 
 
 def _match(chain: bytes, key: bytes, certificate: Path, private_key: Path) -> None:
-    """Refuses a key that is none, or not that of the first certificate."""
+    """Raises TlsFileError unless it is a key, and that of the first certificate."""
     if not _PRIVATE_KEY.search(key):
         mixed_up = _CERTIFICATE.search(key)
         hint = "; a certificate is in it: were the two files mixed up?" if mixed_up else ""
         raise TlsFileError(f"private key {private_key}: not PEM, no private key is in it{hint}")
 
-    def ask() -> str:
+    def passphrase() -> str:
         raise _EncryptedKeyError
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # How strong a key must be is up to who made it; this is about whether it works.
+    # The strength of keys is the operator's decision; this checks that they work.
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
     with _as_file(chain) as chain_file, _as_file(key) as key_file:
         try:
-            context.load_cert_chain(chain_file, key_file, ask)
+            context.load_cert_chain(chain_file, key_file, passphrase)
         except _EncryptedKeyError:
             raise TlsFileError(
                 f"private key {private_key}: encrypted; decrypt it, "
@@ -202,9 +202,9 @@ def _dated(chain: Sequence[Certificate], path: Path, role: str) -> tuple[str, ..
 
 @contextmanager
 def _as_file(pem: bytes) -> Iterator[str]:
-    """A path where OpenSSL, which takes no bytes, can read `pem`; gone afterwards.
+    """A temporary path for OpenSSL, which does not accept bytes.
 
-    The files themselves may change between a read of theirs and OpenSSL's.
+    The original file may change between the read here and OpenSSL's.
     """
     if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
         with os.fdopen(os.memfd_create("pem"), "wb", buffering=0) as file:

@@ -1,6 +1,6 @@
-"""What the standard library's ssl does not tell of a certificate: its dates, its kind of key.
+"""Fields of a certificate that the standard library's ssl does not expose: dates, kind of key.
 
-Only for certificates that OpenSSL has parsed: what it takes has the form that is read here.
+Only for certificates that OpenSSL has parsed: those have the structure that is expected here.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Certificate:
 
 
 def parse(der: bytes) -> Certificate:
-    """Reads a certificate (RFC 5280) that OpenSSL has accepted.
+    """Parse a certificate (RFC 5280) that OpenSSL has accepted.
 
     Raises:
-        ValueError: It has another form.
+        ValueError: It has another structure.
     """
     try:
         ((_, certificate),) = _elements(der)
@@ -57,7 +57,7 @@ def parse(der: bytes) -> Certificate:
 
 
 def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tags and contents of what is encoded one after the other."""
+    """Tags and contents of consecutive elements."""
     at = 0
     while at < len(der):
         tag, length = der[at], der[at + 1]

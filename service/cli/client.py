@@ -1,4 +1,4 @@
-"""The commands that speak to a running server."""
+"""The commands that call a running server."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def import_command(
 ) -> None:
     """Upload files of text, Markdown and HTML, and those in folders, to a running server.
 
-    Each becomes a document whose custom id is made of its path, seen from here; a
-    further import uploads only what has changed. Files are known by their suffixes
-    (.txt, .text, .md, .markdown, .html, .htm); hidden ones are left out.
+    Each becomes a document whose custom id is derived from its path relative to the
+    current folder; a further import uploads only what has changed. Files are recognised
+    by their suffixes (.txt, .text, .md, .markdown, .html, .htm); hidden ones are left out.
     """
     from service.client.channel import ServerError
     from service.client.connection import connected
@@ -102,10 +102,10 @@ def search_command(
     from service.client.connection import connected
     from service.client.searching import search_documents, search_memories
 
-    look = search_memories if memories else search_documents
+    search = search_memories if memories else search_documents
     try:
         with connected(target) as connection:
-            results = look(connection, query, containers, limit)
+            results = search(connection, query, containers, limit)
     except (ServerError, OSError) as error:
         raise click.ClickException(str(error)) from error
     for result in results:

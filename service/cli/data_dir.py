@@ -11,7 +11,7 @@ from service.settings import database_path
 
 
 def existing_database(data_dir: Path) -> Path:
-    """The database of a data folder that has one."""
+    """The database in a data folder; a usage hint is the error if there is none."""
     path = database_path(data_dir)
     if not path.is_file():
         from service.storage.sqlite import presence
@@ -31,8 +31,9 @@ def new_or_existing_database(data_dir: Path) -> Path:
 
 
 def keep_temporary_files_in(data_dir: Path) -> None:
-    """Where a scrub's copy of the database goes: to the same disk, not a shared folder.
+    """Have SQLite create its temporary files, such as a scrub's copy, in the data folder.
 
-    SQLite looks at this once, when it is loaded.
+    They are then on the same disk, and not in a folder that is shared with other users. SQLite
+    reads the variable once, when it is loaded.
     """
     os.environ.setdefault("SQLITE_TMPDIR", str(data_dir.absolute()))

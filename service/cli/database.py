@@ -22,9 +22,9 @@ from service.settings import database_path
 @click.command()
 @data_dir_option
 def migrate(data_dir: Path) -> None:
-    """Make the database, or bring an older one to this release's schema.
+    """Create the database, or migrate an older one to this release's schema.
 
-    `serve` does so too; this is for doing it at a time of one's choosing.
+    `serve` does so as well; this does it at a time of your choosing.
     """
     from service.storage.sqlite import admin
 
@@ -49,9 +49,11 @@ def check(data_dir: Path) -> None:
 
     path = database_path(data_dir)
     with explained():
-        findings = admin.check(path if _was_there(path) else existing_database(data_dir), _progress)
+        findings = admin.check(
+            path if _left_traces(path) else existing_database(data_dir), _progress
+        )
     if findings:
-        _tell_of(
+        _fail_with(
             findings,
             f"Stop the server, keep a copy of {data_dir}, "
             "and put back the last backup that `palimpsest check` finds well.",
@@ -59,14 +61,14 @@ def check(data_dir: Path) -> None:
     click.echo("All is well.")
 
 
-def _was_there(path: Path) -> bool:
+def _left_traces(path: Path) -> bool:
     """Whether a database left traces, though it may be gone."""
     from service.storage.sqlite import presence
 
     return bool(presence.traces(path))
 
 
-def _tell_of(findings: Sequence[str], advice: str) -> NoReturn:
+def _fail_with(findings: Sequence[str], advice: str) -> NoReturn:
     for finding in findings:
         click.echo(finding)
     click.echo(f"{len(findings)} found. {advice}", err=True)
@@ -98,7 +100,7 @@ def backup(data_dir: Path, target: Path) -> None:
         try:
             admin.backup(source, target, progress, _progress)
         except DamagedSourceError as error:
-            _tell_of(
+            _fail_with(
                 error.findings,
                 f"The database is damaged and {target} was not written. Stop the server, keep a "
                 f"copy of {data_dir}, and put back the last sound backup.",
@@ -125,10 +127,10 @@ def scrub(data_dir: Path) -> None:
 @click.command()
 @setting_options
 def reindex(**given: Any) -> None:
-    """Index anew what another embedder indexed, and what has no vector yet.
+    """Index again what another embedder indexed, and what has no vector yet.
 
-    A server does so by itself; this shows how far it is. A server may run: its
-    searches go on with what there is. Stopped, it goes on where it was.
+    A server does so by itself; this shows the progress. A server may run: its
+    searches use what is indexed so far. After an interruption, it resumes.
     """
     settings = settings_of(given)
     from service import reindexing

@@ -13,7 +13,7 @@ FINDINGS = 3
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Failures that an operator can act on, as one line instead of a traceback."""
+    """Report failures that an operator can act on in one line, without a traceback."""
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, click.Abort):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke the keys that callers need."""
+    """Create, list and revoke the keys that callers need."""
 
 
 @keys.command("create")
@@ -28,9 +28,9 @@ def keys() -> None:
     type=Name("tenant", TENANT),
     default="default",
     show_default=True,
-    help="Whose key it is; a new name makes a new tenant.",
+    help="Tenant of the key; a new name creates a new tenant.",
 )
-@click.option("--label", default="", help="What it is for, to tell it from others.")
+@click.option("--label", default="", help="What the key is for, shown in lists.")
 @click.option(
     "--container",
     "containers",
@@ -40,7 +40,7 @@ def keys() -> None:
 )
 @click.option("--read-only", is_flag=True, help="Limit it to calls that change nothing.")
 @click.option("--expires-in", type=Duration(), help="Limit it in time, such as 12h or 90d.")
-@click.option("--init", is_flag=True, help="Make the database if there is none.")
+@click.option("--init", is_flag=True, help="Create the database if there is none.")
 def create_key(
     data_dir: Path,
     tenant: str,
@@ -50,9 +50,9 @@ def create_key(
     expires_in: int | None,
     init: bool,
 ) -> None:
-    """Make a key and print it, the only time it can be seen.
+    """Create a key and print it, the only time it is shown.
 
-    It works at once, also with a server that is running.
+    It is valid at once, also for a running server.
     """
     from service.core.times import system_clock
     from service.storage.sqlite import admin
@@ -71,7 +71,7 @@ def create_key(
     try:
         click.echo(secret)
     except OSError:
-        # A key that nobody has seen must not stay in force.
+        # A key that was never shown must not stay valid.
         admin.revoke_key(path, info.key_id)
         raise
 
@@ -79,7 +79,7 @@ def create_key(
 @keys.command("list")
 @data_dir_option
 def list_keys(data_dir: Path) -> None:
-    """List the keys, without their secrets, as columns parted by tabs."""
+    """List the keys without their secrets, in columns separated by tabs."""
     from service.storage.sqlite import admin
 
     with explained():

@@ -33,7 +33,7 @@ class Duration(click.ParamType[int]):
 
 
 class Name(click.ParamType[str]):
-    """A text of a pattern."""
+    """A string that must match a pattern."""
 
     def __init__(self, name: str, pattern: re.Pattern[str]) -> None:
         self.name = name
@@ -46,7 +46,7 @@ class Name(click.ParamType[str]):
 
 
 def setting_options(command: Command) -> Command:
-    """A flag for every setting, in the order of the table."""
+    """Add a flag for every setting, in the order of `Settings`."""
     for name, info in reversed(Settings.model_fields.items()):
         flag = "--" + name.replace("_", "-")
         help_text = f"{info.description} [{ENV_PREFIX}{name.upper()}; default: {info.default}]"

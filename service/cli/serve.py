@@ -29,16 +29,16 @@ log = logging.getLogger("palimpsest.cli")
 def serve(**given: Any) -> None:
     """Run the service until SIGTERM or SIGINT.
 
-    Calls in progress are finished first; a second signal ends their grace.
+    Calls in progress are finished first; a second signal ends that grace period.
     """
     from service.runtime import logs
 
-    form = given["log_format"] or os.environ.get(f"{ENV_PREFIX}LOG_FORMAT")
+    log_format = given["log_format"] or os.environ.get(f"{ENV_PREFIX}LOG_FORMAT")
     failure: click.ClickException | None = None
     try:
         settings = settings_of(given)
     except click.UsageError as error:
-        if form != "json":
+        if log_format != "json":
             raise
         logs.configure("info", "json", sys.stderr)
         log.error("%s", error.format_message())
@@ -50,13 +50,13 @@ def serve(**given: Any) -> None:
                 _serve(settings)
         except click.ClickException as error:
             failure = error
-            if form == "json":
+            if log_format == "json":
                 log.error("%s", error.format_message())
         except KeyboardInterrupt:
             log.info("interrupted before it served")
             raise SystemExit(1) from None
     if failure is not None:
-        raise SystemExit(failure.exit_code) if form == "json" else failure
+        raise SystemExit(failure.exit_code) if log_format == "json" else failure
 
 
 def _serve(settings: Settings) -> None:
@@ -71,9 +71,9 @@ def _serve(settings: Settings) -> None:
 
 
 def _announce(settings: Settings, service: Service) -> None:
-    """Say where the service is, and where its first key.
+    """Print the address of the service, and where its first key is.
 
-    The key itself goes to a terminal only: what is written elsewhere is often kept.
+    The key itself is printed to a terminal only: other outputs are often stored.
     """
     terminal = sys.stdout.isatty()
     if settings.log_format == "json" and not terminal:
@@ -92,15 +92,15 @@ def _announce(settings: Settings, service: Service) -> None:
     try:
         click.echo("\n".join(lines))
     except OSError as error:
-        # Serving matters more than saying so.
+        # The service is available even if its address cannot be printed.
         streams.discard_output()
         log.warning("where the service is could not be said on standard output: %s", error)
 
 
 def grpcurl_line(settings: Settings, address: str) -> str | None:
-    """A call that works as it is in a shell of this machine; None if there is none."""
-    beside = Path(sys.executable).with_name("grpcurl")
-    grpcurl = str(beside) if beside.exists() else shutil.which("grpcurl")
+    """A grpcurl command that works unchanged in a shell of this machine; None if there is none."""
+    bundled = Path(sys.executable).with_name("grpcurl")
+    grpcurl = str(bundled) if bundled.exists() else shutil.which("grpcurl")
     if grpcurl is None or settings.tls_cert is not None or address.startswith("unix:"):
         return None
     key = ""

@@ -1,4 +1,4 @@
-"""The options by which commands find a server: its address, TLS and the key."""
+"""Options that name a server: its address, TLS files and key."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AddressType(click.ParamType[Address]):
 
 
 def target_options(*, with_key: bool) -> Callable[[Command], Command]:
-    """Gives a command the options by which it finds a server, as one argument `target`.
+    """Add the options that name a server to a command, as one argument `target`.
 
     Args:
         with_key: Whether its calls need a key.
@@ -98,7 +98,7 @@ def _options(*, with_key: bool) -> list[Callable[[Any], Any]]:
             type=_FILE,
             envvar=f"{ENV_PREFIX}TLS_CA",
             show_envvar=True,
-            help="PEM file of whoever signed the server's certificate; without it, no TLS.",
+            help="PEM file of the authority of the server's certificate; without it, no TLS.",
         ),
         # Not the variables of the server's own certificate: both may run in one environment.
         click.option(
@@ -106,7 +106,7 @@ def _options(*, with_key: bool) -> list[Callable[[Any], Any]]:
             type=_FILE,
             envvar=f"{ENV_PREFIX}TLS_CLIENT_CERT",
             show_envvar=True,
-            help="PEM file of a client certificate, for a server that asks for one.",
+            help="PEM file of a client certificate, for a server that requires one.",
         ),
         click.option(
             "--tls-key",
@@ -138,7 +138,7 @@ def _tls(ca: Path | None, certificate: Path | None, key: Path | None) -> ClientT
 
 
 def _key(file: Path | None) -> str | None:
-    """The key of a file, of the environment, or of a server that was started here."""
+    """The key from a file, the environment, or a server that was started in this folder."""
     if file is None:
         given = os.environ.get(KEY_VARIABLE)
         if given is not None:
@@ -155,9 +155,9 @@ def _key(file: Path | None) -> str | None:
 
 @contextmanager
 def _quiet_grpc() -> Iterator[None]:
-    """Lets failures be told once, by the command, and not by gRPC's own log as well.
+    """Have failures reported by the command only, and not in gRPC's own log as well.
 
-    gRPC looks at the variable when it is first used.
+    gRPC reads the variable when it is first used.
     """
     name = "GRPC_VERBOSITY"
     given = os.environ.get(name)

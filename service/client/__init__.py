@@ -1,1 +1,1 @@
-"""The side of the caller: commands that speak to a running server over gRPC."""
+"""The client side: what commands do on a running server, over gRPC."""

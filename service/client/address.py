@@ -1,4 +1,4 @@
-"""Addresses of servers, as people give them."""
+"""Addresses of servers, as users write them."""
 
 from __future__ import annotations
 

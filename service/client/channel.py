@@ -1,4 +1,4 @@
-"""Channels to a server, and failures of their calls in words for a person."""
+"""Channels to a server, and readable messages for failed calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.client.diagnosis import SOCKET_NAME, diagnose
 from service.client.target import ClientTls, Target
 
 PROBE_SECONDS: Final = 10.0
-"""How long finding out why a server could not be reached may take."""
+"""Time limit for finding out why a server could not be reached."""
 
 _STATUS_DETAILS: Final = "grpc-status-details-bin"
 
@@ -25,7 +25,7 @@ def open_channel(target: Target, options: Sequence[tuple[str, str | int]] = ()) 
     if target.tls is None:
         return grpc.insecure_channel(target.address.text, options=options)
     if target.address.path is not None:
-        # gRPC would want the server's certificate to be for the path.
+        # Otherwise gRPC requires the server's certificate to be for the path.
         options = (*options, ("grpc.ssl_target_name_override", SOCKET_NAME))
     return grpc.secure_channel(target.address.text, _credentials(target.tls), options=options)
 
@@ -39,14 +39,14 @@ def _credentials(tls: ClientTls) -> grpc.ChannelCredentials:
 
 
 def explained(error: grpc.RpcError, target: Target, seconds: float = PROBE_SECONDS) -> ServerError:
-    """What a failed call comes down to.
+    """The error to report for a failed call.
 
     Args:
-        error: Of a call of a stub.
+        error: Raised by a call of a stub.
         target: What was called.
-        seconds: How long finding out may take, where the server was not reached.
+        seconds: Time limit for finding out the reason if the server was not reached.
     """
-    call = cast("grpc.Call", error)  # of the stubs, every error is one
+    call = cast("grpc.Call", error)  # those that stubs raise are calls as well
     details = (call.details() or "").rstrip(".")
     code = call.code()
     if code is grpc.StatusCode.UNAVAILABLE:

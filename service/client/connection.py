@@ -1,4 +1,4 @@
-"""A connection to a running server: its stubs, and calls with the key on them."""
+"""A connection to a running server: its stubs, and calls that carry the key."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from palimpsest.v1.memories_pb2_grpc import MemoriesStub
 from service.client.channel import explained, open_channel
 from service.client.target import Target
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
-# Upserts by custom id may be repeated. The first call of a command is none, so that
-# a server that is not there is told of at once.
+# Upserts by custom id are idempotent. The first call of a command is not one of them, so a
+# server that is not running is reported at once.
 _RETRIES: Final = {
     "methodConfig": [
         {
@@ -34,14 +34,14 @@ _RETRIES: Final = {
 }
 _OPTIONS: Final = (
     ("grpc.service_config", json.dumps(_RETRIES)),
-    # A request that does not fit is not repeated.
+    # A request that does not fit is not retried.
     ("grpc.per_rpc_retry_buffer_size", 17 * 1024 * 1024),
     ("grpc.max_receive_message_length", -1),
 )
 
 
 class Connection:
-    """The stubs of a channel, and calls with the key on them."""
+    """The stubs of a channel, and calls that carry the key."""
 
     def __init__(self, channel: grpc.Channel, target: Target) -> None:
         self.documents = DocumentsStub(channel)
@@ -50,9 +50,9 @@ class Connection:
         self._metadata = () if target.key is None else (("authorization", f"Bearer {target.key}"),)
 
     def call(
-        self, method: Callable[..., Answer], request: object, *, seconds: float = 60
-    ) -> Answer:
-        """What `method` of a stub answers; ServerError if it fails or takes longer."""
+        self, method: Callable[..., Response], request: object, *, seconds: float = 60
+    ) -> Response:
+        """The response of a stub's `method`; raises ServerError if it fails or takes longer."""
         try:
             return method(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
@@ -61,6 +61,6 @@ class Connection:
 
 @contextmanager
 def connected(target: Target) -> Iterator[Connection]:
-    """A connection; made by its first call."""
+    """A connection; established by its first call."""
     with open_channel(target, _OPTIONS) as channel:
         yield Connection(channel, target)

@@ -1,7 +1,7 @@
 """Why a server could not be reached.
 
-gRPC's own texts are for those who maintain it, and change. What answers at an address is
-found out by knocking there once more, without gRPC.
+gRPC's own messages are written for its maintainers, and change. So this connects to the address
+once more, without gRPC, and examines what answers there.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from service.client.target import ClientTls, Target
 SOCKET_NAME: Final = "localhost"
 """What the certificate of a server at a Unix socket must be for."""
 
-# What a client of HTTP/2 begins with, and a frame of settings, with which each side answers.
-_GREETING: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
+# The connection preface of an HTTP/2 client, with its SETTINGS frame; a server answers with one.
+_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
 _FRAME_HEADER: Final = 9
 _SETTINGS: Final = 4
 
-# Of X509_verify_cert, as the standard library hands them on.
+# Error codes of X509_verify_cert, as `ssl` passes them on.
 _DATES: Final = {9: "is not valid yet", 10: "has expired"}
 _OTHER_NAME: Final = (62, 64)
 
@@ -35,8 +35,8 @@ def diagnose(target: Target, details: str, seconds: float) -> str:
 
     Args:
         target: What gRPC could not reach.
-        details: What gRPC said; repeated if all seems well.
-        seconds: How long finding out may take.
+        details: What gRPC reported; quoted if no other reason is found.
+        seconds: Time limit.
     """
     return _Diagnosis(target, details, seconds).text()
 
@@ -68,13 +68,14 @@ class _Diagnosis:
                 "with `palimpsest serve`, or name its address with --address"
             )
         try:
-            return self._of_plaintext() if self._tls is None else self._of_tls(self._tls)
+            tls = self._tls
+            return self._diagnose_plaintext() if tls is None else self._diagnose_tls(tls)
         except TimeoutError:
             return f"the server at {self._address} does not answer; try again, or look at --address"
         except OSError:
-            return self._lost()  # it has gone meanwhile
+            return self._lost()  # it stopped meanwhile
 
-    def _of_plaintext(self) -> str:
+    def _diagnose_plaintext(self) -> str:
         if self._speaks_plaintext():
             return self._lost()
         if self._speaks_tls():
@@ -82,14 +83,16 @@ class _Diagnosis:
                 f"the server at {self._address} speaks TLS only; name the file of the authority "
                 "that signed its certificate with --tls-ca"
             )
-        return self._something_else()
+        return self._not_grpc()
 
-    def _of_tls(self, tls: ClientTls) -> str:
+    def _diagnose_tls(self, tls: ClientTls) -> str:
         try:
             with self._connected() as plain, self._encrypted(plain, _context(tls)) as encrypted:
-                return self._lost() if _greets(encrypted) else self._of_client_certificate(tls)
+                if _speaks_http2(encrypted):
+                    return self._lost()
+                return self._diagnose_client_certificate(tls)
         except ssl.SSLCertVerificationError as error:
-            return self._of_certificate(error, tls)
+            return self._diagnose_certificate(error, tls)
         except TimeoutError:
             raise
         except OSError as error:
@@ -99,11 +102,11 @@ class _Diagnosis:
                     "leave out --tls-ca, or have it serve with --tls-cert and --tls-key"
                 )
             if not self._speaks_tls():
-                return self._something_else()
+                return self._not_grpc()
             reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
             return f"TLS with the server at {self._address} failed ({reason}); {self._details}"
 
-    def _of_certificate(self, error: ssl.SSLCertVerificationError, tls: ClientTls) -> str:
+    def _diagnose_certificate(self, error: ssl.SSLCertVerificationError, tls: ClientTls) -> str:
         subject = f"the certificate of the server at {self._address}"
         if error.verify_code in _DATES:
             return (
@@ -120,8 +123,8 @@ class _Diagnosis:
             f"({error.verify_message}); name the file of the right one with --tls-ca"
         )
 
-    def _of_client_certificate(self, tls: ClientTls) -> str:
-        """The server ended the connection when it had seen, or missed, the certificate."""
+    def _diagnose_client_certificate(self, tls: ClientTls) -> str:
+        """The server closed the connection after it received a certificate, or none."""
         if tls.pair is None:
             return (
                 f"the server at {self._address} asks for a client certificate; "
@@ -139,7 +142,7 @@ class _Diagnosis:
             f"the connection to the server at {self._address} was lost ({self._details}); try again"
         )
 
-    def _something_else(self) -> str:
+    def _not_grpc(self) -> str:
         return f"what answers at {self._address} is not a gRPC server; look at --address"
 
     def _names(self, tls: ClientTls) -> str:
@@ -152,7 +155,7 @@ class _Diagnosis:
 
     def _speaks_plaintext(self) -> bool:
         with self._connected() as plain:
-            return _greets(plain)
+            return _speaks_http2(plain)
 
     def _speaks_tls(self) -> bool:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -199,18 +202,18 @@ def _context(tls: ClientTls) -> ssl.SSLContext:
     return context
 
 
-def _greets(connection: socket.socket) -> bool:
-    """Whether the other side answers as a server of HTTP/2 does."""
+def _speaks_http2(connection: socket.socket) -> bool:
+    """Whether the peer answers as an HTTP/2 server does."""
     answer = b""
     try:
-        connection.sendall(_GREETING)
+        connection.sendall(_PREFACE)
         while len(answer) < _FRAME_HEADER:
             received = connection.recv(_FRAME_HEADER - len(answer))
             if not received:
                 return False
             answer += received
     except TimeoutError:
-        raise  # an answer that does not come is another thing than an end
+        raise  # no answer in time is not the same as a closed connection
     except OSError:
         return False
     return answer[3] == _SETTINGS

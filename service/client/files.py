@@ -1,4 +1,4 @@
-"""Files to import: which there are, what they are called, and what is in them."""
+"""Files to import: finding, naming and reading them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS: Final = {
 """What is imported, by suffix in lower case."""
 
 MAX_BYTES: Final = 1_048_576
-"""Of a document's content, as the contract says."""
+"""Of a document's content, as in the contract."""
 
 _ID_LENGTH: Final = 100
 _DIGEST_LENGTH: Final = 24
@@ -36,7 +36,7 @@ class SkippedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file to import; `name` is its path as the server is told it."""
+    """A file to import; `name` is its path as it is sent to the server."""
 
     path: Path
     name: str
@@ -58,12 +58,12 @@ class Found:
 
 
 def find(paths: Sequence[Path], base: Path) -> Found:
-    """The files that are named, and those in the folders that are.
+    """The files that are given, and those in the folders that are given.
 
     Args:
         paths: Files and folders, all of which exist.
-        base: Names are relative to it; of paths that are not beneath it, to the
-            folder that they are in.
+        base: Names are relative to it; those of paths outside of it, to the folder
+            that contains the path.
     """
     found = Found()
     base = base.resolve()
@@ -85,7 +85,7 @@ def find(paths: Sequence[Path], base: Path) -> Found:
 
 
 def _files(root: Path, skipped: Counter[str]) -> Iterator[Path]:
-    """In an order that is the same each time; what is hidden, and links to folders, left out."""
+    """In a stable order, without hidden files and without links to folders."""
     if not root.is_dir():
         yield root
         return
@@ -108,7 +108,7 @@ def _clean(name: str) -> str:
 
 
 def read(source: Source) -> str:
-    """The text of a file; SkippedError if it is none that can be imported."""
+    """The text of a file; raises SkippedError if it cannot be imported."""
     if source.path.stat().st_size > MAX_BYTES:
         raise SkippedError("larger than 1 MiB")
     try:
@@ -125,8 +125,8 @@ def read(source: Source) -> str:
 def custom_id(container: str, name: str) -> str:
     """The same for the same file in the same container, and for no other.
 
-    Custom ids are unique in a tenant, so that the container is part of it. One that
-    would be too long keeps its beginning; a digest stands for the rest.
+    Custom ids are unique in a tenant, so the container is part of it. One that would be
+    too long is cut off and ends with a digest.
     """
     full = f"file:{container}|{name}"
     if len(full) <= _ID_LENGTH:

@@ -1,4 +1,4 @@
-"""Whether a server is serving, as probes ask."""
+"""The health check of a server, for probes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports files: each is a document, and only what changed is uploaded."""
+"""Importing files: each becomes a document, and only changed ones are uploaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from service.content.base import Extract, UnreadableContentError
 from service.content.registry import kind_of
 
 DIGEST_KEY: Final = "import_digest"
-"""Metadata: the SHA-256 of the content, by which the next import knows it."""
+"""Metadata key of the SHA-256 of the content, by which the next import recognises it."""
 
 _BATCH_ITEMS: Final = 200
 _BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -36,7 +36,7 @@ _TITLE_LENGTH: Final = 200
 
 @dataclass(slots=True)
 class Summary:
-    """What became of the files; `failed` has their names, with the reasons."""
+    """The result of an import; `failed` has names of files, with the reasons."""
 
     new: int = 0
     changed: int = 0
@@ -48,13 +48,13 @@ class Summary:
 def import_files(
     connection: Connection, container: str, found: Found, advance: Callable[[int], object]
 ) -> Summary:
-    """Uploads what the server does not have, or has otherwise, or failed to process.
+    """Upload what the server does not have, has with other content, or failed to process.
 
     Args:
         connection: To the server.
         container: Where the documents go.
         found: The files.
-        advance: Told how many more files are done.
+        advance: Called with the number of files that were done since the last call.
 
     Raises:
         ServerError: A call failed. What was uploaded stays, and a further import
@@ -103,7 +103,7 @@ class _Import:
         return self._summary
 
     def _known(self) -> dict[str, str]:
-        """The digests of what is there already and well, by custom id."""
+        """The digests of imported documents that have not failed, by custom id."""
         imported = Filter(condition=Condition(key=DIGEST_KEY, exists=True))
         request = ListDocumentsRequest(
             container_tags=[self._container], filter=imported, page_size=1000
@@ -120,7 +120,7 @@ class _Import:
 
     def _add(self, source: Source, request: UpsertDocumentRequest) -> None:
         size = request.ByteSize()
-        # Not before there is more: the last batch is the one that is waited for.
+        # Only when more files follow: the last batch is uploaded with `wait`.
         full = len(self._batch) == _BATCH_ITEMS or self._batch_bytes + size > _BATCH_BYTES
         if self._batch and full:
             self._upload()

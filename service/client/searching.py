@@ -1,4 +1,4 @@
-"""Searches, as a person at a terminal reads their results."""
+"""Searches, with results formatted for a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN = 300
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One hit: its score from 0 to 1, where it is from, and its text in one line."""
+    """One hit: its score from 0 to 1, its source, and its text in one line."""
 
     score: float
     source: str

@@ -1,4 +1,4 @@
-"""What a command speaks to, and how it is let in there."""
+"""The server that a command calls, and the credentials for it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from service.tls_files import Authorities, KeyPair
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """TLS of a client: whom it trusts, and the certificate it shows, if any.
+    """TLS of a client: the authorities it trusts, and its certificate, if any.
 
-    The files are where these were read, for messages.
+    The paths are those of the files that were read, for messages.
     """
 
     authorities: Authorities
@@ -24,10 +24,10 @@ class ClientTls:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a server is, and how to be let in.
+    """A server, and the credentials for it.
 
     Attributes:
-        address: Where.
+        address: Where it listens.
         key: None for a call that needs none.
         tls: None: plaintext.
     """

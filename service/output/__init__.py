@@ -1,1 +1,1 @@
-"""Standard streams: what is written to them, and what others write there; no library is needed."""
+"""Standard streams: writing to them, and capturing what other code writes; no library is needed."""

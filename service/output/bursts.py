@@ -1,4 +1,4 @@
-"""What happens again and again is told a few times, and counted."""
+"""Limits how often repeated events are reported; the others are counted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 MAX_KINDS: Final = 1_024
-"""Kinds that are told apart at once; beyond it, the oldest one's window ends early."""
+"""Kinds that are tracked at once; beyond it, the oldest one's window ends early."""
 
 
 class BurstLimiter(Generic[K]):
@@ -43,7 +43,7 @@ class BurstLimiter(Generic[K]):
         self._timer: threading.Timer | None = None
 
     def admit(self, kind: K) -> bool:
-        """Whether this event is to be told; if not, it is counted."""
+        """Whether this event is to be reported; if not, it is counted."""
         now = self._clock()
         ended: list[tuple[K, _Window]] = []
         with self._lock:
@@ -58,8 +58,8 @@ class BurstLimiter(Generic[K]):
                 window.admitted += 1
             else:
                 window.held_back += 1
-                self._watch(window.end - now)
-        self._tell(ended)
+                self._start_timer(window.end - now)
+        self._report_ended(ended)
         return admitted
 
     def flush(self) -> None:
@@ -70,16 +70,16 @@ class BurstLimiter(Generic[K]):
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-        self._tell(ended)
+        self._report_ended(ended)
 
-    def _watch(self, seconds: float) -> None:
-        """With the lock held: see to it that somebody reports when the window has ended."""
+    def _start_timer(self, seconds: float) -> None:
+        """With the lock held: start a timer that reports when the window has ended."""
         if self._timer is None:
-            self._timer = threading.Timer(seconds, self._look)
+            self._timer = threading.Timer(seconds, self._on_timer)
             self._timer.daemon = True
             self._timer.start()
 
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
         now = self._clock()
         with self._lock:
             ended = [(kind, window) for kind, window in self._open.items() if now >= window.end]
@@ -88,10 +88,10 @@ class BurstLimiter(Generic[K]):
             left = [window.end - now for window in self._open.values() if window.held_back]
             self._timer = None
             if left:
-                self._watch(min(left))
-        self._tell(ended)
+                self._start_timer(min(left))
+        self._report_ended(ended)
 
-    def _tell(self, ended: list[tuple[K, _Window]]) -> None:
+    def _report_ended(self, ended: list[tuple[K, _Window]]) -> None:
         for kind, window in ended:
             if window.held_back:
                 self._report(kind, window.held_back, self._window)

@@ -1,4 +1,4 @@
-"""Standard error of this process, read instead of shown."""
+"""Capturing what this process writes to standard error."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _END_SECONDS: Final = 2.0
 
 @contextmanager
 def captured_stderr(real: int) -> Iterator[None]:
-    """What is written to standard error is logged.
+    """Log what is written to standard error.
 
     Args:
-        real: A copy of the descriptor, which takes its place again at the end.
+        real: A copy of the original descriptor, which is restored at the end.
     """
     source, sink = os.pipe()
     with suppress(OSError, AttributeError):
         fcntl.fcntl(sink, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    # Were it full, a thread that wrote to it with the interpreter's lock would wait for the
-    # one that reads it, which waits for that lock. What it does not take is lost instead.
+    # If it were full, a thread that writes to it while holding the interpreter's lock would wait
+    # for the thread that reads it, which waits for that lock. What does not fit is lost instead.
     os.set_blocking(sink, False)
     os.dup2(sink, 2)
     os.close(sink)

@@ -14,7 +14,7 @@ MAX_TEXT: Final = 32 * 1024
 """Bytes of lines that belong together."""
 
 FIELDS: Final = "fields"
-"""Attribute of a record with what else there is to say, by name."""
+"""Attribute of a log record: its further fields, by name."""
 
 KIND: Final = "kind"
 """Attribute, and field, that is the same for records of one kind."""
@@ -23,7 +23,7 @@ _ABSEIL: Final = re.compile(r"([IWEF])\d{4} [\d:.]+\s+\d+ (\S+?:\d+)\] (.*)", re
 _ABSEIL_LEVELS: Final = {
     "I": logging.INFO,
     "W": logging.WARNING,
-    # What goes wrong with one connection is an error to gRPC, and often a stranger's own.
+    # gRPC logs failures of single connections as errors; often the peer causes them.
     "E": logging.WARNING,
     "F": logging.CRITICAL,
 }
@@ -31,14 +31,14 @@ _ABSEIL_PREAMBLE: Final = "WARNING: All log messages before absl::InitializeLog(
 
 
 class CapturedOutput:
-    """Takes bytes as they come, and logs them line by line.
+    """Logs bytes line by line as they arrive.
 
     Lines of gRPC's core, and those of the service's own child processes, become records
     of their own. Other lines that come together, such as a traceback, become one.
 
     Args:
         name: The logger of lines that name none.
-        structured: Whether lines may be records as a child process writes them.
+        structured: Whether lines may be records in the format of `child_logs`.
     """
 
     def __init__(self, name: str, *, structured: bool = False) -> None:
@@ -48,7 +48,7 @@ class CapturedOutput:
         self._text: list[str] = []
         self._size = 0
         self.last = ""
-        """The last line that was no record, such as the reason at a traceback's end."""
+        """The last line that was not a record, such as the last one of a traceback."""
 
     @property
     def unfinished(self) -> bool:
@@ -59,37 +59,37 @@ class CapturedOutput:
         *ends, rest = data.split(b"\n")
         for end in ends:
             self._append(end)
-            self._take()
+            self._end_line()
         self._append(rest)
 
     def flush(self) -> None:
-        """Nothing else belongs to what came so far."""
+        """Log what has arrived so far."""
         if self._line:
-            self._take()
-        self._tell()
+            self._end_line()
+        self._log_text()
 
     def take_text(self) -> str:
-        """The lines that were not logged yet, which then are not."""
+        """Remove and return the lines that were not logged yet."""
         text, self._text, self._size = "\n".join(self._text), [], 0
         return text
 
     def _append(self, data: bytes) -> None:
         self._line += data[: MAX_LINE - len(self._line)]
 
-    def _take(self) -> None:
+    def _end_line(self) -> None:
         line = self._line.decode(errors="replace").rstrip()
         self._line.clear()
         if not line or line.startswith(_ABSEIL_PREAMBLE):
             return
         if (found := _ABSEIL.fullmatch(line)) is not None:
-            self._tell()
+            self._log_text()
             level, place, message = found.groups()
             extra = {KIND: place, FIELDS: {"place": place}}
             logging.getLogger("grpc.core").log(_ABSEIL_LEVELS[level], "%s", message, extra=extra)
-        elif not (self._structured and self._record(line)):
+        elif not (self._structured and self._log_record(line)):
             self._add(line)
 
-    def _record(self, line: str) -> bool:
+    def _log_record(self, line: str) -> bool:
         """Log a line that a child process's `child_logs` has written."""
         try:
             fields = json.loads(line)
@@ -97,18 +97,18 @@ class CapturedOutput:
             name, kind = str(fields.pop("logger")), str(fields.pop(KIND))
         except (ValueError, TypeError, KeyError, AttributeError):
             return False
-        self._tell()
+        self._log_text()
         logging.getLogger(name).log(level, "%s", event, extra={KIND: kind, FIELDS: fields})
         return True
 
     def _add(self, line: str) -> None:
         self.last = line
         if self._size + len(line) > MAX_TEXT:
-            self._tell()
+            self._log_text()
         self._text.append(line)
         self._size += len(line)
 
-    def _tell(self) -> None:
+    def _log_text(self) -> None:
         if not self._text:
             return
         first = self._text[0]

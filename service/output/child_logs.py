@@ -1,6 +1,6 @@
 """Logs of a child process: lines for its parent, which logs them as its own.
 
-Without a library, since a child process is to begin soon.
+With the standard library only, so that child processes start quickly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Formatter(logging.Formatter):
 
 
 def configure() -> None:
-    """Send what this process logs, warns of and dies of to its standard error."""
+    """Send logs, warnings and uncaught exceptions of this process to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)

@@ -1,7 +1,7 @@
-"""Crashes of this process: the places where its threads were.
+"""Crashes of this process: the stack traces of its threads.
 
-A process that crashes can run no code of Python any more: what it can still write are
-lines of plain text, by way of `faulthandler`.
+A process that crashes can no longer run Python code; what it can still write is plain text,
+with `faulthandler`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from service.output.captured import FIELDS
 log = logging.getLogger("palimpsest.crash")
 
 _NAME: Final = "crash-{}.txt"
-_MOST_BYTES: Final = 64 * 1024
+_MAX_BYTES: Final = 64 * 1024
 
 
 @contextmanager
 def written(descriptor: int) -> Iterator[None]:
-    """A crash is written to a descriptor, at once."""
+    """Write a crash to a descriptor, at once."""
     faulthandler.enable(descriptor)
     try:
         yield
@@ -35,9 +35,9 @@ def written(descriptor: int) -> Iterator[None]:
 
 @contextmanager
 def noted(folder: Path) -> Iterator[None]:
-    """A crash is noted in a file of a folder, and logged at the next start with the same one.
+    """Write a crash to a file in a folder, and log it at the next start with that folder.
 
-    The file is locked as long as its process runs: several may use one folder.
+    The file is locked while its process runs: several processes may use one folder.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def _log_earlier(folder: Path) -> None:
     for path in sorted(folder.glob(_NAME.format("*"))):
         with suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if text := file.read(_MOST_BYTES).decode(errors="replace").strip():
+            if text := file.read(_MAX_BYTES).decode(errors="replace").strip():
                 fields = {"text": text, "file": path.name}
                 log.error("the server crashed when it last ran", extra={FIELDS: fields})
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Standard streams that fail no command, and hold up no server, when they take nothing."""
+"""Standard streams that neither fail a command nor block a server when they cannot be written."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _CHUNK: Final = getattr(select, "PIPE_BUF", 512)
-"""Bytes that a descriptor which is ready to be written takes without blocking."""
+"""Bytes that can be written to a ready descriptor without blocking."""
 
 
 class BestEffortWriter(io.RawIOBase):
-    """Writes to a descriptor what it takes; what it does not take is lost, and counted.
+    """Writes what a descriptor accepts; what it does not accept is lost, and counted.
 
-    A line that was begun is ended before another begins.
+    A line that was written in part is completed before the next one.
 
     Args:
         descriptor: Stays open when this is closed.
-        patience: Seconds that a write may wait until the descriptor takes something;
-            while it is stuck, further ones do not wait. None: as long as it takes.
+        timeout: Seconds that a write may wait until the descriptor accepts something;
+            after one has timed out, further ones do not wait. None: no limit.
     """
 
-    def __init__(self, descriptor: int, patience: float | None = None) -> None:
+    def __init__(self, descriptor: int, timeout: float | None = None) -> None:
         self._descriptor = descriptor
-        self._patience = patience
+        self._timeout = timeout
         self._stuck = False
         self._rest = b""
         self.lost = 0
@@ -46,7 +46,7 @@ class BestEffortWriter(io.RawIOBase):
         return True
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Takes all of it; never raises."""
+        """Accepts all of it; never raises."""
         new = bytes(data)
         self._rest = self._written(self._rest)
         rest = new if self._rest else self._written(new)
@@ -57,7 +57,7 @@ class BestEffortWriter(io.RawIOBase):
         return len(new)
 
     def _written(self, data: bytes) -> bytes:
-        """Writes; the answer is what could not be."""
+        """Write; returns what could not be written."""
         while data and self._ready():
             try:
                 data = data[os.write(self._descriptor, data[:_CHUNK]) :]
@@ -66,18 +66,18 @@ class BestEffortWriter(io.RawIOBase):
         return data
 
     def _ready(self) -> bool:
-        if self._patience is None or sys.platform == "win32":
+        if self._timeout is None or sys.platform == "win32":
             return True
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
-        self._stuck = not poll.poll(0 if self._stuck else self._patience * 1000)
+        self._stuck = not poll.poll(0 if self._stuck else self._timeout * 1000)
         return not self._stuck
 
 
-def best_effort(descriptor: int, patience: float | None = None) -> TextIO:
+def best_effort(descriptor: int, timeout: float | None = None) -> TextIO:
     """A text stream over a `BestEffortWriter`, which is its `buffer`."""
     return io.TextIOWrapper(
-        cast("io.BufferedWriter", BestEffortWriter(descriptor, patience)),
+        cast("io.BufferedWriter", BestEffortWriter(descriptor, timeout)),
         encoding="utf-8",
         errors="backslashreplace",
         write_through=True,
@@ -102,10 +102,10 @@ def open_missing() -> None:
 
 
 def run(command: Callable[[], object]) -> int:
-    """Run a command line, and give its exit code.
+    """Run a command line, and return its exit code.
 
-    Output that cannot be written ends it with 1: without a word if its reader has gone,
-    else with a line that says why. What it says on standard error may be lost.
+    The code is 1 if output cannot be written: silently if the reader has closed the pipe,
+    else with an error message. What is written to standard error may be lost.
     """
     open_missing()
     sys.stderr = best_effort(2)
@@ -131,7 +131,7 @@ def _exit_code(end: SystemExit) -> int:
 
 
 def _flushed() -> bool:
-    """Whether standard output took all. If not, Python shall not try it again as it ends."""
+    """Whether standard output accepted everything. If not, Python does not try again at exit."""
     for stream in (sys.stdout, sys.__stdout__):
         try:
             if stream is not None:
@@ -143,7 +143,7 @@ def _flushed() -> bool:
 
 
 def discard_output() -> None:
-    """From now on standard output goes nowhere, with what it has not taken yet."""
+    """Redirect standard output to the null device, with what is still buffered."""
     with contextlib.suppress(OSError):
         empty = os.open(os.devnull, os.O_WRONLY)
         os.dup2(empty, 1)

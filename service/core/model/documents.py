@@ -44,7 +44,7 @@ class UpsertMode(IntEnum):
 class DocumentWrite:
     """An upsert. None (or UNSET) keeps; `title` "" and `document_date` None clear.
 
-    The content of a conversation is what `conversations.encode` makes of it.
+    The content of a conversation is encoded by `conversations.encode`.
     """
 
     content: str
