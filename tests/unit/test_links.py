@@ -41,3 +41,11 @@ def test_a_link_to_nowhere_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("[a](page.md) [b](gone.md#part) [c](https://gone.md)\n\n[d]: lost.md\n")
     assert list(broken_links(page)) == ["gone.md#part", "lost.md"]
+
+
+def test_files_that_the_page_of_the_code_names_exist() -> None:
+    page = REPOSITORY / "service" / "README.md"
+    named = re.findall(r"`([\w.]+/[\w./]+\.py)`", page.read_text())
+    places = (page.parent, REPOSITORY)
+    assert named
+    assert [one for one in named if not any((place / one).exists() for place in places)] == []
