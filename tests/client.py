@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import grpc
 from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2_grpc
 
 from palimpsest.v1.containers_pb2_grpc import ContainersStub
 from palimpsest.v1.documents_pb2 import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from palimpsest.v1.memories_pb2_grpc import MemoriesAsyncStub
 
 Call = grpc.aio.ClientCallDetails
+Response = TypeVar("Response")
 
 
 class _Bearer:
@@ -136,6 +138,18 @@ async def connected(address: str, key: str | None) -> AsyncIterator[Client]:
         )
 
 
+async def received(call: grpc.aio.UnaryStreamCall[Any, Response]) -> Response:
+    """The next message of a stream that has not ended."""
+    message = await call.read()
+    assert message is not grpc.aio.EOF, "the stream has ended"
+    return cast(Response, message)
+
+
+def health_stub(channel: grpc.aio.Channel) -> Any:
+    """The health service behind a channel; its type stubs have no methods."""
+    return health_pb2_grpc.HealthStub(channel)
+
+
 def struct(values: Mapping[str, object]) -> Struct:
     made = Struct()
     made.update(values)  # type: ignore[arg-type]
@@ -177,9 +191,10 @@ def read_refusal(error: Any, refusal: Refusal) -> None:
     infos = []
     for packed in status.details:
         refusal.kinds.append(packed.type_url.rpartition(".")[2])
-        if packed.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
+        name = packed.TypeName()
+        if name == error_details_pb2.ErrorInfo.DESCRIPTOR.full_name:
             infos.append(error_details_pb2.ErrorInfo.FromString(packed.value))
-        elif packed.Is(error_details_pb2.BadRequest.DESCRIPTOR):
+        elif name == error_details_pb2.BadRequest.DESCRIPTOR.full_name:
             bad = error_details_pb2.BadRequest.FromString(packed.value)
             refusal.fields.extend(violation.field for violation in bad.field_violations)
     assert len(infos) == 1

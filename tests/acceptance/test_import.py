@@ -76,7 +76,7 @@ def listed(channel: grpc.Channel, key: str) -> Callable[[], dict[str, Document]]
         page = DocumentsStub(channel).ListDocuments(
             request, metadata=metadata, timeout=HANG_SECONDS
         )
-        return {document.metadata["path"]: document for document in page.documents}
+        return {str(document.metadata["path"]): document for document in page.documents}
 
     return listed
 

@@ -179,7 +179,7 @@ def test_a_long_step_gives_signs_of_life(database: Path) -> None:
 
         def work() -> list[str]:
             steps.saw(1234)
-            raw.execute(  # type: ignore[attr-defined]
+            raw.execute(
                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000) "
                 "SELECT count(*) FROM n"
             ).fetchone()

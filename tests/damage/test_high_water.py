@@ -271,7 +271,7 @@ def test_a_disk_that_takes_no_mark_fails_no_commit(
 
 def test_a_killed_server_whose_log_was_removed_is_not_served_again(tmp_path: Path) -> None:
     server = start_server(tmp_path / "data")
-    key = [("authorization", f"Bearer {server.key}")]
+    key = (("authorization", f"Bearer {server.key}"),)
     with grpc.insecure_channel(server.address) as channel:
         documents = DocumentsStub(channel)
         for number in range(24):

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -70,7 +70,7 @@ _BOUND = [sys.executable, "-c", _DROP]
 """Starts a command as root without root's right to pass over modes."""
 
 
-WAYS = {
+WAYS: dict[str, Callable[[Path], AbstractContextManager[Run]]] = {
     **({"mounted read-only": _mounted} if can_mount() else {}),
     **({"without the right": _protected} if os.geteuid() or sys.platform == "linux" else {}),
 }
@@ -81,8 +81,8 @@ def test_there_is_a_way_to_have_a_read_only_folder() -> None:
 
 
 @pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> Callable[[Path], Iterator[Run]]:
-    return WAYS[request.param]  # type: ignore[no-any-return, unused-ignore]
+def way(request: pytest.FixtureRequest) -> Callable[[Path], AbstractContextManager[Run]]:
+    return WAYS[request.param]
 
 
 def _with_log(data: Path, *, shared_memory: bool) -> None:

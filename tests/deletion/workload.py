@@ -73,7 +73,8 @@ class Workload:
 
     def live(self) -> set[str]:
         kept = self.tags()
-        return kept.union(*(thing.live() for thing in (*self.documents, *self.chains)))
+        documents = (document.live() for document in self.documents)
+        return kept.union(*documents, *(chain.live() for chain in self.chains))
 
     def tags(self) -> set[str]:
         """Of the containers that something is in."""

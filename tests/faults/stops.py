@@ -138,7 +138,9 @@ def _says_stopping(log: Path, said: int) -> bool:
 async def _watch(connection: Line) -> str:
     """The code with which a watch ends."""
     path, answer = METHODS[d.WatchDocumentRequest.DESCRIPTOR.full_name]
-    call = connection.channel.unary_stream(path, response_deserializer=answer.FromString)
+    call: grpc.aio.UnaryStreamMultiCallable[bytes, object] = connection.channel.unary_stream(
+        path, response_deserializer=answer.FromString
+    )
     metadata = (("authorization", f"Bearer {connection.key}"),)
     request = d.WatchDocumentRequest(id="watched").SerializeToString()
     try:

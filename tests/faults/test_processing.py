@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.conftest import Report
 from tests.faults.processing import processing_rounds
-from tests.tally import Tally
+from tests.tally import Report, Tally
 
 ROUNDS = 5
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.conftest import Report
 from tests.harness import Server
 from tests.hostile.peers import Memory
 from tests.inprocess import ManualClock, Service, running_service
 from tests.logged import logged
 from tests.rpc.conftest import client, clock, connect, directory
-from tests.tally import Tally
+from tests.tally import Report, Tally
 
 __all__ = ["client", "clock", "connect", "directory"]
 

@@ -25,7 +25,6 @@ from palimpsest.v1.documents_pb2 import (
 from service.rpc.policy import PER_BYTE
 from service.rpc.quotas import LIMITS, Resource
 from tests.client import Client, connected
-from tests.conftest import Report
 from tests.harness import Server, running_server
 from tests.hostile.barrage import throw_bytes
 from tests.hostile.peers import (
@@ -40,7 +39,7 @@ from tests.hostile.peers import (
     frame,
     raise_descriptor_limit,
 )
-from tests.tally import Tally
+from tests.tally import Report, Tally
 from tests.waiting import HANG_SECONDS
 
 DOCUMENTS = "/palimpsest.v1.Documents"

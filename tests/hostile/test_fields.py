@@ -19,13 +19,12 @@ from palimpsest.v1.filter_pb2 import Filter
 from palimpsest.v1.memories_pb2 import NewMemory
 from service.core.errors import Reason
 from tests.client import Client
-from tests.conftest import Report
 from tests.hostile import contract, wire
 from tests.hostile.answers import PERMITTED, Answer, ask
 from tests.hostile.contract import Path, Samples, spelled
 from tests.hostile.readback import differences
 from tests.hostile.values import REFUSED, TAKEN, Case, cases
-from tests.tally import Tally
+from tests.tally import Report, Tally
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 METHODS = [pytest.param(method, id=method.name) for method in contract.methods()]

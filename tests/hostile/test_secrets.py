@@ -18,12 +18,11 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 
 from tests.client import connected, refused
-from tests.conftest import Report
 from tests.harness import Server, running_server
 from tests.hostile import contract
 from tests.hostile.answers import Answer, ask
 from tests.hostile.contract import Samples
-from tests.tally import Tally
+from tests.tally import Report, Tally
 
 MARK = "Quagmire"
 

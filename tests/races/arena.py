@@ -38,7 +38,7 @@ class Arena:
     def ask(self, request: Message) -> Any:
         """The response to a request that must not be refused."""
         path, answer = METHODS[request.DESCRIPTOR.full_name]
-        call = self.channel.unary_unary(path)
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(path)
         metadata = (("authorization", f"Bearer {self.key}"),)
         return answer.FromString(
             call(request.SerializeToString(), timeout=HANG_SECONDS, metadata=metadata)

@@ -111,7 +111,7 @@ def appends_against_a_bulk_deletion(arena: Arena) -> None:
         for caller in range(1, CALLERS)
     ]
     begun = [_append(["begun"], name) for name in names]
-    first = [(request, arena.ask(request)) for request in begun]
+    first: list[tuple[Any, Any]] = [(request, arena.ask(request)) for request in begun]
     (answer,), *rest = arena.play(scripts)
     response = read(deletion, answer)
     assert response.completion == common_pb2.COMPLETION_COMPLETE
@@ -191,6 +191,7 @@ def _play_again(
             now = [*(now or ()), *_texts(request.messages)]
             assert response.message_count == len(now)
         else:
+            assert isinstance(request, d.UpsertDocumentRequest)
             now, text = _texts(request.conversation.messages), request.content
     found = {one.id: (_texts(one.conversation.messages), one.content) for one in arena.documents()}
     assert found == ({name: (now, text)} if name else {})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 
 import grpc
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from palimpsest.v1 import documents_pb2 as d
@@ -82,7 +84,7 @@ def updates_by_content(arena: Arena) -> None:
 def document_etags(arena: Arena) -> None:
     """Changes, replacements and deletions of one document that name one etag."""
     made = arena.ask(d.UpsertDocumentRequest(content="first", custom_id="one")).receipt
-    makers = [
+    makers: list[Callable[[int], Message]] = [
         lambda n: d.UpdateDocumentRequest(id="one", content=f"changed {n}", etag=made.etag),
         lambda n: d.UpsertDocumentRequest(
             content=f"replaced {n}",

@@ -11,12 +11,14 @@ from google.protobuf.message import Message
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
+from palimpsest.v1.filter_pb2 import Filter, MatchCondition
 from tests.client import Client, struct
 
 SECRET: Final = "the lighthouse keeper's name"
 """Stands in everything the owner wrote; no stranger may ever see it."""
 
 REQUEST_ID: Final = "00000000-0000-4000-8000-000000000001"
+MESSAGE: Final = d.ConversationMessage(text="mine")
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,12 @@ async def furnish(client: Client) -> Things:
     batch = await client.memories.ForgetMemories(m.ForgetMemoriesRequest(ids=[third.id]))
     await client.remember(SECRET, container="vault")
     await client.remember(f"{SECRET} again")
-    one = {"page_size": 1}
-    documents = await client.documents.ListDocuments(d.ListDocumentsRequest(**one))
-    memories = await client.memories.ListMemories(m.ListMemoriesRequest(**one))
+    documents = await client.documents.ListDocuments(d.ListDocumentsRequest(page_size=1))
+    memories = await client.memories.ListMemories(m.ListMemoriesRequest(page_size=1))
     versions = await client.memories.ListMemoryVersions(
-        m.ListMemoryVersionsRequest(id=first.id, **one)
+        m.ListMemoryVersionsRequest(id=first.id, page_size=1)
     )
-    containers = await client.containers.ListContainers(c.ListContainersRequest(**one))
+    containers = await client.containers.ListContainers(c.ListContainersRequest(page_size=1))
     return Things(
         document=note.id,
         custom_id="note",
@@ -121,10 +122,13 @@ ASKS: Final[dict[str, Asks]] = {
         ),
     ],
     "Documents.BatchUpsertDocuments": lambda t: [
-        (d.BatchUpsertDocumentsRequest(items=[{"content": "x"}]), OK),  # its outcome is none
+        (
+            d.BatchUpsertDocumentsRequest(items=[d.UpsertDocumentRequest(content="x")]),
+            OK,
+        ),  # its outcome is none
         (
             d.BatchUpsertDocumentsRequest(
-                items=[{"content": "x", "container_tags": ["elsewhere", "vault"]}]
+                items=[d.UpsertDocumentRequest(content="x", container_tags=["elsewhere", "vault"])]
             ),
             NOT_ALLOWED,
         ),
@@ -157,18 +161,14 @@ ASKS: Final[dict[str, Asks]] = {
         (d.BulkDeleteDocumentsRequest(container_tags=["vault"], validate_only=True), NOT_ALLOWED),
     ],
     "Documents.AppendMessages": lambda t: [
-        (d.AppendMessagesRequest(id=t.document, messages=[{"text": "mine"}]), NO_DOCUMENT),
-        (d.AppendMessagesRequest(id=t.custom_id, messages=[{"text": "mine"}]), NO_DOCUMENT),
+        (d.AppendMessagesRequest(id=t.document, messages=[MESSAGE]), NO_DOCUMENT),
+        (d.AppendMessagesRequest(id=t.custom_id, messages=[MESSAGE]), NO_DOCUMENT),
         (
-            d.AppendMessagesRequest(
-                id=t.custom_id, messages=[{"text": "mine"}], create_if_missing=True
-            ),
+            d.AppendMessagesRequest(id=t.custom_id, messages=[MESSAGE], create_if_missing=True),
             TAKEN,
         ),
         (
-            d.AppendMessagesRequest(
-                id=t.document, messages=[{"text": "mine"}], container_tags=["vault"]
-            ),
+            d.AppendMessagesRequest(id=t.document, messages=[MESSAGE], container_tags=["vault"]),
             NOT_ALLOWED,
         ),
     ],
@@ -184,14 +184,14 @@ ASKS: Final[dict[str, Asks]] = {
     "Memories.CreateMemories": lambda t: [
         (
             m.CreateMemoriesRequest(
-                memories=[{"content": "x", "source_document_id": t.document}],
+                memories=[m.NewMemory(content="x", source_document_id=t.document)],
                 container_tag="elsewhere",
             ),
             NO_DOCUMENT,
         ),
-        (m.CreateMemoriesRequest(memories=[{"content": SECRET}]), NOT_ALLOWED),
+        (m.CreateMemoriesRequest(memories=[m.NewMemory(content=SECRET)]), NOT_ALLOWED),
         (
-            m.CreateMemoriesRequest(memories=[{"content": "x"}], request_id=REQUEST_ID),
+            m.CreateMemoriesRequest(memories=[m.NewMemory(content="x")], request_id=REQUEST_ID),
             NOT_ALLOWED,
         ),
     ],
@@ -250,7 +250,10 @@ ASKS: Final[dict[str, Asks]] = {
             m.ForgetMemoriesRequest(ids=[t.memory], container_tag="elsewhere"),
             "MEMORY_NOT_FOUND",
         ),
-        (m.ForgetMemoriesRequest(filter={"match": {"key": "k", "negate": True}}), NOT_ALLOWED),
+        (
+            m.ForgetMemoriesRequest(filter=Filter(match=MatchCondition(key="k", negate=True))),
+            NOT_ALLOWED,
+        ),
         (m.ForgetMemoriesRequest(query=SECRET, min_score=0.1), NOT_ALLOWED),
     ],
     "Memories.SearchMemories": lambda t: [

@@ -11,6 +11,8 @@ from grpc import StatusCode
 
 from palimpsest.v1.common_pb2 import COMPLETION_COMPLETE
 from palimpsest.v1.documents_pb2 import (
+    CONTENT_KIND_CONVERSATION,
+    CONTENT_KIND_TEXT,
     UPSERT_MODE_CREATE_ONLY,
     UPSERT_MODE_UPDATE_ONLY,
     BatchUpsertDocumentsRequest,
@@ -130,10 +132,10 @@ async def test_a_batch_takes_six_hundred_items_and_no_more(client: Client) -> No
         (UpsertDocumentRequest(), "content"),
         (UpsertDocumentRequest(content="a", conversation=TALK), "content"),
         (
-            UpsertDocumentRequest(content="a", content_kind="CONTENT_KIND_CONVERSATION"),
+            UpsertDocumentRequest(content="a", content_kind=CONTENT_KIND_CONVERSATION),
             "content_kind",
         ),
-        (UpsertDocumentRequest(conversation=TALK, content_kind=1), "content_kind"),
+        (UpsertDocumentRequest(conversation=TALK, content_kind=CONTENT_KIND_TEXT), "content_kind"),
         (UpsertDocumentRequest(content="a", request_id=str(uuid4())), "request_id"),
         (UpsertDocumentRequest(content="a", wait=True), "wait"),
     ],

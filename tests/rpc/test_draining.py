@@ -46,7 +46,10 @@ async def test_calls_cut_off_and_calls_without_a_message_are_told_that_the_serve
             other.execute("BEGIN IMMEDIATE")
             method = "/palimpsest.v1.Documents/UpsertDocument"
             metadata = (("authorization", f"Bearer {key}"),)
-            unsent = client.channel.stream_unary(method)(metadata=metadata)
+            upload: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = client.channel.stream_unary(
+                method
+            )
+            unsent = upload(metadata=metadata)
             held_up = asyncio.ensure_future(client.documents.UpsertDocument(REQUEST))
             await until_running(client)
 

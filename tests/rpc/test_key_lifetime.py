@@ -16,7 +16,7 @@ from palimpsest.v1.documents_pb2 import (
 )
 from service.storage.containers.purges import STEP
 from service.storage.sqlite.key_epoch import KeyEpoch
-from tests.client import Client, connected, refused
+from tests.client import Client, connected, received, refused
 from tests.inprocess import ManualClock, Service
 
 SECONDS = 60
@@ -63,7 +63,7 @@ async def test_streams_of_other_keys_go_on(service: Service, client: Client) -> 
         assert await streams[1].code() is StatusCode.UNAUTHENTICATED
         await client.put("text", custom_id="another")
         await client.documents.BulkDeleteDocuments(BulkDeleteDocumentsRequest(ids=[made.id]))
-        state = await streams[0].read()
+        state = await received(streams[0])
         assert state.deleted
 
 

@@ -90,7 +90,7 @@ async def walk(
 @pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize("order", BY_CREATION)
 async def test_memories_are_listed_once_each_while_all_of_them_change(
-    client: Client, order: ListOrder, size: int, forgotten: bool, change: str
+    client: Client, order: ListOrder.ValueType, size: int, forgotten: bool, change: str
 ) -> None:
     there = await memories(client)
     request = ListMemoriesRequest(container_tags=["a"], order=order, include_forgotten=forgotten)
@@ -104,7 +104,9 @@ async def test_memories_are_listed_once_each_while_all_of_them_change(
 
 
 @pytest.mark.parametrize("order", BY_CREATION)
-async def test_a_history_that_grows_is_listed_to_its_end(client: Client, order: ListOrder) -> None:
+async def test_a_history_that_grows_is_listed_to_its_end(
+    client: Client, order: ListOrder.ValueType
+) -> None:
     there = await memories(client, 3)
     await there.update(0)
     first = {
@@ -121,7 +123,7 @@ async def test_a_history_that_grows_is_listed_to_its_end(client: Client, order: 
 
 @pytest.mark.parametrize("order", BY_UPDATE)
 async def test_by_update_no_memory_is_listed_twice_and_what_moved_is_left_out(
-    client: Client, order: ListOrder
+    client: Client, order: ListOrder.ValueType
 ) -> None:
     there = await memories(client)
     request = ListMemoriesRequest(container_tags=["a"], order=order)
@@ -132,7 +134,9 @@ async def test_by_update_no_memory_is_listed_twice_and_what_moved_is_left_out(
 
 
 @pytest.mark.parametrize("order", [*BY_CREATION, *BY_UPDATE])
-async def test_a_past_that_is_listed_stands_still(client: Client, order: ListOrder) -> None:
+async def test_a_past_that_is_listed_stands_still(
+    client: Client, order: ListOrder.ValueType
+) -> None:
     there = await memories(client)
     await there.update(0)
     known = await client.remembered(container_tags=["a"], order=order)
@@ -160,7 +164,7 @@ async def test_versions_are_listed_once_each_while_there_are_more(client: Client
 @pytest.mark.parametrize("order", BY_CREATION)
 @pytest.mark.parametrize("scope", [[], ["a", "b", "c"]])
 async def test_documents_are_listed_once_each_while_they_move_and_more_are_created(
-    client: Client, order: ListOrder, size: int, scope: list[str]
+    client: Client, order: ListOrder.ValueType, size: int, scope: list[str]
 ) -> None:
     there = [
         (await client.put(f"d{n}", custom_id=f"d{n}", container_tags=["ab"[n % 2]])).id

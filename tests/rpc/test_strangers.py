@@ -214,7 +214,8 @@ async def test_no_rpc_is_reached_without_a_right_certificate(
         key = service.first_key or ""
         async with grpc.aio.secure_channel(service.address, _credentials(certificate)) as channel:
             for method in methods():
-                call = channel.unary_unary(f"/{method.full_name.rpartition('.')[0]}/{method.name}")
+                path = f"/{method.full_name.rpartition('.')[0]}/{method.name}"
+                call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
                     await call(
                         b"", metadata=(("authorization", f"Bearer {key}"),), timeout=HANG_SECONDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import grpc
 import grpc_testing
@@ -51,6 +52,9 @@ class Notebook:
         return answer.document.content
 
 
+Request = TypeVar("Request", bound=Message)
+
+
 @pytest.fixture
 def fake() -> grpc_testing.Channel:
     return grpc_testing.channel([SERVICE], grpc_testing.strict_real_time())
@@ -65,14 +69,16 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 def serve(
     fake: grpc_testing.Channel,
     method: str,
+    request: type[Request],
     answer: Message,
     code: grpc.StatusCode = grpc.StatusCode.OK,
-) -> Message:
+) -> Request:
     """Plays the server for one call, and returns the request it got."""
-    _, request, call = fake.take_unary_unary(SERVICE.methods_by_name[method])
+    _, received, call = fake.take_unary_unary(SERVICE.methods_by_name[method])
     call.send_initial_metadata(())
     call.terminate(answer, (), code, "")
-    return request
+    assert isinstance(received, request)
+    return received
 
 
 def test_a_synchronous_consumer_follows_page_tokens_to_the_end(
@@ -83,11 +89,17 @@ def test_a_synchronous_consumer_follows_page_tokens_to_the_end(
     first = serve(
         fake,
         "ListDocuments",
+        ListDocumentsRequest,
         ListDocumentsResponse(
             documents=[Document(title="a"), Document(title="b")], next_page_token="more"
         ),
     )
-    second = serve(fake, "ListDocuments", ListDocumentsResponse(documents=[Document(title="c")]))
+    second = serve(
+        fake,
+        "ListDocuments",
+        ListDocumentsRequest,
+        ListDocumentsResponse(documents=[Document(title="c")]),
+    )
 
     assert titles.result(5) == ["a", "b", "c"]
     assert first.container_tags == second.container_tags == ["ann"]
@@ -101,11 +113,16 @@ def test_a_synchronous_consumer_tells_absence_from_failure(
     empty = GetDocumentResponse()
 
     there = threads.submit(notebook.text, "a")
-    serve(fake, "GetDocument", GetDocumentResponse(document=Document(content="text")))
+    serve(
+        fake,
+        "GetDocument",
+        GetDocumentRequest,
+        GetDocumentResponse(document=Document(content="text")),
+    )
     missing = threads.submit(notebook.text, "b")
-    serve(fake, "GetDocument", empty, grpc.StatusCode.NOT_FOUND)
+    serve(fake, "GetDocument", GetDocumentRequest, empty, grpc.StatusCode.NOT_FOUND)
     failed = threads.submit(notebook.text, "c")
-    serve(fake, "GetDocument", empty, grpc.StatusCode.UNAVAILABLE)
+    serve(fake, "GetDocument", GetDocumentRequest, empty, grpc.StatusCode.UNAVAILABLE)
 
     assert there.result(5) == "text"
     assert missing.result(5) is None

@@ -15,12 +15,13 @@ from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from structlog.testing import capture_logs
 
 from service import app
 from service.rpc.tls import ServerTls, TlsFiles
 from service.settings import Settings
+from tests.client import health_stub
 from tests.rpc.test_tls import PEM, credentials
 from tests.waiting import until
 
@@ -108,7 +109,7 @@ async def test_sighup_shows_new_files_to_new_connections_and_keeps_the_others(
     running = asyncio.create_task(app.serve(settings, started.put_nowait))
     address = (await started.get()).address
     async with grpc.aio.secure_channel(address, credentials(None)) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
+        health = health_stub(channel)
         watch = health.Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
         assert await shown(address) == der("server")
@@ -160,7 +161,7 @@ async def test_files_that_cannot_be_used_are_logged_and_the_old_ones_stay(
 async def test_another_client_authority_lets_in_its_clients_alone(folder: Path, logs: Logs) -> None:
     async def check(client: str) -> bool:
         async with grpc.aio.secure_channel(service.address, credentials(client)) as channel:
-            health = health_pb2_grpc.HealthStub(channel)
+            health = health_stub(channel)
             call = health.Check(health_pb2.HealthCheckRequest(), timeout=10)
             code = await call.code()
             assert code in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE)

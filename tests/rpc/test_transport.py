@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
 from grpc import StatusCode
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from palimpsest.v1 import documents_pb2
-from tests.client import Client, refused
+from tests.client import Client, health_stub, refused
 from tests.rpc.conftest import Connect
 
 SERVICES = {
@@ -21,17 +22,25 @@ SERVICES = {
 }
 
 
+async def send(client: Client, path: str, body: bytes) -> None:
+    """A call with these bytes for its request."""
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = client.channel.unary_unary(path)
+    await call(body)
+
+
 @pytest.mark.parametrize("body", [b"\xff\xff\xff", b"\x0a\x05ab", b"\x0a\x02\xff\xfe"])
 @pytest.mark.parametrize("method", ["Documents/UpsertDocument", "Memories/ForgetMemory"])
 async def test_bytes_that_do_not_parse_are_an_invalid_argument(
     client: Client, method: str, body: bytes
 ) -> None:
     with refused(StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE"):
-        await client.channel.unary_unary(f"/palimpsest.v1.{method}")(body)
+        await send(client, f"/palimpsest.v1.{method}", body)
 
 
 async def test_bytes_that_do_not_parse_are_refused_by_streams_too(client: Client) -> None:
-    call = client.channel.unary_stream("/palimpsest.v1.Documents/WatchDocument")
+    call: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = client.channel.unary_stream(
+        "/palimpsest.v1.Documents/WatchDocument"
+    )
     with refused(StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE"):
         async for _ in call(b"\xff\xff\xff"):
             raise AssertionError("an answer to nonsense")
@@ -40,12 +49,12 @@ async def test_bytes_that_do_not_parse_are_refused_by_streams_too(client: Client
 async def test_bytes_are_not_looked_at_without_a_key(client: Client, connect: Connect) -> None:
     async with connect(key=None) as anonymous:
         with refused(StatusCode.UNAUTHENTICATED, "KEY_MISSING"):
-            await anonymous.channel.unary_unary("/palimpsest.v1.Documents/GetDocument")(b"\xff")
+            await send(anonymous, "/palimpsest.v1.Documents/GetDocument", b"\xff")
 
 
 async def test_a_method_that_does_not_exist_is_unimplemented(client: Client) -> None:
     with refused(StatusCode.UNIMPLEMENTED, "METHOD_NOT_FOUND"):
-        await client.channel.unary_unary("/palimpsest.v1.Documents/Nothing")(b"")
+        await send(client, "/palimpsest.v1.Documents/Nothing", b"")
 
 
 async def test_a_message_over_sixteen_mebibytes_is_refused(client: Client) -> None:
@@ -71,7 +80,7 @@ async def test_a_message_just_under_sixteen_mebibytes_is_taken(client: Client) -
 
 async def test_health_needs_no_key(client: Client, connect: Connect) -> None:
     async with connect(key=None) as anonymous:
-        health = health_pb2_grpc.HealthStub(anonymous.channel)
+        health = health_stub(anonymous.channel)
         for service in ("", *SERVICES):
             answer = await health.Check(health_pb2.HealthCheckRequest(service=service))
             assert answer.status == health_pb2.HealthCheckResponse.SERVING, service
@@ -82,7 +91,7 @@ async def test_health_needs_no_key(client: Client, connect: Connect) -> None:
 
 
 async def test_health_of_an_unknown_service_is_not_found(client: Client) -> None:
-    health = health_pb2_grpc.HealthStub(client.channel)
+    health = health_stub(client.channel)
     with refused(StatusCode.NOT_FOUND, "SERVICE_NOT_FOUND"):
         await health.Check(health_pb2.HealthCheckRequest(service="palimpsest.v1.Nothing"))
 
@@ -91,7 +100,7 @@ async def test_reflection_needs_no_key_and_tells_the_contract(
     client: Client, connect: Connect
 ) -> None:
     async with connect(key=None) as anonymous:
-        stub = reflection_pb2_grpc.ServerReflectionStub(anonymous.channel)
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(anonymous.channel)  # type: ignore[arg-type]  # synchronous channels alone, say the stubs
         call = stub.ServerReflectionInfo(
             iter([reflection_pb2.ServerReflectionRequest(list_services="")])
         )

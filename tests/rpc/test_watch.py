@@ -12,14 +12,14 @@ from palimpsest.v1.documents_pb2 import (
     DeleteDocumentRequest,
     WatchDocumentRequest,
 )
-from tests.client import Client, refused
+from tests.client import Client, received, refused
 
 
 async def test_the_first_state_is_the_current_one_without_content(client: Client) -> None:
     made = await client.put("text", custom_id="c")
 
     stream = client.documents.WatchDocument(WatchDocumentRequest(id="c"))
-    first = await stream.read()
+    first = await received(stream)
     stream.cancel()
 
     assert not first.deleted

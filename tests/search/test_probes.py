@@ -32,7 +32,7 @@ def test_chance_lies_above_what_unrelated_texts_reach() -> None:
 
 
 def test_an_embedder_that_tells_nothing_apart_is_never_sure() -> None:
-    same = np.ones((COUNT, 4), np.float32) / 2
+    same = np.full((COUNT, 4), 0.5, np.float32)
     found = calibrate(same, same)
     assert found.noise_floor == pytest.approx(0.99)
     assert found.certain > found.noise_floor

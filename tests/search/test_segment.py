@@ -66,18 +66,18 @@ def test_a_memory_is_found_within_its_spans(segment: Segment) -> None:
 def test_what_is_shown_now_is_a_matter_of_its_end_alone() -> None:
     """A commit time may lie ahead of the wall clock; what it was given to has happened."""
 
-    def now(wall: int) -> set[str]:
+    def now(segment: Segment, wall: int) -> set[str]:
         rows = np.flatnonzero(segment.eligible_now(EVERYTHING, wall))
         return {segment.id_at(int(row)) for row in rows}
 
     segment = Segment(2)
     ahead = Text("mem_1", "text", shown=((9, FOREVER),)).item
     segment.put([ahead, ahead._replace(id="mem_2", until=5), ahead._replace(id="mem_3", until=0)])
-    assert now(4) == {"mem_1", "mem_2"}
-    assert now(5) == {"mem_1"}
+    assert now(segment, 4) == {"mem_1", "mem_2"}
+    assert now(segment, 5) == {"mem_1"}
     assert eligible(segment, 8) == set()
     segment.put([ahead._replace(until=3), ahead._replace(id="mem_3", until=5)])
-    assert now(4) == {"mem_2", "mem_3"}
+    assert now(segment, 4) == {"mem_2", "mem_3"}
 
 
 def test_kinds_are_told_apart(segment: Segment) -> None:

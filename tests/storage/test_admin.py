@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
@@ -209,9 +209,10 @@ async def test_a_transaction_that_raises_leaves_nothing(tmp_path: Path) -> None:
     admin.migrate(tmp_path / "a.db")
     with open_sync(tmp_path / "a.db") as conn:
 
-        def fail(conn: object) -> None:
+        def fail(conn: Connection) -> None:
+            conn.execute(text("DELETE FROM secrets"))
             raise RuntimeError("no")
 
         with pytest.raises(RuntimeError):
-            transact(conn, lambda c: (c.execute(text("DELETE FROM secrets")), fail(c)))
+            transact(conn, fail)
         assert conn.execute(text("SELECT count(*) FROM secrets")).scalar() == 1

@@ -49,7 +49,7 @@ async def _endless(
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     """Endless reads of these tenants; the first runs. They are cancelled afterwards."""
     first = Endless()
-    tasks = []
+    tasks = list[asyncio.Task[None]]()
     for tenant in tenants:
         work = Endless() if tasks else first
         tasks.append(asyncio.create_task(store.file.read(work, tenant=tenant)))

@@ -39,7 +39,7 @@ scalars: st.SearchStrategy[Scalar] = st.one_of(
 ops = st.sampled_from(f.Op)
 instant_tests = st.builds(f.CompareInstant, ops, st.sampled_from(INSTANTS))
 string_tests = st.one_of(
-    st.builds(kind, texts, st.booleans()) for kind in (f.EqualsString, f.Contains, f.ListContains)
+    [st.builds(kind, texts, st.booleans()) for kind in (f.EqualsString, f.Contains, f.ListContains)]
 )
 tests = st.one_of(
     string_tests,

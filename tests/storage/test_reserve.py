@@ -138,7 +138,7 @@ async def test_deletions_that_share_a_batch_with_what_adds_go_through(
         added = done.pop(4)
         assert isinstance(added, PalimpsestError)
         assert added.reason is Reason.STORAGE_FULL
-        assert [one.id != "" for one in done] == [True] * 8
+        assert not [one for one in done if isinstance(one, BaseException) or not one.id]
         left = await store.documents.list(who, m.DocumentQuery(), m.PageRequest(10))
         assert left.items == []
 
@@ -177,7 +177,7 @@ async def test_a_deletion_that_finds_no_room_says_what_it_did(tmp_path: Path, cl
                 disk.room = 0
             return run(conn, mutations)
 
-        disk._run = closing  # type: ignore[method-assign]
+        disk._run = closing
         part = await store.documents.delete_ids(who, names, request, validate_only=False)
         assert (part.complete, part.deleted) == (False, 10)
         disk.room, disk._run = 5, run

@@ -57,7 +57,7 @@ async def test_a_signal_while_children_begin_is_no_alarm(tmp_path: Path) -> None
         key = (tmp_path / "data" / "first-key").read_text().strip()
         async with connected(address, key) as client:
             await client.remember("The harbour is closed.", "The gate is open.")
-        wait_until(lambda: children_of(process.pid, compute_worker))
+        wait_until(lambda: bool(children_of(process.pid, compute_worker)))
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(60) == 0
     assert {line["level"] for line in events(log)} == {"info"}, log.read_text()

@@ -42,11 +42,12 @@ def forward(weights: dict[str, Array], words: list[int], kinds: list[int]) -> Ar
     """BERT's encoder for one text, straight from its definition (arXiv:1810.04805, 1706.03762)."""
 
     def linear(x: Array, layer: str) -> Array:
-        return x @ weights[f"{layer}.weight"].T + weights[f"{layer}.bias"]
+        product: Array = x @ weights[f"{layer}.weight"].T
+        return product + weights[f"{layer}.bias"]
 
     def norm(x: Array, layer: str) -> Array:
-        centred = x - x.mean(-1, keepdims=True)
-        scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + EPSILON)
+        centred: Array = x - x.mean(-1, keepdims=True)
+        scaled: Array = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + EPSILON)
         return scaled * weights[f"{layer}.weight"] + weights[f"{layer}.bias"]
 
     def heads(x: Array, layer: str) -> Array:

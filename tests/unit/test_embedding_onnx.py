@@ -42,7 +42,7 @@ def write_model(
     outputs = [helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, [1, "n", 3])]
     constants = [numpy_helper.from_array(TABLE, "table")]
     if pooled:
-        constants.append(numpy_helper.from_array(np.float32(10), "ten"))
+        constants.append(numpy_helper.from_array(np.array(10, np.float32), "ten"))
         nodes += [
             helper.make_node("ReduceMax", ["last_hidden_state"], ["max"], axes=[1], keepdims=0),
             helper.make_node("Mul", ["max", "ten"], ["sentence_embedding"]),

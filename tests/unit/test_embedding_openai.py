@@ -77,8 +77,10 @@ async def test_without_a_key_none_is_sent(server: Server) -> None:
 
 
 async def test_prefixes_tell_queries_from_documents(server: Server) -> None:
-    prefixes = {"query_prefix": "find: ", "document_prefix": "text: "}
-    async with embedder(server, **prefixes) as made, embedder(server) as plain:
+    async with (
+        embedder(server, query_prefix="find: ", document_prefix="text: ") as made,
+        embedder(server) as plain,
+    ):
         await made.embed(["a"], Purpose.QUERY)
         await made.embed(["a"], Purpose.DOCUMENT)
         assert made.name != plain.name
