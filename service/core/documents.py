@@ -47,40 +47,55 @@ class DocumentState:
     update_time: int
     kind: ContentKind = ContentKind.TEXT
 
+    @property
+    def fields(self) -> DocumentFields:
+        return DocumentFields(
+            content_hash=self.content_hash,
+            metadata=self.metadata,
+            containers=self.containers,
+            title=self.title,
+            document_date=self.document_date,
+            kind=self.kind,
+        )
 
-@dataclass(slots=True)
-class Draft:
-    """What a document is to become. `content` is None where it stays.
 
-    `queue` says that it must be processed again, `changed` that what callers
-    wrote differs from before.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentFields:
+    """What callers wrote of a document. `containers` are sorted."""
 
-    content: str | None
     content_hash: bytes
     metadata: str
     containers: tuple[str, ...]
     title: str
     document_date: int | None
+    kind: ContentKind
+
+    def etag(self, digester: TenantDigester) -> str:
+        """The etag: over what callers wrote, never over processing."""
+        kinds = () if self.kind is ContentKind.TEXT else (int(self.kind),)
+        tags = "\0".join(self.containers)
+        return digester.etag(
+            self.content_hash, self.metadata, tags, self.title, self.document_date, *kinds
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentDraft:
+    """What a document is to become.
+
+    Args:
+        content: None where it stays.
+        fields: What is written next to the content.
+        etag: Of the fields.
+        changed: Whether what callers wrote differs from before.
+        queue: Whether it must be processed again.
+    """
+
+    content: str | None
+    fields: DocumentFields
     etag: str
     changed: bool
     queue: bool
-    kind: ContentKind
-
-
-def etag_of(
-    digester: TenantDigester,
-    content_hash: bytes,
-    metadata: str,
-    containers: tuple[str, ...],
-    title: str,
-    document_date: int | None,
-    kind: ContentKind,
-) -> str:
-    """The etag: over what callers wrote, never over processing."""
-    kinds = () if kind is ContentKind.TEXT else (int(kind),)
-    tags = "\0".join(containers)
-    return digester.etag(content_hash, metadata, tags, title, document_date, *kinds)
 
 
 def is_visible(who: Principal, containers: tuple[str, ...]) -> bool:
@@ -108,7 +123,7 @@ def check_etag(given: str | None, current: str | None) -> None:
 
 def draft_upsert(
     digester: TenantDigester, who: Principal, write: DocumentWrite, current: DocumentState | None
-) -> Draft:
+) -> DocumentDraft:
     """What an upsert makes of `current` (None: no document has its custom id).
 
     Raises:
@@ -133,7 +148,7 @@ def draft_upsert(
 
 def draft_update(
     digester: TenantDigester, who: Principal, patch: DocumentPatch, current: DocumentState
-) -> Draft:
+) -> DocumentDraft:
     """What an update makes of `current`; raises what UpdateDocument lists."""
     check_writable(who, current.containers)
     check_etag(patch.etag, current.etag)
@@ -141,7 +156,7 @@ def draft_update(
     return _draft_change(digester, patch, current, containers)
 
 
-def _draft_new(digester: TenantDigester, who: Principal, write: DocumentWrite) -> Draft:
+def _draft_new(digester: TenantDigester, who: Principal, write: DocumentWrite) -> DocumentDraft:
     if write.mode is UpsertMode.UPDATE_ONLY:
         raise document_not_found()
     containers = tuple(sorted(write.containers)) or (DEFAULT_CONTAINER,)
@@ -149,13 +164,20 @@ def _draft_new(digester: TenantDigester, who: Principal, write: DocumentWrite) -
         raise container_not_allowed()
     check_etag(write.etag, None)
     metadata = md.canonical(md.without_nulls(write.metadata or {}))
-    content_hash = digester.content(write.content)
-    title = write.title or ""
-    date = None if isinstance(write.document_date, Unset) else write.document_date
-    kind = write.kind or ContentKind.TEXT
-    etag = etag_of(digester, content_hash, metadata, containers, title, date, kind)
-    return Draft(
-        write.content, content_hash, metadata, containers, title, date, etag, True, True, kind
+    fields = DocumentFields(
+        content_hash=digester.content(write.content),
+        metadata=metadata,
+        containers=containers,
+        title=write.title or "",
+        document_date=None if isinstance(write.document_date, Unset) else write.document_date,
+        kind=write.kind or ContentKind.TEXT,
+    )
+    return DocumentDraft(
+        content=write.content,
+        fields=fields,
+        etag=fields.etag(digester),
+        changed=True,
+        queue=True,
     )
 
 
@@ -164,7 +186,7 @@ def _draft_change(
     change: DocumentWrite | DocumentPatch,
     current: DocumentState,
     containers: tuple[str, ...],
-) -> Draft:
+) -> DocumentDraft:
     content, content_hash = None, current.content_hash
     if change.content is not None:
         given_hash = digester.content(change.content)
@@ -176,17 +198,19 @@ def _draft_change(
         if broken := md.merge_violations(merged, "metadata"):
             raise invalid(broken)
         metadata = md.canonical(merged)
-    title = current.title if change.title is None else change.title
     date = change.document_date
-    if isinstance(date, Unset):
-        date = current.document_date
-    kind = _kind(change, current)
-    etag = etag_of(digester, content_hash, metadata, containers, title, date, kind)
+    fields = DocumentFields(
+        content_hash=content_hash,
+        metadata=metadata,
+        containers=containers,
+        title=current.title if change.title is None else change.title,
+        document_date=current.document_date if isinstance(date, Unset) else date,
+        kind=_kind(change, current),
+    )
+    etag = fields.etag(digester)
     changed = etag != current.etag
     queue = changed or (current.status is Status.FAILED and isinstance(change, DocumentWrite))
-    return Draft(
-        content, content_hash, metadata, containers, title, date, etag, changed, queue, kind
-    )
+    return DocumentDraft(content=content, fields=fields, etag=etag, changed=changed, queue=queue)
 
 
 def _kind(change: DocumentWrite | DocumentPatch, current: DocumentState) -> ContentKind:

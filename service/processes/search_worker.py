@@ -96,7 +96,7 @@ async def _serve(frames: BinaryIO) -> None:
             # For searches that are part of a call that writes.
             handlers["memories"] = searcher.memories
             gate = contextlib.AsyncExitStack()
-            handlers["pause"] = lambda *_: gate.enter_async_context(store.file.closed())
+            handlers["pause"] = lambda *_: gate.enter_async_context(store.file.readers_paused())
             handlers["resume"] = lambda *_: gate.aclose()
 
             async def answer(body: bytes) -> tuple[bool, object]:

@@ -59,6 +59,13 @@ class Database(Protocol):
         """What a caller is told of a database error; others stay as they are."""
         ...
 
+    def pause(self) -> None:
+        """Called in a transaction before one of several long statements.
+
+        Where statements run in this process, other threads get the processor.
+        """
+        ...
+
     @property
     def idle(self) -> bool:
         """Whether no read is being served."""

@@ -14,12 +14,11 @@ from sqlalchemy import Connection, bindparam, case, delete, select, update
 
 from service.core.digests import Digester
 from service.storage import dialects
+from service.storage.change_kinds import ChangeKind
 from service.storage.tables import changes, erased_containers, tenants
 
 STEP: Final = 500
 """Changes rewritten or removed in one transaction."""
-
-CONTAINER_DELETED: Final = "container.deleted"
 
 _WAITING = select(
     erased_containers.c.tenant, erased_containers.c.container, erased_containers.c.revision
@@ -45,7 +44,8 @@ _REDACT = (
     .values(
         container=bindparam("digest"),
         entity_id=case(
-            (changes.c.kind == CONTAINER_DELETED, bindparam("digest")), else_=changes.c.entity_id
+            (changes.c.kind == ChangeKind.CONTAINER_DELETED.value, bindparam("digest")),
+            else_=changes.c.entity_id,
         ),
     )
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.storage.engine import Engine
-from service.storage.transactions import Call, Operation
+from service.storage.engine import MutationEngine
+from service.storage.transactions import Mutation, Operation
 
 PAUSE_SECONDS = 0.001
 """Between two steps, so that other calls get their turn."""
@@ -46,15 +46,15 @@ class Step(Generic[D, R]):
 
 
 async def run_steps(
-    engine: Engine,
-    operation: Operation,
+    engine: MutationEngine,
+    operation: Operation[D, Step[D, R] | R],
     who: m.Principal,
-    deletion: Deletion,
+    deletion: D,
     request: m.IdempotencyKey | None,
     *,
     weight: int = 1,
     budget: float | None = None,
-) -> Any:
+) -> R:
     """Step after step until all is deleted or the budget (seconds) is used up.
 
     Args:
@@ -62,8 +62,8 @@ async def run_steps(
         operation: Does one step.
         who: The caller.
         deletion: The first step.
-        request: Names the call, if it may be repeated.
-        weight: See `Engine.mutate`.
+        request: Names the mutation, if it may be repeated.
+        weight: See `MutationEngine.mutate`.
         budget: None: unlimited.
 
     Raises:
@@ -72,11 +72,11 @@ async def run_steps(
     """
     loop = asyncio.get_running_loop()
     stop = float("inf") if budget is None else loop.time() + budget
-    receipt: Receipt | None = None
+    receipt: R | None = None
     while True:
         try:
-            outcome = await engine.mutate(
-                operation, Call(who, deletion, request), weight, cost=deletion.most, frees=True
+            outcome: Step[D, R] | R = await engine.mutate(
+                operation, Mutation(who, deletion, request), weight, cost=deletion.most, frees=True
             )
         except PalimpsestError as error:
             if error.reason is Reason.STORAGE_FULL and deletion.most > 1:

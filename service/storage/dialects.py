@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Executable,
     Float,
+    Insert,
     MetaData,
     Table,
     literal,
@@ -48,6 +49,21 @@ def _upsert(dialect: str, table: Table, put: Names, add: Names) -> Executable:
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns), set_=values
     )
+
+
+@cache
+def _insert_if_missing(dialect: str, table: Table) -> Insert:
+    insert: Insert = _INSERTS[dialect](table).on_conflict_do_nothing()
+    return insert
+
+
+def insert_if_missing(conn: Connection, table: Table) -> Insert:
+    """An INSERT that does nothing where a row has the same unique key already.
+
+    Of two transactions that insert at the same time, one waits for the other, so that both
+    find the row afterwards.
+    """
+    return _insert_if_missing(conn.dialect.name, table)
 
 
 def in_transaction(conn: Connection) -> bool:

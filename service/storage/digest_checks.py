@@ -9,9 +9,9 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from service.core import documents as rules
 from service.core import receipts
 from service.core.digests import Digester, TenantDigester
+from service.core.documents import DocumentFields
 from service.core.metadata import comparable
 from service.core.model import ContentKind
 from service.storage import checksums
@@ -48,8 +48,15 @@ def _has_etag(
     kind: int,
 ) -> bool:
     try:
-        kept = (metadata, tuple(json.loads(tags)), title, date, ContentKind(kind))
-        return rules.etag_of(digester, digest, *kept) == etag
+        fields = DocumentFields(
+            content_hash=digest,
+            metadata=metadata,
+            containers=tuple(json.loads(tags)),
+            title=title,
+            document_date=date,
+            kind=ContentKind(kind),
+        )
+        return fields.etag(digester) == etag
     except ValueError:
         return False
 

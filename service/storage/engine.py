@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -18,14 +18,17 @@ from service.core.windows import DailyWindow
 from service.ports.indexing import Indexer, NullIndexer
 from service.runtime.coalescing import Coalescer
 from service.storage.backend import Database, Maintenance
-from service.storage.mutations import Batch, Mutation, run_mutations
-from service.storage.transactions import Call, Context, Operation, close_past, last_time
+from service.storage.mutations import Batch, Submission, run_mutations
+from service.storage.transactions import Context, Mutation, Operation, close_past, last_time
 from service.storage.watching import Watchers
+
+P = TypeVar("P")
+R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
 PART = 32
-"""Calls of a long list that are always worked on together."""
+"""Mutations of a long list that are always worked on together."""
 
 _REVISIONS = attrgetter("revisions")
 
@@ -56,7 +59,7 @@ class StoreOptions:
     disk_reserve: int = 0
 
 
-class Engine:
+class MutationEngine:
     """What the nouns share: reads, coalesced mutations, time."""
 
     def __init__(
@@ -79,78 +82,78 @@ class Engine:
         """Set when a document may have come into the queue."""
         self.indexer: Indexer = NullIndexer()
         """Makes memories findable as they are written; set before the first write."""
-        self._mutations: Coalescer[Sequence[Mutation], Sequence[Any]] = Coalescer(
-            self._run_mutations, options.max_waiting
+        self._submissions: Coalescer[Sequence[Submission], Sequence[Any]] = Coalescer(
+            self._run, options.max_waiting
         )
 
     async def mutate(
         self,
-        operation: Operation,
-        call: Call,
+        operation: Operation[P, R],
+        mutation: Mutation[P],
         weight: int = 1,
         *,
         cost: int | None = None,
         frees: bool = False,
-    ) -> Any:
-        """What a call comes to.
+    ) -> R:
+        """What a mutation comes to; raises what it failed of.
 
         Args:
-            operation: What it asks for.
-            call: The call.
+            operation: Does it.
+            mutation: What to do.
             weight: How many items it carries.
             cost: How many rows it may write, if those are more. A transaction that is
                 long holds up all tenants.
             frees: It deletes only, and goes through on a full disk.
         """
-        mutations = [Mutation(operation, call, frees)]
-        (outcome,) = await self._mutations.submit(mutations, weight, call.tenant, cost)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        submissions = [Submission(operation, mutation, frees)]
+        (outcome,) = await self._submissions.submit(submissions, weight, mutation.tenant, cost)
+        result: R = _result(outcome)
+        return result
 
     async def mutate_all(
-        self, operation: Operation, calls: Sequence[Call], weight: int, *, frees: bool = False
-    ) -> Sequence[Any]:
-        """What many calls come to; raises what the first failed of, the others being done."""
-        if not calls:
+        self,
+        operation: Operation[P, R],
+        mutations: Sequence[Mutation[P]],
+        weight: int,
+        *,
+        frees: bool = False,
+    ) -> Sequence[R]:
+        """What many mutations come to; raises what the first failed of, the others being done."""
+        if not mutations:
             return ()
-        mutations = [Mutation(operation, call, frees) for call in calls]
+        submissions = [Submission(operation, mutation, frees) for mutation in mutations]
         # Each part is a batch of its own while other tenants wait.
-        parts = [mutations[i : i + PART] for i in range(0, len(mutations), PART)]
+        parts = [submissions[i : i + PART] for i in range(0, len(submissions), PART)]
         each = -(-weight // len(parts))
         done = await asyncio.gather(
-            *(self._mutations.submit(part, each, part[0].call.tenant) for part in parts)
+            *(self._submissions.submit(part, each, part[0].mutation.tenant) for part in parts)
         )
-        outcomes = list(chain.from_iterable(done))
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise outcome
-        return outcomes
+        return [_result(outcome) for outcome in chain.from_iterable(done)]
 
     @property
     def shared(self) -> bool:
         """Whether several tenants write, so that one should not keep the writer for long."""
-        return self._mutations.shared
+        return self._submissions.shared
 
     async def mutate_indexed(
         self,
-        operation: Operation,
-        call: Call,
+        operation: Operation[P, R],
+        mutation: Mutation[P],
         texts: Sequence[str],
         dates: Sequence[int | None],
-    ) -> Any:
+    ) -> R:
         """`mutate`, of memories with these texts: they are findable when it is done."""
-        call.dated = self.indexer.dated
+        mutation.dated = self.indexer.dated
         if self.indexer.is_cheap(texts):
-            call.texts, call.dates = texts, dates
+            mutation.texts, mutation.dates = texts, dates
         else:
-            call.index = await self.indexer.index(texts, dates)
-        return await self.mutate(operation, call, len(texts))
+            mutation.index = await self.indexer.index(texts, dates)
+        return await self.mutate(operation, mutation, len(texts))
 
-    async def _run_mutations(self, asked: Sequence[Sequence[Mutation]]) -> Sequence[Sequence[Any]]:
-        mutations = list(chain.from_iterable(asked))
-        await self._index([mutation.call for mutation in mutations if mutation.call.texts])
-        batch = await self._committed(mutations)
+    async def _run(self, submitted: Sequence[Sequence[Submission]]) -> Sequence[Sequence[Any]]:
+        submissions = list(chain.from_iterable(submitted))
+        await self._index([one.mutation for one in submissions if one.mutation.texts])
+        batch = await self._committed(submissions)
         if batch.changed:
             self.maintenance.on_commit(self.now(), erased=batch.erased)
         if batch.queued:
@@ -160,27 +163,27 @@ class Engine:
             self.database.translated(outcome) if isinstance(outcome, Exception) else outcome
             for outcome in batch.outcomes
         )
-        return [list(islice(outcomes, len(together))) for together in asked]
+        return [list(islice(outcomes, len(together))) for together in submitted]
 
-    async def _committed(self, mutations: Sequence[Mutation]) -> Batch:
-        """Run mutations in one transaction; on a full disk only those that free room.
+    async def _committed(self, submissions: Sequence[Submission]) -> Batch:
+        """Run submissions in one transaction; on a full disk only those that free room.
 
         Of those each for itself then, as one may need more room than there is.
         """
-        freeing = [index for index, mutation in enumerate(mutations) if mutation.frees]
-        only = len(freeing) == len(mutations)
+        freeing = [index for index, submission in enumerate(submissions) if submission.frees]
+        only = len(freeing) == len(submissions)
         try:
             return await self.database.write(
-                lambda conn: self._run_batch(conn, mutations), _REVISIONS, frees=only
+                lambda conn: self._run_batch(conn, submissions), _REVISIONS, frees=only
             )
         except PalimpsestError as error:
-            if not freeing or len(mutations) == 1:
+            if not freeing or len(submissions) == 1:
                 raise
-            batch = Batch([error] * len(mutations), set())
+            batch = Batch([error] * len(submissions), set())
         apart = [[index] for index in freeing] if only else [freeing]
         for indexes in apart:
             try:
-                part = await self._committed([mutations[index] for index in indexes])
+                part = await self._committed([submissions[index] for index in indexes])
             except PalimpsestError as error:
                 part = Batch([error] * len(indexes), set())
             for index, outcome in zip(indexes, part.outcomes, strict=True):
@@ -190,23 +193,23 @@ class Engine:
             batch.queued = batch.queued or part.queued
         return batch
 
-    async def _index(self, calls: Sequence[Call]) -> None:
-        """The texts of all calls at once."""
-        if not calls:
+    async def _index(self, mutations: Sequence[Mutation[object]]) -> None:
+        """Index the texts of all mutations at once."""
+        if not mutations:
             return
-        texts = list(chain.from_iterable(call.texts for call in calls))
-        dates = list(chain.from_iterable(call.dates for call in calls))
+        texts = list(chain.from_iterable(mutation.texts for mutation in mutations))
+        dates = list(chain.from_iterable(mutation.dates for mutation in mutations))
         try:
             made = iter(await self.indexer.index(texts, dates))
         except Exception:
             # Others wait for this batch; what has no entry is indexed later.
             log.exception("memories are indexed later")
             return
-        for call in calls:
-            call.index = list(islice(made, len(call.texts)))
+        for mutation in mutations:
+            mutation.index = list(islice(made, len(mutation.texts)))
 
-    def _run_batch(self, conn: Connection, mutations: Sequence[Mutation]) -> Batch:
-        batch = run_mutations(conn, self.context, mutations)
+    def _run_batch(self, conn: Connection, submissions: Sequence[Submission]) -> Batch:
+        batch = run_mutations(conn, self.context, submissions)
         if batch.erased:
             self.maintenance.on_erased(conn)
         return batch
@@ -214,7 +217,7 @@ class Engine:
     @property
     def idle(self) -> bool:
         """Whether no mutation waits or runs, nobody reads and nobody watches."""
-        return self._mutations.idle and self.database.idle and self.watchers.idle
+        return self._submissions.idle and self.database.idle and self.watchers.idle
 
     def now(self) -> int:
         """The wall clock."""
@@ -236,10 +239,16 @@ class Engine:
         if instant > closed:
             if self._read_only:
                 raise OpenTimeError(instant)
-            closed = await self.mutate(close_past, Call(who, instant))
+            closed = await self.mutate(close_past, Mutation(who, instant))
         self._closed[tenant] = max(closed, self._closed.get(tenant, 0))
 
     async def close(self) -> None:
         self.database.hurry()
-        await self._mutations.close()
+        await self._submissions.close()
         await self.database.close()
+
+
+def _result(outcome: Any) -> Any:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

@@ -1,25 +1,26 @@
 """A batch of mutations inside one transaction.
 
-Statement count, not the disk, is the cost of a call, and a batch shares its statements.
+Statement count, not the disk, is the cost of a mutation, and a batch shares its statements.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection
 
 from service.storage import dialects
-from service.storage.transactions import Call, Context, Operation, Outcome, run_operation
+from service.storage.transactions import Context, Mutation, Operation, run_operation
 
 
 @dataclass(slots=True)
-class Mutation:
-    """A call and the operation it asks for."""
+class Submission:
+    """A mutation and the operation that does it."""
 
-    operation: Operation
-    call: Call
+    operation: Operation[Any, Any]
+    mutation: Mutation[Any]
     frees: bool = False
     """It deletes only, and may use the room that is kept for deletions."""
 
@@ -33,28 +34,29 @@ class Batch:
     revision that each tenant has reached.
     """
 
-    outcomes: list[Outcome]
+    outcomes: list[Any]
     changed: set[tuple[int, str]]
     erased: bool = False
     queued: bool = False
     revisions: dict[int, int] = field(default_factory=dict)
 
 
-def run_mutations(conn: Connection, context: Context, mutations: Sequence[Mutation]) -> Batch:
+def run_mutations(conn: Connection, context: Context, submissions: Sequence[Submission]) -> Batch:
     """Run mutations of many tenants and kinds inside the open transaction.
 
     Each (tenant, kind) is a group under a savepoint of its own. A group that
-    fails as a whole is run again call by call, so that one harms no other.
+    fails as a whole is run again one by one, so that one harms no other.
     """
-    batch = Batch([None] * len(mutations), set())
-    groups: dict[tuple[int, Operation], list[int]] = {}
-    for index, mutation in enumerate(mutations):
-        groups.setdefault((mutation.call.tenant, mutation.operation), []).append(index)
-    for (tenant, operation), indexes in groups.items():
-        error = _attempt(conn, context, mutations, operation, tenant, indexes, batch)
+    batch = Batch([None] * len(submissions), set())
+    groups: dict[tuple[int, Operation[Any, Any]], list[int]] = {}
+    for index, submission in enumerate(submissions):
+        groups.setdefault((submission.mutation.tenant, submission.operation), []).append(index)
+    # Tenants are locked in a fixed order, so that two batches do not wait for each other.
+    for (tenant, operation), indexes in sorted(groups.items(), key=lambda group: group[0][0]):
+        error = _attempt(conn, context, submissions, operation, tenant, indexes, batch)
         if error is not None and len(indexes) > 1:
             for index in indexes:
-                alone = _attempt(conn, context, mutations, operation, tenant, [index], batch)
+                alone = _attempt(conn, context, submissions, operation, tenant, [index], batch)
                 if alone is not None:
                     batch.outcomes[index] = alone
         elif error is not None:
@@ -65,8 +67,8 @@ def run_mutations(conn: Connection, context: Context, mutations: Sequence[Mutati
 def _attempt(
     conn: Connection,
     context: Context,
-    mutations: Sequence[Mutation],
-    operation: Operation,
+    submissions: Sequence[Submission],
+    operation: Operation[Any, Any],
     tenant: int,
     indexes: Sequence[int],
     batch: Batch,
@@ -74,7 +76,7 @@ def _attempt(
     """Run one group; on failure nothing of it stays, and the error is the answer."""
     conn.exec_driver_sql("SAVEPOINT mutations")
     try:
-        done = run_operation(conn, context, operation, [mutations[i].call for i in indexes])
+        done = run_operation(conn, context, operation, [submissions[i].mutation for i in indexes])
     except Exception as error:
         if not dialects.in_transaction(conn) or dialects.lacks_room(error):
             # The database has undone everything (I/O error), or all is tried again.

@@ -51,7 +51,8 @@ def bring_up(conn: Connection) -> tuple[str | None, str]:
     if before != HEAD:
         dialects.seed_statistics(conn, tables.metadata)
     if conn.execute(select(tables.secrets.c.name)).first() is None:
-        conn.execute(tables.secrets.insert().values(name="digest", value=entropy.token_bytes(64)))
+        row = {"name": "digest", "value": entropy.token_bytes(64)}
+        conn.execute(dialects.insert_if_missing(conn, tables.secrets), row)
     return before, HEAD
 
 
@@ -85,6 +86,13 @@ def ensure_current(found: str) -> None:
             f"The database has schema {found}, of an older release. Its pages are sound; to have "
             "its rows checked, migrate it, or a copy of it, with `palimpsest migrate`"
         )
+
+
+def lock(conn: Connection) -> None:
+    """Wait for every other transaction that has called this, and be waited for."""
+    conn.execute(
+        select(tables.secrets.c.name).where(tables.secrets.c.name == "digest").with_for_update()
+    )
 
 
 def digest_secret(conn: Connection) -> bytes:

@@ -17,7 +17,7 @@ from service.storage import change_log, schema, sweeper
 from service.storage.backend import KEYS, Database, KeyEpoch, Maintenance
 from service.storage.containers.store import ContainerStore
 from service.storage.documents.store import DocumentStore
-from service.storage.engine import Engine, StoreOptions
+from service.storage.engine import MutationEngine, StoreOptions
 from service.storage.index.reindexing import ReindexStore
 from service.storage.index.store import IndexStore
 from service.storage.keys import operations as keys
@@ -60,8 +60,8 @@ class SqlStore:
         read_only: bool = False,
     ) -> None:
         self.digester = digester
-        context = Context(clock, digester)
-        self.engine = Engine(database, context, options, maintenance, read_only=read_only)
+        context = Context(clock, digester, database.pause)
+        self.engine = MutationEngine(database, context, options, maintenance, read_only=read_only)
         self.options = options
         self.keys = Keyring(database, epoch.current, clock.now, options.max_waiting)
         self.documents = DocumentStore(self.engine, options)
@@ -112,6 +112,7 @@ class SqlStore:
             return None
 
         def make(conn: Connection) -> str | None:
+            schema.lock(conn)
             if keys.any_key(conn):
                 return None
             _, secret = keys.create(
@@ -149,7 +150,7 @@ class SqlStore:
         recorded = 0
         due = await engine.database.read(lambda conn: sweeper.due(conn, now))
         for tenant, memory_ids in due.items():
-            recorded += await engine.mutate(sweeper.expire, sweeper.sweep_call(tenant, memory_ids))
+            recorded += await engine.mutate(sweeper.expire, sweeper.expiry(tenant, memory_ids))
         stale = await engine.database.read(lambda conn: sweeper.stale_requests(conn, now))
         if stale:
             await engine.database.write(

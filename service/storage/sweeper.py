@@ -9,9 +9,10 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from service.core.memories import End
 from service.core.model import Principal
+from service.storage.change_kinds import ChangeKind
 from service.storage.memories import rows
 from service.storage.tables import memory_spans, requests
-from service.storage.transactions import SYSTEM_ACTOR, Call, Outcome, TenantTx
+from service.storage.transactions import SYSTEM_ACTOR, Mutation, Outcome, TenantTx
 
 STEP = 500
 """Expiries recorded in one transaction, at most."""
@@ -60,16 +61,16 @@ def due(conn: Connection, now: int) -> dict[int, list[str]]:
     return found
 
 
-def expire(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: ids that `due` found. Answers how many expiries were recorded."""
-    results: list[Outcome] = []
-    for call in calls:
+def expire(tx: TenantTx, mutations: Sequence[Mutation[Sequence[str]]]) -> Sequence[Outcome[int]]:
+    """Of the ids that `due` found; answers how many expiries were recorded."""
+    results: list[Outcome[int]] = []
+    for mutation in mutations:
         recorded = []
-        for stored in rows.current(tx, call.payload).values():
+        for stored in rows.current(tx, mutation.payload).values():
             version, span = stored.version, stored.span
             if span.end is not End.OPEN or span.shown_until > tx.wall:
                 continue
-            tx.change(call, "memory.expired", version.id, [version.container])
+            tx.change(mutation, ChangeKind.MEMORY_EXPIRED, version.id, [version.container])
             tx.count(version.container, memories=-1)
             recorded.append({"t": tx.tenant, "memory": version.id, "span": span.shown_from})
         if recorded:
@@ -78,8 +79,8 @@ def expire(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
     return results
 
 
-def sweep_call(tenant: int, memory_ids: Sequence[str]) -> Call:
-    return Call(Principal(tenant, SYSTEM_ACTOR), memory_ids)
+def expiry(tenant: int, memory_ids: Sequence[str]) -> Mutation[Sequence[str]]:
+    return Mutation(Principal(tenant, SYSTEM_ACTOR), memory_ids)
 
 
 def stale_requests(conn: Connection, now: int) -> list[Any]:

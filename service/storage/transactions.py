@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -18,11 +18,15 @@ from service.core.model import IdempotencyKey, Principal
 from service.core.times import WallClock
 from service.ports.indexing import IndexEntry
 from service.storage import dialects
+from service.storage.change_kinds import NON_DESTRUCTIVE, ChangeKind
 from service.storage.inserts import insert_rows
 from service.storage.tables import changes, containers, requests, tenants
 from service.storage.watching import ANYTHING
 
 T = TypeVar("T")
+P = TypeVar("P")
+P_co = TypeVar("P_co", covariant=True)
+R = TypeVar("R")
 
 
 SYSTEM_ACTOR: Final = "system"
@@ -30,26 +34,26 @@ SYSTEM_ACTOR: Final = "system"
 
 
 class Deferred(Enum):
-    """Marks a call that must wait for another of its batch."""
+    """Marks a mutation that must wait for another of its batch."""
 
     DEFERRED = 0
 
 
 DEFERRED: Final = Deferred.DEFERRED
 
-Outcome: TypeAlias = Any
-"""A receipt, a PalimpsestError, or DEFERRED."""
+Outcome: TypeAlias = R | PalimpsestError | Deferred
+"""What an operation makes of a mutation: a receipt, an error, or that it must wait."""
 
 
 @dataclass(slots=True)
-class Call:
-    """One mutation on its way through a batch."""
+class Mutation(Generic[P_co]):
+    """What a principal asks to be changed, on its way through a batch."""
 
     who: Principal
-    payload: Any
+    payload: P_co
     request: IdempotencyKey | None = None
-    # The unfinished receipt of an earlier call with the same request_id.
-    progress: Any = None
+    progress: object = None
+    """The unfinished receipt of an earlier mutation with the same request_id."""
     texts: Sequence[str] = ()
     """Of memories that are to be indexed together with others of the batch."""
     dates: Sequence[int | None] = ()
@@ -64,37 +68,21 @@ class Call:
         return self.who.tenant
 
 
-KEEPING: Final = frozenset(
-    {
-        "document.created",
-        "memory.created",
-        "memory.updated",
-        "memory.forgotten",
-        "memory.restored",
-        "memory.expired",
-        "memory.indexed",
-        "document.indexed",
-        "document.processed",
-        "document.failed",
-    }
-)
-"""Kinds of changes after which all that was stored before is stored still.
-
-Processing says by itself whether it replaced chunks.
-"""
-
-Operation: TypeAlias = Callable[["TenantTx", Sequence[Call]], Sequence[Outcome]]
+Operation: TypeAlias = Callable[["TenantTx", Sequence[Mutation[P]]], Sequence[Outcome[R]]]
+"""Works on mutations of one tenant and kind: P is their payload, R what each comes to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every transaction needs beside its connection."""
+    """What every transaction needs in addition to its connection."""
 
     clock: WallClock
     digester: Digester
+    pause: Callable[[], None]
+    """See `Database.pause`."""
 
 
-def padded(values: Iterable[T]) -> list[T]:
+def pad_in_list(values: Iterable[T]) -> list[T]:
     """The values, repeated up to a power of two.
 
     An IN list is part of a statement's text: few lengths are few statements to
@@ -168,6 +156,7 @@ class TenantTx:
     def __init__(self, conn: Connection, tenant: int, context: Context) -> None:
         self.conn = conn
         self.tenant = tenant
+        self.pause = context.pause
         self.digester = context.digester.for_tenant(tenant)
         row = conn.execute(_TENANT, {"t": tenant}).one()
         self.revision: int = row.revision
@@ -190,7 +179,13 @@ class TenantTx:
         self._next_id += 1
         return ids.new_id(prefix, self.now, min(self._next_id, ids.MAX_COUNTER))
 
-    def change(self, call: Call, kind: str, entity_id: str, in_containers: Iterable[str]) -> int:
+    def change(
+        self,
+        mutation: Mutation[object],
+        kind: ChangeKind,
+        entity_id: str,
+        in_containers: Iterable[str],
+    ) -> int:
         """Take the next revision for a change; the answer is its number."""
         self.revision += 1
         self._changes.extend(
@@ -198,20 +193,20 @@ class TenantTx:
                 "tenant": self.tenant,
                 "revision": self.revision,
                 "container": container,
-                "kind": kind,
+                "kind": kind.value,
                 "entity_id": entity_id,
                 "time": self.now,
-                **self.actor(call),
+                **self.actor(mutation),
             }
             for container in in_containers
         )
         return self.revision
 
     @staticmethod
-    def actor(call: Call) -> dict[str, object]:
+    def actor(mutation: Mutation[object]) -> dict[str, object]:
         """Who makes a change, as its row has it."""
-        request_id = call.request.request_id if call.request else None
-        return {"key_id": call.who.key_id, "request_id": request_id}
+        request_id = mutation.request.request_id if mutation.request else None
+        return {"key_id": mutation.who.key_id, "request_id": request_id}
 
     def take_revisions(self, count: int) -> int:
         """Take so many revisions, whose change rows the caller writes itself.
@@ -229,14 +224,16 @@ class TenantTx:
         counts[0] += documents
         counts[1] += memories
 
-    def remember(self, call: Call, receipt: object, *, complete: bool = True) -> None:
+    def remember(
+        self, mutation: Mutation[object], receipt: object, *, complete: bool = True
+    ) -> None:
         """Keep the receipt for repetitions of the call's request_id."""
-        if call.request is not None:
+        if mutation.request is not None:
             self._requests.append(
                 {
                     "tenant": self.tenant,
-                    "request_id": call.request.request_id,
-                    "fingerprint": call.request.fingerprint,
+                    "request_id": mutation.request.request_id,
+                    "fingerprint": mutation.request.fingerprint,
                     "receipt": receipts.encode(receipt),
                     "complete": complete,
                     "create_time": self.wall,
@@ -258,7 +255,7 @@ class TenantTx:
         return (
             self.erased
             or self._unnamed
-            or any(change["kind"] not in KEEPING for change in self._changes)
+            or any(change["kind"] not in NON_DESTRUCTIVE for change in self._changes)
         )
 
     def flush(self) -> None:
@@ -293,14 +290,14 @@ class TenantTx:
             )
 
 
-def close_past(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: an instant. No later commit of the tenant has a time up to it.
+def close_past(tx: TenantTx, mutations: Sequence[Mutation[int]]) -> Sequence[Outcome[int]]:
+    """No later commit of the tenant has a time up to the given instants.
 
     Whoever commits holds the tenant's row until then: when this runs, nobody is about to
     commit with an earlier time, on any server. Answers the time up to which that holds.
     """
-    tx.floor = max(call.payload for call in calls)
-    return [max(tx.floor, tx.last_time)] * len(calls)
+    tx.floor = max(mutation.payload for mutation in mutations)
+    return [max(tx.floor, tx.last_time)] * len(mutations)
 
 
 _LAST_TIME = select(tenants.c.last_time).where(tenants.c.tenant == bindparam("t"))
@@ -313,13 +310,13 @@ def last_time(conn: Connection, tenant: int) -> int:
 
 @dataclass(slots=True)
 class Done:
-    """What calls came to.
+    """What mutations came to.
 
     Outcomes in their order, ids changed, whether anything was deleted, whether
     documents were queued, and the tenant's revision; 0: it has not changed.
     """
 
-    outcomes: list[Outcome]
+    outcomes: list[Any]
     changed: set[str]
     erased: bool = False
     queued: bool = False
@@ -327,19 +324,22 @@ class Done:
 
 
 def run_operation(
-    conn: Connection, context: Context, operation: Operation, calls: Sequence[Call]
+    conn: Connection,
+    context: Context,
+    operation: Operation[P, R],
+    mutations: Sequence[Mutation[P]],
 ) -> Done:
-    """Run calls of one tenant and kind.
+    """Run mutations of one tenant and kind.
 
-    Calls that meet on one thing, and repetitions of a request_id, go one after
+    Those that meet on one thing, and repetitions of a request_id, go one after
     the other, each seeing what the one before it did.
     """
-    done = Done([None] * len(calls), set())
-    waiting = list(range(len(calls)))
+    done = Done([None] * len(mutations), set())
+    waiting = list(range(len(mutations)))
     while waiting:
-        tx = TenantTx(conn, calls[0].tenant, context)
-        fresh, later = _recall(tx, calls, waiting, done.outcomes)
-        results = operation(tx, [calls[i] for i in fresh]) if fresh else ()
+        tx = TenantTx(conn, mutations[0].tenant, context)
+        fresh, later = _replay_receipts(tx, mutations, waiting, done.outcomes)
+        results = operation(tx, [mutations[i] for i in fresh]) if fresh else ()
         for index, result in zip(fresh, results, strict=True):
             if result is DEFERRED:
                 later.append(index)
@@ -354,42 +354,46 @@ def run_operation(
     return done
 
 
-def _recall(
-    tx: TenantTx, calls: Sequence[Call], waiting: list[int], outcomes: list[Outcome]
+def _replay_receipts(
+    tx: TenantTx, mutations: Sequence[Mutation[object]], waiting: list[int], outcomes: list[Any]
 ) -> tuple[list[int], list[int]]:
-    """Answer repetitions from memory; the rest is to run now, or after a twin."""
-    named = {call.request.request_id for call in (calls[i] for i in waiting) if call.request}
+    """Answer repetitions with their receipts; the rest is to run now, or after its first one."""
+    named = {
+        mutation.request.request_id
+        for mutation in (mutations[i] for i in waiting)
+        if mutation.request
+    }
     if not named:
         return waiting, []
     known = {
         row.request_id: row
-        for row in tx.conn.execute(_REMEMBERED, {"t": tx.tenant, "ids": padded(sorted(named))})
+        for row in tx.conn.execute(_REMEMBERED, {"t": tx.tenant, "ids": pad_in_list(sorted(named))})
     }
     fresh: list[int] = []
     later: list[int] = []
     taken: set[str] = set()
     for index in waiting:
-        request = calls[index].request
+        request = mutations[index].request
         if request is None:
             fresh.append(index)
             continue
         row = known.get(request.request_id)
-        outcome = _remembered(row, calls[index].payload, request)
+        outcome = _remembered(row, mutations[index].payload, request)
         if outcome is not None:
             outcomes[index] = outcome
         elif request.request_id in taken:
             later.append(index)
         else:
             taken.add(request.request_id)
-            payload = calls[index].payload
-            calls[index].progress = None if row is None else _receipt(row, payload)
+            payload = mutations[index].payload
+            mutations[index].progress = None if row is None else _receipt(row, payload)
             fresh.append(index)
     return fresh, later
 
 
-def recalled(
-    conn: Connection, tenant: int, payload: Any, request: IdempotencyKey | None
-) -> Outcome | None:
+def replayed_receipt(
+    conn: Connection, tenant: int, payload: object, request: IdempotencyKey | None
+) -> Any:
     """The first receipt of a request that is to be repeated; None: there is none.
 
     For what is done before the transaction that would find it. Raises REQUEST_ID_REUSED.
@@ -403,7 +407,7 @@ def recalled(
     return outcome
 
 
-def _remembered(row: Any, payload: Any, request: IdempotencyKey) -> Outcome | None:
+def _remembered(row: Any, payload: object, request: IdempotencyKey) -> Any:
     """What a finished request came to, or why its id is taken; None: it is to be done."""
     if row is None:
         return None
@@ -414,7 +418,7 @@ def _remembered(row: Any, payload: Any, request: IdempotencyKey) -> Outcome | No
     return _receipt(row, payload) if row.complete else None
 
 
-def _receipt(row: Any, payload: Any) -> Any:
+def _receipt(row: Any, payload: object) -> Any:
     return receipts.decode(row.receipt, getattr(payload, "container", ""))
 
 

@@ -240,7 +240,7 @@ async def test_a_server_stopped_while_it_takes_documents_gives_them_back(
 
         async def slow(work: Any, *arguments: Any, **options: Any) -> object:
             result = await write(work, *arguments, **options)
-            if isinstance(result, tuple) and result[0]:  # Jobs, and the lanes they are of.
+            if isinstance(result, tuple) and result[0]:  # Jobs, and the partitions they are of.
                 taken.set()
                 await go_on.wait()
             return result

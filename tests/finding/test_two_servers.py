@@ -15,7 +15,7 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service.core import model as core
 from service.storage.memories import operations as memories
-from service.storage.transactions import Call, Outcome, TenantTx
+from service.storage.transactions import Mutation, Outcome, TenantTx
 from tests.client import struct
 from tests.finding.lab import Lab, laboratory, where
 from tests.inprocess import ManualClock, SkewedClock
@@ -93,10 +93,12 @@ async def test_the_past_is_the_same_on_both_servers(
     """Also while one of them is about to commit, at a time before the one that is asked."""
     began, go_on = threading.Event(), threading.Event()
 
-    def create(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+    def create(
+        tx: TenantTx, mutations: Sequence[Mutation[core.MemoryCreate]]
+    ) -> Sequence[Outcome[core.MemoriesReceipt]]:
         began.set()
         assert go_on.wait(HANG_SECONDS)
-        return memories.create(tx, calls)
+        return memories.create(tx, mutations)
 
     for writer, reader in ((lab, other), (other, lab)):
         await writer.client.remember("first")
@@ -106,7 +108,7 @@ async def test_the_past_is_the_same_on_both_servers(
         store = writer.service.store
         who = await store.keys.authenticate(writer.service.create_key())
         slow = core.MemoryCreate("default", (core.NewMemory("slow"),))
-        writing = asyncio.create_task(store.engine.mutate(create, Call(who, slow)))
+        writing = asyncio.create_task(store.engine.mutate(create, Mutation(who, slow)))
         await asyncio.to_thread(began.wait, HANG_SECONDS)
         clock.advance(120)
         asked = clock.stamp(-50)

@@ -53,14 +53,14 @@ def expiry_comes_late(patch: pytest.MonkeyPatch) -> None:
 
 def restoring_rewrites_the_past(patch: pytest.MonkeyPatch) -> None:
     """A restored memory shows as never forgotten: the span that ended goes on until now."""
-    close = memory_writes.Writes.close
+    close = memory_writes.MemoryWriteBatch.close
 
     def closed(self: Any, memory_id: str, span: Any, *args: Any, **options: Any) -> None:
         if until := options.get("state_until"):
             span = replace(span, shown_until=until)
         close(self, memory_id, span, *args, **options)
 
-    patch.setattr(memory_writes.Writes, "close", closed)
+    patch.setattr(memory_writes.MemoryWriteBatch, "close", closed)
 
 
 def lists_trust_the_sweeper(patch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,9 @@ def nulls_stay_in_metadata(patch: pytest.MonkeyPatch) -> None:
 
 def requests_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A repeated request_id takes effect again."""
-    patch.setattr(transactions, "_recall", lambda tx, calls, waiting, outcomes: (waiting, []))
+    patch.setattr(
+        transactions, "_replay_receipts", lambda tx, mutations, waiting, outcomes: (waiting, [])
+    )
 
 
 def pages_skip_a_row(patch: pytest.MonkeyPatch) -> None:
@@ -145,14 +147,14 @@ def batches_go_in_request_order(patch: pytest.MonkeyPatch) -> None:
 
 def appends_are_done_again(patch: pytest.MonkeyPatch) -> None:
     """A repeated request_id appends its messages once more."""
-    recall = transactions._recall
+    recall = transactions._replay_receipts
 
     def recalled(tx: Any, calls: Any, waiting: list[int], outcomes: Any) -> Any:
         if any(isinstance(calls[i].payload, MessagesAppend) for i in waiting):
             return waiting, []
         return recall(tx, calls, waiting, outcomes)
 
-    patch.setattr(transactions, "_recall", recalled)
+    patch.setattr(transactions, "_replay_receipts", recalled)
 
 
 def appends_turn_the_order(patch: pytest.MonkeyPatch) -> None:

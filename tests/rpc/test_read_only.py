@@ -16,7 +16,7 @@ async def _let_write(service: Service, allowed: bool) -> None:
     def switch(conn: Connection) -> None:
         conn.exec_driver_sql(f"PRAGMA query_only={'OFF' if allowed else 'ON'}")
 
-    await service.store.file._writer.visit(switch)
+    await service.store.file._writer.run(switch)
 
 
 async def test_a_read_only_database_is_read_on_and_recovered_from(

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from service.core import model as m
 from service.runtime.coalescing import Coalescer
-from service.storage.sqlite import reader_pool as lanes
+from service.storage.sqlite import reader_pool
 from service.storage.sqlite.store import SqliteStore
 from tests.waiting import HANG_SECONDS
 
@@ -26,7 +26,7 @@ _ENDLESS = text(
 @pytest.fixture(autouse=True)
 def _unbounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads that only their callers end: who waits for one that is abandoned waits for ever."""
-    monkeypatch.setattr(lanes, "Turn", partial(lanes.Turn, seconds=10 * HANG_SECONDS))
+    monkeypatch.setattr(reader_pool, "Turn", partial(reader_pool.Turn, seconds=10 * HANG_SECONDS))
 
 
 async def _abandoned_read(store: SqliteStore) -> None:

@@ -8,7 +8,7 @@ from service.core import model as m
 from service.storage.documents import operations as documents
 from service.storage.documents.store import BATCH_STEP
 from service.storage.sqlite.store import SqliteStore
-from service.storage.transactions import Call
+from service.storage.transactions import Mutation
 
 DAY = 86_400_000_000
 REQUEST = m.IdempotencyKey("6f6ecd2c-5b0e-4e4f-8b43-3a3a0a5a1c11", b"batch")
@@ -61,7 +61,7 @@ async def test_a_request_id_goes_on_where_its_first_call_was_cut_off(
 ) -> None:
     writes = [m.DocumentWrite(f"text {n}") for n in range(10)]
     step = documents.BatchStep(writes, 4)
-    begun = await store.engine.mutate(documents.batch_upsert, Call(who, step, REQUEST))
+    begun = await store.engine.mutate(documents.batch_upsert, Mutation(who, step, REQUEST))
     assert isinstance(begun, documents.BatchStep)
 
     receipt = await store.documents.batch_upsert(who, writes, REQUEST)

@@ -17,6 +17,7 @@ from service.core import model as m
 from service.core.times import WallClock
 from service.ports.indexing import BlockCursor
 from service.storage import change_log, schema
+from service.storage.change_kinds import ChangeKind
 from service.storage.sqlite import admin
 from service.storage.sqlite.database import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
@@ -91,7 +92,7 @@ async def test_a_deleted_containers_tag_is_in_no_table(
     digest = store.digester.tag(who.tenant, TAG)
     changed = read(store.path, f"SELECT kind, entity_id FROM changes WHERE container = '{digest}'")
     assert {row.kind for row in changed} > {"document.created", "memory.updated"}
-    assert [row.entity_id for row in changed if row.kind == change_log.CONTAINER_DELETED] == [
+    assert [row.entity_id for row in changed if row.kind == ChangeKind.CONTAINER_DELETED] == [
         digest
     ]
     assert admin.check(store.path, lambda _: None) == []

@@ -13,7 +13,7 @@ from service.runtime import coalescing
 from service.runtime.coalescing import Coalescer
 from service.storage.documents import operations as documents
 from service.storage.sqlite.store import SqliteStore
-from service.storage.transactions import Call, Outcome, TenantTx
+from service.storage.transactions import Mutation, Outcome, TenantTx
 from tests.waiting import HANG_SECONDS
 
 
@@ -67,15 +67,17 @@ async def test_one_request_id_sixty_four_times_has_one_effect(
 async def test_a_call_that_breaks_its_group_harms_no_other(
     store: SqliteStore, who: m.Principal
 ) -> None:
-    def touchy(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-        outcomes = documents.upsert(tx, calls)
-        if any(call.payload.content == "poison" for call in calls):
+    def touchy(
+        tx: TenantTx, mutations: Sequence[Mutation[m.DocumentWrite]]
+    ) -> Sequence[Outcome[m.DocumentReceipt]]:
+        outcomes = documents.upsert(tx, mutations)
+        if any(mutation.payload.content == "poison" for mutation in mutations):
             raise RuntimeError("a fault in the middle of a group")
         return outcomes
 
     writes = [m.DocumentWrite("poison" if i == 3 else "fine", f"c{i}") for i in range(8)]
     results = await asyncio.gather(
-        *(store.engine.mutate(touchy, Call(who, write)) for write in writes),
+        *(store.engine.mutate(touchy, Mutation(who, write)) for write in writes),
         return_exceptions=True,
     )
     assert [isinstance(result, RuntimeError) for result in results] == [i == 3 for i in range(8)]

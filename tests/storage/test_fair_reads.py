@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Connection, text
 
 from service.core import model as m
-from service.storage.sqlite.reader_pool import RESTARTS, SPARE, Lane, Turn
+from service.storage.sqlite.reader_pool import RESTARTS, SPARE, ReaderPool, Turn
 from service.storage.sqlite.store import SqliteStore
 
 LIMIT = 15.0
@@ -112,7 +112,7 @@ async def test_those_who_have_gone_leave_room_for_others(store: SqliteStore) -> 
         pass
     async with _endless(store, [1] * 4):
         await _read_between(store, 9)
-    async with asyncio.timeout(LIMIT), store.file.closed():
+    async with asyncio.timeout(LIMIT), store.file.readers_paused():
         assert store.file.idle
 
 
@@ -161,7 +161,7 @@ class _Reader:
 
 
 async def test_tenants_are_served_by_round_robin() -> None:
-    lane: Lane[_Reader] = Lane([_Reader()], 1)
+    pool: ReaderPool[_Reader] = ReaderPool([_Reader()], 1)
     order: list[str] = []
     go = asyncio.Event()
 
@@ -170,7 +170,7 @@ async def test_tenants_are_served_by_round_robin() -> None:
             order.append(name)
             await go.wait()
 
-        await lane.use(work, tenant)
+        await pool.use(work, tenant)
 
     async with asyncio.TaskGroup() as reads:
         for tenant, name in ((1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (2, "b2"), (3, "c1")):
@@ -179,11 +179,11 @@ async def test_tenants_are_served_by_round_robin() -> None:
         assert order == ["a1"]
         go.set()
     assert order == ["a1", "a2", "b1", "c1", "a3", "b2"]
-    assert lane.all_idle
+    assert pool.all_idle
 
 
 async def test_readers_are_kept_for_tenants_that_have_none() -> None:
-    lane: Lane[_Reader] = Lane([_Reader() for _ in range(SPARE + 2)], SPARE + 2)
+    pool: ReaderPool[_Reader] = ReaderPool([_Reader() for _ in range(SPARE + 2)], SPARE + 2)
     order: list[str] = []
     go = asyncio.Event()
 
@@ -192,7 +192,7 @@ async def test_readers_are_kept_for_tenants_that_have_none() -> None:
             order.append(name)
             await go.wait()
 
-        await lane.use(work, tenant)
+        await pool.use(work, tenant)
 
     async with asyncio.TaskGroup() as reads:
         for number in range(10):
@@ -208,14 +208,14 @@ async def test_readers_are_kept_for_tenants_that_have_none() -> None:
 
 
 async def test_a_lane_that_is_closed_lets_nobody_in() -> None:
-    lane: Lane[_Reader] = Lane([_Reader()], 1)
+    pool: ReaderPool[_Reader] = ReaderPool([_Reader()], 1)
     done: list[int] = []
 
     async def work(_: _Reader, __: Turn) -> None:
         done.append(1)
 
-    async with lane.closed():
-        waiting = asyncio.create_task(lane.use(work, 1))
+    async with pool.readers_paused():
+        waiting = asyncio.create_task(pool.use(work, 1))
         for _ in range(3):
             await asyncio.sleep(0)
         assert not done

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, exists, func, select
 
-from service.core.model import BulkDeleteReceipt, ContainerDeleteReceipt, Principal
+from service.core.model import Principal
 from service.core.times import FOREVER
 from service.storage.containers.purges import (
     LATEST_ENDS,
@@ -16,13 +16,12 @@ from service.storage.containers.purges import (
     container_not_found,
     receipt_of,
 )
+from service.storage.deletions import Receipt
 from service.storage.lists import tenant_revision
 from service.storage.tables import document_containers, memory_spans
 
 
-def preview(
-    conn: Connection, who: Principal, purge: Purge
-) -> BulkDeleteReceipt | ContainerDeleteReceipt:
+def preview(conn: Connection, who: Principal, purge: Purge) -> Receipt:
     """What a purge would delete and detach now: counts, and the first ids."""
     if purge.whole and not purge.allow_missing and not container_exists(conn, who.tenant, purge):
         raise container_not_found(purge.containers[0])

@@ -8,7 +8,6 @@ in each step's transaction, so that a repetition goes on from there.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -36,7 +35,8 @@ from service.core.model import (
 )
 from service.core.times import FOREVER
 from service.storage import change_log
-from service.storage.deletions import Step
+from service.storage.change_kinds import ChangeKind
+from service.storage.deletions import Receipt, Step
 from service.storage.documents.rows import load, members
 from service.storage.documents.writes import LEAVE, MOVE, delete_rows, record_deletion, removal
 from service.storage.memories.writes import (
@@ -51,18 +51,10 @@ from service.storage.tables import (
     jobs,
     memory_spans,
 )
-from service.storage.transactions import Call, Outcome, TenantTx, json_list
+from service.storage.transactions import Mutation, Outcome, TenantTx, json_list
 
 STEP = 384
 """Documents or memories deleted in one transaction."""
-
-YIELD_SECONDS = 0.0004
-"""Pause before each removing statement.
-
-A statement is a millisecond or two of unbroken work, and without a pause the scheduler
-lets a step run on while a reader's thread waits for its core: the reads' 99th
-percentile was twice as high.
-"""
 
 SAMPLE = 100
 """Ids that are told, at most, of documents that are deleted or detached."""
@@ -89,9 +81,9 @@ class Purge:
         return replace(self, most=most)
 
 
-def _resumed(tx: TenantTx, call: Call) -> Purge:
-    purge: Purge = call.payload
-    kept = call.progress
+def _resumed(tx: TenantTx, mutation: Mutation[Purge]) -> Purge:
+    purge = mutation.payload
+    kept = mutation.progress
     if isinstance(kept, BulkDeleteReceipt):
         return replace(
             purge,
@@ -154,7 +146,7 @@ _RECORD = insert(changes).from_select(
         func.row_number().over(order_by=document_containers.c.revision)
         + bindparam("after", type_=BigInteger),
         document_containers.c.container,
-        literal("document.deleted"),
+        literal(ChangeKind.DOCUMENT_DELETED.value),
         document_containers.c.document_id,
         bindparam("time", type_=BigInteger),
         bindparam("key_id", type_=String),
@@ -166,13 +158,15 @@ _RECORD = insert(changes).from_select(
 _REMOVE = (*removal(_TAKEN), delete(document_containers).where(*_MEMBERS))
 
 
-def purge_step(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: Purge. Answers Step. Each call does one bounded step."""
-    return [_step(tx, call) for call in calls]
+def purge_step(
+    tx: TenantTx, mutations: Sequence[Mutation[Purge]]
+) -> Sequence[Outcome[Step[Purge, Receipt]]]:
+    """One bounded step for each."""
+    return [_step(tx, mutation) for mutation in mutations]
 
 
-def _step(tx: TenantTx, call: Call) -> Outcome:
-    purge = _resumed(tx, call)
+def _step(tx: TenantTx, mutation: Mutation[Purge]) -> Outcome[Step[Purge, Receipt]]:
+    purge = _resumed(tx, mutation)
     try:
         if (
             purge.whole
@@ -182,22 +176,20 @@ def _step(tx: TenantTx, call: Call) -> Outcome:
             if not purge.allow_missing:
                 raise container_not_found(purge.containers[0])
             nothing = ContainerDeleteReceipt(0, 0, 0, False, tx.revision, True)
-            tx.remember(call, nothing)
+            tx.remember(mutation, nothing)
             return Step(purge, nothing)
-        purge, finished = _delete_some(tx, call, purge)
+        purge, finished = _delete_some(tx, mutation, purge)
     except PalimpsestError as error:
         return error
-    removed = finished and purge.whole and _remove_container(tx, call, purge)
+    removed = finished and purge.whole and _remove_container(tx, mutation, purge)
     if removed:
         purge = replace(purge, revision=tx.revision)
     receipt = receipt_of(purge, finished, removed)
-    tx.remember(call, receipt, complete=finished)
+    tx.remember(mutation, receipt, complete=finished)
     return Step(purge, receipt)
 
 
-def receipt_of(
-    purge: Purge, finished: bool, removed: bool
-) -> BulkDeleteReceipt | ContainerDeleteReceipt:
+def receipt_of(purge: Purge, finished: bool, removed: bool) -> Receipt:
     upto = None if finished else purge.upto
     if purge.whole:
         return ContainerDeleteReceipt(
@@ -221,10 +213,10 @@ def receipt_of(
     )
 
 
-def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
+def _delete_some(tx: TenantTx, mutation: Mutation[Purge], purge: Purge) -> tuple[Purge, bool]:
     """Up to `purge.most` deletions; True when nothing is left to delete."""
     for container in purge.containers:
-        deleted, detached = _delete_documents(tx, call, purge, container)
+        deleted, detached = _delete_documents(tx, mutation, purge, container)
         if deleted or detached:
             purge = replace(
                 purge,
@@ -235,7 +227,7 @@ def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
             )
             return purge, False
     if purge.whole:
-        deleted = _delete_memories(tx, call, purge)
+        deleted = _delete_memories(tx, mutation, purge)
         if deleted:
             purge = replace(purge, memories=purge.memories + deleted, revision=tx.revision)
             return purge, False
@@ -243,7 +235,7 @@ def _delete_some(tx: TenantTx, call: Call, purge: Purge) -> tuple[Purge, bool]:
 
 
 def _delete_documents(
-    tx: TenantTx, call: Call, purge: Purge, container: str
+    tx: TenantTx, mutation: Mutation[Purge], purge: Purge, container: str
 ) -> tuple[int, list[str]]:
     """How many documents a step deleted, and which it detached, oldest write first."""
     where = {"t": tx.tenant, "in_container": container, "upto": purge.upto}
@@ -255,19 +247,19 @@ def _delete_documents(
     named = set(purge.containers)
     gone = [member for member in shared if named.issuperset(member.containers)]
     for member in gone:
-        record_deletion(tx, call, member)
+        record_deletion(tx, mutation, member)
     delete_rows(tx, gone)
     kept = [member.id for member in shared if not named.issuperset(member.containers)]
     detached = sorted(load(tx.conn, tx.tenant, kept).values(), key=lambda state: state.revision)
     if detached:
-        detach(tx, call, detached, named)
+        detach(tx, mutation, detached, named)
     rest = taken - len(shared)
     if rest:
         after = tx.take_revisions(rest)
         tx.count(container, documents=-rest)
-        tx.conn.execute(_RECORD, {**where, "after": after, "time": tx.now, **tx.actor(call)})
+        tx.conn.execute(_RECORD, {**where, "after": after, "time": tx.now, **tx.actor(mutation)})
         for statement in _REMOVE:
-            time.sleep(YIELD_SECONDS)
+            tx.pause()
             tx.conn.execute(statement, where)
     return taken - len(kept), [state.id for state in detached]
 
@@ -302,13 +294,13 @@ _SHRINK = (
 
 
 def detach(
-    tx: TenantTx, call: Call, states: Sequence[rules.DocumentState], named: set[str]
+    tx: TenantTx, mutation: Mutation[Purge], states: Sequence[rules.DocumentState], named: set[str]
 ) -> None:
     """Take documents out of the named containers; the rest of theirs stays."""
     leaves, stays, shrinks = [], [], []
     for state in states:
         left = tuple(tag for tag in state.containers if tag not in named)
-        revision = tx.change(call, "document.updated", state.id, state.containers)
+        revision = tx.change(mutation, ChangeKind.DOCUMENT_UPDATED, state.id, state.containers)
         where = {"t": tx.tenant, "document": state.id}
         for tag in state.containers:
             if tag in named:
@@ -316,15 +308,7 @@ def detach(
                 leaves.append({**where, "in_container": tag})
             else:
                 stays.append({**where, "in_container": tag, "to_revision": revision})
-        etag = rules.etag_of(
-            tx.digester,
-            state.content_hash,
-            state.metadata,
-            left,
-            state.title,
-            state.document_date,
-            state.kind,
-        )
+        etag = replace(state.fields, containers=left).etag(tx.digester)
         shrinks.append(
             {
                 **where,
@@ -357,7 +341,7 @@ _CHAIN_ROOTS = (
 )
 
 
-def _delete_memories(tx: TenantTx, call: Call, purge: Purge) -> int:
+def _delete_memories(tx: TenantTx, mutation: Mutation[Purge], purge: Purge) -> int:
     container = purge.containers[0]
     roots = set(
         tx.conn.execute(
@@ -366,7 +350,7 @@ def _delete_memories(tx: TenantTx, call: Call, purge: Purge) -> int:
         ).scalars()
     )
     chains = load_chains(tx, roots)
-    delete_chains(tx, call, container, chains)
+    delete_chains(tx, mutation, container, chains)
     return len(chains)
 
 
@@ -379,7 +363,7 @@ def container_exists(conn: Connection, tenant: int, purge: Purge) -> bool:
     return found.first() is not None
 
 
-def _remove_container(tx: TenantTx, call: Call, purge: Purge) -> bool:
+def _remove_container(tx: TenantTx, mutation: Mutation[Purge], purge: Purge) -> bool:
     """Remove the container's own row, unless newer writes keep something in it."""
     tag = purge.containers[0]
     held = (
@@ -401,7 +385,7 @@ def _remove_container(tx: TenantTx, call: Call, purge: Purge) -> bool:
     tx.conn.execute(
         delete(containers).where(containers.c.tenant == tx.tenant, containers.c.container == tag)
     )
-    revision = tx.change(call, change_log.CONTAINER_DELETED, tag, [tag])
+    revision = tx.change(mutation, ChangeKind.CONTAINER_DELETED, tag, [tag])
     change_log.erase_tag(tx.conn, tx.tenant, tag, revision)
     return True
 

@@ -11,11 +11,11 @@ from service.storage.containers import lists as containers
 from service.storage.containers import purges
 from service.storage.containers.purge_previews import preview
 from service.storage.deletions import run_steps
-from service.storage.engine import Engine
+from service.storage.engine import MutationEngine
 
 
 class ContainerStore:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: MutationEngine) -> None:
         self._engine = engine
 
     async def list(self, who: m.Principal, prefix: str, page: m.PageRequest) -> Page[m.Container]:
@@ -64,7 +64,4 @@ class ContainerStore:
             return await self._engine.database.read(
                 lambda conn: preview(conn, who, purge), tenant=who.tenant
             )
-        receipt: m.BulkDeleteReceipt | m.ContainerDeleteReceipt = await run_steps(
-            self._engine, purges.purge_step, who, purge, request, budget=budget
-        )
-        return receipt
+        return await run_steps(self._engine, purges.purge_step, who, purge, request, budget=budget)

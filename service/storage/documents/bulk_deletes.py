@@ -20,7 +20,7 @@ from service.storage.deletions import Step
 from service.storage.documents.rows import load
 from service.storage.documents.writes import delete_rows, record_deletion
 from service.storage.lists import tenant_revision
-from service.storage.transactions import DEFERRED, Call, Outcome, TenantTx
+from service.storage.transactions import DEFERRED, Mutation, Outcome, TenantTx
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,21 @@ class IdsDelete:
         return replace(self, most=most)
 
 
-def delete_ids(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: IdsDelete. Answers Step. One call at a time."""
-    call = calls[0]
-    deletion: IdsDelete = call.payload
-    kept: BulkDeleteReceipt | None = call.progress
-    if kept is not None and kept.upto is not None:
+def delete_ids(
+    tx: TenantTx, mutations: Sequence[Mutation[IdsDelete]]
+) -> Sequence[Outcome[Step[IdsDelete, BulkDeleteReceipt]]]:
+    """One mutation at a time."""
+    mutation = mutations[0]
+    deletion = mutation.payload
+    kept = mutation.progress
+    if isinstance(kept, BulkDeleteReceipt) and kept.upto is not None:
         deletion = replace(
             deletion, done=kept.upto, deleted=kept.deleted, errors=tuple(kept.errors)
         )
     end = min(len(deletion.names), deletion.done + deletion.most)
-    gone, errors = named_documents(tx.conn, call.who, deletion.names[deletion.done : end])
+    gone, errors = named_documents(tx.conn, mutation.who, deletion.names[deletion.done : end])
     for state in gone:
-        record_deletion(tx, call, state)
+        record_deletion(tx, mutation, state)
     delete_rows(tx, gone)
     deletion = replace(
         deletion,
@@ -69,8 +71,8 @@ def delete_ids(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         complete,
         upto=None if complete else end,
     )
-    tx.remember(call, receipt, complete=complete)
-    return [Step(deletion, receipt), *(DEFERRED for _ in calls[1:])]
+    tx.remember(mutation, receipt, complete=complete)
+    return [Step(deletion, receipt), *(DEFERRED for _ in mutations[1:])]
 
 
 def named_documents(

@@ -11,10 +11,11 @@ from service.core.model import Status
 from service.ports.indexing import IndexEntry
 from service.ports.processing import ChunkRow, Failed, Job, Processed
 from service.storage import checksums
+from service.storage.change_kinds import ChangeKind
 from service.storage.documents.rows import containers_of
 from service.storage.inserts import insert_rows
 from service.storage.tables import chunks, documents, jobs
-from service.storage.transactions import Call, Outcome, TenantTx, padded
+from service.storage.transactions import Mutation, Outcome, TenantTx, pad_in_list
 
 _COLUMNS = (
     chunks.c.document_id,
@@ -98,7 +99,7 @@ def chunk_of(row: Any, index: IndexEntry | None = None) -> ChunkRow:
 def load_chunks(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, list[ChunkRow]]:
     """Chunks by document id, in order."""
     found: dict[str, list[ChunkRow]] = {}
-    for row in conn.execute(_OF_DOCUMENTS, {"t": tenant, "names": padded(names)}):
+    for row in conn.execute(_OF_DOCUMENTS, {"t": tenant, "names": pad_in_list(names)}):
         index = IndexEntry(row.entry, row.vector, row.embedder)
         found.setdefault(row.document_id, []).append(chunk_of(row, index))
     return found
@@ -119,31 +120,31 @@ def around(
 
 def _held(tx: TenantTx, held: Sequence[Job]) -> list[bool]:
     """Of each job: no newer write and no other worker has taken it."""
-    names = padded({job.document_id for job in held})
+    names = pad_in_list({job.document_id for job in held})
     rows = tx.conn.execute(_HOLDERS, {"t": tx.tenant, "names": names}).all()
     now = {row.document_id: (row.revision, row.holder) for row in rows}
     return [now.get(job.document_id) == (job.revision, job.holder) for job in held]
 
 
-def finish(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: Processed. Answers whether the job was still held, and is done."""
-    results: list[Processed] = [call.payload for call in calls]
+def finish(tx: TenantTx, mutations: Sequence[Mutation[Processed]]) -> Sequence[Outcome[bool]]:
+    """Answers whether the job was still held, and is done."""
+    results = [mutation.payload for mutation in mutations]
     held = _held(tx, [result.job for result in results])
     done = {
-        result.job.document_id: (call, result)
-        for call, result, mine in zip(calls, results, held, strict=True)
+        result.job.document_id: (mutation, result)
+        for mutation, result, mine in zip(mutations, results, held, strict=True)
         if mine
     }
     if done:
         containers = containers_of(tx.conn, tx.tenant, done)
         rows: list[dict[str, object]] = []
-        for document_id, (call, result) in done.items():
-            tx.change(call, "document.processed", document_id, containers[document_id])
+        for document_id, (mutation, result) in done.items():
+            tx.change(mutation, ChangeKind.DOCUMENT_PROCESSED, document_id, containers[document_id])
             rows.extend(_row(tx, document_id, chunk) for chunk in result.changed)
         _make_way(tx, {document_id: result for document_id, (_, result) in done.items()})
         insert_rows(tx.conn, chunks, rows)
         _settle(tx, done, Status.DONE)
-        tx.conn.execute(_DONE_WITH, {"t": tx.tenant, "names": padded(done)})
+        tx.conn.execute(_DONE_WITH, {"t": tx.tenant, "names": pad_in_list(done)})
     return held
 
 
@@ -152,7 +153,7 @@ def _make_way(tx: TenantTx, results: Mapping[str, Processed]) -> None:
     written = {name: {chunk.position for chunk in r.changed} for name, r in results.items()}
     gone = [
         {"t": tx.tenant, "document": row.document_id, "at": row.position}
-        for row in tx.conn.execute(_PLACES, {"t": tx.tenant, "names": padded(results)})
+        for row in tx.conn.execute(_PLACES, {"t": tx.tenant, "names": pad_in_list(results)})
         if row.position >= results[row.document_id].count
         or row.position in written[row.document_id]
     ]
@@ -164,7 +165,7 @@ def _make_way(tx: TenantTx, results: Mapping[str, Processed]) -> None:
 def _settle(
     tx: TenantTx, names: Iterable[str], status: Status, error: str = "", attempts: int = 0
 ) -> None:
-    where = {"t": tx.tenant, "names": padded(names), "to_status": int(status)}
+    where = {"t": tx.tenant, "names": pad_in_list(names), "to_status": int(status)}
     tx.conn.execute(_SETTLE, {**where, "to_error": error, "to_tries": attempts})
 
 
@@ -189,17 +190,17 @@ def _row(tx: TenantTx, document_id: str, chunk: ChunkRow) -> dict[str, object]:
     return row
 
 
-def fail(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: Failed. Answers whether the job was still held."""
-    results: list[Failed] = [call.payload for call in calls]
+def fail(tx: TenantTx, mutations: Sequence[Mutation[Failed]]) -> Sequence[Outcome[bool]]:
+    """Answers whether the job was still held."""
+    results = [mutation.payload for mutation in mutations]
     held = _held(tx, [result.job for result in results])
     containers = containers_of(tx.conn, tx.tenant, {r.job.document_id for r in results})
-    for call, result, mine in zip(calls, results, held, strict=True):
+    for mutation, result, mine in zip(mutations, results, held, strict=True):
         if not mine:
             continue
         document_id = result.job.document_id
         if result.retry_at is None:
-            tx.change(call, "document.failed", document_id, containers[document_id])
+            tx.change(mutation, ChangeKind.DOCUMENT_FAILED, document_id, containers[document_id])
             _settle(tx, [document_id], Status.FAILED, result.error, result.job.attempts)
             tx.conn.execute(_DONE_WITH, {"t": tx.tenant, "names": [document_id]})
         else:

@@ -15,7 +15,7 @@ from service.storage.documents.rows import READ_COLUMNS, document_of
 from service.storage.filters import compile_filter
 from service.storage.lists import after, cut, merged, one_page, shape_of, tenant_state
 from service.storage.tables import document_containers, document_contents, documents
-from service.storage.transactions import padded
+from service.storage.transactions import pad_in_list
 
 FIELDS: dict[f.Field, Any] = {
     f.Field.CREATED: documents.c.create_time,
@@ -132,7 +132,7 @@ def _contents(conn: Connection, tenant: int, names: list[str]) -> Iterator[tuple
     """Contents in order, read a few at a time: the page may end before the rest."""
     for start in range(0, len(names), _CONTENTS_AT_ONCE):
         part = names[start : start + _CONTENTS_AT_ONCE]
-        rows = conn.execute(_CONTENTS, {"t": tenant, "names": padded(part)})
+        rows = conn.execute(_CONTENTS, {"t": tenant, "names": pad_in_list(part)})
         found = {row.document_id: str(row.content, "utf-8") for row in rows}
         for name in part:
             yield name, found[name]

@@ -28,40 +28,40 @@ from service.core.model import (
     MessagesAppend,
 )
 from service.storage.documents.rows import contents, load
-from service.storage.documents.writes import Writes, delete_rows, record_deletion
+from service.storage.documents.writes import DocumentWriteBatch, delete_rows, record_deletion
 from service.storage.transactions import (
     DEFERRED,
-    Call,
+    Mutation,
     Outcome,
     TenantTx,
 )
 
 
 def _upsert_round(
-    tx: TenantTx, items: Sequence[tuple[Call, DocumentWrite]]
+    tx: TenantTx, items: Sequence[tuple[Mutation[object], DocumentWrite]]
 ) -> list[DocumentReceipt | PalimpsestError]:
     """Upserts of different custom ids."""
     names = {write.custom_id for _, write in items if write.custom_id}
     states = load(tx.conn, tx.tenant, names) if names else {}
-    writes = Writes(tx)
+    writes = DocumentWriteBatch(tx)
     results: list[DocumentReceipt | PalimpsestError] = []
-    for call, write in items:
+    for mutation, write in items:
         current = states.get(write.custom_id) if write.custom_id else None
         try:
-            draft = rules.draft_upsert(tx.digester, call.who, write, current)
+            draft = rules.draft_upsert(tx.digester, mutation.who, write, current)
         except PalimpsestError as error:
             results.append(error)
             continue
         if current is None:
-            results.append(writes.create(call, write.custom_id, draft))
+            results.append(writes.create(mutation, write.custom_id, draft))
         else:
-            results.append(writes.change(call, current, draft))
+            results.append(writes.change(mutation, current, draft))
     writes.flush()
     return results
 
 
 def _upsert_all(
-    tx: TenantTx, items: Sequence[tuple[Call, DocumentWrite]], *, in_order: bool
+    tx: TenantTx, items: Sequence[tuple[Mutation[object], DocumentWrite]], *, in_order: bool
 ) -> list[DocumentReceipt | PalimpsestError]:
     """Upserts; those that meet on a custom id go one after the other.
 
@@ -88,12 +88,15 @@ def _upsert_all(
     return results
 
 
-def upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: DocumentWrite. Answers DocumentReceipt."""
-    results = _upsert_all(tx, [(call, call.payload) for call in calls], in_order=False)
-    for call, result in zip(calls, results, strict=True):
+def upsert(
+    tx: TenantTx, mutations: Sequence[Mutation[DocumentWrite]]
+) -> Sequence[Outcome[DocumentReceipt]]:
+    results = _upsert_all(
+        tx, [(mutation, mutation.payload) for mutation in mutations], in_order=False
+    )
+    for mutation, result in zip(mutations, results, strict=True):
         if not isinstance(result, PalimpsestError):
-            tx.remember(call, result)
+            tx.remember(mutation, result)
     return results
 
 
@@ -112,26 +115,29 @@ class BatchStep:
     before: tuple[DocumentReceipt | ItemFailure, ...] = ()
 
 
-def batch_upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: BatchStep. Answers BatchReceipt, or the next BatchStep.
+def batch_upsert(
+    tx: TenantTx, mutations: Sequence[Mutation[BatchStep]]
+) -> Sequence[Outcome[BatchReceipt | BatchStep]]:
+    """Answers the receipt, or the next step.
 
-    A request_id goes on where the receipt that is kept for it ends.
+    A request_id continues where the receipt that is kept for it ends.
     """
     orders: list[list[int]] = []
     befores: list[tuple[DocumentReceipt | ItemFailure, ...]] = []
-    items: list[tuple[Call, DocumentWrite]] = []
-    for call in calls:
-        step: BatchStep = call.payload
+    items: list[tuple[Mutation[object], DocumentWrite]] = []
+    for mutation in mutations:
+        step = mutation.payload
         order = _oldest_first(step.writes)
-        before = step.before if call.progress is None else tuple(call.progress.outcomes)
+        kept = mutation.progress
+        before = tuple(kept.outcomes) if isinstance(kept, BatchReceipt) else step.before
         orders.append(order)
         befores.append(before)
         part = order[len(before) : len(before) + step.at_most]
-        items.extend((call, step.writes[index]) for index in part)
+        items.extend((mutation, step.writes[index]) for index in part)
     results = iter(_upsert_all(tx, items, in_order=True))
-    answers: list[Outcome] = []
-    for call, order, before in zip(calls, orders, befores, strict=True):
-        count = min(call.payload.at_most, len(order) - len(before))
+    answers: list[Outcome[BatchReceipt | BatchStep]] = []
+    for mutation, order, before in zip(mutations, orders, befores, strict=True):
+        count = min(mutation.payload.at_most, len(order) - len(before))
         done = before + tuple(
             _item_failure(result) if isinstance(result, PalimpsestError) else result
             for result in islice(results, count)
@@ -143,12 +149,12 @@ def batch_upsert(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             answers.append(receipt)
         else:
             receipt = BatchReceipt(done, tx.revision)
-            answers.append(replace(call.payload, before=done))
-        tx.remember(call, receipt, complete=complete)
+            answers.append(replace(mutation.payload, before=done))
+        tx.remember(mutation, receipt, complete=complete)
     return answers
 
 
-def _item_failure(error: Any) -> ItemFailure:
+def _item_failure(error: PalimpsestError) -> ItemFailure:
     return ItemFailure(error.reason.name, error.message)
 
 
@@ -162,14 +168,15 @@ def _oldest_first(writes: Sequence[DocumentWrite]) -> list[int]:
     return sorted(range(len(writes)), key=key)
 
 
-def update_documents(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: DocumentPatch. Answers DocumentReceipt."""
-    patches: list[DocumentPatch] = [call.payload for call in calls]
+def update_documents(
+    tx: TenantTx, mutations: Sequence[Mutation[DocumentPatch]]
+) -> Sequence[Outcome[DocumentReceipt]]:
+    patches = [mutation.payload for mutation in mutations]
     states = load(tx.conn, tx.tenant, (patch.id for patch in patches))
-    writes = Writes(tx)
-    results: list[Outcome] = []
+    writes = DocumentWriteBatch(tx)
+    results: list[Outcome[DocumentReceipt]] = []
     taken: set[str] = set()
-    for call, patch in zip(calls, patches, strict=True):
+    for mutation, patch in zip(mutations, patches, strict=True):
         current = states.get(patch.id)
         if current is None:
             results.append(document_not_found())
@@ -178,26 +185,27 @@ def update_documents(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         else:
             taken.add(current.id)
             try:
-                draft = rules.draft_update(tx.digester, call.who, patch, current)
+                draft = rules.draft_update(tx.digester, mutation.who, patch, current)
             except PalimpsestError as error:
                 results.append(error)
                 continue
-            receipt = writes.change(call, current, draft)
-            tx.remember(call, receipt)
+            receipt = writes.change(mutation, current, draft)
+            tx.remember(mutation, receipt)
             results.append(receipt)
     writes.flush()
     return results
 
 
-def append_messages(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: MessagesAppend. Answers AppendReceipt."""
-    appends: list[MessagesAppend] = [call.payload for call in calls]
+def append_messages(
+    tx: TenantTx, mutations: Sequence[Mutation[MessagesAppend]]
+) -> Sequence[Outcome[AppendReceipt]]:
+    appends = [mutation.payload for mutation in mutations]
     states = load(tx.conn, tx.tenant, (append.id for append in appends))
     stored = contents(tx.conn, tx.tenant, (state.id for state in states.values()))
-    writes = Writes(tx)
-    results: list[Outcome] = []
+    writes = DocumentWriteBatch(tx)
+    results: list[Outcome[AppendReceipt]] = []
     taken: set[str] = set()
-    for call, append in zip(calls, appends, strict=True):
+    for mutation, append in zip(mutations, appends, strict=True):
         current = states.get(append.id)
         name = append.id if current is None else current.id
         if name in taken:
@@ -205,20 +213,24 @@ def append_messages(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             continue
         taken.add(name)
         try:
-            receipt = _append(tx, call, writes, current, stored.get(name, ""))
+            receipt = _append(tx, mutation, writes, current, stored.get(name, ""))
         except PalimpsestError as error:
             results.append(error)
             continue
-        tx.remember(call, receipt)
+        tx.remember(mutation, receipt)
         results.append(receipt)
     writes.flush()
     return results
 
 
 def _append(
-    tx: TenantTx, call: Call, writes: Writes, current: DocumentState | None, content: str
+    tx: TenantTx,
+    mutation: Mutation[MessagesAppend],
+    writes: DocumentWriteBatch,
+    current: DocumentState | None,
+    content: str,
 ) -> AppendReceipt:
-    append: MessagesAppend = call.payload
+    append = mutation.payload
     creates = append.create_if_missing and not is_document_id(append.id)
     if current is None:
         if not creates:
@@ -230,23 +242,24 @@ def _append(
             etag=append.etag,
             kind=ContentKind.CONVERSATION,
         )
-        draft = rules.draft_upsert(tx.digester, call.who, write, None)
-        return AppendReceipt(writes.create(call, append.id, draft), len(append.messages))
-    if creates and not rules.is_visible(call.who, current.containers):
+        draft = rules.draft_upsert(tx.digester, mutation.who, write, None)
+        return AppendReceipt(writes.create(mutation, append.id, draft), len(append.messages))
+    if creates and not rules.is_visible(mutation.who, current.containers):
         raise rules.in_other_container(append.id)
-    rules.check_writable(call.who, current.containers)
+    rules.check_writable(mutation.who, current.containers)
     patch, count = rules.appended(append, current, content)
-    draft = rules.draft_update(tx.digester, call.who, patch, current)
-    return AppendReceipt(writes.change(call, current, draft), count)
+    draft = rules.draft_update(tx.digester, mutation.who, patch, current)
+    return AppendReceipt(writes.change(mutation, current, draft), count)
 
 
-def delete_documents(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: DocumentDelete. Answers DeleteReceipt."""
-    requested: list[DocumentDelete] = [call.payload for call in calls]
+def delete_documents(
+    tx: TenantTx, mutations: Sequence[Mutation[DocumentDelete]]
+) -> Sequence[Outcome[DeleteReceipt]]:
+    requested = [mutation.payload for mutation in mutations]
     states = load(tx.conn, tx.tenant, (item.id for item in requested))
-    results: list[Outcome] = []
+    results: list[Outcome[DeleteReceipt]] = []
     gone: dict[str, DocumentState] = {}
-    for call, item in zip(calls, requested, strict=True):
+    for mutation, item in zip(mutations, requested, strict=True):
         current = states.get(item.id)
         if current is not None and current.id in gone:
             results.append(DEFERRED)
@@ -254,7 +267,7 @@ def delete_documents(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         try:
             if current is None:
                 raise document_not_found()
-            rules.check_writable(call.who, current.containers)
+            rules.check_writable(mutation.who, current.containers)
             rules.check_etag(item.etag, current.etag)
         except PalimpsestError as error:
             if not (item.allow_missing and error.reason.name == "DOCUMENT_NOT_FOUND"):
@@ -263,8 +276,8 @@ def delete_documents(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             receipt = DeleteReceipt("", tx.revision)
         else:
             gone[current.id] = current
-            receipt = DeleteReceipt(current.id, record_deletion(tx, call, current))
-        tx.remember(call, receipt)
+            receipt = DeleteReceipt(current.id, record_deletion(tx, mutation, current))
+        tx.remember(mutation, receipt)
         results.append(receipt)
     delete_rows(tx, list(gone.values()))
     return results

@@ -23,7 +23,7 @@ from service.storage.tables import (
     documents,
 )
 from service.storage.transactions import (
-    padded,
+    pad_in_list,
 )
 
 _STATE = select(
@@ -165,11 +165,11 @@ def read(
         by_id = [name for name in names if ids.is_document_id(name)]
         by_custom_id = [name for name in names if not ids.is_document_id(name)]
         if by_id:
-            for row in conn.execute(_READ_BY_ID, {"t": tenant, "names": padded(by_id)}):
+            for row in conn.execute(_READ_BY_ID, {"t": tenant, "names": pad_in_list(by_id)}):
                 found[tenant, row.id] = row
         if by_custom_id:
             for row in conn.execute(
-                _READ_BY_CUSTOM_ID, {"t": tenant, "names": padded(by_custom_id)}
+                _READ_BY_CUSTOM_ID, {"t": tenant, "names": pad_in_list(by_custom_id)}
             ):
                 found[tenant, row.custom_id] = row
     results: list[Document | PalimpsestError] = []
@@ -189,7 +189,7 @@ def read_bare(
     """The same without content, for ids of one principal."""
     rows: dict[str, Any] = {}
     if wanted:
-        names = padded(name for _, name in wanted)
+        names = pad_in_list(name for _, name in wanted)
         found = conn.execute(_READ_BARE, {"t": wanted[0][0].tenant, "names": names})
         rows = {row.id: row for row in found}
     results: list[Document | PalimpsestError] = []
@@ -230,10 +230,10 @@ def load(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, Docum
         (by_id if ids.is_document_id(name) else by_custom_id).add(name)
     states: dict[str, DocumentState] = {}
     if by_id:
-        for row in conn.execute(_BY_ID, {"t": tenant, "names": padded(by_id)}):
+        for row in conn.execute(_BY_ID, {"t": tenant, "names": pad_in_list(by_id)}):
             states[row.id] = _state_of(row)
     if by_custom_id:
-        for row in conn.execute(_BY_CUSTOM_ID, {"t": tenant, "names": padded(by_custom_id)}):
+        for row in conn.execute(_BY_CUSTOM_ID, {"t": tenant, "names": pad_in_list(by_custom_id)}):
             states[row.custom_id] = _state_of(row)
     return states
 
@@ -242,13 +242,13 @@ def containers_of(
     conn: Connection, tenant: int, names: Iterable[str]
 ) -> dict[str, tuple[str, ...]]:
     """The containers of documents by id."""
-    rows = conn.execute(_CONTAINERS, {"t": tenant, "names": padded(names)}).all()
+    rows = conn.execute(_CONTAINERS, {"t": tenant, "names": pad_in_list(names)}).all()
     return {member.id: member.containers for member in members(rows)}
 
 
 def contents(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, str]:
     """The contents of documents by id."""
-    rows = conn.execute(_CONTENTS, {"t": tenant, "names": padded(names)})
+    rows = conn.execute(_CONTENTS, {"t": tenant, "names": pad_in_list(names)})
     return {row.document_id: str(row.content, "utf-8") for row in rows}
 
 

@@ -15,8 +15,8 @@ from service.storage.documents import bulk_deletes
 from service.storage.documents import lists as document_lists
 from service.storage.documents import operations as documents
 from service.storage.documents import rows as document_rows
-from service.storage.engine import Engine, StoreOptions
-from service.storage.transactions import Call
+from service.storage.engine import MutationEngine, StoreOptions
+from service.storage.transactions import Mutation
 
 DOCUMENTS_AT_ONCE: Final = 64
 """Single documents read in one statement: each may be a mebibyte, several times over."""
@@ -26,7 +26,7 @@ BATCH_STEP: Final = SHARED_BATCH
 
 
 class DocumentStore:
-    def __init__(self, engine: Engine, options: StoreOptions) -> None:
+    def __init__(self, engine: MutationEngine, options: StoreOptions) -> None:
         self._engine = engine
         self._gets: Coalescer[tuple[m.Principal, str], m.Document] = Coalescer(
             self._read, options.max_waiting, DOCUMENTS_AT_ONCE
@@ -47,10 +47,7 @@ class DocumentStore:
     async def upsert(
         self, who: m.Principal, write: m.DocumentWrite, request: m.IdempotencyKey | None
     ) -> m.DocumentReceipt:
-        receipt: m.DocumentReceipt = await self._engine.mutate(
-            documents.upsert, Call(who, write, request)
-        )
-        return receipt
+        return await self._engine.mutate(documents.upsert, Mutation(who, write, request))
 
     async def batch_upsert(
         self, who: m.Principal, writes: Sequence[m.DocumentWrite], request: m.IdempotencyKey | None
@@ -61,9 +58,8 @@ class DocumentStore:
             left = len(writes) - len(step.before)
             count = min(BATCH_STEP, left) if self._engine.shared else left
             step = replace(step, at_most=count)
-            outcome: documents.BatchStep | m.BatchReceipt
-            outcome = await self._engine.mutate(
-                documents.batch_upsert, Call(who, step, request), count
+            outcome: documents.BatchStep | m.BatchReceipt = await self._engine.mutate(
+                documents.batch_upsert, Mutation(who, step, request), count
             )
             if isinstance(outcome, m.BatchReceipt):
                 return outcome
@@ -72,26 +68,19 @@ class DocumentStore:
     async def update(
         self, who: m.Principal, patch: m.DocumentPatch, request: m.IdempotencyKey | None
     ) -> m.DocumentReceipt:
-        receipt: m.DocumentReceipt = await self._engine.mutate(
-            documents.update_documents, Call(who, patch, request)
-        )
-        return receipt
+        return await self._engine.mutate(documents.update_documents, Mutation(who, patch, request))
 
     async def append(
         self, who: m.Principal, append: m.MessagesAppend, request: m.IdempotencyKey | None
     ) -> m.AppendReceipt:
-        receipt: m.AppendReceipt = await self._engine.mutate(
-            documents.append_messages, Call(who, append, request)
-        )
-        return receipt
+        return await self._engine.mutate(documents.append_messages, Mutation(who, append, request))
 
     async def delete(
         self, who: m.Principal, delete: m.DocumentDelete, request: m.IdempotencyKey | None
     ) -> m.DeleteReceipt:
-        receipt: m.DeleteReceipt = await self._engine.mutate(
-            documents.delete_documents, Call(who, delete, request), frees=True
+        return await self._engine.mutate(
+            documents.delete_documents, Mutation(who, delete, request), frees=True
         )
-        return receipt
 
     async def delete_ids(
         self,
@@ -106,10 +95,9 @@ class DocumentStore:
                 lambda conn: bulk_deletes.preview_ids(conn, who, ids), tenant=who.tenant
             )
         deletion = bulk_deletes.IdsDelete(ids, len(ids))
-        receipt: m.BulkDeleteReceipt = await run_steps(
+        return await run_steps(
             self._engine, bulk_deletes.delete_ids, who, deletion, request, weight=len(ids)
         )
-        return receipt
 
     async def get(self, who: m.Principal, name: str) -> m.Document:
         return await self._gets.submit((who, name), group=who.tenant)

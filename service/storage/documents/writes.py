@@ -8,13 +8,14 @@ from functools import lru_cache
 from sqlalchemy import BindParameter, Executable, Select, bindparam, delete, update
 
 from service.core import ids
-from service.core.documents import DocumentState, Draft
+from service.core.documents import DocumentDraft, DocumentState
 from service.core.metadata import comparable
 from service.core.model import (
     DocumentReceipt,
     Status,
 )
 from service.storage import dialects
+from service.storage.change_kinds import ChangeKind
 from service.storage.documents.rows import Membership
 from service.storage.inserts import insert_rows, run_for_each
 from service.storage.tables import (
@@ -26,10 +27,10 @@ from service.storage.tables import (
     memories,
 )
 from service.storage.transactions import (
-    Call,
+    Mutation,
     TenantTx,
     json_list,
-    padded,
+    pad_in_list,
 )
 
 _UPDATE = (
@@ -125,7 +126,7 @@ def removal(chosen: BindParameter[str] | Select[str]) -> tuple[Executable, ...]:
 _REMOVE = removal(bindparam("names", expanding=True))
 
 
-class Writes:
+class DocumentWriteBatch:
     """Rows of one round, gathered and then written kind by kind."""
 
     def __init__(self, tx: TenantTx) -> None:
@@ -137,10 +138,14 @@ class Writes:
         self.jobs: list[dict[str, object]] = []
         self.new_jobs: list[dict[str, object]] = []
 
-    def create(self, call: Call, custom_id: str | None, draft: Draft) -> DocumentReceipt:
+    def create(
+        self, mutation: Mutation[object], custom_id: str | None, draft: DocumentDraft
+    ) -> DocumentReceipt:
         tx = self.tx
         document_id = tx.new_id(ids.DOCUMENT)
-        revision = tx.change(call, "document.created", document_id, draft.containers)
+        revision = tx.change(
+            mutation, ChangeKind.DOCUMENT_CREATED, document_id, draft.fields.containers
+        )
         self.rows["new"].append(
             {
                 "tenant": tx.tenant,
@@ -160,19 +165,23 @@ class Writes:
                 "content": (draft.content or "").encode(),
             }
         )
-        for container in draft.containers:
+        for container in draft.fields.containers:
             self._join(container, document_id, revision)
         self.new_jobs.append(self._job(document_id, revision, draft))
         return DocumentReceipt(
             document_id, True, True, Status.QUEUED, draft.etag, revision, tx.now, tx.now
         )
 
-    def change(self, call: Call, current: DocumentState, draft: Draft) -> DocumentReceipt:
+    def change(
+        self, mutation: Mutation[object], current: DocumentState, draft: DocumentDraft
+    ) -> DocumentReceipt:
         if not draft.queue:
             return receipt_of(current, changed=False)
         tx = self.tx
-        before, after = set(current.containers), set(draft.containers)
-        revision = tx.change(call, "document.updated", current.id, sorted(before | after))
+        before, after = set(current.containers), set(draft.fields.containers)
+        revision = tx.change(
+            mutation, ChangeKind.DOCUMENT_UPDATED, current.id, sorted(before | after)
+        )
         self.rows["changed"].append(
             {
                 "t": tx.tenant,
@@ -218,13 +227,13 @@ class Writes:
             }
         )
 
-    def _job(self, document_id: str, revision: int, draft: Draft) -> dict[str, object]:
+    def _job(self, document_id: str, revision: int, draft: DocumentDraft) -> dict[str, object]:
         return {
             "tenant": self.tx.tenant,
             "document_id": document_id,
             "revision": revision,
             "due_time": revision,
-            "lane": draft.containers[0],
+            "lane": draft.fields.containers[0],
             "holder": None,
             "attempts": 0,
         }
@@ -251,16 +260,17 @@ class Writes:
 _containers_text = lru_cache(maxsize=4096)(json_list)
 
 
-def _draft_columns(draft: Draft) -> dict[str, object]:
+def _draft_columns(draft: DocumentDraft) -> dict[str, object]:
+    fields = draft.fields
     return {
-        "content_hash": draft.content_hash,
-        "metadata": draft.metadata,
-        "comparable": comparable(draft.metadata),
-        "containers": _containers_text(draft.containers),
-        "title": draft.title,
-        "document_date": draft.document_date,
+        "content_hash": fields.content_hash,
+        "metadata": fields.metadata,
+        "comparable": comparable(fields.metadata),
+        "containers": _containers_text(fields.containers),
+        "title": fields.title,
+        "document_date": fields.document_date,
         "etag": draft.etag,
-        "kind": int(draft.kind),
+        "kind": int(fields.kind),
     }
 
 
@@ -277,17 +287,17 @@ def receipt_of(state: DocumentState, *, changed: bool) -> DocumentReceipt:
     )
 
 
-def record_deletion(tx: TenantTx, call: Call, state: Membership) -> int:
+def record_deletion(tx: TenantTx, mutation: Mutation[object], state: Membership) -> int:
     for container in state.containers:
         tx.count(container, documents=-1)
-    return tx.change(call, "document.deleted", state.id, state.containers)
+    return tx.change(mutation, ChangeKind.DOCUMENT_DELETED, state.id, state.containers)
 
 
 def delete_rows(tx: TenantTx, states: Sequence[Membership]) -> None:
     """Remove documents and all that was derived from them."""
     if not states:
         return
-    names = padded(state.id for state in states)
+    names = pad_in_list(state.id for state in states)
     for statement in _REMOVE:
         tx.conn.execute(statement, {"t": tx.tenant, "names": names})
     members: dict[str, list[str]] = {}
@@ -295,4 +305,6 @@ def delete_rows(tx: TenantTx, states: Sequence[Membership]) -> None:
         for container in state.containers:
             members.setdefault(container, []).append(state.id)
     for container, left in members.items():
-        tx.conn.execute(_EMPTY, {"t": tx.tenant, "in_container": container, "names": padded(left)})
+        tx.conn.execute(
+            _EMPTY, {"t": tx.tenant, "in_container": container, "names": pad_in_list(left)}
+        )

@@ -28,7 +28,7 @@ from service.ports.indexing import BlockCursor, IndexBlock, IndexRow
 from service.storage.lists import tenant_revision
 from service.storage.memories.rows import SPANS_JOINED
 from service.storage.tables import chunks, document_containers, memories, memory_spans
-from service.storage.transactions import padded
+from service.storage.transactions import pad_in_list
 
 BLOCK_BYTES = 2 * 1024 * 1024
 """After so much a block ends: few enough to be held beside the index several times over,
@@ -152,7 +152,7 @@ def read_block(
             return IndexBlock(revision, block.memories, (), BlockCursor(block.memories[-1].id))
     parameters: dict[str, object] = {**where, "after": cursor.document}
     if without:
-        parameters["others"] = padded(without)
+        parameters["others"] = pad_in_list(without)
     rows = conn.execute(_chunks(vectors=vectors, elsewhere=bool(without)), parameters)
     more = block.take_chunks(rows, whole=True)
     last = block.chunks[-1].entity if block.chunks else cursor.document

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Table, bindparam, func, select, union_all, up
 from service.core.documents import indexed_heading
 from service.core.model import ContentKind, Principal
 from service.ports.reindexing import Stale
+from service.storage.change_kinds import ChangeKind
 from service.storage.documents.rows import containers_of
-from service.storage.engine import Engine
+from service.storage.engine import MutationEngine
 from service.storage.tables import chunks, documents, memories
-from service.storage.transactions import SYSTEM_ACTOR, Call, Outcome, TenantTx, padded
+from service.storage.transactions import SYSTEM_ACTOR, Mutation, Outcome, TenantTx, pad_in_list
 
 
 def _outside(table: Table) -> Any:
@@ -96,7 +97,7 @@ class _Renewal:
 class ReindexStore:
     """See `ports.reindexing.Reindex`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: MutationEngine) -> None:
         self._engine = engine
 
     async def stale(self, space: int, limit: int) -> Sequence[Stale]:
@@ -125,8 +126,8 @@ class ReindexStore:
         ]
         for tenant in {one.tenant for one in stale}:
             mine = [renewal for renewal in renewals if renewal.stale.tenant == tenant]
-            call = Call(Principal(tenant, SYSTEM_ACTOR), mine)
-            await self._engine.mutate(_refresh, call, len(mine))
+            mutation = Mutation(Principal(tenant, SYSTEM_ACTOR), mine)
+            await self._engine.mutate(_refresh, mutation, len(mine))
 
 
 def _stale(conn: Connection, space: int, limit: int) -> list[Stale]:
@@ -135,7 +136,7 @@ def _stale(conn: Connection, space: int, limit: int) -> list[Stale]:
     rows: Sequence[Any] = conn.execute(_MEMORIES, where).all()
     for tenant in {row.tenant for row in rows}:
         spaces = {row.id: row.embedder for row in rows if row.tenant == tenant}
-        texts = conn.execute(_TEXTS, {"t": tenant, "names": padded(spaces)})
+        texts = conn.execute(_TEXTS, {"t": tenant, "names": pad_in_list(spaces)})
         found.extend(
             Stale(
                 tenant,
@@ -154,7 +155,7 @@ def _stale(conn: Connection, space: int, limit: int) -> list[Stale]:
         places = {
             (row.document_id, row.position): row.embedder for row in rows if row.tenant == tenant
         }
-        names = padded(sorted({document_id for document_id, _ in places}))
+        names = pad_in_list(sorted({document_id for document_id, _ in places}))
         found.extend(
             _stale_chunk(tenant, row, places[row.document_id, row.position])
             for row in conn.execute(_CHUNK_TEXTS, {"t": tenant, "names": names})
@@ -176,10 +177,12 @@ def _stale_chunk(tenant: int, row: Any, space: int) -> Stale:
     )
 
 
-def _refresh(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
+def _refresh(
+    tx: TenantTx, mutations: Sequence[Mutation[list[_Renewal]]]
+) -> Sequence[Outcome[None]]:
     """Payload: renewals. What changes is a change, for the indexes of every process."""
-    for call in calls:
-        renewals: list[_Renewal] = call.payload
+    for mutation in mutations:
+        renewals = mutation.payload
         of_memories = [r for r in renewals if r.stale.position is None]
         of_chunks = [r for r in renewals if r.stale.position is not None]
         if of_memories:
@@ -187,9 +190,11 @@ def _refresh(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
                 _RENEW_MEMORY, [{**_values(tx, r), "memory": r.stale.id} for r in of_memories]
             )
             names = {r.stale.id for r in of_memories}
-            rows = tx.conn.execute(_CONTAINERS, {"t": tx.tenant, "names": padded(sorted(names))})
+            rows = tx.conn.execute(
+                _CONTAINERS, {"t": tx.tenant, "names": pad_in_list(sorted(names))}
+            )
             for row in rows.all():
-                tx.change(call, "memory.indexed", row.id, [row.container])
+                tx.change(mutation, ChangeKind.MEMORY_INDEXED, row.id, [row.container])
         if of_chunks:
             tx.conn.execute(
                 _RENEW_CHUNK,
@@ -205,8 +210,8 @@ def _refresh(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             )
             containers = containers_of(tx.conn, tx.tenant, {r.stale.id for r in of_chunks})
             for document_id, tags in containers.items():
-                tx.change(call, "document.indexed", document_id, tags)
-    return [None] * len(calls)
+                tx.change(mutation, ChangeKind.DOCUMENT_INDEXED, document_id, tags)
+    return [None] * len(mutations)
 
 
 def _values(tx: TenantTx, renewal: _Renewal) -> dict[str, object]:

@@ -13,6 +13,7 @@ from service.core.digests import Digester
 from service.core.memories import MADE, End
 from service.core.times import FOREVER
 from service.ports.indexing import DeltaCursor, IndexDelta
+from service.storage.change_kinds import OF_DOCUMENTS, OF_MEMORIES, ChangeKind
 from service.storage.documents.lists import FIELDS as DOCUMENT_FIELDS
 from service.storage.filters import compile_filter
 from service.storage.index.blocks import CHUNK_COLUMNS, IN_CONTAINER, MEMORY_COLUMNS, Block
@@ -27,7 +28,7 @@ from service.storage.tables import (
     memory_spans,
     tenants,
 )
-from service.storage.transactions import padded
+from service.storage.transactions import pad_in_list
 
 MANY = 16_000
 """Changes after which reading all of a container again is no dearer.
@@ -146,9 +147,9 @@ def read_delta(
             return IndexDelta(revision, None)
         changed = sorted(changed, key=attrgetter("revision"))[:MANY]
         revision = changed[-1].revision
-    document_ids = {row.entity_id for row in changed if row.kind.startswith("document.")}
-    memory_ids = {row.entity_id for row in changed if row.kind.startswith("memory.")}
-    gone = {row.entity_id for row in changed if row.kind == "memory.deleted"}
+    document_ids = {row.entity_id for row in changed if row.kind in OF_DOCUMENTS}
+    memory_ids = {row.entity_id for row in changed if row.kind in OF_MEMORIES}
+    gone = {row.entity_id for row in changed if row.kind == ChangeKind.MEMORY_DELETED}
     roots = gone | _roots(conn, tenant, memory_ids)
     cursor = DeltaCursor(tuple(sorted(roots)), tuple(sorted(document_ids)))
     delta = read_more(conn, tenant, container, cursor, embedder)
@@ -164,14 +165,14 @@ def read_more(
     name, place = cursor.after
     where = {"t": tenant, "in_container": container, "after_name": name, "after_place": place}
     if cursor.roots:
-        rows = conn.execute(_CHAINS, {**where, "roots": padded(cursor.roots)})
+        rows = conn.execute(_CHAINS, {**where, "roots": pad_in_list(cursor.roots)})
         if block.take_memories(rows):
             last = block.memories[-1]
             rest = replace(cursor, after=(last.entity, last.position))
             return IndexDelta(0, frozenset(), block.memories, (), rest)
         where.update(after_name="", after_place=-1)
     if cursor.documents:
-        rows = conn.execute(_CHUNKS_OF, {**where, "names": padded(cursor.documents)})
+        rows = conn.execute(_CHUNKS_OF, {**where, "names": pad_in_list(cursor.documents)})
         if block.take_chunks(rows, whole=False):
             after = (name, place) if not cursor.roots else ("", -1)
             if block.chunks:
@@ -184,7 +185,7 @@ def read_more(
 def _roots(conn: Connection, tenant: int, names: set[str]) -> set[str]:
     if not names:
         return set()
-    rows = conn.execute(_ROOTS, {"t": tenant, "names": padded(sorted(names))})
+    rows = conn.execute(_ROOTS, {"t": tenant, "names": pad_in_list(sorted(names))})
     return {row.root_id for row in rows}
 
 
@@ -212,7 +213,7 @@ def matching_documents(
         )
     )
     if among is not None:
-        statement = statement.where(document_containers.c.document_id.in_(padded(among)))
+        statement = statement.where(document_containers.c.document_id.in_(pad_in_list(among)))
     return set(conn.execute(statement).scalars())
 
 
@@ -231,7 +232,7 @@ def matching_memories(
         )
     )
     if among is not None:
-        statement = statement.where(memory_spans.c.memory_id.in_(padded(among)))
+        statement = statement.where(memory_spans.c.memory_id.in_(pad_in_list(among)))
     return set(conn.execute(statement).scalars())
 
 
@@ -273,5 +274,5 @@ def in_state(
         shown | ended | lapsed,
     )
     if among is not None:
-        statement = statement.where(memory_spans.c.memory_id.in_(padded(among)))
+        statement = statement.where(memory_spans.c.memory_id.in_(pad_in_list(among)))
     return set(conn.execute(statement).scalars())

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from service.core.digests import Digester
 from service.core.ids import base62
 from service.core.model import Principal
-from service.storage import checksums, schema
+from service.storage import checksums, dialects, schema
 from service.storage.tables import api_keys, tenants
 
 _FORM = re.compile(r"pal_[0-9A-Za-z]{12}_[0-9A-Za-z]{44}", re.ASCII)
@@ -77,15 +77,15 @@ def tenant_named(conn: Connection, name: str) -> int | None:
 
 
 def ensure_tenant(conn: Connection, name: str, now: int) -> int:
-    """The tenant of this name, made if it is new."""
+    """The tenant of this name, created if it is new."""
     tenant = tenant_named(conn, name)
-    if tenant is not None:
-        return tenant
-    result = conn.execute(
-        insert(tenants).values(name=name, revision=0, last_time=0, create_time=now)
-    )
-    (made,) = result.inserted_primary_key or (0,)
-    return int(made)
+    if tenant is None:
+        row = {"name": name, "revision": 0, "last_time": 0, "create_time": now}
+        conn.execute(dialects.insert_if_missing(conn, tenants), row)
+        tenant = tenant_named(conn, name)
+    if tenant is None:
+        raise RuntimeError("a tenant that was just created is missing")
+    return tenant
 
 
 def create(

@@ -26,12 +26,12 @@ from service.storage.filters import compile_filter
 from service.storage.memories import rows
 from service.storage.memories.rows import Stored
 from service.storage.memories.writes import (
-    Writes,
+    MemoryWriteBatch,
     forget_one,
     restore_one,
 )
 from service.storage.tables import memories, memory_spans
-from service.storage.transactions import DEFERRED, Call, Outcome, Snapshot, TenantTx
+from service.storage.transactions import DEFERRED, Mutation, Outcome, Snapshot, TenantTx
 
 
 def matching(
@@ -88,27 +88,29 @@ def preview(read: Snapshot, request: MemoryForgetMany) -> ForgetManyReceipt:
     return _receipt(read, request, "", [one.version.id for one in stored])
 
 
-def forget_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: MemoryForgetMany, all or none. Answers ForgetManyReceipt.
+def forget_many(
+    tx: TenantTx, mutations: Sequence[Mutation[MemoryForgetMany]]
+) -> Sequence[Outcome[ForgetManyReceipt]]:
+    """All or none of its memories.
 
-    One call at a time: what is remembered depends on the call before it.
+    One mutation at a time: what is remembered depends on the one before it.
     """
-    call = calls[0]
-    request: MemoryForgetMany = call.payload
-    result: Outcome
+    mutation = mutations[0]
+    request = mutation.payload
+    result: Outcome[ForgetManyReceipt]
     try:
         stored = many_targets(tx, request)
     except PalimpsestError as error:
         result = error
     else:
-        writes = Writes(tx)
+        writes = MemoryWriteBatch(tx)
         batch = tx.new_id(ids.FORGET_BATCH) if stored else ""
         for one in stored:
-            forget_one(tx, call, writes, one, request.reason, batch)
+            forget_one(tx, mutation, writes, one, request.reason, batch)
         writes.flush()
         result = _receipt(tx, request, batch, [one.version.id for one in stored])
-        tx.remember(call, result)
-    return [result, *(DEFERRED for _ in calls[1:])]
+        tx.remember(mutation, result)
+    return [result, *(DEFERRED for _ in mutations[1:])]
 
 
 def _receipt(
@@ -158,16 +160,18 @@ RESTORED = 500
 """Memories that a batch has at most: as many as one call forgets."""
 
 
-def restore_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: MemoryRestoreMany. Answers RestoreManyReceipt. One call at a time."""
-    call = calls[0]
-    request: MemoryRestoreMany = call.payload
+def restore_many(
+    tx: TenantTx, mutations: Sequence[Mutation[MemoryRestoreMany]]
+) -> Sequence[Outcome[RestoreManyReceipt]]:
+    """One mutation at a time."""
+    mutation = mutations[0]
+    request = mutation.payload
     ended = [
         stored
         for stored in rows.forgotten_by(tx, request.forget_batch_id)
         if stored.version.container == request.container
     ]
-    result: Outcome
+    result: Outcome[RestoreManyReceipt]
     if not ended:
         result = PalimpsestError(
             Reason.FORGET_BATCH_NOT_FOUND,
@@ -175,7 +179,7 @@ def restore_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             resource=("palimpsest.v1.ForgetBatch", request.forget_batch_id),
         )
     else:
-        writes = Writes(tx)
+        writes = MemoryWriteBatch(tx)
         receipts = []
         skipped = []
         for stored in ended:
@@ -183,8 +187,8 @@ def restore_many(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
                 skipped.append(stored.version.id)
                 continue
             undo = MemoryRestore(request.container, stored.version.id)
-            receipts.append(restore_one(tx, call, writes, stored, undo))
+            receipts.append(restore_one(tx, mutation, writes, stored, undo))
         writes.flush()
         result = RestoreManyReceipt(tuple(receipts), tuple(skipped), tx.revision)
-        tx.remember(call, result)
-    return [result, *(DEFERRED for _ in calls[1:])]
+        tx.remember(mutation, result)
+    return [result, *(DEFERRED for _ in mutations[1:])]

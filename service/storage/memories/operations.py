@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from service.core import ids
 from service.core import memories as rules
@@ -21,16 +22,17 @@ from service.core.model import (
     MemoryDelete,
     MemoryDeleteReceipt,
     MemoryForget,
+    MemoryReceipt,
     MemoryRestore,
-    MemoryTarget,
     MemoryUpdate,
     UpdatedMemory,
 )
+from service.storage.change_kinds import ChangeKind
 from service.storage.documents.rows import load as load_documents
 from service.storage.memories import rows
 from service.storage.memories.rows import Stored
 from service.storage.memories.writes import (
-    Writes,
+    MemoryWriteBatch,
     delete_chains,
     entry_of,
     forget_one,
@@ -38,19 +40,21 @@ from service.storage.memories.writes import (
     receipt_of,
     restore_one,
 )
-from service.storage.transactions import DEFERRED, Call, Outcome, TenantTx
+from service.storage.transactions import DEFERRED, Mutation, Outcome, TenantTx
 
 
-def create(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: MemoryCreate, all or none. Answers MemoriesReceipt."""
-    requests: list[MemoryCreate] = [call.payload for call in calls]
+def create(
+    tx: TenantTx, mutations: Sequence[Mutation[MemoryCreate]]
+) -> Sequence[Outcome[MemoriesReceipt]]:
+    """Each creates all of its memories or none."""
+    requests = [mutation.payload for mutation in mutations]
     names = {n.source_document_id for r in requests for n in r.memories if n.source_document_id}
     sources = load_documents(tx.conn, tx.tenant, names) if names else {}
-    writes = Writes(tx)
-    results: list[Outcome] = []
-    for call, request in zip(calls, requests, strict=True):
+    writes = MemoryWriteBatch(tx)
+    results: list[Outcome[MemoriesReceipt]] = []
+    for mutation, request in zip(mutations, requests, strict=True):
         try:
-            resolved = _sources(call, request, sources)
+            resolved = _sources(mutation, request, sources)
             for index, new in enumerate(request.memories):
                 rules.check_ahead(new.forget_after, tx.wall, f"memories[{index}].forget_after")
         except PalimpsestError as error:
@@ -61,19 +65,21 @@ def create(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
             version, span = rules.first_version(
                 new, tx.new_id(ids.MEMORY), request.container, source, tx.now
             )
-            revision = tx.change(call, "memory.created", version.id, [request.container])
-            writes.add(version, span, revision, entry_of(call, number, version))
+            revision = tx.change(
+                mutation, ChangeKind.MEMORY_CREATED, version.id, [request.container]
+            )
+            writes.add(version, span, revision, entry_of(mutation, number, version))
             receipts.append(receipt_of(tx, version, span, revision))
         tx.count(request.container, memories=len(receipts))
         receipt = MemoriesReceipt(tuple(receipts), tx.revision)
-        tx.remember(call, receipt)
+        tx.remember(mutation, receipt)
         results.append(receipt)
     writes.flush()
     return results
 
 
 def _sources(
-    call: Call,
+    mutation: Mutation[MemoryCreate],
     request: MemoryCreate,
     sources: dict[str, DocumentState],
 ) -> list[str | None]:
@@ -87,7 +93,7 @@ def _sources(
         try:
             if state is None:
                 raise document_not_found()
-            check_visible(call.who, state.containers)
+            check_visible(mutation.who, state.containers)
         except PalimpsestError as error:
             path = f"memories[{index}].source_document_id"
             raise PalimpsestError(
@@ -100,15 +106,16 @@ def _sources(
     return resolved
 
 
-def update_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: MemoryUpdate. Answers UpdatedMemory."""
-    writes = Writes(tx)
-    results: list[Outcome] = []
-    for call, stored in _targets(tx, calls):
+def update_memories(
+    tx: TenantTx, mutations: Sequence[Mutation[MemoryUpdate]]
+) -> Sequence[Outcome[UpdatedMemory]]:
+    writes = MemoryWriteBatch(tx)
+    results: list[Outcome[UpdatedMemory]] = []
+    for mutation, stored in _targets(tx, mutations):
         if not isinstance(stored, Stored):
             results.append(stored)
             continue
-        request: MemoryUpdate = call.payload
+        request = mutation.payload
         try:
             rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.wall)
             version, span = rules.next_version(
@@ -117,66 +124,71 @@ def update_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         except PalimpsestError as error:
             results.append(error)
             continue
-        revision = tx.change(call, "memory.updated", version.id, [version.container])
+        revision = tx.change(mutation, ChangeKind.MEMORY_UPDATED, version.id, [version.container])
         if stored.span.end is not End.OPEN:
             # Recorded as expired by a clock that was ahead, and counted out with that.
             tx.count(version.container, memories=1)
         writes.close(stored.version.id, stored.span, End.SUPERSEDED, revision)
-        writes.add(version, span, revision, entry_of(call, 0, version))
+        writes.add(version, span, revision, entry_of(mutation, 0, version))
         receipt = receipt_of(tx, version, span, revision)
-        tx.remember(call, receipt)
+        tx.remember(mutation, receipt)
         results.append(UpdatedMemory(receipt, version.content))
     writes.flush()
     return results
 
 
-def forget(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: MemoryForget. Answers MemoryReceipt."""
-    writes = Writes(tx)
-    results: list[Outcome] = []
-    for call, stored in _targets(tx, calls):
+def forget(
+    tx: TenantTx, mutations: Sequence[Mutation[MemoryForget]]
+) -> Sequence[Outcome[MemoryReceipt]]:
+    writes = MemoryWriteBatch(tx)
+    results: list[Outcome[MemoryReceipt]] = []
+    for mutation, stored in _targets(tx, mutations):
         if not isinstance(stored, Stored):
             results.append(stored)
             continue
-        request: MemoryForget = call.payload
+        request = mutation.payload
         try:
             rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.wall)
         except PalimpsestError as error:
             results.append(error)
             continue
-        receipt = forget_one(tx, call, writes, stored, request.reason, None)
-        tx.remember(call, receipt)
+        receipt = forget_one(tx, mutation, writes, stored, request.reason, None)
+        tx.remember(mutation, receipt)
         results.append(receipt)
     writes.flush()
     return results
 
 
+T = TypeVar("T", MemoryUpdate, MemoryForget)
+
+
 def _targets(
-    tx: TenantTx, calls: Sequence[Call]
-) -> list[tuple[Call, Stored | PalimpsestError | object]]:
-    """Each call with its target; the later of two calls on one chain is deferred."""
-    targets: list[MemoryTarget] = [call.payload.target for call in calls]
+    tx: TenantTx, mutations: Sequence[Mutation[T]]
+) -> list[tuple[Mutation[T], Outcome[Stored]]]:
+    """Each mutation with its target; the later of two on one chain is deferred."""
+    targets = [mutation.payload.target for mutation in mutations]
     taken: set[str] = set()
-    paired: list[tuple[Call, Stored | PalimpsestError | object]] = []
-    for call, stored in zip(calls, rows.resolve(tx, targets), strict=True):
+    paired: list[tuple[Mutation[T], Outcome[Stored]]] = []
+    for mutation, stored in zip(mutations, rows.resolve(tx, targets), strict=True):
         if isinstance(stored, Stored):
             if stored.version.root_id in taken:
-                paired.append((call, DEFERRED))
+                paired.append((mutation, DEFERRED))
                 continue
             taken.add(stored.version.root_id)
-        paired.append((call, stored))
+        paired.append((mutation, stored))
     return paired
 
 
-def restore(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: MemoryRestore. Answers MemoryReceipt."""
-    requests: list[MemoryRestore] = [call.payload for call in calls]
+def restore(
+    tx: TenantTx, mutations: Sequence[Mutation[MemoryRestore]]
+) -> Sequence[Outcome[MemoryReceipt]]:
+    requests = [mutation.payload for mutation in mutations]
     found = rows.current(tx, {request.id for request in requests})
     latest = rows.latest_ids(tx, {stored.version.root_id for stored in found.values()})
-    writes = Writes(tx)
+    writes = MemoryWriteBatch(tx)
     taken: set[str] = set()
-    results: list[Outcome] = []
-    for call, request in zip(calls, requests, strict=True):
+    results: list[Outcome[MemoryReceipt]] = []
+    for mutation, request in zip(mutations, requests, strict=True):
         stored = found.get(request.id)
         if stored is None or stored.version.container != request.container:
             results.append(memory_not_found())
@@ -188,11 +200,11 @@ def restore(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
         try:
             _check_restorable(tx, stored, latest)
             rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.wall)
-            receipt = restore_one(tx, call, writes, stored, request)
+            receipt = restore_one(tx, mutation, writes, stored, request)
         except PalimpsestError as error:
             results.append(error)
             continue
-        tx.remember(call, receipt)
+        tx.remember(mutation, receipt)
         results.append(receipt)
     writes.flush()
     return results
@@ -209,14 +221,15 @@ def _check_restorable(tx: TenantTx, stored: Stored, latest: dict[str, str]) -> N
         )
 
 
-def delete_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: MemoryDelete. Answers MemoryDeleteReceipt."""
-    requests: list[MemoryDelete] = [call.payload for call in calls]
+def delete_memories(
+    tx: TenantTx, mutations: Sequence[Mutation[MemoryDelete]]
+) -> Sequence[Outcome[MemoryDeleteReceipt]]:
+    requests = [mutation.payload for mutation in mutations]
     found = rows.current(tx, {request.id for request in requests})
     chains = load_chains(tx, {stored.version.root_id for stored in found.values()})
     gone: set[str] = set()
-    results: list[Outcome] = []
-    for call, request in zip(calls, requests, strict=True):
+    results: list[Outcome[MemoryDeleteReceipt]] = []
+    for mutation, request in zip(mutations, requests, strict=True):
         stored = found.get(request.id)
         if stored is None or stored.version.container != request.container:
             if not request.allow_missing:
@@ -234,8 +247,8 @@ def delete_memories(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
                 results.append(error)
                 continue
             gone.add(root)
-            revisions = delete_chains(tx, call, request.container, {root: chains[root]})
+            revisions = delete_chains(tx, mutation, request.container, {root: chains[root]})
             receipt = MemoryDeleteReceipt(root, len(chains[root]), revisions[root])
-        tx.remember(call, receipt)
+        tx.remember(mutation, receipt)
         results.append(receipt)
     return results

@@ -30,7 +30,7 @@ from service.storage.filters import compile_filter
 from service.storage.lists import State, after, cut, merged, one_page, tenant_state
 from service.storage.memories.sources import visible_sources, with_visible_sources
 from service.storage.tables import memories, memory_spans, tenants
-from service.storage.transactions import Snapshot, padded
+from service.storage.transactions import Snapshot, pad_in_list
 
 _root = memories.alias("root")
 FIELDS: dict[f.Field, Any] = {
@@ -182,7 +182,7 @@ def read(
     found: dict[tuple[int, int | None, str], Memory] = {}
     for tenant, as_of in {(item.who.tenant, item.as_of) for item in wanted}:
         tenant_digester = digester.for_tenant(tenant)
-        names = padded({i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of})
+        names = pad_in_list({i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of})
         where: dict[str, object] = {"t": tenant, "names": names}
         if as_of is None:
             rows = conn.execute(_CURRENT, where)
@@ -220,7 +220,7 @@ def shown_ends(conn: Connection, tenant: int, wall: int) -> tuple[State, tuple[E
 
 def current(tx: Snapshot, names: Iterable[str]) -> dict[str, Stored]:
     """Versions by id, with their current spans."""
-    wanted = padded(names)
+    wanted = pad_in_list(names)
     if not wanted:
         return {}
     rows = tx.conn.execute(_CURRENT, {"t": tx.tenant, "names": wanted})
@@ -271,7 +271,7 @@ def _with_contents(
             for target in targets
             if target.container == container
         }
-        for row in _having(tx, container, padded(hashes)):
+        for row in _having(tx, container, pad_in_list(hashes)):
             stored = stored_of(row)
             found.setdefault((container, stored.version.content), []).append(stored)
     return found
@@ -300,7 +300,7 @@ def _latest(tx: Snapshot, stored: Iterable[Stored]) -> dict[str, str]:
 
 def latest_ids(tx: Snapshot, roots: Iterable[str]) -> dict[str, str]:
     """The latest version's id of each chain."""
-    wanted = padded(roots)
+    wanted = pad_in_list(roots)
     if not wanted:
         return {}
     rows = tx.conn.execute(_LATEST, {"t": tx.tenant, "roots": wanted})

@@ -12,16 +12,16 @@ from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.ports.store import Page
 from service.runtime.coalescing import Coalescer
-from service.storage.engine import Engine, StoreOptions
+from service.storage.engine import MutationEngine, StoreOptions
 from service.storage.lists import tenant_revision
 from service.storage.memories import batches as memory_batches
 from service.storage.memories import operations as memories
 from service.storage.memories import rows as memory_rows
-from service.storage.transactions import Call, TenantRead, recalled
+from service.storage.transactions import Mutation, TenantRead, replayed_receipt
 
 
 class MemoryStore:
-    def __init__(self, engine: Engine, options: StoreOptions) -> None:
+    def __init__(self, engine: MutationEngine, options: StoreOptions) -> None:
         self._engine = engine
         self._gets: Coalescer[memory_rows.MemoryRead, m.Memory] = Coalescer(
             self._read, options.max_waiting
@@ -44,20 +44,20 @@ class MemoryStore:
     async def create(
         self, who: m.Principal, create: m.MemoryCreate, request: m.IdempotencyKey | None
     ) -> m.MemoriesReceipt:
-        receipt: m.MemoriesReceipt = await self._engine.mutate_indexed(
+        return await self._engine.mutate_indexed(
             memories.create,
-            Call(who, create, request),
+            Mutation(who, create, request),
             [new.content for new in create.memories],
             [rules.date_of(new.temporal) for new in create.memories],
         )
-        return receipt
 
     async def update(
         self, who: m.Principal, update: m.MemoryUpdate, request: m.IdempotencyKey | None
     ) -> m.UpdatedMemory:
-        outcome = await self._engine.mutate_indexed(
+        # A repetition answers the receipt alone.
+        outcome: m.UpdatedMemory | m.MemoryReceipt = await self._engine.mutate_indexed(
             memories.update_memories,
-            Call(who, update, request),
+            Mutation(who, update, request),
             [update.content],
             [rules.date_of(update.temporal)],
         )
@@ -74,26 +74,19 @@ class MemoryStore:
     async def forget(
         self, who: m.Principal, forget: m.MemoryForget, request: m.IdempotencyKey | None
     ) -> m.MemoryReceipt:
-        receipt: m.MemoryReceipt = await self._engine.mutate(
-            memories.forget, Call(who, forget, request)
-        )
-        return receipt
+        return await self._engine.mutate(memories.forget, Mutation(who, forget, request))
 
     async def restore(
         self, who: m.Principal, restore: m.MemoryRestore, request: m.IdempotencyKey | None
     ) -> m.MemoryReceipt:
-        receipt: m.MemoryReceipt = await self._engine.mutate(
-            memories.restore, Call(who, restore, request)
-        )
-        return receipt
+        return await self._engine.mutate(memories.restore, Mutation(who, restore, request))
 
     async def delete(
         self, who: m.Principal, delete: m.MemoryDelete, request: m.IdempotencyKey | None
     ) -> m.MemoryDeleteReceipt:
-        receipt: m.MemoryDeleteReceipt = await self._engine.mutate(
-            memories.delete_memories, Call(who, delete, request), frees=True
+        return await self._engine.mutate(
+            memories.delete_memories, Mutation(who, delete, request), frees=True
         )
-        return receipt
 
     async def forget_many(
         self,
@@ -105,26 +98,26 @@ class MemoryStore:
     ) -> m.ForgetManyReceipt:
         database = self._engine.database
         if validate_only:
-            preview: m.ForgetManyReceipt = await database.read(
+            return await database.read(
                 lambda conn: memory_batches.preview(self._snapshot(conn, who), forget),
                 tenant=who.tenant,
             )
-            return preview
         if forget.filter is not None:
             filter_ = forget.filter
 
             def match(conn: Connection) -> m.ForgetManyReceipt | tuple[str, ...]:
-                known: m.ForgetManyReceipt | None = recalled(conn, who.tenant, forget, request)
+                known: m.ForgetManyReceipt | None = replayed_receipt(
+                    conn, who.tenant, forget, request
+                )
                 return known or memory_batches.match(self._snapshot(conn, who), forget, filter_)
 
             matched = await database.read(match, tenant=who.tenant)
             if isinstance(matched, m.ForgetManyReceipt):
                 return matched
             forget = replace(forget, matched=matched)
-        receipt: m.ForgetManyReceipt = await self._engine.mutate(
-            memory_batches.forget_many, Call(who, forget, request), forget.size or 1
+        return await self._engine.mutate(
+            memory_batches.forget_many, Mutation(who, forget, request), forget.size or 1
         )
-        return receipt
 
     def _snapshot(self, conn: Connection, who: m.Principal) -> TenantRead:
         engine = self._engine
@@ -134,10 +127,11 @@ class MemoryStore:
     async def restore_many(
         self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.IdempotencyKey | None
     ) -> m.RestoreManyReceipt:
-        receipt: m.RestoreManyReceipt = await self._engine.mutate(
-            memory_batches.restore_many, Call(who, restore, request), cost=memory_batches.RESTORED
+        return await self._engine.mutate(
+            memory_batches.restore_many,
+            Mutation(who, restore, request),
+            cost=memory_batches.RESTORED,
         )
-        return receipt
 
     async def get(
         self, who: m.Principal, container: str, memory_id: str, as_of: int | None

@@ -16,10 +16,11 @@ from service.core.model import (
 from service.core.times import parse_instant
 from service.ports.indexing import NO_EMBEDDER, IndexEntry
 from service.storage import checksums
+from service.storage.change_kinds import ChangeKind
 from service.storage.inserts import insert_rows, run_for_each
 from service.storage.memories.rows import Stored
 from service.storage.tables import memories, memory_spans
-from service.storage.transactions import Call, TenantTx, json_list, padded
+from service.storage.transactions import Mutation, TenantTx, json_list, pad_in_list
 
 _CLOSE = (
     update(memory_spans)
@@ -69,7 +70,7 @@ _DELETE_SPANS = delete(memory_spans).where(
 )
 
 
-class Writes:
+class MemoryWriteBatch:
     """Rows of one round, gathered and then written kind by kind."""
 
     def __init__(self, tx: TenantTx) -> None:
@@ -167,14 +168,14 @@ class Writes:
         insert_rows(self.tx.conn, memory_spans, self._spans)
 
 
-def entry_of(call: Call, number: int, version: Version) -> IndexEntry | None:
+def entry_of(mutation: Mutation[object], number: int, version: Version) -> IndexEntry | None:
     """What makes the call's memory of this number findable; None: it is indexed later."""
-    if not call.index:
+    if not mutation.index:
         return None
-    index, date = call.index[number], rules.date_of(version.temporal)
-    if index.date == date or call.dated is None:
+    index, date = mutation.index[number], rules.date_of(version.temporal)
+    if index.date == date or mutation.dated is None:
         return index
-    return IndexEntry(call.dated(version.content, date), index.vector, index.embedder, date)
+    return IndexEntry(mutation.dated(version.content, date), index.vector, index.embedder, date)
 
 
 def receipt_of(tx: TenantTx, version: Version, span: Span, revision: int) -> MemoryReceipt:
@@ -196,10 +197,15 @@ def receipt_of(tx: TenantTx, version: Version, span: Span, revision: int) -> Mem
 
 
 def forget_one(
-    tx: TenantTx, call: Call, writes: Writes, stored: Stored, reason: str, batch: str | None
+    tx: TenantTx,
+    mutation: Mutation[object],
+    writes: MemoryWriteBatch,
+    stored: Stored,
+    reason: str,
+    batch: str | None,
 ) -> MemoryReceipt:
     version, span = stored.version, stored.span
-    revision = tx.change(call, "memory.forgotten", version.id, [version.container])
+    revision = tx.change(mutation, ChangeKind.MEMORY_FORGOTTEN, version.id, [version.container])
     if span.end is End.OPEN:
         tx.count(version.container, memories=-1)
     writes.close(version.id, span, End.FORGOTTEN, revision, reason=reason, batch=batch)
@@ -217,11 +223,15 @@ def forget_one(
 
 
 def restore_one(
-    tx: TenantTx, call: Call, writes: Writes, stored: Stored, request: MemoryRestore
+    tx: TenantTx,
+    mutation: Mutation[object],
+    writes: MemoryWriteBatch,
+    stored: Stored,
+    request: MemoryRestore,
 ) -> MemoryReceipt:
     version, span = stored.version, stored.span
     again = rules.restored_span(request, span, tx.now, tx.wall)
-    revision = tx.change(call, "memory.restored", version.id, [version.container])
+    revision = tx.change(mutation, ChangeKind.MEMORY_RESTORED, version.id, [version.container])
     # An expiry that the sweeper has not met yet is still in the count.
     swept = span.end is not End.OPEN
     tx.count(version.container, memories=1 if swept else 0)
@@ -242,20 +252,23 @@ def load_chains(tx: TenantTx, roots: set[str]) -> dict[str, list[str]]:
     """The versions' ids of each chain."""
     chains: dict[str, list[str]] = {root: [] for root in roots}
     if roots:
-        for row in tx.conn.execute(_CHAINS, {"t": tx.tenant, "roots": padded(sorted(roots))}):
+        for row in tx.conn.execute(_CHAINS, {"t": tx.tenant, "roots": pad_in_list(sorted(roots))}):
             chains[row.root_id].append(row.id)
     return chains
 
 
 def delete_chains(
-    tx: TenantTx, call: Call, container: str, chains: Mapping[str, Sequence[str]]
+    tx: TenantTx, mutation: Mutation[object], container: str, chains: Mapping[str, Sequence[str]]
 ) -> dict[str, int]:
     """Delete whole chains of one container; the answer has each root's revision."""
-    names = padded(name for versions in chains.values() for name in versions)
+    names = pad_in_list(name for versions in chains.values() for name in versions)
     if not names:
         return {}
     counted = tx.conn.execute(_OPEN_IN, {"t": tx.tenant, "names": names}).all()
     tx.count(container, memories=-len(counted))
     for statement in (_DELETE_SPANS, _DELETE_VERSIONS):
         tx.conn.execute(statement, {"t": tx.tenant, "names": names})
-    return {root: tx.change(call, "memory.deleted", root, [container]) for root in sorted(chains)}
+    return {
+        root: tx.change(mutation, ChangeKind.MEMORY_DELETED, root, [container])
+        for root in sorted(chains)
+    }

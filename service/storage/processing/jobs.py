@@ -35,42 +35,42 @@ from service.storage.documents.chunks import load_chunks
 from service.storage.documents.rows import WITH_CONTENT
 from service.storage.processing.leases import PutOff, put_off
 from service.storage.tables import document_contents, documents, jobs
-from service.storage.transactions import Call, Outcome, TenantTx, padded
+from service.storage.transactions import Mutation, Outcome, TenantTx, pad_in_list
 
 T = TypeVar("T")
 
 SHARE = 16
-"""Documents one lane gives before the next has its turn."""
+"""Documents one partition gives before the next has its turn."""
 
 MOST_TENANTS = 1024
 """Tenants looked at for one claim."""
 
 STRIDES = (1, 4, 16, 64)
-"""Lanes looked at by one statement, and by the next: what one lane has may be enough."""
+"""Partitions looked at by one statement, and by the next: what one partition has may be enough."""
 
 
-class Lane(NamedTuple):
-    """A container of a tenant, as the queue sees it."""
+class Partition(NamedTuple):
+    """A container of a tenant, as the queue sees it; `jobs.lane` is its name."""
 
     tenant: int
     name: str
 
 
-NOWHERE = Lane(-1, "")
-"""The lane of no document."""
+NO_PARTITION = Partition(-1, "")
+"""The partition of no document."""
 
 
 @dataclass(slots=True)
-class Turns:
+class RoundRobinCursor:
     """Who was served last: tenants take turns, and the containers of each."""
 
     tenant: int = 0
-    lanes: dict[int, str] = field(default_factory=dict)
-    """By tenant: the name of its lane that was served last."""
+    partitions: dict[int, str] = field(default_factory=dict)
+    """By tenant: the name of its partition that was served last."""
 
-    def served(self, lane: Lane) -> None:
-        self.tenant = lane.tenant
-        self.lanes[lane.tenant] = lane.name
+    def served(self, partition: Partition) -> None:
+        self.tenant = partition.tenant
+        self.partitions[partition.tenant] = partition.name
 
 
 # Both jump from one value of the index to the next, however many rows are between.
@@ -83,7 +83,7 @@ _TENANTS = text(
       FROM found WHERE found.tenant IS NOT NULL)
     SELECT tenant FROM found WHERE tenant IS NOT NULL LIMIT :most"""
 )
-_LANES = text(
+_PARTITIONS = text(
     """
     WITH RECURSIVE found (lane) AS (
       SELECT min(lane) FROM jobs WHERE tenant = :t AND lane > :after
@@ -99,7 +99,7 @@ _LANES = text(
 
 @lru_cache(maxsize=len(STRIDES))
 def _due_of(count: int) -> CompoundSelect[Any]:
-    """The first documents that are due of each of so many lanes, with the lane's number."""
+    """The first documents that are due of each of so many partitions, with its number."""
     return union_all(
         *(
             select(
@@ -128,10 +128,13 @@ _TAKE = (
     .where(
         jobs.c.tenant == bindparam("t"),
         jobs.c.document_id.in_(bindparam("names", expanding=True)),
+        # Another process may have taken it since it was read.
+        jobs.c.due_time <= bindparam("now"),
     )
     .values(
         due_time=bindparam("to_due"), holder=bindparam("to_holder"), attempts=jobs.c.attempts + 1
     )
+    .returning(jobs.c.document_id, jobs.c.revision)
 )
 _MINE = (
     jobs.c.tenant == bindparam("t"),
@@ -191,19 +194,26 @@ _WORK = (
 )
 
 
-def due(conn: Connection, limit: int, turns: Turns, now: int) -> list[Lane]:
-    """The lanes whose turn it is, in turn: enough of them for `limit` documents."""
-    lanes: list[list[Lane]] = []
-    tenants = _from(conn, _TENANTS, turns.tenant, -1, {"most": MOST_TENANTS})
+def due(conn: Connection, limit: int, cursor: RoundRobinCursor, now: int) -> list[Partition]:
+    """The partitions whose turn it is, in turn: enough of them for `limit` documents."""
+    partitions: list[list[Partition]] = []
+    tenants = _from(conn, _TENANTS, cursor.tenant, -1, {"most": MOST_TENANTS})
     for tenant in tenants:
         where = {"t": tenant, "now": now, "most": limit}
-        found = _from(conn, _LANES, turns.lanes.get(tenant, ""), "", where)
+        found = _from(conn, _PARTITIONS, cursor.partitions.get(tenant, ""), "", where)
         if found:
-            lanes.append([Lane(tenant, name) for name in found[:limit]])
-        if len(lanes) == limit:
+            partitions.append([Partition(tenant, name) for name in found[:limit]])
+        if len(partitions) == limit:
             break
-    turns.lanes = {tenant: turns.lanes[tenant] for tenant in tenants if tenant in turns.lanes}
-    in_turn = [lane for one_of_each in zip_longest(*lanes) for lane in one_of_each if lane]
+    cursor.partitions = {
+        tenant: cursor.partitions[tenant] for tenant in tenants if tenant in cursor.partitions
+    }
+    in_turn = [
+        partition
+        for one_of_each in zip_longest(*partitions)
+        for partition in one_of_each
+        if partition
+    ]
     return in_turn[:limit]
 
 
@@ -217,46 +227,57 @@ def _from(
 
 
 def take(
-    conn: Connection, lanes: Sequence[Lane], holder: str, limit: int, now: int, stamped: int
-) -> tuple[list[Job], list[Lane]]:
-    """Take jobs of these lanes under a lease so `stamped`; also says which have had their turn."""
-    share: dict[Lane, Sequence[Any]] = {}
+    conn: Connection,
+    partitions: Sequence[Partition],
+    holder: str,
+    limit: int,
+    now: int,
+    stamped: int,
+) -> tuple[list[Job], list[Partition]]:
+    """Take jobs under a lease so `stamped`; also says which partitions have had their turn."""
+    share: dict[Partition, Sequence[Any]] = {}
     left = limit
-    rest = lanes
+    rest = partitions
     for size in chain(STRIDES, repeat(STRIDES[-1])):
         if not rest or not left:
             break
         part, rest = rest[:size], rest[size:]
-        for lane, rows in zip(part, _due(conn, part, size, now, min(SHARE, left)), strict=False):
+        for partition, rows in zip(
+            part, _due(conn, part, size, now, min(SHARE, left)), strict=False
+        ):
             if left:
-                share[lane] = rows[:left]
-                left -= len(share[lane])
+                share[partition] = rows[:left]
+                left -= len(share[partition])
     served = list(share)
-    for lane, rows in share.items():
+    for partition, rows in share.items():
         if left and len(rows) == SHARE:
-            (more,) = _due(conn, [lane], 1, now, SHARE + left)
-            share[lane] = more
+            (more,) = _due(conn, [partition], 1, now, SHARE + left)
+            share[partition] = more
             left -= len(more) - SHARE
     taken = [
-        Job(lane.tenant, document_id, revision, holder, attempts + 1)
-        for lane, rows in share.items()
+        Job(partition.tenant, document_id, revision, holder, attempts + 1)
+        for partition, rows in share.items()
         for _, document_id, revision, attempts in rows
     ]
-    for tenant, mine in by_tenant(taken).items():
-        where = {"t": tenant, "names": padded(mine), "to_due": stamped, "to_holder": holder}
-        conn.execute(_TAKE, where)
+    mine: set[tuple[int, str, int]] = set()
+    # In a fixed order, so that two claims do not wait for each other.
+    for tenant, wanted in sorted(by_tenant(taken).items()):
+        where = {"t": tenant, "names": pad_in_list(sorted(wanted)), "now": now}
+        got = conn.execute(_TAKE, {**where, "to_due": stamped, "to_holder": holder})
+        mine.update((tenant, row.document_id, row.revision) for row in got)
+    taken = [job for job in taken if (job.tenant, job.document_id, job.revision) in mine]
     enter(conn, taken, Status.EXTRACTING)
     return taken, served
 
 
 def _due(
-    conn: Connection, lanes: Sequence[Lane], size: int, now: int, most: int
+    conn: Connection, partitions: Sequence[Partition], size: int, now: int, most: int
 ) -> Sequence[Sequence[Any]]:
-    """Up to `most` jobs of each of up to `size` lanes, and no jobs of those that lack."""
+    """Up to `most` jobs of each of up to `size` partitions, and no jobs of those that lack."""
     where: dict[str, object] = {"now": now, "most": most}
     for number in range(size):
-        lane = lanes[number] if number < len(lanes) else NOWHERE
-        where |= {f"t{number}": lane.tenant, f"lane{number}": lane.name}
+        partition = partitions[number] if number < len(partitions) else NO_PARTITION
+        where |= {f"t{number}": partition.tenant, f"lane{number}": partition.name}
     found: list[list[Any]] = [[] for _ in range(size)]
     for row in conn.execute(_due_of(size), where).all():
         found[row.number].append(row)
@@ -268,17 +289,19 @@ def enter(conn: Connection, held: Sequence[Job], status: Status) -> None:
     names: dict[tuple[int, str], list[str]] = {}
     for job in held:
         names.setdefault((job.tenant, job.holder), []).append(job.document_id)
-    for (tenant, holder), mine in names.items():
-        where = {"t": tenant, "names": padded(mine), "held_by": holder}
+    for (tenant, holder), mine in sorted(names.items()):
+        where = {"t": tenant, "names": pad_in_list(mine), "held_by": holder}
         conn.execute(_ENTER, {**where, "to_status": int(status)})
 
 
-def enter_stage(tx: TenantTx, calls: Sequence[Call]) -> list[Outcome]:
-    """Payload: jobs of the tenant, and the stage they have come to. Answers None."""
-    for call in calls:
-        held, status = call.payload
+def enter_stage(
+    tx: TenantTx, mutations: Sequence[Mutation[tuple[Sequence[Job], Status]]]
+) -> Sequence[Outcome[None]]:
+    """Of jobs of the tenant, and the stage they have come to."""
+    for mutation in mutations:
+        held, status = mutation.payload
         enter(tx.conn, held, status)
-    return [None] * len(calls)
+    return [None] * len(mutations)
 
 
 def by_tenant(held: Sequence[Job]) -> dict[int, dict[str, Job]]:
@@ -290,12 +313,12 @@ def by_tenant(held: Sequence[Job]) -> dict[int, dict[str, Job]]:
 
 
 def renew(conn: Connection, held: Sequence[Job], stamped: int) -> None:
-    conn.execute(_RENEW, [{**_named(job), "to_due": stamped} for job in held])
+    conn.execute(_RENEW, [{**_named(job), "to_due": stamped} for job in _ordered(held)])
 
 
 def release(conn: Connection, held: Sequence[Job]) -> None:
     enter(conn, held, Status.QUEUED)
-    conn.execute(_RELEASE, [_named(job) for job in held])
+    conn.execute(_RELEASE, [_named(job) for job in _ordered(held)])
 
 
 def free(conn: Connection, lapsed: Sequence[PutOff], now: int) -> None:
@@ -306,8 +329,13 @@ def free(conn: Connection, lapsed: Sequence[PutOff], now: int) -> None:
     names: dict[int, list[str]] = {}
     for job in held:
         names.setdefault(job.tenant, []).append(job.document_id)
-    for tenant, mine in names.items():
-        conn.execute(_FREE, {"t": tenant, "names": padded(mine)})
+    for tenant, mine in sorted(names.items()):
+        conn.execute(_FREE, {"t": tenant, "names": pad_in_list(mine)})
+
+
+def _ordered(held: Sequence[Job]) -> list[Job]:
+    """In a fixed order, so that two transactions do not wait for each other."""
+    return sorted(held, key=lambda job: (job.tenant, job.document_id))
 
 
 def _named(job: Job) -> dict[str, object]:
@@ -323,7 +351,7 @@ def _within(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Job]
     """The jobs whose contents have `most` bytes together, one at least; and the others."""
     sizes: dict[tuple[int, str], int] = {}
     for tenant, mine in by_tenant(held).items():
-        found = conn.execute(_SIZES, {"t": tenant, "names": padded(mine)}).all()
+        found = conn.execute(_SIZES, {"t": tenant, "names": pad_in_list(mine)}).all()
         sizes.update({(tenant, document_id): size for document_id, size in found})
     kept: list[Job] = []
     rest: list[Job] = []
@@ -343,7 +371,7 @@ def load_work(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Wo
     kept, rest = _within(conn, held, most)
     for tenant, mine in by_tenant(kept).items():
         chunks = load_chunks(conn, tenant, mine)
-        rows = conn.execute(_WORK, {"t": tenant, "names": padded(mine)}).all()
+        rows = conn.execute(_WORK, {"t": tenant, "names": pad_in_list(mine)}).all()
         for document_id, revision, kind, title, document_date, content in rows:
             job = mine[document_id]
             if revision == job.revision:

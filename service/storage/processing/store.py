@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from service.core.model import Principal, Status
 from service.ports.processing import Failed, Job, Processed, Work
 from service.storage.documents import chunks
-from service.storage.engine import Engine
+from service.storage.engine import MutationEngine
 from service.storage.processing import jobs
 from service.storage.processing.leases import Leases, put_off, stamp
-from service.storage.transactions import SYSTEM_ACTOR, Call
+from service.storage.transactions import SYSTEM_ACTOR, Mutation
 
 MOST_CONTENT = 4 * 1024 * 1024
 """Bytes of content that a worker takes at once: each is in memory several times over."""
@@ -20,9 +20,9 @@ MOST_CONTENT = 4 * 1024 * 1024
 class QueueStore:
     """The queue of documents; see `ports.processing.Queue`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: MutationEngine) -> None:
         self._engine = engine
-        self._turns = jobs.Turns()
+        self._cursor = jobs.RoundRobinCursor()
         self._leases = Leases(engine.context.clock)
 
     def now(self) -> int:
@@ -33,14 +33,16 @@ class QueueStore:
         if self._leases.look_due(lease):
             await self._free(now)
         stamped = stamp(now, lease)
-        lanes = await engine.database.read(lambda conn: jobs.due(conn, limit, self._turns, now))
-        if not lanes:
+        partitions = await engine.database.read(
+            lambda conn: jobs.due(conn, limit, self._cursor, now)
+        )
+        if not partitions:
             return ()
         held, served = await engine.database.write(
-            lambda conn: jobs.take(conn, lanes, holder, limit, now, stamped)
+            lambda conn: jobs.take(conn, partitions, holder, limit, now, stamped)
         )
-        for lane in served:
-            self._turns.served(lane)
+        for partition in served:
+            self._cursor.served(partition)
         if not held:
             return ()
         self._leases.renewed(held, stamped)
@@ -54,11 +56,11 @@ class QueueStore:
 
     async def enter(self, held: Sequence[Job], status: Status) -> None:
         engine = self._engine
-        calls = [
-            Call(Principal(tenant, SYSTEM_ACTOR), (list(mine.values()), status))
+        mutations = [
+            Mutation(Principal(tenant, SYSTEM_ACTOR), (list(mine.values()), status))
             for tenant, mine in jobs.by_tenant(held).items()
         ]
-        await engine.mutate_all(jobs.enter_stage, calls, len(calls))
+        await engine.mutate_all(jobs.enter_stage, mutations, len(mutations))
         self._notify(held)
 
     async def renew(self, held: Sequence[Job], lease: float) -> None:
@@ -80,13 +82,13 @@ class QueueStore:
         self._notify(held)
 
     async def finish(self, processed: Sequence[Processed]) -> Sequence[bool]:
-        calls = [Call(Principal(one.job.tenant, SYSTEM_ACTOR), one) for one in processed]
+        mutations = [Mutation(Principal(one.job.tenant, SYSTEM_ACTOR), one) for one in processed]
         weight = sum(1 + len(one.changed) for one in processed)
-        return await self._engine.mutate_all(chunks.finish, calls, weight)
+        return await self._engine.mutate_all(chunks.finish, mutations, weight)
 
     async def fail(self, failed: Failed) -> bool:
-        call = Call(Principal(failed.job.tenant, SYSTEM_ACTOR), failed)
-        held = bool(await self._engine.mutate(chunks.fail, call))
+        mutation = Mutation(Principal(failed.job.tenant, SYSTEM_ACTOR), failed)
+        held = bool(await self._engine.mutate(chunks.fail, mutation))
         self._notify([failed.job])
         return held
 

@@ -1,4 +1,4 @@
-"""Reading connections, in lanes: reads take turns at them, and so do tenants.
+"""Reading connections, in pools: reads take turns at them, and so do tenants.
 
 Few reads run at once, since they share the processors. One that has run for long
 pauses when another waits, in the middle of a statement and on the snapshot it has, and
@@ -38,11 +38,11 @@ READ_SECONDS = 20.0
 
 
 RESTARTS = 2
-"""How often a read begins again because its lane was closed; then it is waited for."""
+"""How often a read begins again because its pool was closed; then it is waited for."""
 
 
 class Reader(Protocol):
-    """What a lane holds."""
+    """What a pool holds."""
 
     async def settled(self) -> None:
         """Returns when all that the reader was asked for is over."""
@@ -56,31 +56,31 @@ class Turn:
     """One read: how long it may go on. Its thread asks `must_stop` often."""
 
     def __init__(
-        self, tenant: int, seconds: float = READ_SECONDS, lane: Lane[Any] | None = None
+        self, tenant: int, seconds: float = READ_SECONDS, pool: ReaderPool[Any] | None = None
     ) -> None:
         self.tenant = tenant
         self.abandoned = False
         """The caller has gone."""
         self.restart = False
-        """It is in the way of a closing lane, and is to begin again when that is open."""
+        """It is in the way of a closing pool, and is to begin again when that is open."""
         self.number = 0
         """Its place among those that wait."""
         self._restarts = RESTARTS
         self._seconds = seconds
         self._deadline = math.inf
-        self._lane = lane
+        self._pool = pool
         self._since = 0.0
         self._resumed = threading.Event()
 
     def must_stop(self) -> bool:
         """Whether the read must end here; pauses it first while others have their turn."""
-        lane = self._lane
-        if lane is not None and lane.claims and monotonic() - self._since > self._quantum(lane):
-            self._pause(lane)
+        pool = self._pool
+        if pool is not None and pool.claims and monotonic() - self._since > self._quantum(pool):
+            self._pause(pool)
         return self.abandoned or self.restart or self.overdue
 
-    def _quantum(self, lane: Lane[Any]) -> float:
-        own = all(tenant == self.tenant for tenant in lane.claims)
+    def _quantum(self, pool: ReaderPool[Any]) -> float:
+        own = all(tenant == self.tenant for tenant in pool.claims)
         return OWN_QUANTUM_SECONDS if own else QUANTUM_SECONDS
 
     @property
@@ -88,11 +88,11 @@ class Turn:
         """Whether it has had all its time, pauses included."""
         return monotonic() > self._deadline
 
-    def _pause(self, lane: Lane[Any]) -> None:
+    def _pause(self, pool: ReaderPool[Any]) -> None:
         self._resumed.clear()
         if self.abandoned or self.restart:
             return
-        if lane.ask_to_pause(self):
+        if pool.ask_to_pause(self):
             self._resumed.wait(self._deadline - monotonic())
 
     def begin(self) -> None:
@@ -138,7 +138,7 @@ class _Waiting(Generic[R]):
         return min(new, paused, key=lambda turn: turn.number)
 
 
-class Lane(Generic[R]):
+class ReaderPool(Generic[R]):
     """Readers for one kind of reads, and a gate that has them all.
 
     Tenants take turns by round robin, and always find a reader while no
@@ -171,15 +171,15 @@ class Lane(Generic[R]):
 
     @property
     def all_idle(self) -> bool:
-        """Whether nobody has a reader of this lane."""
+        """Whether nobody has a reader of this pool."""
         return not self._turns
 
     async def use(self, work: Callable[[R, Turn], Awaitable[T]], tenant: int = NO_TENANT) -> T:
         """Do `work` with a reader that nobody else has.
 
-        It is done again when the lane was closed in the middle of it.
+        It is done again when the pool was closed in the middle of it.
         """
-        turn = Turn(tenant, lane=self)
+        turn = Turn(tenant, pool=self)
         while True:
             reader = await self._begin(turn)
             try:
@@ -307,11 +307,11 @@ class Lane(Generic[R]):
                 yield tenant, turn
 
     @asynccontextmanager
-    async def closed(self) -> AsyncIterator[None]:
-        """Nobody reads in this lane while the block runs; those who come wait.
+    async def readers_paused(self) -> AsyncIterator[None]:
+        """Nobody reads in this pool while the block runs; those who come wait.
 
         Long reads are not waited for, but begin again afterwards; RESTARTS times at most,
-        so that they come to their end however often the lane is closed.
+        so that they come to their end however often the pool is closed.
         """
         async with self._gate:
             self._closing = True
