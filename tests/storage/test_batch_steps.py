@@ -7,7 +7,7 @@ import asyncio
 from service.core import model as m
 from service.storage.documents import operations as documents
 from service.storage.documents.store import BATCH_STEP
-from service.storage.sqlite.store import SqliteStore
+from service.storage.store import SqlStore
 from service.storage.transactions import Mutation
 
 DAY = 86_400_000_000
@@ -21,7 +21,7 @@ def batch(count: int) -> list[m.DocumentWrite]:
     ]
 
 
-async def share(store: SqliteStore) -> m.Principal:
+async def share(store: SqlStore) -> m.Principal:
     """Another tenant that writes, too."""
     other = m.Principal(await store.ensure_tenant("other"), "k")
     await store.documents.upsert(other, m.DocumentWrite("theirs"), None)
@@ -29,7 +29,7 @@ async def share(store: SqliteStore) -> m.Principal:
     return other
 
 
-async def test_steps_answer_like_one_batch(store: SqliteStore, who: m.Principal) -> None:
+async def test_steps_answer_like_one_batch(store: SqlStore, who: m.Principal) -> None:
     writes = batch(3 * BATCH_STEP + 5)
     await store.documents.upsert(who, m.DocumentWrite("ours"), None)
     await share(store)
@@ -46,7 +46,7 @@ async def test_steps_answer_like_one_batch(store: SqliteStore, who: m.Principal)
     assert await store.documents.batch_upsert(who, writes, REQUEST) == receipt
 
 
-async def test_other_tenants_write_between_two_steps(store: SqliteStore, who: m.Principal) -> None:
+async def test_other_tenants_write_between_two_steps(store: SqlStore, who: m.Principal) -> None:
     await store.documents.upsert(who, m.DocumentWrite("ours"), None)
     other = await share(store)
     writing = asyncio.ensure_future(store.documents.batch_upsert(who, batch(8 * BATCH_STEP), None))
@@ -57,7 +57,7 @@ async def test_other_tenants_write_between_two_steps(store: SqliteStore, who: m.
 
 
 async def test_a_request_id_goes_on_where_its_first_call_was_cut_off(
-    store: SqliteStore, who: m.Principal
+    store: SqlStore, who: m.Principal
 ) -> None:
     writes = [m.DocumentWrite(f"text {n}") for n in range(10)]
     step = documents.BatchStep(writes, 4)

@@ -12,13 +12,13 @@ from service.core.errors import PalimpsestError, Reason
 from service.runtime import coalescing
 from service.runtime.coalescing import Coalescer
 from service.storage.documents import operations as documents
-from service.storage.sqlite.store import SqliteStore
+from service.storage.store import SqlStore
 from service.storage.transactions import Mutation, Outcome, TenantTx
 from tests.waiting import HANG_SECONDS
 
 
 async def test_sixty_four_first_upserts_of_one_custom_id_make_one_document(
-    store: SqliteStore, who: m.Principal
+    store: SqlStore, who: m.Principal
 ) -> None:
     receipts = await asyncio.gather(
         *(store.documents.upsert(who, m.DocumentWrite(f"v{i}", "one"), None) for i in range(64))
@@ -31,7 +31,7 @@ async def test_sixty_four_first_upserts_of_one_custom_id_make_one_document(
 
 
 async def test_of_sixty_four_updates_of_one_memory_one_wins(
-    store: SqliteStore, who: m.Principal
+    store: SqlStore, who: m.Principal
 ) -> None:
     made = await store.memories.create(who, m.MemoryCreate("a", (m.NewMemory("v1"),)), None)
     target = m.MemoryTarget("a", made.receipts[0].id)
@@ -48,7 +48,7 @@ async def test_of_sixty_four_updates_of_one_memory_one_wins(
 
 
 async def test_one_request_id_sixty_four_times_has_one_effect(
-    store: SqliteStore, who: m.Principal
+    store: SqlStore, who: m.Principal
 ) -> None:
     request = m.IdempotencyKey("6f6ecd2c-5b0e-4e4f-8b43-3a3a0a5a1c11", b"same")
     create = m.MemoryCreate("a", (m.NewMemory("once"),))
@@ -65,7 +65,7 @@ async def test_one_request_id_sixty_four_times_has_one_effect(
 
 
 async def test_a_call_that_breaks_its_group_harms_no_other(
-    store: SqliteStore, who: m.Principal
+    store: SqlStore, who: m.Principal
 ) -> None:
     def touchy(
         tx: TenantTx, mutations: Sequence[Mutation[m.DocumentWrite]]
@@ -87,7 +87,7 @@ async def test_a_call_that_breaks_its_group_harms_no_other(
     assert revisions == list(range(1, 8))
 
 
-async def test_tenants_in_one_batch_keep_their_own_revisions(store: SqliteStore) -> None:
+async def test_tenants_in_one_batch_keep_their_own_revisions(store: SqlStore) -> None:
     tenants = [await store.ensure_tenant(f"t{i}") for i in range(5)]
     receipts = await asyncio.gather(
         *(
@@ -278,7 +278,7 @@ async def test_a_cancelled_waiter_is_dropped_and_the_others_go_on() -> None:
 
 
 async def test_after_closing_calls_are_refused_and_taken_ones_finish(
-    store: SqliteStore, who: m.Principal
+    store: SqlStore, who: m.Principal
 ) -> None:
     taken = [
         asyncio.create_task(store.documents.upsert(who, m.DocumentWrite("x", f"c{i}"), None))

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 from service.core import filters as f
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.storage.sqlite.store import SqliteStore
+from service.storage.store import SqlStore
 from tests.gates import held
 
 LIMIT = 15.0
@@ -23,14 +23,14 @@ FORGET = m.MemoryForgetMany("c", filter=FILTER, max_forget=3, reason="old")
 FIRST = m.IdempotencyKey("0" * 36, b"fingerprint")
 
 
-async def _drafts(store: SqliteStore, who: m.Principal, count: int) -> list[str]:
+async def _drafts(store: SqlStore, who: m.Principal, count: int) -> list[str]:
     new = tuple(m.NewMemory(f"draft {n}", {"kind": "draft"}) for n in range(count))
     receipt = await store.memories.create(who, m.MemoryCreate("c", new), None)
     return [one.id for one in receipt.receipts]
 
 
 async def _forget(
-    store: SqliteStore,
+    store: SqlStore,
     who: m.Principal,
     *,
     preview: bool = False,
@@ -40,7 +40,7 @@ async def _forget(
     return await store.memories.forget_many(who, forget, request, validate_only=preview)
 
 
-async def _shown(store: SqliteStore, who: m.Principal) -> set[str]:
+async def _shown(store: SqlStore, who: m.Principal) -> set[str]:
     page = await store.memories.list(who, m.MemoryQuery(("c",)), m.PageRequest(100))
     return {memory.id for memory in page.items}
 
@@ -50,7 +50,7 @@ async def _shown(store: SqliteStore, who: m.Principal) -> set[str]:
     ("filter_", "marker"), [(FILTER, "json_extract"), (LONG, "filter_holds")], ids=["few", "many"]
 )
 async def test_a_filter_holds_up_nobodys_writes(
-    store: SqliteStore, who: m.Principal, preview: bool, filter_: f.Filter, marker: str
+    store: SqlStore, who: m.Principal, preview: bool, filter_: f.Filter, marker: str
 ) -> None:
     await _drafts(store, who, 3)
     other = m.Principal(await store.ensure_tenant("other"), "k")
@@ -66,7 +66,7 @@ async def test_a_filter_holds_up_nobodys_writes(
         assert len((await matching).ids) in ((3, 4) if filter_ is FILTER else (0,))
 
 
-async def test_a_preview_does_not_wait_for_the_writer(store: SqliteStore, who: m.Principal) -> None:
+async def test_a_preview_does_not_wait_for_the_writer(store: SqlStore, who: m.Principal) -> None:
     made = await _drafts(store, who, 3)
     began, go = threading.Event(), threading.Event()
 
@@ -74,7 +74,7 @@ async def test_a_preview_does_not_wait_for_the_writer(store: SqliteStore, who: m
         began.set()
         assert go.wait(LIMIT)
 
-    writing = asyncio.create_task(store.file.write(hold))
+    writing = asyncio.create_task(store.engine.database.write(hold))
     assert await asyncio.to_thread(began.wait, LIMIT)
     try:
         async with asyncio.timeout(LIMIT):
@@ -91,7 +91,7 @@ async def test_a_preview_does_not_wait_for_the_writer(store: SqliteStore, who: m
 
 
 async def test_what_changes_between_match_and_write_is_left(
-    store: SqliteStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Updated, forgotten and deleted ones are left; new ones are not included."""
     kept, updated, forgotten, deleted = await _drafts(store, who, 4)
@@ -118,7 +118,7 @@ async def test_what_changes_between_match_and_write_is_left(
 
 
 async def test_a_call_whose_caller_has_gone_forgets_nothing(
-    store: SqliteStore, who: m.Principal
+    store: SqlStore, who: m.Principal
 ) -> None:
     made = await _drafts(store, who, 3)
     with held() as gate:
@@ -131,7 +131,7 @@ async def test_a_call_whose_caller_has_gone_forgets_nothing(
 
 
 async def test_too_many_matches_forget_nothing_but_a_repetition_has_the_first_receipt(
-    store: SqliteStore, who: m.Principal
+    store: SqlStore, who: m.Principal
 ) -> None:
     await _drafts(store, who, 3)
     first = await _forget(store, who, request=FIRST)
@@ -149,7 +149,7 @@ async def test_too_many_matches_forget_nothing_but_a_repetition_has_the_first_re
 
 
 async def test_content_that_very_many_have_is_not_read_for_each_of_them(
-    store: SqliteStore, who: m.Principal
+    store: SqlStore, who: m.Principal
 ) -> None:
     new = tuple(m.NewMemory("the same") for _ in range(100))
     await store.memories.create(who, m.MemoryCreate("c", new), None)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from sqlalchemy.dialects import sqlite
 
 from service.core import model as m
 from service.core.times import FOREVER, SECOND
 from service.ports.indexing import BlockCursor, IndexBlock, IndexEntry, IndexRow, NullIndexer
 from service.storage.index import blocks as index_blocks
 from service.storage.index import rows as index_rows
-from service.storage.sqlite.store import SqliteStore
+from service.storage.store import SqlStore
 
 SPACE = 1
 ENTRY = b"\1" * 300
@@ -30,19 +29,19 @@ class Entries(NullIndexer):
 
 
 @pytest.fixture
-def indexed(store: SqliteStore) -> SqliteStore:
+def indexed(store: SqlStore) -> SqlStore:
     store.engine.indexer = Entries()
     return store
 
 
-async def fill(store: SqliteStore, who: m.Principal, count: int, container: str = "a") -> list[str]:
+async def fill(store: SqlStore, who: m.Principal, count: int, container: str = "a") -> list[str]:
     news = tuple(m.NewMemory(f"{container} {number}") for number in range(count))
     receipt = await store.memories.create(who, m.MemoryCreate(container, news), None)
     return [one.id for one in receipt.receipts]
 
 
 async def blocks(
-    store: SqliteStore, who: m.Principal, *, vectors: bool = True, without: Sequence[str] = ()
+    store: SqlStore, who: m.Principal, *, vectors: bool = True, without: Sequence[str] = ()
 ) -> list[IndexBlock]:
     found: list[IndexBlock] = []
     cursor: BlockCursor | None = BlockCursor()
@@ -61,7 +60,7 @@ def memories(found: Sequence[IndexBlock]) -> list[IndexRow]:
 
 @pytest.mark.parametrize("per_block", [1, 3, 1000])
 async def test_every_version_is_in_one_block_with_all_its_spans(
-    indexed: SqliteStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch, per_block: int
+    indexed: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch, per_block: int
 ) -> None:
     size = index_blocks.ROW_BYTES + len(ENTRY) + len(VECTOR)
     monkeypatch.setattr(index_blocks, "BLOCK_BYTES", per_block * size)
@@ -87,7 +86,7 @@ async def test_every_version_is_in_one_block_with_all_its_spans(
 
 
 async def test_a_delta_is_read_in_blocks_too(
-    indexed: SqliteStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+    indexed: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (name, *_) = await fill(indexed, who, 1)
     (before,) = await blocks(indexed, who)
@@ -111,7 +110,7 @@ async def test_a_delta_is_read_in_blocks_too(
 
 
 async def test_of_very_many_changes_the_first_can_be_had(
-    indexed: SqliteStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+    indexed: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(indexed, who, 1)
     (before,) = await blocks(indexed, who)
@@ -134,7 +133,7 @@ async def test_of_very_many_changes_the_first_can_be_had(
 
 
 async def test_the_first_of_very_many_changes_are_so_before_and_after_a_deletion(
-    indexed: SqliteStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+    indexed: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Changes of a deleted container are under another name than those of its successor."""
     await fill(indexed, who, 1)
@@ -163,7 +162,7 @@ async def test_the_first_of_very_many_changes_are_so_before_and_after_a_deletion
 
 
 async def test_rows_say_until_when_they_are_shown_as_of_now(
-    indexed: SqliteStore, who: m.Principal
+    indexed: SqlStore, who: m.Principal
 ) -> None:
     kept, forgotten, restored, superseded = await fill(indexed, who, 4)
     end = indexed.now() + SECOND
@@ -185,25 +184,3 @@ async def test_rows_say_until_when_they_are_shown_as_of_now(
         later: end,
         new.receipt.id: FOREVER,
     }
-
-
-async def test_no_statement_of_them_sorts(indexed: SqliteStore, who: m.Principal) -> None:
-    """Their order is an index's: however large the container, a block costs what it holds."""
-    made = [
-        index_blocks._memories(vectors=True),
-        index_blocks._memories(vectors=False),
-        index_blocks._chunks(vectors=True, elsewhere=False),
-        index_blocks._chunks(vectors=False, elsewhere=False),
-    ]
-    texts = [str(statement.compile(dialect=sqlite.dialect())) for statement in made]
-    plans = await indexed.engine.database.read(
-        lambda conn: [
-            row.detail
-            for text in texts
-            for row in conn.exec_driver_sql(
-                f"EXPLAIN QUERY PLAN {text}", tuple([1] * text.count("?"))
-            )
-        ]
-    )
-    assert plans
-    assert not [step for step in plans if "TEMP B-TREE" in step or step.startswith("SCAN")]

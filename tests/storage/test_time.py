@@ -10,29 +10,27 @@ import pytest
 from service.core import filters as f
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.core.times import WallClock
-from service.storage.sqlite import admin
-from service.storage.sqlite.store import SqliteStore, open_store
-from tests.storage.conftest import Clock
+from service.storage.store import SqlStore
+from tests.storage.conftest import Backend, Clock
 
 ALL = m.PageRequest(100)
 HOUR = 3600 * 1_000_000
 
 
-async def _shown(store: SqliteStore, who: m.Principal, as_of: int | None = None) -> list[str]:
+async def _shown(store: SqlStore, who: m.Principal, as_of: int | None = None) -> list[str]:
     page = await store.memories.list(
         who, m.MemoryQuery(("a",), order=m.Order.CREATED_ASC, as_of=as_of), ALL
     )
     return [memory.content for memory in page.items]
 
 
-async def _one(store: SqliteStore, who: m.Principal, new: m.NewMemory) -> m.MemoryReceipt:
+async def _one(store: SqlStore, who: m.Principal, new: m.NewMemory) -> m.MemoryReceipt:
     made = await store.memories.create(who, m.MemoryCreate("a", (new,)), None)
     return made.receipts[0]
 
 
 async def test_an_expiry_is_true_before_the_sweeper_and_the_same_after(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    backend: Backend, store: SqlStore, who: m.Principal, clock: Clock
 ) -> None:
     soon = store.now() + 5_000_000
     receipt = await _one(store, who, m.NewMemory("brief", forget_after=soon, forget_reason="trip"))
@@ -51,11 +49,11 @@ async def test_an_expiry_is_true_before_the_sweeper_and_the_same_after(
     assert await store.memories.get(who, "a", receipt.id, None) == unswept
     containers = await store.containers.list(who, "", ALL)
     assert [container.memories for container in containers.items] == [0]
-    assert admin.check(store.path, lambda _: None) == []
+    assert backend.check() == []
 
 
 async def test_the_past_answers_as_it_did_then(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    backend: Backend, store: SqlStore, who: m.Principal, clock: Clock
 ) -> None:
     moments: list[tuple[int, list[str]]] = []
 
@@ -93,11 +91,11 @@ async def test_the_past_answers_as_it_did_then(
         await store.memories.get(who, "a", second.receipt.id, moments[0][0])
     earlier = await store.memories.get(who, "a", first.id, moments[0][0])
     assert (earlier.is_latest, earlier.etag) == (True, first.etag)
-    assert admin.check(store.path, lambda _: None) == []
+    assert backend.check() == []
 
 
 async def test_a_clock_set_back_takes_nothing_back(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    backend: Backend, store: SqlStore, who: m.Principal, clock: Clock
 ) -> None:
     soon = store.now() + 1_000_000
     await _one(store, who, m.NewMemory("brief", forget_after=soon))
@@ -110,7 +108,7 @@ async def test_a_clock_set_back_takes_nothing_back(
     assert after.create_time > before.create_time
     assert await _shown(store, who, before.create_time) == ["before"]
     await store.close()
-    reopened = await open_store(store.path, store.options, WallClock(clock))
+    reopened = await backend.open(clock)
     last = await _one(reopened, who, m.NewMemory("last"))
     assert last.create_time > after.create_time
     clock.advance(3600)
@@ -120,7 +118,7 @@ async def test_a_clock_set_back_takes_nothing_back(
 
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_a_clock_that_was_ahead_leaves_nothing_hidden_or_refused(
-    store: SqliteStore, who: m.Principal, clock: Clock, *, restarted: bool
+    backend: Backend, store: SqlStore, who: m.Principal, clock: Clock, *, restarted: bool
 ) -> None:
     """A day ahead, and set right a minute later."""
     tomorrow = store.now() + 20 * HOUR
@@ -137,7 +135,7 @@ async def test_a_clock_that_was_ahead_leaves_nothing_hidden_or_refused(
     clock.advance(60 - 24 * 3600)
     if restarted:
         await store.close()
-        store = await open_store(store.path, store.options, WallClock(clock))
+        store = await backend.open(clock)
 
     async def count() -> list[int]:
         return [one.memories for one in (await store.containers.list(who, "", ALL)).items]
@@ -171,7 +169,7 @@ async def test_a_clock_that_was_ahead_leaves_nothing_hidden_or_refused(
     assert await _shown(store, who) == contents
     assert await count() == [6]
     assert soon.create_time > during.create_time
-    assert admin.check(store.path, lambda _: None) == []
+    assert backend.check() == []
 
     # What was scheduled comes when it is time, once.
     clock.advance(3600)
@@ -181,7 +179,7 @@ async def test_a_clock_that_was_ahead_leaves_nothing_hidden_or_refused(
     assert await _shown(store, who) == ["during"]
     assert await store.sweep() == 1
     assert await count() == [1]
-    assert admin.check(store.path, lambda _: None) == []
+    assert backend.check() == []
     clock.advance(6 * 3600)
     assert await _shown(store, who) == []
     if restarted:
@@ -189,7 +187,7 @@ async def test_a_clock_that_was_ahead_leaves_nothing_hidden_or_refused(
 
 
 async def test_the_past_is_judged_by_the_clock_alone(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    store: SqlStore, who: m.Principal, clock: Clock
 ) -> None:
     clock.advance(24 * 3600)
     await _one(store, who, m.NewMemory("during"))
@@ -202,10 +200,10 @@ async def test_the_past_is_judged_by_the_clock_alone(
 
 
 async def test_a_past_that_was_read_stays_as_it_was_read(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    backend: Backend, store: SqlStore, who: m.Principal, clock: Clock
 ) -> None:
     """Even if another server's clock is behind the one that was read by."""
-    behind = await open_store(store.path, store.options, WallClock(lambda: clock() - 30_000_000))
+    behind = await backend.open(lambda: clock() - 30_000_000)
     try:
         await _one(store, who, m.NewMemory("first"))
         clock.advance(60)
@@ -222,7 +220,7 @@ async def test_a_past_that_was_read_stays_as_it_was_read(
 
 
 async def test_closing_the_past_writes_only_where_something_could_still_come(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    store: SqlStore, who: m.Principal, clock: Clock
 ) -> None:
     made = await _one(store, who, m.NewMemory("first"))
     clock.advance(60)
@@ -245,7 +243,7 @@ async def test_closing_the_past_writes_only_where_something_could_still_come(
 
 
 async def test_receipts_are_kept_by_the_clock(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    store: SqlStore, who: m.Principal, clock: Clock
 ) -> None:
     """Those written while it was ahead, too: not a day longer than the others."""
     clock.advance(24 * 3600)
@@ -263,7 +261,7 @@ async def test_receipts_are_kept_by_the_clock(
 
 
 async def test_a_listing_by_creation_is_complete_and_free_of_repeats_while_memories_change(
-    store: SqliteStore, who: m.Principal
+    store: SqlStore, who: m.Principal
 ) -> None:
     made = await store.memories.create(
         who, m.MemoryCreate("a", tuple(m.NewMemory(f"m{i}") for i in range(30))), None
@@ -283,7 +281,7 @@ async def test_a_listing_by_creation_is_complete_and_free_of_repeats_while_memor
 
 
 async def test_restoring_clears_a_schedule_that_has_passed_and_keeps_one_ahead(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    store: SqlStore, who: m.Principal, clock: Clock
 ) -> None:
     passed, ahead = store.now() + 1_000_000, store.now() + 9_000_000_000
     one = await _one(store, who, m.NewMemory("one", forget_after=passed, forget_reason="r"))

@@ -14,7 +14,7 @@ from service.core.model import Principal
 from service.storage.sqlite.store import SqliteStore
 from tests import statements
 from tests.storage.conftest import Clock
-from tests.storage.test_plans import _exercise_documents, _exercise_memories
+from tests.storage.sqlite.test_plans import _exercise_documents, _exercise_memories
 from tests.tenancy import OWNED, unscoped
 
 ACROSS_TENANTS = {
