@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 T = TypeVar("T")
 
 NO_TENANT: Final = 0
-"""Stands for the service itself, and for reads on behalf of many tenants."""
+"""The service itself, and reads on behalf of many tenants."""
 
 KEYS: Final = 0
 """Takes the place of a tenant in `Revisions`: how often keys were created or revoked.
@@ -56,7 +56,7 @@ class Database(Protocol):
         ...
 
     def translated(self, error: BaseException) -> BaseException:
-        """What a caller is told of a database error; others stay as they are."""
+        """The error for callers instead of a database error; others stay as they are."""
         ...
 
     def pause(self) -> None:
@@ -74,7 +74,7 @@ class Database(Protocol):
     async def checkpoint(self) -> bool: ...
 
     def hurry(self) -> None:
-        """Do not wait for other processes any more: nobody waits for the answers."""
+        """Do not wait for other processes any more: no caller waits for the results."""
         ...
 
     async def close(self) -> None: ...

@@ -1,9 +1,9 @@
 """What becomes of the change log as it ages.
 
 A container that is deleted leaves its changes, and in them its tag. They get a keyed digest
-of it instead, in bounded steps: whoever names the container finds them under both, also
-when it has been made again. Changes older than the retention are removed, and the tenant's
-oldest kept revision says from where on the log is whole.
+of it instead, in bounded steps: a reader that names the container finds them under both, also
+when it has been created again. Changes older than the retention are removed, and the tenant's
+oldest kept revision says since when the log is complete.
 """
 
 from __future__ import annotations

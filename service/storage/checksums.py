@@ -1,4 +1,4 @@
-"""Checksums of rows: over what no index and no other digest of the row stands for.
+"""Checksums of rows: over what no index and no other digest of the row covers.
 
 They are keyed like the other digests, and part of the row, so that a checksum costs its
 computation alone. Left out is what changes without its text (states, vectors, entries).

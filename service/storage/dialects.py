@@ -1,4 +1,4 @@
-"""What is said differently to each database; SQL everywhere else is common."""
+"""The differences between databases; SQL everywhere else is common to all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def upsert(conn: Connection, table: Table, *, put: Names = (), add: Names = ()) 
     """An INSERT that changes the row of the same primary key, if there is one.
 
     Args:
-        conn: Says which dialect is spoken.
+        conn: Has the dialect.
         table: Where to insert.
         put: Columns that get the new value.
         add: Columns to which the new value is added.
@@ -90,8 +90,8 @@ _ROWS_PER_PREFIX = {"tenant": 1_000_000, "container": 20_000, "end_kind": 10_000
 def create_tables(conn: Connection, metadata: MetaData) -> None:
     """All tables, empty.
 
-    Indexes that are partial on SQLite are so everywhere. The tables say it of SQLite alone:
-    naming another database loads all that SQLAlchemy knows of it, at every start.
+    Indexes that are partial on SQLite are so everywhere. The tables declare it for SQLite only:
+    naming another database loads all that SQLAlchemy has for it, at every start.
     """
     if conn.dialect.name != "sqlite":
         for table in metadata.tables.values():
@@ -102,7 +102,7 @@ def create_tables(conn: Connection, metadata: MetaData) -> None:
 
 
 def seed_statistics(conn: Connection, metadata: MetaData) -> None:
-    """Tell the planner what the tables will be like.
+    """Give the planner statistics of what the tables will be like.
 
     Without statistics SQLite takes a primary key's first column, the tenant, for
     as selective as three columns of an index, and reads the whole tenant. The

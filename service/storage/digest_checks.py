@@ -1,4 +1,4 @@
-"""Every digest that is stored, against what it stands for: a flipped byte is found."""
+"""Every stored digest is compared with what it covers: a flipped byte is found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all of the storage shares: reads, coalesced mutations, time."""
+"""What all stores share: reads, coalesced mutations, time."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class StoreOptions:
     """How the storage runs.
 
     Args:
-        sweep_interval: Seconds between looks for expired memories.
+        sweep_interval: Seconds between checks for expired memories.
         checkpoint_interval: Seconds after which deleted bytes leave the WAL.
         scrub_interval: Seconds after which what deletion left in page slack is removed.
         scrub_window: When that is done in a database too large for any time of day.
         max_waiting: Mutations and reads that may wait before OVERLOADED.
         readers: Reads that run at once: a single read, and lists. More help where lists
             scan for long, and cost throughput where they are short.
-        change_retention: Seconds that changes are kept; None: for ever.
+        change_retention: Seconds that changes are kept; None: forever.
         disk_reserve: Bytes of disk that are kept for deletions; 0: none.
     """
 
@@ -60,7 +60,7 @@ class StoreOptions:
 
 
 class MutationEngine:
-    """What the nouns share: reads, coalesced mutations, time."""
+    """Runs the mutations of all stores in batches; has the database and the clock."""
 
     def __init__(
         self,
@@ -216,7 +216,7 @@ class MutationEngine:
 
     @property
     def idle(self) -> bool:
-        """Whether no mutation waits or runs, nobody reads and nobody watches."""
+        """Whether no mutation or read waits or runs, and there are no watchers."""
         return self._submissions.idle and self.database.idle and self.watchers.idle
 
     def now(self) -> int:

@@ -36,7 +36,7 @@ class Steps(ABC):
 
     @abstractmethod
     def damage(self, error: Exception) -> str | None:
-        """What damage a database error tells of; None: it is another failure."""
+        """The damage that a database error reports; None: it is another failure."""
 
     @abstractmethod
     def watching(self) -> AbstractContextManager[None]:

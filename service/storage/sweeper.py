@@ -30,7 +30,7 @@ _DUE = (
     .order_by(memory_spans.c.shown_until)
     .limit(STEP)
 )
-# The span's revision stays: an expiry is a change, but nobody's write.
+# The span's revision stays: an expiry is a change, but not a caller's write.
 _EXPIRE = (
     update(memory_spans)
     .where(
@@ -54,7 +54,7 @@ _FORGET_REQUESTS = delete(requests).where(
 
 
 def due(conn: Connection, now: int) -> dict[int, list[str]]:
-    """Memories whose time has come and is not recorded, by tenant."""
+    """Memories that have expired without it being recorded, by tenant."""
     found: dict[int, list[str]] = {}
     for row in conn.execute(_DUE, {"now": now}):
         found.setdefault(row.tenant, []).append(row.memory_id)

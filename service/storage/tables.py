@@ -36,7 +36,7 @@ def _tenant() -> Column[int]:
 
 
 def _checksum() -> Column[bytes]:
-    """See `checksums`, which says what of its row it stands for."""
+    """See `checksums` for the columns that it covers."""
     return Column("checksum", LargeBinary, nullable=False, server_default=text("x''"))
 
 

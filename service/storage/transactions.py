@@ -57,11 +57,11 @@ class Mutation(Generic[P_co]):
     texts: Sequence[str] = ()
     """Of memories that are to be indexed together with others of the batch."""
     dates: Sequence[int | None] = ()
-    """What each of the texts speaks of."""
+    """The date that each of the texts is about."""
     index: Sequence[IndexEntry] = ()
     """Of the texts of memories, one for each; or nothing."""
     dated: Callable[[str, int | None], bytes] | None = None
-    """Makes the entry of one whose date was not known before."""
+    """Makes the entry of a text whose date was not known before."""
 
     @property
     def tenant(self) -> int:
@@ -166,7 +166,7 @@ class TenantTx:
         self._next_id = 0
         self._unnamed = False
         self.erased = False
-        """To be set by an operation that deleted or replaced more than its changes tell."""
+        """To be set by an operation that deleted or replaced more than its changes say."""
         self.queued = False
         """To be set by an operation that put documents into the queue."""
         self.floor = 0
@@ -204,7 +204,7 @@ class TenantTx:
 
     @staticmethod
     def actor(mutation: Mutation[object]) -> dict[str, object]:
-        """Who makes a change, as its row has it."""
+        """The columns that name the key and the request of a change."""
         request_id = mutation.request.request_id if mutation.request else None
         return {"key_id": mutation.who.key_id, "request_id": request_id}
 
@@ -293,7 +293,7 @@ class TenantTx:
 def close_past(tx: TenantTx, mutations: Sequence[Mutation[int]]) -> Sequence[Outcome[int]]:
     """No later commit of the tenant has a time up to the given instants.
 
-    Whoever commits holds the tenant's row until then: when this runs, nobody is about to
+    A transaction holds the tenant's row until its commit: when this runs, none is about to
     commit with an earlier time, on any server. Answers the time up to which that holds.
     """
     tx.floor = max(mutation.payload for mutation in mutations)

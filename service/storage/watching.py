@@ -1,4 +1,4 @@
-"""Waking those who watch a document."""
+"""Waking the watchers of a document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ POLL_SECONDS = 1.0
 
 
 ANYTHING = ""
-"""Stands for every id of a tenant."""
+"""Takes the place of every id of a tenant."""
 
 
 class Watcher:
@@ -24,7 +24,7 @@ class Watcher:
         self._event.set()
 
     async def changed(self) -> None:
-        """Wait for a change, or for the time to look for one made elsewhere."""
+        """Wait for a change, or for the time to check for one made by another process."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):
                 await self._event.wait()
@@ -32,14 +32,14 @@ class Watcher:
 
 
 class Watchers:
-    """Who watches what, by (tenant, id)."""
+    """The watchers, by (tenant, id)."""
 
     def __init__(self) -> None:
         self._watching: dict[tuple[int, str], set[Watcher]] = {}
 
     @property
     def idle(self) -> bool:
-        """Whether nobody watches."""
+        """Whether there are no watchers."""
         return not self._watching
 
     @contextlib.contextmanager

@@ -14,7 +14,7 @@ from service.ports.store import Page
 from service.storage.lists import after, cut, one_page, tenant_state
 from service.storage.tables import containers, memory_spans
 
-# Expired, but not yet met by the sweeper: still in the stored count.
+# Expired, but not yet recorded by the sweeper: still in the stored count.
 _OVERDUE = select(memory_spans.c.container, literal(-1).label("count")).where(
     memory_spans.c.tenant == bindparam("t"),
     memory_spans.c.end_kind == int(End.OPEN),

@@ -3,7 +3,7 @@
 A purge fixes the tenant's revision when it starts and deletes what was last
 written no later, checked again in the transaction that deletes. Between two
 steps other callers get their turn; with a request_id the counts so far are kept
-in each step's transaction, so that a repetition goes on from there.
+in each step's transaction, so that a repetition continues from there.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ STEP = 384
 """Documents or memories deleted in one transaction."""
 
 SAMPLE = 100
-"""Ids that are told, at most, of documents that are deleted or detached."""
+"""Ids that an answer lists, at most, of documents that are deleted or detached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +264,7 @@ def _delete_documents(
     return taken - len(kept), [state.id for state in detached]
 
 
-# A job is about the document as it now is; whoever holds it has lost it, as with any write.
+# A job is about the document as it now is; its holder has lost it, as with any write.
 _RENEW = (
     update(jobs)
     .where(jobs.c.tenant == bindparam("t"), jobs.c.document_id == bindparam("document"))

@@ -29,7 +29,7 @@ _CONTENTS = select(document_contents.c.document_id, document_contents.c.content)
 )
 _CONTENTS_AT_ONCE = 4
 _ROW_BYTES = 400
-"""What a document weighs beside its texts, roughly."""
+"""What a document weighs in addition to its texts, roughly."""
 
 
 def list_documents(

@@ -133,7 +133,7 @@ class DocumentStore:
 
 
 def _passed(seen: m.Document | None, now: m.Document) -> Iterator[m.Document]:
-    """The stages a document went through between two looks: many last less than a look."""
+    """The stages a document passed between two reads: many are shorter than that."""
     if seen is None or now.status is m.Status.FAILED:
         return
     first = seen.status + 1 if seen.revision == now.revision else m.Status.QUEUED

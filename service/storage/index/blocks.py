@@ -31,11 +31,11 @@ from service.storage.tables import chunks, document_containers, memories, memory
 from service.storage.transactions import pad_in_list
 
 BLOCK_BYTES = 2 * 1024 * 1024
-"""After so much a block ends: few enough to be held beside the index several times over,
+"""After so much a block ends: few enough to be held in addition to the index several times over,
 enough that what a read costs by itself does not count."""
 
 ROW_BYTES = 500
-"""What a row takes up beside its entry and its vector, about."""
+"""What a row takes up in addition to its entry and its vector, roughly."""
 
 _FETCHED = 200
 """Rows fetched at once."""
@@ -51,7 +51,7 @@ MEMORY_COLUMNS = (
     memory_spans.c.content_hash,
     memory_spans.c.shown_from,
     memory_spans.c.shown_until,
-    # As of now a current span that nobody ended is shown until then; others are not shown.
+    # As of now a current span without an end is shown until then; others are not shown.
     case(
         (
             and_(

@@ -255,7 +255,7 @@ def in_state(
     over = [End.FORGOTTEN, End.EXPIRED] if forgotten else []
     superseded = [End.SUPERSEDED] if history else []
     ended = memory_spans.c.end_kind.in_([int(end) for end in (*over, *superseded)])
-    # An expiry that the sweep has not recorded yet has ended all the same.
+    # An expiry that the sweep has not recorded yet has ended nevertheless.
     lapsed = memory_spans.c.end_kind == int(End.OPEN) if forgotten else ended
     there: ColumnElement[bool]
     shown: ColumnElement[bool]

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 MAX_CACHED = 10_000
 MAX_AGE_SECONDS = 5.0
-"""Trust in a cached key when the epoch could not tell of a change."""
+"""Trust in a cached key when the epoch could miss a change."""
 
 
 class Reads(Protocol):
@@ -29,8 +29,8 @@ class Keyring:
 
     Args:
         database: Where the keys are.
-        epoch: Differs after every change of the keys, made by any process; asked
-            on each call, so it must be cheap.
+        epoch: Differs after every change of the keys, made by any process; called
+            for each request, so it must be cheap.
         now: The storage's time, for expiry.
     """
 
@@ -74,7 +74,7 @@ class Keyring:
         return keys.named_key(token)
 
     async def _find(self, digests: Sequence[bytes]) -> list[Principal | PalimpsestError]:
-        # One statement, and a single read: nobody is let in later for a list's sake.
+        # One statement, and a single read: authentication does not wait for lists.
         found = await self._database.read(lambda conn: keys.find(conn, digests), snapshot=False)
         return [found.get(digest) or _invalid() for digest in digests]
 

@@ -72,7 +72,7 @@ def match(read: Snapshot, request: MemoryForgetMany, filter_: Filter) -> tuple[s
     """What the request's filter matches; raises TOO_MANY_MATCHES.
 
     The transaction that forgets must not wait for a filter, and need not: a version never
-    changes in what filters test, so that it is enough to look whether it is still shown.
+    changes in what filters test, so that it is enough to check whether it is still shown.
     """
     limit = request.max_forget + 1
     found = matching(read.conn, read.tenant, request.container, filter_, read.wall, limit)

@@ -232,7 +232,7 @@ def restore_one(
     version, span = stored.version, stored.span
     again = rules.restored_span(request, span, tx.now, tx.wall)
     revision = tx.change(mutation, ChangeKind.MEMORY_RESTORED, version.id, [version.container])
-    # An expiry that the sweeper has not met yet is still in the count.
+    # An expiry that the sweeper has not recorded yet is still in the count.
     swept = span.end is not End.OPEN
     tx.count(version.container, memories=1 if swept else 0)
     writes.close(

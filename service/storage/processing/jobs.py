@@ -1,11 +1,11 @@
-"""The queue: which documents wait, who has them, and until when.
+"""The queue: which documents wait, which worker has them, and until when.
 
 A job is due when the wall clock has come to `due_time`. One that waits for nothing has
 its revision there: it is due whatever the clock says, in order of writing. One that is
 to be tried after a pause has an instant, and one that is held has what no clock comes
 to: whether its worker is alive is judged by `leases`. A newer write replaces the job,
-and with it the lease: who held it finds neither its revision nor its name when it
-comes to finish.
+and with it the lease: its holder finds neither its revision nor its name when it
+finishes.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ SHARE = 16
 """Documents one partition gives before the next has its turn."""
 
 MOST_TENANTS = 1024
-"""Tenants looked at for one claim."""
+"""Tenants considered for one claim."""
 
 STRIDES = (1, 4, 16, 64)
-"""Partitions looked at by one statement, and by the next: what one partition has may be enough."""
+"""Partitions read by one statement, and by the next: what one partition has may be enough."""
 
 
 class Partition(NamedTuple):
@@ -62,7 +62,7 @@ NO_PARTITION = Partition(-1, "")
 
 @dataclass(slots=True)
 class RoundRobinCursor:
-    """Who was served last: tenants take turns, and the containers of each."""
+    """The partition that was served last: tenants take turns, and the containers of each."""
 
     tenant: int = 0
     partitions: dict[int, str] = field(default_factory=dict)
@@ -285,7 +285,7 @@ def _due(
 
 
 def enter(conn: Connection, held: Sequence[Job], status: Status) -> None:
-    """Say what stage the documents of jobs have come to, as far as they are still held."""
+    """Record the stage that the documents of jobs have reached, as far as they are still held."""
     names: dict[tuple[int, str], list[str]] = {}
     for job in held:
         names.setdefault((job.tenant, job.holder), []).append(job.document_id)
@@ -297,7 +297,7 @@ def enter(conn: Connection, held: Sequence[Job], status: Status) -> None:
 def enter_stage(
     tx: TenantTx, mutations: Sequence[Mutation[tuple[Sequence[Job], Status]]]
 ) -> Sequence[Outcome[None]]:
-    """Of jobs of the tenant, and the stage they have come to."""
+    """Of jobs of the tenant, and the stage they have reached."""
     for mutation in mutations:
         held, status = mutation.payload
         enter(tx.conn, held, status)

@@ -1,6 +1,6 @@
 """Leases of jobs: which of their holders are alive, as one server sees it.
 
-The clocks of servers differ, and may be wrong for a while. So nobody compares the time
+The clocks of servers differ, and may be wrong for a while. So no server compares the time
 at which a lease was renewed with a clock of its own: a holder is alive as long as it
 renews its leases, and dead when a server has watched one for as long as it lasts and
 seen no change of it.
@@ -24,8 +24,8 @@ LONGEST_PAUSE: Final = 600 * SECOND
 """Longer than every pause between tries: what is put off for more was put off by a clock
 that was ahead."""
 
-LOOK_SECONDS: Final = 1.0
-"""Between two looks at the leases, if they last for some seconds."""
+CHECK_SECONDS: Final = 1.0
+"""Between two checks of the leases, if they last for some seconds."""
 
 _STEP: Final = 2**16
 _TENTH: Final = SECOND // 10
@@ -66,20 +66,20 @@ def put_off(conn: Connection, now: int) -> list[PutOff]:
 
 
 class Leases:
-    """What one server has seen of leases, its own and those of others."""
+    """What one server has observed of leases, its own and those of others."""
 
     def __init__(self, clock: WallClock) -> None:
         self._clock = clock
-        self._looked: float | None = None
+        self._checked: float | None = None
         self._seen: dict[tuple[int, str], tuple[int, float]] = {}
         """By document: the stamp, and since when it has been that one."""
 
-    def look_due(self, lease: float) -> bool:
-        """Whether it is time to look again; true once in that time."""
+    def check_due(self, lease: float) -> bool:
+        """Whether it is time to check again; true once in that time."""
         now = self._clock.elapsed()
-        if self._looked is not None and now - self._looked < min(LOOK_SECONDS, lease / 4):
+        if self._checked is not None and now - self._checked < min(CHECK_SECONDS, lease / 4):
             return False
-        self._looked = now
+        self._checked = now
         return True
 
     def renewed(self, held: Iterable[Job], stamped: int) -> None:

@@ -30,7 +30,7 @@ class QueueStore:
 
     async def claim(self, holder: str, limit: int, lease: float) -> Sequence[Work]:
         engine, now = self._engine, self._engine.now()
-        if self._leases.look_due(lease):
+        if self._leases.check_due(lease):
             await self._free(now)
         stamped = stamp(now, lease)
         partitions = await engine.database.read(

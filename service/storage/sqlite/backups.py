@@ -132,7 +132,7 @@ def _remove_side_files(partial: Path) -> None:
 
 def _copy(conn: Connection, partial: Path, progress: Callable[[int, int], None]) -> list[str]:
     source: Any = conn.connection.driver_connection
-    # The transaction begins with the first read: writers go on, and the copy never starts over.
+    # The transaction begins with the first read: writers continue, and the copy never starts over.
     source.execute("SELECT count(*) FROM sqlite_master").fetchone()
     with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as copy:
         # Synced once, when it is whole.

@@ -27,7 +27,7 @@ _DAMAGE: Final = (
 
 
 def damage_of(error: BaseException) -> str | None:
-    """What damage an error tells of; None: it is another failure."""
+    """The damage that an error reports; None: it is another failure."""
     original = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(original, sqlite3.Error):
         return None

@@ -1,7 +1,7 @@
 """The embedded database: connections, transactions, checkpoints.
 
 Each aiosqlite connection owns a thread, and a whole transaction runs in one
-visit to it: SQLAlchemy executes there on the sqlite3 connection of that thread.
+call to it: SQLAlchemy executes there on the sqlite3 connection of that thread.
 One connection writes; the others read the last committed snapshot (WAL).
 """
 
@@ -45,7 +45,7 @@ class Mark(Protocol):
 
 
 Gate: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
-"""Nobody reads while its block runs."""
+"""No read runs while its block runs."""
 
 PAUSED = 4
 """Connections for reads that pause: more than `SPARE`, so that each tenant may have two."""
@@ -54,7 +54,7 @@ BUSY_SECONDS = 15.0
 """How long a writer waits for another process before it gives up."""
 
 BUSY_STEP_SECONDS = 0.1
-"""How long the server's writer waits at a stretch, before it looks whether to go on.
+"""How long the server's writer waits at a stretch, before it checks whether to continue.
 
 A checkpoint waits no longer than this for the reads of other processes, as the
 server's own reads wait for the checkpoint.
@@ -69,7 +69,7 @@ percentile was twice as high.
 """
 
 _PROGRESS_STEPS = 10_000
-"""Instructions of SQLite between two looks whether a read must stop or pause."""
+"""Instructions of SQLite between two checks whether a read must stop or pause."""
 
 
 def connect(path: Path | str, *, read_only: bool = False) -> sqlite3.Connection:
@@ -157,7 +157,7 @@ def _on_snapshot(conn: Connection, work: Callable[[Connection], T]) -> T:
 
 
 def translated(error: BaseException) -> BaseException:
-    """What a caller is told of a database error; other errors stay as they are."""
+    """The error for callers instead of a database error; other errors stay as they are."""
     original = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(original, sqlite3.Error):
         return error
@@ -430,9 +430,9 @@ class SqliteDatabase:
 
     @contextlib.asynccontextmanager
     async def readers_paused(self) -> AsyncIterator[None]:
-        """Nobody reads while the block runs; those who come wait."""
+        """No read runs while the block runs; new ones wait."""
         async with AsyncExitStack() as gates:
-            # Lists first: they take long, and single reads go on meanwhile.
+            # Lists first: they take long, and single reads continue meanwhile.
             await gates.enter_async_context(self._lists.readers_paused())
             if self._singles is not self._lists:
                 await gates.enter_async_context(self._singles.readers_paused())

@@ -1,8 +1,8 @@
 """Room on the disk that is kept for deletions.
 
 Deleting needs room as well: the log grows by every page that a transaction overwrites.
-A file of a fixed size stands next to the database. Writes that add go on only while it has
-its size, so that they never use the room it stands for. A transaction that deletes and
+A file of a fixed size stands next to the database. Writes that add continue only while it has
+its size, so that they never use the room it reserves. A transaction that deletes and
 finds the disk full truncates the file, and the file gets its size back when there is room.
 """
 
@@ -55,7 +55,7 @@ class DiskReserve:
         return os.fstat(self._file).st_size >= size
 
     def make(self, size: int) -> bool:
-        """Reserve so many bytes if there is room and nobody uses it; whether they are."""
+        """Reserve so many bytes if there is room and no deletion uses it; whether they are."""
         if self.held(size):
             return True
         if self._users:
@@ -86,8 +86,8 @@ class DiskReserve:
 
     @contextlib.contextmanager
     def given_up(self) -> Iterator[None]:
-        """Inside, the room is there for whoever deletes: no process makes the reserve again."""
-        # If another process is at it, the room is there as well.
+        """Inside, deletions have the room: no process makes the reserve again."""
+        # If another process does the same, the room is there as well.
         with contextlib.suppress(OSError):
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._users += 1
@@ -120,7 +120,7 @@ def _allocate(file: int, size: int) -> None:
 
 @contextlib.contextmanager
 def given_up(path: Path) -> Iterator[None]:
-    """Inside, the reserve of the database at `path` is given up, whoever has made it."""
+    """Inside, the reserve of the database at `path` is given up, whichever process has made it."""
     reserve = DiskReserve(path, None)
     try:
         with reserve.given_up():

@@ -27,7 +27,7 @@ _TEXTS = {
 
 
 def explain(error: BaseException) -> str | None:
-    """What to tell and advise; None when it is no failure of the database."""
+    """A message with advice; None when it is no failure of the database."""
     if isinstance(error, SchemaTooNewError | SchemaTooOldError | StorageRefusedError):
         return str(error)
     original = error.orig if isinstance(error, DBAPIError) else error

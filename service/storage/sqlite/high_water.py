@@ -1,6 +1,6 @@
 """The high-water mark: how far changes were acknowledged, in a file next to the database.
 
-Whoever commits writes here, after the commit and before the answer, which revision each
+Each writer records here, after the commit and before the answer, which revision each
 tenant has reached. A database that is behind its mark has lost acknowledged changes: its
 write-ahead log was removed or cut, or an older copy was put in its place.
 
@@ -43,7 +43,7 @@ class DatabaseBehindError(StorageRefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a mark says. `damaged` are records whose checksum is wrong."""
+    """The content of a mark. `damaged` are records whose checksum is wrong."""
 
     identity: bytes
     revisions: dict[int, int]
@@ -53,7 +53,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a database says of itself."""
+    """The state that a database records of itself."""
 
     identity: bytes
     revisions: dict[int, int]
@@ -154,11 +154,11 @@ def ensure_not_behind(path: Path, mark: Mark | None, now: Standing) -> None:
 
 
 class HighWaterMark:
-    """The mark of the database at `path`, for those who commit; made if it is missing."""
+    """The mark of the database at `path`, for writers; created if it is missing."""
 
     def __init__(self, path: Path, now: Standing) -> None:
         self._descriptor = os.open(mark_path(path), os.O_CREAT | os.O_RDWR, 0o600)
-        self._told = False
+        self._warned = False
         try:
             self._begin(path, now)
             self.advance(now.revisions)
@@ -172,7 +172,7 @@ class HighWaterMark:
             if os.pread(self._descriptor, _HEADER.size, 0).strip(b"\0"):
                 return
             if not os.geteuid():
-                # As SQLite does with its own files: a server of another user goes on with it.
+                # As SQLite does with its own files: a server of another user can use it.
                 owner = path.stat()
                 os.fchown(self._descriptor, owner.st_uid, owner.st_gid)
             os.pwrite(self._descriptor, _HEADER.pack(_MAGIC, now.identity), 0)
@@ -184,15 +184,15 @@ class HighWaterMark:
     def advance(self, revisions: Mapping[int, int]) -> None:
         """Record what was acknowledged of tenants and KEYS; what is higher there stays.
 
-        A failure to write is logged, once: the mark then tells less than it could.
+        A failure to write is logged, once: the mark is then lower than it could be.
         """
         try:
             with self._locked():
                 for tenant, revision in revisions.items():
                     self._raise_to(tenant, revision)
         except OSError as error:
-            if not self._told:
-                self._told = True
+            if not self._warned:
+                self._warned = True
                 log.warning("the high-water mark cannot be written: %s", error.strerror)
 
     @contextlib.contextmanager

@@ -24,7 +24,7 @@ _SILENT = ("ok", "*** in database main ***")
 
 
 def check(path: Path, progress: Callable[[str], None]) -> list[str]:
-    """Everything that can be told of the database at `path`; the findings, none if all is well.
+    """Check everything about the database at `path`; the findings, none if all is well.
 
     Raises:
         SchemaTooNewError, SchemaTooOldError: Its rows cannot be judged.

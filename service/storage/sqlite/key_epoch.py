@@ -1,6 +1,6 @@
-"""A counter, beside the embedded database, of changes to its keys.
+"""A counter of changes to the keys, next to the embedded database.
 
-Every process that changes keys advances it, and a server looks at it on each
+Every process that changes keys advances it, and a server reads it on each
 call. It is mapped into memory, because even a system call as cheap as stat(2)
 lets go of the interpreter lock, and taking it back under load costs more than
 all the rest of authentication.

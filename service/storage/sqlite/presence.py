@@ -9,7 +9,7 @@ FIRST_KEY = "first-key"
 
 
 class StorageRefusedError(RuntimeError):
-    """The operator has to decide how to go on; the text says between what."""
+    """The operator has to decide how to continue; the text names the alternatives."""
 
 
 class DatabaseLostError(StorageRefusedError):

@@ -24,7 +24,7 @@ _UNREACHABLE = ("SQLITE_CANTOPEN", "SQLITE_READONLY")
 
 
 class ChangedMeanwhileError(StorageRefusedError):
-    """The files were written by somebody while they were read without locks."""
+    """The files were written by another process while they were read without locks."""
 
 
 @contextlib.contextmanager

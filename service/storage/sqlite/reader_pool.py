@@ -1,8 +1,8 @@
-"""Reading connections, in pools: reads take turns at them, and so do tenants.
+"""Pools of reading connections: reads take turns at them, and so do tenants.
 
 Few reads run at once, since they share the processors. One that has run for long
 pauses when another waits, in the middle of a statement and on the snapshot it has, and
-goes on when its turn comes again. So a list that looks through a million rows is no
+continues when its turn comes again. So a list that reads a million rows is no
 longer in the way of a short one than for a moment. A paused read keeps its connection;
 there are some more connections than reads that run.
 """
@@ -53,14 +53,14 @@ R = TypeVar("R", bound=Reader)
 
 
 class Turn:
-    """One read: how long it may go on. Its thread asks `must_stop` often."""
+    """One read: how long it may run. Its thread calls `must_stop` often."""
 
     def __init__(
         self, tenant: int, seconds: float = READ_SECONDS, pool: ReaderPool[Any] | None = None
     ) -> None:
         self.tenant = tenant
         self.abandoned = False
-        """The caller has gone."""
+        """The caller was cancelled."""
         self.restart = False
         """It is in the way of a closing pool, and is to begin again when that is open."""
         self.number = 0
@@ -118,7 +118,7 @@ class Turn:
 
 
 class _Waiting(Generic[R]):
-    """What of a tenant waits, each first come, first served: to begin, and to go on."""
+    """Reads of a tenant that wait, first come, first served: to begin, and to continue."""
 
     __slots__ = ("new", "paused")
 
@@ -166,16 +166,16 @@ class ReaderPool(Generic[R]):
         self._settling: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self.claims: tuple[int, ...] = ()
-        """Tenants, two at most, with a read that could run if another paused; the threads
-        look at it."""
+        """Tenants, two at most, with a read that could run if another paused; read by the
+        threads."""
 
     @property
     def all_idle(self) -> bool:
-        """Whether nobody has a reader of this pool."""
+        """Whether all readers of this pool are idle."""
         return not self._turns
 
     async def use(self, work: Callable[[R, Turn], Awaitable[T]], tenant: int = NO_TENANT) -> T:
-        """Do `work` with a reader that nobody else has.
+        """Do `work` with a reader of its own.
 
         It is done again when the pool was closed in the middle of it.
         """
@@ -271,7 +271,7 @@ class ReaderPool(Generic[R]):
         """Called by a read's thread, which then waits until it is resumed, unless False."""
         try:
             self._loop.call_soon_threadsafe(self._paused, turn)
-        except RuntimeError:  # The loop is closed: nobody waits.
+        except RuntimeError:  # The loop is closed: no caller waits.
             return False
         return True
 
@@ -284,7 +284,7 @@ class ReaderPool(Generic[R]):
         self._dispatch()
 
     def _dispatch(self) -> None:
-        """Give the free slots to those whose turn it is."""
+        """Give the free slots to the reads whose turn it is."""
         while self._has_slot and (found := next(self._eligible(), None)) is not None:
             tenant, turn = found
             waiting = self._waiting[tenant]
@@ -308,7 +308,7 @@ class ReaderPool(Generic[R]):
 
     @asynccontextmanager
     async def readers_paused(self) -> AsyncIterator[None]:
-        """Nobody reads in this pool while the block runs; those who come wait.
+        """No read of this pool runs while the block runs; new ones wait.
 
         Long reads are not waited for, but begin again afterwards; RESTARTS times at most,
         so that they come to their end however often the pool is closed.

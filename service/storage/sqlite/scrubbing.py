@@ -19,7 +19,7 @@ LIMIT_BYTES: Final = 256 * 1024 * 1024
 """A database that is smaller is scrubbed whenever it is due, a larger one in its window."""
 
 _QUIET: Final = SECOND
-"""How long nobody must have written before a scrub, for as long as it can be put off."""
+"""How long no write must have happened before a scrub, as long as it can be put off."""
 
 _SHARE: Final = 100
 """A scrub that took a second is followed by none for so many: writers lose 1 % at most."""

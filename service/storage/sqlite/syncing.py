@@ -1,4 +1,4 @@
-"""Making what the file system was told survive a power cut."""
+"""Making writes to the file system survive a power cut."""
 
 from __future__ import annotations
 
