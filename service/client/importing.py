@@ -21,7 +21,7 @@ from palimpsest.v1.filter_pb2 import Condition, Filter
 from service.client.connection import Connection
 from service.client.files import Found, SkippedError, Source, custom_id, read
 from service.content.base import Extract, UnreadableContentError
-from service.content.registry import kind_of
+from service.content.registry import extractor_for
 
 DIGEST_KEY: Final = "import_digest"
 """Metadata key of the SHA-256 of the content, by which the next import recognises it."""
@@ -158,7 +158,7 @@ def _request(container: str, source: Source, content: str, digest: str) -> Upser
         custom_id=custom_id(container, source.name),
         container_tags=[container],
         metadata=metadata,
-        title=_title(kind_of(source.kind).extract(content)) or source.file_name,
+        title=_title(extractor_for(source.kind).extract(content)) or source.file_name,
     )
 
 

@@ -1,1 +1,1 @@
-"""From content to searchable pieces: one file for each kind of content."""
+"""From content to searchable chunks: one file for each kind of content."""

@@ -1,4 +1,4 @@
-"""What every kind of content is turned into: a text, its blocks, and pieces of it."""
+"""What every kind of content is turned into: a text, its blocks, and its chunks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class UnreadableContentError(ValueError):
-    """Content that its kind cannot read; the message says what to do about it."""
+    """Content that its extractor cannot read; the message says what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Extract:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """One searchable piece: `text` is the extracted text from `start` to `end`.
+class TextChunk:
+    """One searchable chunk: `text` is the extracted text from `start` to `end`.
 
     Offsets are in code points.
     """
@@ -49,7 +49,7 @@ class Piece:
     start: int
     end: int
     heading: str = ""
-    """Of its section and of those around it, outermost first, " > " between."""
+    """Of its section and of the enclosing ones, outermost first, with " > " between them."""
     speaker: str = ""
     instant: int | None = None
     """Of a message: its time, in microseconds."""
@@ -57,8 +57,8 @@ class Piece:
     """Of a message: its place in the conversation, from 0."""
 
 
-class Kind(Protocol):
-    """Reads one kind of content. The registry has a line for each."""
+class Extractor(Protocol):
+    """Reads the text out of one kind of content. The registry has a line for each."""
 
     def extract(self, content: str) -> Extract:
         """Reads the text out of `content`; UnreadableContentError if it cannot.

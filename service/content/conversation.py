@@ -1,4 +1,4 @@
-"""Conversations: each message is one piece."""
+"""Conversations: each message is one chunk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Conversation:
     """Reads the stored form of a conversation (`service.core.conversations`).
 
     The text is a line "Speaker: what is said [image: caption]" for each message; its
-    block is what follows the speaker. A message that says nothing has no block.
+    block is what follows the speaker. A message without text has no block.
     """
 
     def extract(self, content: str) -> Extract:
@@ -26,21 +26,21 @@ class Conversation:
         length = 0
         for place, message in enumerate(messages):
             before = f"{message.speaker}: " if message.speaker else ""
-            said = _said(message)
+            text = _text(message)
             start = length + len(before)
-            if said:
-                end = start + len(said)
+            if text:
+                end = start + len(text)
                 blocks.append(
                     Block(
                         start, end, speaker=message.speaker, instant=message.instant, message=place
                     )
                 )
-            parts.append(f"{before}{said}\n")
-            length += len(before) + len(said) + 1
+            parts.append(f"{before}{text}\n")
+            length += len(before) + len(text) + 1
         return Extract("".join(parts), tuple(blocks))
 
 
-def _said(message: Message) -> str:
+def _text(message: Message) -> str:
     """The text, and of a picture its caption: "Look! [image: a lake]"."""
     text, caption = message.text.strip(), message.image_caption.strip()
     return f"{text} [image: {caption}]".lstrip() if caption else text

@@ -1,4 +1,4 @@
-"""HTML: what a reader of the page sees, without scripts, styles and navigation."""
+"""HTML: the visible text of the page, without scripts, styles and navigation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from service.content.base import Extract, UnreadableContentError
 from service.content.writer import Writer
 
 MAX_DEPTH: Final = 1_000
-"""Elements inside one another. The parser looks through those that are open for
+"""Depth of nested elements. The parser goes through those that are open for
 every end tag: without a bound, a megabyte of tags would keep it busy for minutes."""
 
 _FEED: Final = 2_048
-"""Bytes between two looks at the depth."""
+"""Bytes between two checks of the depth."""
 
 _HIDDEN: Final = frozenset(
     (  # noqa: SIM905

@@ -72,7 +72,7 @@ class Markdown:
         return writer.extract()
 
     def _rows(self, tokens: Iterator[Token], references: dict[str, Any]) -> Iterator[str]:
-        """The rows of the table whose opening was read; reads on to its end."""
+        """The rows of the table whose opening was read; consumes the tokens up to its end."""
         cells: list[str] = []
         for token in tokens:
             if token.type == "inline":
@@ -92,7 +92,7 @@ class Markdown:
 
 
 def _plain(tokens: Sequence[Token]) -> str:
-    """What a reader sees of them; of an image, its description."""
+    """Their visible text; of an image, its description."""
     parts = []
     for token in tokens:
         if token.type == "image":

@@ -6,11 +6,11 @@ from functools import cache
 from importlib import import_module
 from typing import Final
 
-from service.content.base import Kind, UnreadableContentError
+from service.content.base import Extractor, UnreadableContentError
 from service.core.model import ContentKind
 
-# Where their classes are, so that parsers are loaded by those alone who read content.
-KINDS: Final[dict[int, str]] = {
+# By name, so that parsers are loaded only by processes that read content.
+EXTRACTORS: Final[dict[int, str]] = {
     ContentKind.TEXT: "service.content.text:Text",
     ContentKind.MARKDOWN: "service.content.markdown:Markdown",
     ContentKind.HTML: "service.content.html:Html",
@@ -18,21 +18,21 @@ KINDS: Final[dict[int, str]] = {
 }
 
 
-def kind_of(number: int) -> Kind:
-    """What reads content of this ContentKind.
+def extractor_for(number: int) -> Extractor:
+    """The extractor for content of this ContentKind.
 
     Raises:
-        UnreadableContentError: Nothing does: a newer release wrote the document.
+        UnreadableContentError: There is none: a newer release wrote the document.
     """
-    if number not in KINDS:
+    if number not in EXTRACTORS:
         raise UnreadableContentError(
             f"content of kind {number} cannot be read by this release; update the server"
         )
-    return _made(KINDS[number])
+    return _instance(EXTRACTORS[number])
 
 
 @cache
-def _made(place: str) -> Kind:
+def _instance(place: str) -> Extractor:
     module, _, name = place.partition(":")
-    kind: Kind = getattr(import_module(module), name)()
+    kind: Extractor = getattr(import_module(module), name)()
     return kind

@@ -1,1 +1,1 @@
-"""From what was written to what can be found: stages, leases, embedding anew."""
+"""Background processing: workers, chunking, indexing, and reindexing for another embedder."""

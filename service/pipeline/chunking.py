@@ -1,7 +1,7 @@
-"""From a document's content to its chunks, keeping those that stay as they were.
+"""From a document's content to its chunks, keeping those that are unchanged.
 
-All of it is one visit to those who compute: what is sent there and back costs as much as
-cutting does.
+All of it is one call of a compute worker: sending texts and results costs as much as
+chunking does.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from service.content.base import Extract, Piece, UnreadableContentError
-from service.content.cutting import cut
-from service.content.registry import kind_of
+from service.content.base import Extract, TextChunk, UnreadableContentError
+from service.content.chunking import chunk
+from service.content.registry import extractor_for
 from service.core import ids
 from service.core.digests import Digester
 from service.core.documents import indexed_heading
@@ -24,76 +24,78 @@ from service.ports.processing import ChunkRow, Work
 
 
 @dataclass(slots=True)
-class Draft:
-    """What becomes of a document: the chunks that differ from those that are there."""
+class ChunkingResult:
+    """The chunks of a document that differ from the stored ones."""
 
     changed: list[ChunkRow]
     missing: list[tuple[int, Passage]]
     """Places in `changed` of chunks without a vector of the current space."""
     count: int
-    """How many chunks the document has from now on."""
+    """How many chunks the document has now."""
 
-    def fill(self, vectors: Iterator[bytes], space: int) -> None:
-        """Give what is missing the next of these vectors."""
+    def add_vectors(self, vectors: Iterator[bytes], space: int) -> None:
+        """Give each chunk without a vector the next of these."""
         for place, _ in self.missing:
             row = self.changed[place]
             row.index = IndexEntry(row.index.entry, next(vectors), space)
         self.missing = []
 
 
-MOST_EMBEDDED = 96
-"""Chunks that get their vectors where they are cut. More are embedded in slices of their
-own, so that others have their turn between."""
+MAX_EMBEDDED = 96
+"""Up to so many chunks get their vectors in the same call. More are embedded in slices of
+their own, between which other work has its turn."""
 
 
-def draft(
+def chunk_documents(
     encoder: IndexEncoder, works: Sequence[Work], now: int
-) -> list[Draft | UnreadableContentError]:
-    """Read the text out of each document, cut it, and embed it if that is little work.
+) -> list[ChunkingResult | UnreadableContentError]:
+    """Extract the text of each document, chunk it, and embed it if that is little work.
 
     Args:
         encoder: Makes the entries, and the vectors if it can.
         works: Documents.
-        now: The time, in microseconds, of which ids of new chunks tell.
+        now: The time in microseconds, which becomes part of the ids of new chunks.
 
     Returns:
-        For each document its draft, or why there is none.
+        For each document its result, or why there is none.
     """
-    cuts: list[_Cut | UnreadableContentError] = []
+    chunked: list[_Chunked | UnreadableContentError] = []
     for work in works:
         try:
-            text = kind_of(work.kind).extract(work.content)
+            text = extractor_for(work.kind).extract(work.content)
         except UnreadableContentError as error:
-            cuts.append(error)
+            chunked.append(error)
         else:
-            cuts.append(_cut(encoder, work, text, now))
-    made = [one for one in cuts if isinstance(one, _Cut)]
-    entries = iter(encoder.entries([passage for one in made for passage in one.unknown]))
-    drafts = [one.draft(entries, encoder.space) if isinstance(one, _Cut) else one for one in cuts]
+            chunked.append(_chunk(encoder, work, text, now))
+    readable = [one for one in chunked if isinstance(one, _Chunked)]
+    entries = iter(encoder.entries([passage for one in readable for passage in one.unknown]))
+    results = [
+        one.result(entries, encoder.space) if isinstance(one, _Chunked) else one for one in chunked
+    ]
     if encoder.embeds:
-        _embed(encoder, [one for one in drafts if isinstance(one, Draft)])
-    return drafts
+        _embed(encoder, [one for one in results if isinstance(one, ChunkingResult)])
+    return results
 
 
-def _embed(encoder: IndexEncoder, drafts: Sequence[Draft]) -> None:
-    wanted = [passage for draft in drafts for _, passage in draft.missing]
-    if 0 < len(wanted) <= MOST_EMBEDDED:
-        # Whoever embeds what is missing learns why it cannot be done.
+def _embed(encoder: IndexEncoder, results: Sequence[ChunkingResult]) -> None:
+    wanted = [passage for result in results for _, passage in result.missing]
+    if 0 < len(wanted) <= MAX_EMBEDDED:
+        # If that fails, so does embedding what is missing, which reports why.
         with contextlib.suppress(EmbedderError):
             vectors = iter(encoder.vectors(wanted))
-            for draft in drafts:
-                draft.fill(vectors, encoder.space)
+            for result in results:
+                result.add_vectors(vectors, encoder.space)
 
 
 @dataclass(slots=True)
-class _Cut:
-    """A document's chunks, before the entries of those that are new are known."""
+class _Chunked:
+    """A document's chunks, before the entries of new ones are computed."""
 
     before: Sequence[ChunkRow]
     rows: list[ChunkRow]
     passages: list[Passage]
     places: list[int]
-    """Places in `rows` of those whose entry is to be made."""
+    """Places in `rows` of those whose entry is to be computed."""
     lacking: set[int]
     """Places in `rows` of those that need a vector."""
 
@@ -101,8 +103,8 @@ class _Cut:
     def unknown(self) -> Iterator[Passage]:
         return map(self.passages.__getitem__, self.places)
 
-    def draft(self, entries: Iterator[bytes], space: int) -> Draft:
-        """Take the entries of what is unknown, which are next."""
+    def result(self, entries: Iterator[bytes], space: int) -> ChunkingResult:
+        """Take the entries of `unknown`, which are the next ones."""
         rows, before, lacking = self.rows, self.before, self.lacking
         for place in self.places:
             entry, index = next(entries), rows[place].index
@@ -119,11 +121,11 @@ class _Cut:
             for number, place in enumerate(changed)
             if place in lacking
         ]
-        return Draft([rows[place] for place in changed], missing, len(rows))
+        return ChunkingResult([rows[place] for place in changed], missing, len(rows))
 
 
-def _cut(encoder: IndexEncoder, work: Work, text: Extract, now: int) -> _Cut:
-    """Cut a text into chunks, and find again those whose text has not changed.
+def _chunk(encoder: IndexEncoder, work: Work, text: Extract, now: int) -> _Chunked:
+    """Divide a text into chunks, and match those whose text has not changed.
 
     A chunk keeps its id as long as its text and place in the structure stay, and
     its vector as long as what is embedded stays.
@@ -132,15 +134,15 @@ def _cut(encoder: IndexEncoder, work: Work, text: Extract, now: int) -> _Cut:
     for row in reversed(work.chunks):
         known.setdefault((row.text, row.heading, row.speaker, row.instant), []).append(row)
     conversation = work.kind is ContentKind.CONVERSATION
-    done = _Cut(work.chunks, [], [], [], set())
-    for position, piece in enumerate(cut(text)):
-        instant = _instant(work, piece, conversation=conversation)
-        heading = indexed_heading(work.kind, work.title, piece.heading)
-        twins = known.get((piece.text, piece.heading, piece.speaker, instant))
+    done = _Chunked(work.chunks, [], [], [], set())
+    for position, found in enumerate(chunk(text)):
+        instant = _instant(work, found, conversation=conversation)
+        heading = indexed_heading(work.kind, work.title, found.heading)
+        twins = known.get((found.text, found.heading, found.speaker, instant))
         twin = twins.pop() if twins else None
-        done.rows.append(_row(piece, position, instant, twin, encoder.digester, now))
-        done.passages.append(Passage(piece.text, heading, piece.speaker, instant))
-        # Of a message nothing but itself is indexed; of a section also the title.
+        done.rows.append(_row(found, position, instant, twin, encoder.digester, now))
+        done.passages.append(Passage(found.text, heading, found.speaker, instant))
+        # A message is indexed by itself; a section together with the document's title.
         if twin is None or not conversation:
             done.places.append(position)
         elif twin.index.embedder != encoder.space:
@@ -149,7 +151,7 @@ def _cut(encoder: IndexEncoder, work: Work, text: Extract, now: int) -> _Cut:
 
 
 def _row(
-    piece: Piece,
+    found: TextChunk,
     position: int,
     instant: int | None,
     twin: ChunkRow | None,
@@ -157,23 +159,23 @@ def _row(
     now: int,
 ) -> ChunkRow:
     if twin is not None:
-        return replace(twin, position=position, start=piece.start, end=piece.end)
+        return replace(twin, position=position, start=found.start, end=found.end)
     return ChunkRow(
         ids.new_id(ids.CHUNK, now, position & ids.MAX_COUNTER),
         position,
-        piece.text,
-        piece.start,
-        piece.end,
-        piece.heading,
-        piece.speaker,
+        found.text,
+        found.start,
+        found.end,
+        found.heading,
+        found.speaker,
         instant,
-        digester.content(piece.text),
+        digester.content(found.text),
         IndexEntry(b""),
     )
 
 
-def _instant(work: Work, piece: Piece, *, conversation: bool) -> int | None:
-    """When it was said: a message without a time has that of its conversation."""
-    if piece.instant is None and conversation:
+def _instant(work: Work, found: TextChunk, *, conversation: bool) -> int | None:
+    """The time of a message; without one of its own, that of its conversation."""
+    if found.instant is None and conversation:
         return work.document_date
-    return piece.instant
+    return found.instant

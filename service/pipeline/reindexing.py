@@ -1,7 +1,7 @@
-"""Indexing anew what has no vector, or one of another embedder.
+"""Reindexing of texts without a vector, or with one of another embedder.
 
-Each step takes what a search of the index for other spaces finds next, so that it
-goes on where it was stopped, and needs no list of what is done. Searches go on with
+Each step takes the next texts that a query for other vector spaces finds, so that it
+resumes where it was stopped, and needs no list of what is done. Searches continue with
 what is there: words, and the vectors of the current space.
 """
 
@@ -23,22 +23,22 @@ STEP = 128
 """Texts indexed in one transaction."""
 
 RETRY_SECONDS = 30.0
-"""Between looks for what is left, and after a failure."""
+"""Between checks for what is left, and after a failure."""
 
 
 async def reindex(
     source: Reindex, indexing: Indexing, progress: Callable[[int], None] | None = None
 ) -> int:
-    """Index all that is stale; the answer is how many texts that were.
+    """Index all stale texts, and return how many there were.
 
     Args:
         source: The storage.
         indexing: Makes the entries.
-        progress: Told how many texts each step has done.
+        progress: Called with the number of texts of each step.
 
     Raises:
-        EmbedderError: There are no vectors to be had; for some texts, if it is refused:
-            all others are done then.
+        EmbedderError: The embedder is unavailable, or refuses some texts: all others are
+            done then.
     """
     done = 0
     refused: dict[Stale, EmbedderRefusedError] = {}
@@ -80,7 +80,7 @@ async def _vectors(
     except EmbedderRefusedError:
         if len(passages) == 1:
             raise
-    # One text may have spoilt it for all.
+    # One text may have failed the whole batch.
     vectors: list[bytes | EmbedderRefusedError] = []
     for passage in passages:
         try:
@@ -93,7 +93,7 @@ async def _vectors(
 
 
 async def reindex_forever(source: Reindex, indexing: Indexing) -> None:
-    """Keep everything in the current space, whatever was written without it."""
+    """Keep everything in the current space, including what was written without a vector."""
     while True:
         try:
             if done := await reindex(source, indexing):

@@ -1,4 +1,4 @@
-"""The workers: they take documents from the queue and bring them to DONE."""
+"""The workers that take documents from the queue and process them to DONE."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.core.model import Status
 from service.core.times import SECOND
 from service.embedding.base import EmbedderError, EmbedderRefusedError
 from service.pipeline import chunking
-from service.pipeline.chunking import Draft
+from service.pipeline.chunking import ChunkingResult
 from service.pipeline.executors import BackgroundScheduler
 from service.pipeline.indexing import Indexing
 from service.ports.processing import Failed, Job, Processed, Queue, Work
@@ -25,21 +25,21 @@ from service.processes.worker_process import WorkerDiedError
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-"""How often an idle worker looks for documents that others have queued or given up."""
+"""How often an idle worker polls for documents that other servers have queued or lost."""
 
 LONGEST_PAUSE = 300.0
 
 SLICE = 24
-"""Documents read and cut at once: some 5 milliseconds of work with short ones."""
+"""Documents extracted and chunked in one call: some 5 milliseconds with short ones."""
 
 GATHER_SECONDS = 0.05
-"""How long after some documents the next are taken at the latest, if few come at a time.
-While those are at work others arrive, and a few cost as much as many."""
+"""After a small batch, the next one is taken after so long at the latest: while documents are
+being processed others arrive, and a few cost as much as many."""
 
-FEWEST = 16
-TURN_SECONDS = 0.25
-"""A worker takes as many documents as have lately been done in so much time, but no fewer
-than these: many cost less each, but who comes new has to wait until they are done."""
+MIN_BATCH = 16
+TARGET_BATCH_SECONDS = 0.25
+"""A worker takes as many documents as were recently processed in this time, but at least
+MIN_BATCH: in a large batch each costs less, but later documents wait until it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ class PipelineOptions:
     """How documents are processed.
 
     Args:
-        lease: Seconds after which a worker that died has lost its documents.
+        lease: Seconds after which a dead worker's documents may be taken by another.
         attempts: Tries before a document is FAILED.
-        batch: Documents that one worker takes at once, at most.
-        workers: How many work beside each other: one reads and one writes while one embeds.
+        batch: Documents that one worker takes at a time, at most.
+        workers: How many run concurrently: one reads and one writes while one embeds.
         pause: Seconds before the second try; each further pause is four times as long.
     """
 
@@ -80,10 +80,10 @@ class Pipeline:
         self._idle = asyncio.Event()
         """Set while no documents are held."""
         self._idle.set()
-        self._looking = asyncio.Lock()
-        """Of the worker that looks for documents: one at a time."""
-        self._next_look = 0.0
-        self._limit = FEWEST
+        self._claiming = asyncio.Lock()
+        """Held by the worker that waits for documents: one at a time."""
+        self._next_claim = 0.0
+        self._limit = MIN_BATCH
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -91,7 +91,7 @@ class Pipeline:
         self._tasks = [asyncio.create_task(loop()) for loop in loops]
 
     async def close(self) -> None:
-        """Stop, and give back what is not finished."""
+        """Stop, and release documents that are not finished."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -102,11 +102,11 @@ class Pipeline:
     async def _work_forever(self) -> None:
         while True:
             try:
-                works = await self._look()
+                works = await self._wait_for_work()
                 started = perf_counter()
-                await self._take(works)
-                a_second = len(works) / (perf_counter() - started)
-                self._limit = max(FEWEST, round(TURN_SECONDS * a_second))
+                await self._run(works)
+                per_second = len(works) / (perf_counter() - started)
+                self._limit = max(MIN_BATCH, round(TARGET_BATCH_SECONDS * per_second))
             except PalimpsestError as error:
                 log.warning("documents wait for the database: %s", error)
                 await asyncio.sleep(POLL_SECONDS)
@@ -114,24 +114,24 @@ class Pipeline:
                 log.exception("processing failed; it goes on with the next documents")
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def _look(self) -> Sequence[Work]:
+    async def _wait_for_work(self) -> Sequence[Work]:
         """The next documents, as soon as there are some."""
-        async with self._looking:
+        async with self._claiming:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._next_look - perf_counter()):
+                    async with asyncio.timeout(self._next_claim - perf_counter()):
                         await self._idle.wait()
                 await self._background.yield_to_foreground()
                 limit = min(self._limit, self._options.batch)
                 works = await self._claim(limit)
                 if works:
                     few = len(works) < limit
-                    self._next_look = perf_counter() + GATHER_SECONDS if few else 0.0
+                    self._next_claim = perf_counter() + GATHER_SECONDS if few else 0.0
                     return works
                 await self._queue.arrival(POLL_SECONDS)
 
     async def _claim(self, limit: int) -> Sequence[Work]:
-        """Take documents; those that come while the pipeline closes are given back by it."""
+        """Claim documents; those that arrive while the pipeline closes are released by it."""
         claiming = asyncio.ensure_future(
             self._queue.claim(self._holder, limit, self._options.lease)
         )
@@ -160,13 +160,13 @@ class Pipeline:
                 except Exception:
                     log.exception("leases were not renewed; it will be tried again")
 
-    async def _take(self, works: Sequence[Work]) -> None:
+    async def _run(self, works: Sequence[Work]) -> None:
         jobs = [work.job for work in works]
         try:
             try:
                 await self._process(works)
             except PalimpsestError:
-                # The database is away or busy, which is no fault of the documents.
+                # The database is unavailable or busy, which is not the documents' fault.
                 await self._queue.release(jobs)
                 raise
             except Exception:
@@ -174,85 +174,91 @@ class Pipeline:
                 reason = "processing met a fault of the service; its log says more"
                 await asyncio.gather(*(self._fail(job, reason, retry=True) for job in jobs))
         except Exception as error:
-            # What could not be given back is lost with its lease: nobody renews it now.
-            self._drop(jobs)
+            # What could not be released is lost with its lease, which is no longer renewed.
+            self._forget(jobs)
             if not isinstance(error, PalimpsestError):
                 raise
             log.warning("documents wait for the database: %s", error)
             await asyncio.sleep(POLL_SECONDS)
         else:
-            self._drop(jobs)
+            self._forget(jobs)
 
-    def _drop(self, jobs: Sequence[Job]) -> None:
+    def _forget(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             self._held.pop((job.tenant, job.document_id), None)
         if not self._held:
             self._idle.set()
 
     async def _process(self, works: Sequence[Work]) -> None:
-        # What stage a document is in is written while the work goes on.
-        _, made = await asyncio.gather(
+        # A document's stage is written while the work goes on.
+        _, results = await asyncio.gather(
             self._queue.enter([work.job for work in works], Status.CHUNKING),
-            self._drafts(works),
+            self._chunk(works),
         )
-        drafts: list[tuple[Job, Draft]] = []
-        for work, draft in zip(works, made, strict=True):
-            if isinstance(draft, UnreadableContentError):
-                await self._fail(work.job, str(draft), retry=False)
-            elif isinstance(draft, WorkerDiedError):
-                await self._fail(work.job, str(draft), retry=True)
+        chunked: list[tuple[Job, ChunkingResult]] = []
+        for work, result in zip(works, results, strict=True):
+            if isinstance(result, UnreadableContentError):
+                await self._fail(work.job, str(result), retry=False)
+            elif isinstance(result, WorkerDiedError):
+                await self._fail(work.job, str(result), retry=True)
             else:
-                drafts.append((work.job, draft))
-        embedded = await self._embed(drafts) if drafts else []
+                chunked.append((work.job, result))
+        embedded = await self._embed(chunked) if chunked else []
         if embedded:
             await self._background.yield_to_foreground()
-            # Asked for at once, the two would be one transaction and the stage never seen.
+            # Submitted together, the two would be one transaction and the stage never visible.
             await self._queue.enter([job for job, _ in embedded], Status.INDEXING)
             await self._queue.finish(
-                [Processed(job, draft.changed, draft.count) for job, draft in embedded]
+                [Processed(job, result.changed, result.count) for job, result in embedded]
             )
 
-    async def _drafts(
+    async def _chunk(
         self, works: Sequence[Work]
-    ) -> list[Draft | UnreadableContentError | WorkerDiedError]:
-        """The documents cut; of one that those who do it do not survive, what became of them."""
+    ) -> list[ChunkingResult | UnreadableContentError | WorkerDiedError]:
+        """Chunk the documents; for one that its compute workers died of, the error."""
         try:
-            return [*await self._background.map(chunking.draft, works, SLICE, self._queue.now())]
+            results = await self._background.map(
+                chunking.chunk_documents, works, SLICE, self._queue.now()
+            )
         except WorkerDiedError as error:
             if len(works) == 1:
                 return [error]
-        # One of them was too much: each by itself, so that it harms no other.
-        return [draft for work in works for draft in await self._drafts([work])]
+        else:
+            return [*results]
+        # One of them was the cause: each by itself, so that it does not fail the others.
+        return [result for work in works for result in await self._chunk([work])]
 
-    async def _embed(self, drafts: Sequence[tuple[Job, Draft]]) -> list[tuple[Job, Draft]]:
-        """Fill in what vectors are missing; those that get none have failed."""
-        # Both are done before a document may fail: the stage is not to be written after.
+    async def _embed(
+        self, chunked: Sequence[tuple[Job, ChunkingResult]]
+    ) -> list[tuple[Job, ChunkingResult]]:
+        """Add the missing vectors; documents that get none fail."""
+        # Both complete before a document may fail: the stage must not be written after that.
         error, _ = await asyncio.gather(
-            self._fill([draft for _, draft in drafts]),
-            self._queue.enter([job for job, _ in drafts], Status.EMBEDDING),
+            self._add_vectors([result for _, result in chunked]),
+            self._queue.enter([job for job, _ in chunked], Status.EMBEDDING),
         )
         if error is None:
-            return list(drafts)
-        # One text may have spoilt it for all.
-        apart = isinstance(error, EmbedderRefusedError) and len(drafts) > 1
+            return list(chunked)
+        # One text may have failed the whole batch.
+        apart = isinstance(error, EmbedderRefusedError) and len(chunked) > 1
         embedded = []
-        for job, draft in drafts:
-            failure = await self._fill([draft]) if apart else error
-            if draft.missing and failure is not None:
+        for job, result in chunked:
+            failure = await self._add_vectors([result]) if apart else error
+            if result.missing and failure is not None:
                 await self._fail(job, str(failure), retry=True)
             else:
-                embedded.append((job, draft))
+                embedded.append((job, result))
         return embedded
 
-    async def _fill(self, drafts: Sequence[Draft]) -> EmbedderError | None:
-        """Give every chunk its vector, or none and say why."""
-        wanted = [passage for draft in drafts for _, passage in draft.missing]
+    async def _add_vectors(self, results: Sequence[ChunkingResult]) -> EmbedderError | None:
+        """Give every chunk its vector; on failure none, and the error is returned."""
+        wanted = [passage for result in results for _, passage in result.missing]
         try:
             vectors = iter(await self._indexing.vectors(wanted) if wanted else ())
         except EmbedderError as error:
             return error
-        for draft in drafts:
-            draft.fill(vectors, self._indexing.space)
+        for result in results:
+            result.add_vectors(vectors, self._indexing.space)
         return None
 
     async def _fail(self, job: Job, error: str, *, retry: bool) -> None:

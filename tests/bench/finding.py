@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 from safetensors.numpy import load_file
 
-from service.content.cutting import cut
+from service.content.chunking import chunk
 from service.content.text import Text
 from service.embedding import static
 from service.embedding.base import Purpose
@@ -95,29 +95,29 @@ class Pipeline:
         weights, file = static.package_files()
         tokenizer, vectors = load_tokenizer(file), load_file(weights)["embedding.weight"]
         vectors = vectors.astype(np.float32)
-        pieces = _pieces(texts)
+        chunks = _chunks(texts)
         started = perf_counter()
-        for start in range(0, len(pieces), 64):
-            part = pieces[start : start + 64]
+        for start in range(0, len(chunks), 64):
+            part = chunks[start : start + 64]
             for encoding in tokenizer.encode_batch_fast(part, add_special_tokens=False):
                 np.take(vectors, encoding.ids, axis=0).sum(axis=0)
         return len(texts) / (perf_counter() - started)
 
     async def _bare(self, texts: Sequence[str]) -> float:
-        """Documents a second whose pieces go through the embedder and nothing else."""
-        pieces = _pieces(texts)
+        """Documents a second whose chunks go through the embedder and nothing else."""
+        chunks = _chunks(texts)
         embedder = open_embedder(self._embedder, None)
         try:
             await embedder.load()
             started = perf_counter()
-            await embedder.embed(pieces, Purpose.DOCUMENT)
+            await embedder.embed(chunks, Purpose.DOCUMENT)
             return len(texts) / (perf_counter() - started)
         finally:
             await embedder.close()
 
 
-def _pieces(texts: Sequence[str]) -> list[str]:
-    return [piece.text for text in texts for piece in cut(Text().extract(text))]
+def _chunks(texts: Sequence[str]) -> list[str]:
+    return [part.text for text in texts for part in chunk(Text().extract(text))]
 
 
 class Search:

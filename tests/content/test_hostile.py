@@ -8,8 +8,8 @@ import time
 import pytest
 
 from service.content.base import UnreadableContentError
-from service.content.cutting import cut
-from service.content.registry import kind_of
+from service.content.chunking import chunk
+from service.content.registry import extractor_for
 from service.core.model import ContentKind
 
 MEGABYTE = 1 << 20
@@ -63,10 +63,10 @@ TEXT = {
 
 
 def seconds(kind: ContentKind, content: str) -> float:
-    """Of processor, to extract and cut, whatever else the machine does."""
+    """Of processor, to extract and chunk, whatever else the machine does."""
     began = time.process_time()
     with contextlib.suppress(UnreadableContentError):
-        cut(kind_of(kind).extract(content))
+        chunk(extractor_for(kind).extract(content))
     return time.process_time() - began
 
 
@@ -92,10 +92,10 @@ def test_a_megabyte_of_one_thing_is_done_soon(kind: ContentKind, unit: str, limi
     content = unit * (MEGABYTE // len(unit.encode()))
     assert seconds(kind, content) < limit
     try:
-        pieces = cut(kind_of(kind).extract(content))
+        chunks = chunk(extractor_for(kind).extract(content))
     except UnreadableContentError:
-        pieces = []
-    assert sum(len(piece.text) + len(piece.heading) for piece in pieces) <= 4 * MEGABYTE
+        chunks = []
+    assert sum(len(part.text) + len(part.heading) for part in chunks) <= 4 * MEGABYTE
 
 
 def test_end_tags_do_not_search_a_deep_page_forever(limit: float) -> None:

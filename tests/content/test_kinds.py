@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.content import registry
-from service.content.base import Block, Extract, Kind, UnreadableContentError
+from service.content.base import Block, Extract, Extractor, UnreadableContentError
+from service.content.chunking import chunk
 from service.content.conversation import Conversation
-from service.content.cutting import cut
 from service.content.html import Html
 from service.content.markdown import MAX_MARKS, Markdown
 from service.content.text import Text
@@ -17,19 +17,19 @@ from service.core.conversations import Message, encode
 from service.core.model import ContentKind
 
 
-def blocks(kind: Kind, content: str) -> list[str]:
+def blocks(kind: Extractor, content: str) -> list[str]:
     extract = kind.extract(content)
     return [extract.text[block.start : block.end] for block in extract.blocks]
 
 
-def headings(kind: Kind, content: str) -> list[tuple[int, str]]:
+def headings(kind: Extractor, content: str) -> list[tuple[int, str]]:
     extract = kind.extract(content)
     return [(b.level, extract.text[b.start : b.end]) for b in extract.blocks if b.level]
 
 
 @pytest.mark.parametrize("kind", [Text(), Markdown(), Html()])
 @given(content=st.text("ab<>/&;#*_`[]()!|-=~ \n\t\0😀'\"", max_size=200) | st.text(max_size=100))
-def test_every_text_is_read_into_blocks_in_order(kind: Kind, content: str) -> None:
+def test_every_text_is_read_into_blocks_in_order(kind: Extractor, content: str) -> None:
     extract = kind.extract(content)
     end = 0
     for block in extract.blocks:
@@ -159,7 +159,7 @@ def test_html_nested_too_deeply_is_refused_with_advice() -> None:
 # --- conversations -------------------------------------------------------
 
 
-def test_each_message_is_a_piece() -> None:
+def test_each_message_is_a_chunk() -> None:
     content = encode(
         [
             Message("Ann", "Look at this!", 1_700_000_000_000_000, "a lake at dawn"),
@@ -173,7 +173,7 @@ def test_each_message_is_a_piece() -> None:
         "Ann: Look at this! [image: a lake at dawn]\nBen: \nA voice.\nOn two lines.\n"
         "Ben: [image: a dog]\n"
     )
-    found = cut(extract, 10)
+    found = chunk(extract, 10)
     assert [(p.message, p.speaker, p.instant, p.text) for p in found] == [
         (0, "Ann", 1_700_000_000_000_000, "Look at this! [image: a lake at dawn]"),
         (2, "", None, "A voice.\nOn two lines."),
@@ -192,7 +192,7 @@ def test_what_is_no_conversation_is_refused_with_advice(content: str) -> None:
 
 
 def test_every_kind_of_the_contract_is_registered() -> None:
-    assert set(registry.KINDS) == set(ContentKind)
+    assert set(registry.EXTRACTORS) == set(ContentKind)
 
 
 class Shouted:
@@ -204,6 +204,6 @@ class Shouted:
 def test_a_further_kind_is_a_class_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     number = max(ContentKind) + 1
     with pytest.raises(UnreadableContentError, match="update"):
-        registry.kind_of(number)
-    monkeypatch.setitem(registry.KINDS, number, f"{__name__}:Shouted")
-    assert [p.text for p in cut(registry.kind_of(number).extract(" hello "))] == ["HELLO"]
+        registry.extractor_for(number)
+    monkeypatch.setitem(registry.EXTRACTORS, number, f"{__name__}:Shouted")
+    assert [p.text for p in chunk(registry.extractor_for(number).extract(" hello "))] == ["HELLO"]

@@ -29,9 +29,9 @@ from tests.finding.lab import Lab, laboratory
 from tests.finding.work import (
     POISON,
     add,
+    chunk_documents_or,
     die,
     die_once,
-    draft_or,
     fail,
     hang,
     log_warning,
@@ -291,7 +291,7 @@ async def test_a_document_that_no_worker_survives_fails_alone(
     end: Callable[[IndexEncoder], None],
 ) -> None:
     notice_hangs_soon(monkeypatch)
-    monkeypatch.setattr(chunking, "draft", partial(draft_or, end))
+    monkeypatch.setattr(chunking, "chunk_documents", partial(chunk_documents_or, end))
     async with laboratory(directory, clock, compute_processes=1, workers=1, attempts=1) as lab:
         texts = [*TEXTS[:5], POISON, *TEXTS[5:10]]
         items = [

@@ -75,11 +75,11 @@ async def test_a_document_does_not_wait_long_for_one_that_takes_long(
     assert (await slow).status == d.DOCUMENT_STATUS_DONE
 
 
-@pytest.mark.parametrize(("seconds", "limit"), [(0.0, worker.FEWEST), (1e6, 256)])
+@pytest.mark.parametrize(("seconds", "limit"), [(0.0, worker.MIN_BATCH), (1e6, 256)])
 async def test_more_are_taken_the_less_each_of_them_takes(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, seconds: float, limit: int
 ) -> None:
-    monkeypatch.setattr(worker, "TURN_SECONDS", seconds)
+    monkeypatch.setattr(worker, "TARGET_BATCH_SECONDS", seconds)
     claims = Claims(lab)
     await lab.client.put("first", wait=True)
     lab.stages.hold(Status.EXTRACTING)

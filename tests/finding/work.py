@@ -11,7 +11,7 @@ from pathlib import Path
 
 from service.content.base import UnreadableContentError
 from service.pipeline import chunking
-from service.pipeline.chunking import Draft
+from service.pipeline.chunking import ChunkingResult
 from service.pipeline.encoder import IndexEncoder
 from service.ports.processing import Work
 
@@ -45,12 +45,12 @@ def hang(_: IndexEncoder) -> None:
     signal.pause()
 
 
-def draft_or(
+def chunk_documents_or(
     end: Callable[[IndexEncoder], None], encoder: IndexEncoder, works: Sequence[Work], now: int
-) -> list[Draft | UnreadableContentError]:
+) -> list[ChunkingResult | UnreadableContentError]:
     if any(work.content == POISON for work in works):
         end(encoder)
-    return chunking.draft(encoder, works, now)
+    return chunking.chunk_documents(encoder, works, now)
 
 
 def print_much(_: IndexEncoder) -> str:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.content.base import Extract, Piece
-from service.content.cutting import cut
+from service.content.base import Extract, TextChunk
+from service.content.chunking import chunk
 from service.content.text import Text
 from service.content.writer import Writer
 
@@ -18,8 +18,8 @@ ALPHABET = "ab.! \n漢。é\u200d😀\t-"
 SIZES = st.integers(2, 60)
 
 
-def pieces(text: str, size: int) -> list[Piece]:
-    return cut(Text().extract(text), size)
+def chunks(text: str, size: int) -> list[TextChunk]:
+    return chunk(Text().extract(text), size)
 
 
 def prose(seed: int, paragraphs: int) -> list[str]:
@@ -49,23 +49,23 @@ def extracts(draw: st.DrawFn) -> Extract:
 
 
 @given(extracts(), SIZES)
-def test_pieces_hold_every_character_once_in_order(extract: Extract, size: int) -> None:
-    found = cut(extract, size)
+def test_chunks_hold_every_character_once_in_order(extract: Extract, size: int) -> None:
+    found = chunk(extract, size)
     end = 0
-    for piece in found:
-        assert piece.start >= end
-        assert extract.text[end : piece.start].strip() == ""
-        assert piece.text == extract.text[piece.start : piece.end]
-        assert piece.text == piece.text.strip() != ""
-        assert len(piece.text) <= size
-        end = piece.end
+    for part in found:
+        assert part.start >= end
+        assert extract.text[end : part.start].strip() == ""
+        assert part.text == extract.text[part.start : part.end]
+        assert part.text == part.text.strip() != ""
+        assert len(part.text) <= size
+        end = part.end
     assert extract.text[end:].strip() == ""
 
 
 @example("aaa a aaaaaaaaa a", 9)
 @given(st.text(ALPHABET, max_size=300), SIZES)
 def test_words_that_fit_are_never_cut(text: str, size: int) -> None:
-    found = pieces(text, size)
+    found = chunks(text, size)
     for before, after in pairwise(found):
         if before.end == after.start and not before.text.endswith("。"):
             left = text[: after.start].rsplit(maxsplit=1)[-1]
@@ -74,7 +74,7 @@ def test_words_that_fit_are_never_cut(text: str, size: int) -> None:
 
 
 @given(st.integers(), st.integers(0, 79), st.sampled_from(["edit", "insert", "delete"]))
-def test_an_edit_changes_only_pieces_near_it(seed: int, place: int, how: str) -> None:
+def test_an_edit_changes_only_chunks_near_it(seed: int, place: int, how: str) -> None:
     before = prose(seed, 80)
     after = list(before)
     if how == "edit":
@@ -83,8 +83,8 @@ def test_an_edit_changes_only_pieces_near_it(seed: int, place: int, how: str) ->
         after.insert(place, "Something that was not here before. It has two sentences.")
     else:
         del after[place]
-    old = {piece.text for piece in pieces("\n\n".join(before), 400)}
-    new = [piece.text for piece in pieces("\n\n".join(after), 400)]
+    old = {part.text for part in chunks("\n\n".join(before), 400)}
+    new = [part.text for part in chunks("\n\n".join(after), 400)]
     changed = [number for number, text in enumerate(new) if text not in old]
     assert len(new) > 30
     assert len(changed) <= 12
@@ -92,13 +92,13 @@ def test_an_edit_changes_only_pieces_near_it(seed: int, place: int, how: str) ->
         assert changed[-1] - changed[0] < 20
 
 
-def test_an_edit_changes_two_pieces_at_the_median() -> None:
+def test_an_edit_changes_two_chunks_at_the_median() -> None:
     counts = []
     for seed in range(200):
         before = prose(seed, 80)
         after = [*before[:20], before[20] + " And a sentence more.", *before[21:]]
-        old = {piece.text for piece in pieces("\n\n".join(before), 400)}
-        new = [piece.text for piece in pieces("\n\n".join(after), 400)]
+        old = {part.text for part in chunks("\n\n".join(before), 400)}
+        new = [part.text for part in chunks("\n\n".join(after), 400)]
         counts.append(sum(text not in old for text in new))
     counts.sort()
     assert counts[100] <= 2
@@ -106,17 +106,17 @@ def test_an_edit_changes_two_pieces_at_the_median() -> None:
 
 
 def test_short_paragraphs_are_joined() -> None:
-    assert [piece.text for piece in pieces("One.\n\nTwo.\n\nThree.", 30)] == [
+    assert [part.text for part in chunks("One.\n\nTwo.\n\nThree.", 30)] == [
         "One.\n\nTwo.\n\nThree."
     ]
 
 
 def test_long_paragraphs_are_cut_between_sentences() -> None:
     sentences = [f"Sentence {number} says e.g. something!" for number in range(20)]
-    found = pieces(" ".join(sentences), 100)
+    found = chunks(" ".join(sentences), 100)
     assert len(found) > 5
-    for piece in found:
-        assert set(piece.text.replace("! ", "!\n").split("\n")) <= set(sentences)
+    for part in found:
+        assert set(part.text.replace("! ", "!\n").split("\n")) <= set(sentences)
 
 
 @pytest.mark.parametrize("lines", [True, False])
@@ -127,15 +127,15 @@ def test_a_block_that_fits_stays_together(lines: bool) -> None:
     writer.add(block, lines=lines)
     writer.add("A short one after.")
     size = len(block) + 2
-    assert block in [piece.text for piece in cut(writer.extract(), size)]
+    assert block in [part.text for part in chunk(writer.extract(), size)]
 
 
 def test_code_is_cut_between_lines() -> None:
     writer = Writer()
     code = [f"call({number}); and. Then(again)" for number in range(20)]
     writer.add("\n".join(code), lines=True)
-    for piece in cut(writer.extract(), 100):
-        assert set(piece.text.split("\n")) <= set(code)
+    for part in chunk(writer.extract(), 100):
+        assert set(part.text.split("\n")) <= set(code)
 
 
 def test_headings_begin_sections_and_name_them() -> None:
@@ -147,8 +147,8 @@ def test_headings_begin_sections_and_name_them() -> None:
     writer.add("Run", level=2)
     writer.add("Start it.")
     writer.add("Last", level=1)
-    found = cut(writer.extract(), 100)
-    assert [(piece.heading, piece.text) for piece in found] == [
+    found = chunk(writer.extract(), 100)
+    assert [(part.heading, part.text) for part in found] == [
         ("", "Before all."),
         ("Guide > Install > On Linux", "Guide\n\nInstall\n\nOn Linux\n\nUnpack it."),
         ("Guide > Run", "Run\n\nStart it."),
@@ -160,7 +160,7 @@ def test_a_heading_stays_with_what_follows() -> None:
     writer = Writer()
     writer.add("Title", level=1)
     writer.add("A sentence of words. " * 10)
-    assert cut(writer.extract(), 60)[0].text.startswith("Title\n\nA sentence")
+    assert chunk(writer.extract(), 60)[0].text.startswith("Title\n\nA sentence")
 
 
 def test_names_of_sections_are_bounded() -> None:
@@ -168,4 +168,4 @@ def test_names_of_sections_are_bounded() -> None:
     writer.add("endless " * 10_000, level=1)
     writer.add("endless" * 10_000, level=2)
     writer.add("Text.")
-    assert max(len(piece.heading) for piece in cut(writer.extract(), 500)) <= 250
+    assert max(len(part.heading) for part in chunk(writer.extract(), 500)) <= 250

@@ -1,16 +1,16 @@
-"""Cuts a text into pieces that fit an embedder, by its structure.
+"""Divides a text into chunks that fit an embedder, by its structure.
 
-A piece never spans two sections: a heading begins one, unless only headings
+A chunk never spans two sections: a heading begins one, unless only headings
 stand before it. Within a section the blocks are joined up to the size; a block is
-cut only when it is longer than a piece, and then between sentences (code and
+cut only when it is longer than a chunk, and then between sentences (code and
 tables: lines), failing that between lines, then words; only a word longer than a
-piece is cut itself.
+chunk is cut itself.
 
-Cuts are local. Of the places where a piece may end, between half the size and the
+Cuts are local. Of the places where a chunk may end, between half the size and the
 whole of it, the one is taken whose next 32 characters have the smallest checksum,
 not the last one that fits. Two texts that differ in one place therefore agree on
 the cuts before it and, since both prefer the same places, soon after it again:
-mostly one or two pieces change, where filling every piece to the brim would move
+mostly one or two chunks change, where filling every chunk completely would move
 all cuts down to the section's end. (Content-defined chunking, as rsync-like tools
 cut files: Muthitacharoen et al., "A Low-bandwidth Network File System", SOSP 2001.)
 """
@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
 
-from service.content.base import Block, Extract, Piece
+from service.content.base import Block, Extract, TextChunk
 
-PIECE_SIZE: Final = 950
-"""Characters of a piece at most: some 200 to 250 tokens of English prose, which is
+CHUNK_SIZE: Final = 950
+"""Characters of a chunk at most: some 200 to 250 tokens of English prose, which is
 what small sentence embedders are trained to take."""
 
 _SEPARATOR: Final = " > "
@@ -35,8 +35,8 @@ _HEADING_LENGTH: Final = 120
 _FINGERPRINT: Final = 32
 
 _INK: Final = re.compile(r"\S")
-# What stands before a place where a cut may be made. None looks further than to the
-# next character that is not white space, so that the search stays linear.
+# The text before a place where a cut may be made. None looks further than to the next
+# character that is not white space, so that the search stays linear.
 _SENTENCES: Final = re.compile(
     r"""[.!?…]["'”’»)\]]{0,3}\s+(?=[^\sa-z])|[。！？][」』”’）]{0,3}\s*(?=\S)"""
 )
@@ -47,22 +47,22 @@ _PROSE: Final = (_SENTENCES, _LINES, _WORDS)
 _LINED: Final = (_LINES, _WORDS)
 
 
-def cut(extract: Extract, size: int = PIECE_SIZE) -> list[Piece]:
-    """The pieces of a text, in order; every message of a conversation is one.
+def chunk(extract: Extract, size: int = CHUNK_SIZE) -> list[TextChunk]:
+    """The chunks of a text, in order; every message of a conversation is one.
 
     Together they hold all characters of the blocks but white space, each once.
 
     Args:
         extract: The text and its blocks.
-        size: Characters a piece may have, at least 2; messages may have more.
+        size: Characters a chunk may have, at least 2; messages may have more.
     """
-    pieces: list[Piece] = []
+    chunks: list[TextChunk] = []
     for section in _sections(extract):
         if section.message is not None:
-            pieces.append(_message(extract.text, section.message))
+            chunks.append(_message(extract.text, section.message))
         else:
-            _cut_section(extract.text, section, size, pieces)
-    return pieces
+            _chunk_section(extract.text, section, size, chunks)
+    return chunks
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ class _Section:
     blocks: list[Block]
     message: Block | None = None
     starts: list[int] = field(default_factory=list)
-    """Where it may be cut between blocks: not between a heading and what follows."""
+    """Where it may be cut between blocks: not between a heading and the block after it."""
 
 
 def _sections(extract: Extract) -> Iterator[_Section]:
@@ -105,8 +105,8 @@ def _shortened(title: str) -> str:
     return title[:_HEADING_LENGTH].rpartition(" ")[0] or title[:_HEADING_LENGTH]
 
 
-def _message(text: str, block: Block) -> Piece:
-    return Piece(
+def _message(text: str, block: Block) -> TextChunk:
+    return TextChunk(
         text[block.start : block.end],
         block.start,
         block.end,
@@ -116,21 +116,21 @@ def _message(text: str, block: Block) -> Piece:
     )
 
 
-def _cut_section(text: str, section: _Section, size: int, pieces: list[Piece]) -> None:
+def _chunk_section(text: str, section: _Section, size: int, chunks: list[TextChunk]) -> None:
     begin = section.blocks[0].start
     last = section.blocks[-1].end
     while last - begin > size:
-        place = _place(text, section, begin, last, size)
+        place = _chunk_end(text, section, begin, last, size)
         body = text[begin:place].rstrip()
-        pieces.append(Piece(body, begin, begin + len(body), section.heading))
+        chunks.append(TextChunk(body, begin, begin + len(body), section.heading))
         ink = _INK.search(text, place)
         # A section ends with a character, so there is one.
         begin = last if ink is None else ink.start()
-    pieces.append(Piece(text[begin:last], begin, last, section.heading))
+    chunks.append(TextChunk(text[begin:last], begin, last, section.heading))
 
 
-def _place(text: str, section: _Section, begin: int, last: int, size: int) -> int:
-    """Where the piece from `begin` ends."""
+def _chunk_end(text: str, section: _Section, begin: int, last: int, size: int) -> int:
+    """Where the chunk from `begin` ends."""
     limit = begin + 2 * size
     starts = section.starts
     between = starts[bisect_right(starts, begin) : bisect_right(starts, limit)]
@@ -149,7 +149,7 @@ def _place(text: str, section: _Section, begin: int, last: int, size: int) -> in
 
 
 def _best(text: str, places: Sequence[int], begin: int, last: int, size: int) -> int | None:
-    """The place to cut at; None if what stands there is too long to be kept whole."""
+    """The place to cut at; None if the text there is too long to be kept whole."""
     low, high = begin + size // 2, begin + size
     good = [place for place in places if low <= place <= high]
     if good:
@@ -158,7 +158,7 @@ def _best(text: str, places: Sequence[int], begin: int, last: int, size: int) ->
     if not early:
         return None
     following = next((place for place in places if place > high), last)
-    # What stands there is as long as it is without the white space that follows it.
+    # Its length is that without the white space that follows it.
     return early[-1] if len(text[early[-1] : following].rstrip()) <= size else None
 
 
