@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MAX_BYTES = 1_048_576
-"""Of a conversation as it is stored, as of any content."""
+"""The limit of a conversation as it is stored; the same as of any content."""
 
 MAX_MESSAGES = 10_000
-"""Of a conversation, however it grew."""
+"""The limit of a conversation, however it was written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Keyed digests: of content, of state (etags), and of requests.
 
 All are keyed with the server's secret, so that a digest left behind in a page's
-slack cannot be guessed back into the text it was made of.
+slack cannot be guessed back into its text.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Digester:
         return self._digest(b"content", data, 16)
 
     def checksum(self, *values: str | bytes | int | None) -> bytes:
-        """8 bytes that tell whether values are still what they were, in order.
+        """8 bytes by which a later change of any of the values, in order, is detected.
 
-        Against damage, not against forgers: a row of equally many values is to be told from
-        what it was, so that they need no frames, whose making costs more than the digest.
+        Against damage, not against forgery: only rows with the same number of values are
+        compared, so the values need no framing, which would cost more than the digest.
         """
         return self._digest(b"checksum", "\0".join(map(str, values)).encode(), 8)
 
@@ -63,9 +63,9 @@ class Digester:
 
 
 class TenantDigester(Digester):
-    """Digests for one tenant, whose etags are unlike those that another has of equal things.
+    """Digests for one tenant. Equal objects of two tenants have different etags.
 
-    Were they alike, a caller could guess what another tenant has written.
+    With equal ones, a caller could guess what another tenant has written.
     """
 
     def __init__(self, secret: bytes, tenant: int) -> None:
@@ -81,7 +81,7 @@ class TenantDigester(Digester):
 
 
 def _framed(parts: Iterable[str | bytes | int | None]) -> bytes:
-    """The parts one after another, so that no two sequences are alike."""
+    """The parts, each with its length, so that no two sequences are framed equally."""
     framed = bytearray()
     for part in parts:
         if part is None:

@@ -1,4 +1,4 @@
-"""Rules of documents: what a write makes of the document it meets."""
+"""Rules of documents: the effect of a write on the stored document."""
 
 from __future__ import annotations
 

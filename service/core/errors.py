@@ -140,13 +140,13 @@ class Violation:
 
 
 class PalimpsestError(Exception):
-    """A failure the caller is told about.
+    """A failure that is reported to the caller.
 
     Args:
         reason: Which failure; it fixes the gRPC code.
         message: For a person; never holds content, secrets or SQL.
         violations: Fields at fault (becomes BadRequest).
-        resource: Kind and name of what is missing or in the way
+        resource: Type and name of what is missing or conflicts
             (becomes ResourceInfo or PreconditionFailure).
         metadata: Machine-readable facts, such as `latest_id` (ErrorInfo).
         retry_after: Seconds after which a retry makes sense (RetryInfo).
@@ -217,10 +217,10 @@ def container_not_allowed() -> PalimpsestError:
 
 
 class UnexpectedError(Exception):
-    """What went wrong in another process, and nobody there expected.
+    """An unexpected exception of another process.
 
     Args:
-        trace: What `describe` says of it there.
+        trace: What `describe` returned for it there.
     """
 
     def __init__(self, trace: Sequence[str]) -> None:
@@ -229,9 +229,9 @@ class UnexpectedError(Exception):
 
 
 def describe(error: BaseException) -> list[str]:
-    """The kinds and places of an exception and of what it came of.
+    """The types and traceback of an exception and of its causes.
 
-    Without their texts: those of a database hold what callers wrote.
+    Without messages: those of a database contain what callers wrote.
     """
     lines: list[str] = []
     seen: set[int] = set()

@@ -20,8 +20,8 @@ _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _COUNTER_BITS = 16
 MAX_COUNTER = (1 << _COUNTER_BITS) - 1
 
-# Ids must be unlike each other, not secret. Each question to the operating system
-# would give up the interpreter lock, and wait in line for it behind busy threads.
+# Ids must be unique, not secret. Each call of the operating system would release the
+# interpreter lock, and then wait for it behind busy threads.
 _random = random.Random()  # noqa: S311
 
 

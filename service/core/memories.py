@@ -5,7 +5,7 @@ restored, and ends when it is superseded, forgotten, or reaches `forget_after`;
 what ended it holds until the next span begins. One span is therefore enough to
 say what a version was at any instant of [shown_from, state_until).
 
-Beginnings, and ends that somebody made, are commit times, which may run ahead of
+Beginnings, and ends caused by a write, are commit times, which may run ahead of
 the wall clock; `forget_after` is an instant of the wall clock. A read of the past
 compares both with its instant. A read of the present takes the current span (the
 one whose `state_until` is FOREVER): all that is committed has happened, and only a
@@ -46,7 +46,7 @@ class End(IntEnum):
 
 
 MADE: Final = (End.SUPERSEDED, End.FORGOTTEN)
-"""Ends that somebody made; the others are scheduled."""
+"""Ends caused by a write; the others are scheduled."""
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class Version:
 
 @dataclass(slots=True)
 class Span:
-    """One stretch of a version's life; see the module's text."""
+    """One stretch of a version's life; see the module's docstring."""
 
     shown_from: int
     shown_until: int

@@ -158,7 +158,7 @@ def _comparable(value: Scalar) -> str:
 
 
 def _json(value: Scalar) -> str:
-    # A JSONEncoder makes itself anew for each text, which takes longer than the text.
+    # A JSONEncoder builds its encoder again for each call, which takes longer than encoding.
     match value:
         case str():
             return _quoted(value)

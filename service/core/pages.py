@@ -43,7 +43,7 @@ def encode_token(digester: Digester, fingerprint: bytes, listed: Listed) -> str:
 
 
 def decode_token(digester: Digester, fingerprint: bytes, token: str) -> Listed:
-    """What a token says.
+    """The position in a token.
 
     Raises INVALID_PAGE_TOKEN when it was made for another tenant or request, or
     not by this service.

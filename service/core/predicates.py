@@ -1,8 +1,8 @@
 """Filters as functions: one pass over a row, that ends as soon as the answer is known.
 
-They mean what the compiled form in `storage.filters` does, over the comparable form that
-`core.metadata` writes. For a filter of many conditions they are cheaper by far than an
-expression that takes the row's metadata apart for each of them.
+They are equivalent to the compiled form in `storage.filters`, over the comparable form
+that `core.metadata` writes. For a filter of many conditions they are far cheaper than an
+expression that parses the row's metadata for each of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from service.core.metadata import fold
 from service.core.model import Status
 
 Row: TypeAlias = tuple[Mapping[str, Any], Sequence[Any]]
-"""A thing's comparable metadata, and the values of the system fields."""
+"""An object's comparable metadata, and the values of its system fields."""
 
 Predicate: TypeAlias = Callable[[Row], bool]
 
@@ -69,7 +69,7 @@ def reads_metadata(tree: f.Filter) -> bool:
 def predicate(tree: f.Filter, fields: Sequence[f.Field]) -> Callable[[str, Sequence[Any]], bool]:
     """A function of a comparable form and of the values of `fields`, in their order.
 
-    A field that is not among `fields` is kept of other things only: its tests are false.
+    A field that is not among `fields` belongs to other objects only: its tests are false.
     """
     holds = _compiled(tree, {field: number for number, field in enumerate(fields)})
     if not reads_metadata(tree):
@@ -165,7 +165,7 @@ def _equals(key: str, part: str, wanted: str | float) -> Predicate:
 
 
 def _contains(key: str, part: str, wanted: str) -> Predicate:
-    """Of a string, a part; of a list, an element."""
+    """A substring of a string, or an element of a list."""
 
     def contains(row: Row) -> bool:
         parts = row[0].get(key)

@@ -1,4 +1,4 @@
-"""Receipts as JSON, for remembering what a request_id did.
+"""Receipts as JSON, stored under the request_id of their call.
 
 A receipt holds ids, counts, times and flags: nothing that deletion would have
 to reach. The tag of a container, which calls on memories name, is left out.

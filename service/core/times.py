@@ -66,14 +66,14 @@ def system_clock() -> int:
 
 
 class WallClock:
-    """What time it is: for judging what has expired and what lies ahead, never for order.
+    """The current time: to decide what has expired and what lies ahead, never for order.
 
-    The wall clock can be wrong for a while and be set back. What comes after what is
-    said by the commit times of a tenant, which its database keeps.
+    The wall clock can be wrong for a while and be set back. The order of writes is given
+    by the commit times of a tenant, which its database keeps.
 
     Args:
         source: The wall clock, in microseconds.
-        elapsed: Seconds from an arbitrary beginning, which nobody sets.
+        elapsed: Seconds since an arbitrary start; cannot be set.
     """
 
     def __init__(

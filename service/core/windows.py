@@ -1,4 +1,4 @@
-"""A part of every day."""
+"""A daily window of time."""
 
 from __future__ import annotations
 

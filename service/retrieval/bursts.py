@@ -1,4 +1,4 @@
-"""Saying once what happens many times in a row."""
+"""Logging once what happens many times in a row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from time import monotonic
 
 QUIET_SECONDS = 600.0
-"""After so long without it, what happens again is a new burst."""
+"""After so long without an event, the next one begins a new burst."""
 
 REMEMBERED = 10_000
 
@@ -24,7 +24,7 @@ class Bursts:
         self._last: OrderedDict[Hashable, float] = OrderedDict()
 
     def begins(self, key: Hashable) -> bool:
-        """Note an event; whether none of its key has been for a while."""
+        """Record an event; True if none of its key has been recorded for a while."""
         now = self._clock()
         before = self._last.pop(key, None)
         self._last[key] = now

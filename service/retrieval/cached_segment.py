@@ -31,7 +31,7 @@ class CachedSegment:
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes, about."""
+        """Memory in bytes, approximately."""
         return self.segment.nbytes + _BYTES_PER_VERSION * self.versions
 
 

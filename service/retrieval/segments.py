@@ -241,13 +241,13 @@ class Segments:
         self,
         key: Key,
         cached: CachedSegment,
-        take: Callable[[CachedSegment, Rows], None],
+        add: Callable[[CachedSegment, Rows], None],
         rows: Rows,
     ) -> None:
         if len(rows.memories) + len(rows.chunks) <= SMALL:
-            take(cached, rows)
+            add(cached, rows)
         else:
-            await self._threads.run(key[0], take, cached, rows)
+            await self._threads.run(key[0], add, cached, rows)
 
     async def _patch_masks(self, tenant: int, cached: CachedSegment, delta: IndexDelta) -> None:
         segment = cached.segment
@@ -314,7 +314,7 @@ class Segments:
         """Count what a held segment takes up now.
 
         Raises:
-            NoRoomError: It is too much, whatever else leaves.
+            NoRoomError: It exceeds the budget even after all idle segments were dropped.
         """
         self._charge(key, cached, cached.nbytes + (cached.segment.growth if growing else 0))
         self._make_room()

@@ -1,7 +1,7 @@
 """Searches of what does not fit into memory: read and ranked block by block.
 
 The ranking goes over everything three times (see `service.search.ranking`) and holds one
-block at a time, whoever searches, so that memory is bounded however large a container is.
+block at a time, over all searches, so that memory is bounded however large a container is.
 """
 
 from __future__ import annotations
@@ -82,11 +82,11 @@ class Streaming:
         """The best of the containers, taken as one corpus.
 
         Args:
-            tenant: Whose.
-            containers: Which.
+            tenant: Their tenant.
+            containers: Their tags.
             eligible: What of a block the search may find.
-            ranking: Of its query.
-            embedded: The query with its vector, given the speakers it names.
+            ranking: The query's ranking.
+            embedded: Adds the vector to the query, given the speakers it names.
         """
         spaces = None
         counted = await self._round(tenant, containers, eligible, spaces, ranking.count)
@@ -108,7 +108,7 @@ class Streaming:
         space: int | None,
         take: Callable[[Sequence[SegmentScorer]], None],
     ) -> _Round:
-        """Every block once; a document counts in the first of its containers."""
+        """Pass every block to `take` once; a document counts in the first of its containers."""
         done = _Round()
         for number, container in enumerate(containers):
             cursor: BlockCursor | None = BlockCursor()

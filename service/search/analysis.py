@@ -85,19 +85,19 @@ def analyse(
         instant: when, in microseconds since 1970 (UTC).
     """
     words = split_words(text)
-    who = split_words(speaker or leading_name(text))
-    beside = [*split_words(heading), *paired_characters(heading), *paired_characters(text)]
+    name = split_words(speaker or leading_name(text))
+    added = [*split_words(heading), *paired_characters(heading), *paired_characters(text)]
     if speaker and not leads(speaker, text):
-        beside += who
+        added += name
     if instant is not None:
         day = _EPOCH + timedelta(microseconds=instant)
-        beside += (str(day.day), _MONTHS[day.month - 1], str(day.year))
+        added += (str(day.day), _MONTHS[day.month - 1], str(day.year))
     return Features(
-        counted=words + beside if beside else words,
+        counted=words + added if added else words,
         words=len(words),
         asks=text.rstrip().endswith("?"),
         tells_time=_tells_time(words),
-        speaker=tuple(dict.fromkeys(who)),
+        speaker=tuple(dict.fromkeys(name)),
     )
 
 

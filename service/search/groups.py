@@ -144,8 +144,8 @@ class Groups:
         """Fill in `spread` around rows that got other neighbours."""
         touched = moved
         for _ in self._neighbourhood:
-            beside = (touched, self.before.values[touched], self.after.values[touched])
-            around = np.concatenate(beside).astype(np.int64)
+            linked = (touched, self.before.values[touched], self.after.values[touched])
+            around = np.concatenate(linked).astype(np.int64)
             touched = np.unique(around[around >= 0])
         for start in range(0, len(touched), _BLOCK):
             rows = touched[start : start + _BLOCK]

@@ -1,7 +1,7 @@
 """Calibration of an unknown embedder, measured on probe texts.
 
-Embedders differ: of two texts that have nothing to do with each other one says 0.0,
-another 0.75. Questions and statements of sixteen unlike matters, embedded once, show
+Embedders differ: for two unrelated texts one gives 0.0, another
+0.75. Questions and statements on sixteen different subjects, embedded once, show
 where an embedder's noise floor lies.
 """
 

@@ -58,7 +58,7 @@ def text_to_embed(query: Query, scopes: Sequence[Scope]) -> str:
 
 
 def without_speakers(query: Query, named: Iterable[Name]) -> str:
-    """The query less the names of those who speak in what is searched.
+    """The query without the names of speakers of what is searched.
 
     Items are embedded without their speaker's name (`embedding_text`); whether the query
     names an item's speaker is a part of the rank score of its own.

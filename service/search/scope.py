@@ -20,5 +20,5 @@ class Scope(NamedTuple):
 
 def named_speakers(scopes: Sequence[Scope], words: Iterable[int]) -> set[Name]:
     """The speakers of eligible items whose name has one of the (hashed) words."""
-    asked = tuple(words)
-    return {name for segment, eligible in scopes for name in segment.named(asked, eligible)}
+    hashes = tuple(words)
+    return {name for segment, eligible in scopes for name in segment.named(hashes, eligible)}

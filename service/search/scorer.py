@@ -78,8 +78,8 @@ class SegmentScorer:
             coverage[near] += np.float32(idf / sum(idfs))
         self.bm25, self.coverage = bm25, coverage
         if self.segment.has_groups:
-            asked = padded(bm25 * self.segment.asks, 0)
-            self.reply = asked[self.segment.before]
+            questions = padded(bm25 * self.segment.asks, 0)
+            self.reply = questions[self.segment.before]
         self.lexical = self._with_near(bm25, weights)
 
     def score_vectors(self, vector: Floats) -> None:

@@ -46,7 +46,7 @@ class Speakers:
         return said
 
     def named(self, words: Iterable[int], eligible: Mask) -> set[Name]:
-        """Those whose name has one of the words, and who say an eligible row."""
+        """The speakers of eligible rows whose name has one of the words."""
         numbers = {number for word in words for number in self._with_word.get(word, ())}
         return {
             self._names[number]

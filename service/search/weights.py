@@ -30,14 +30,15 @@ class Weights:
     """The cosine, brought to 0..1 over the eligible items."""
 
     coverage: float = 0.3
-    """The share of the query's terms, by idf, in the item and the neighbours beside it."""
+    """The share of the query's terms, by idf, in the item and its two neighbours."""
 
     reply: float = 0.3
     """The item before asks a question, and shares the query's words: this one answers it."""
 
     document: float = 0.2
     """The share an item gets of the best rank score in its document, so that the rest of a
-    document with a strong match goes before scattered weak ones. A memory is its own."""
+    document with a strong match goes before scattered weak ones. A memory counts as a document
+    of its own."""
 
     speaker: float = 0.7
     """The query names one speaker, who says the item."""
