@@ -91,8 +91,10 @@ async def running(
         await store.close()
         raise
     try:
-        everyone = await _everyone(store) if settings.no_auth else None
-        server = Server(store, runtime.searcher, offloader=runtime.offloader, everyone=everyone)
+        principal = await _default_principal(store) if settings.no_auth else None
+        server = Server(
+            store, runtime.searcher, offloader=runtime.offloader, default_principal=principal
+        )
         port = server.bind(settings.listen, tls)
         await server.start()
         try:
@@ -164,7 +166,7 @@ async def _drain(server: Server, grace: float, hurry: asyncio.Event) -> None:
         await drained
 
 
-async def _everyone(store: SqliteStore) -> Principal:
+async def _default_principal(store: SqliteStore) -> Principal:
     tenant = await store.ensure_tenant(DEFAULT_TENANT)
     return Principal(tenant=tenant, key_id="", tenant_name=DEFAULT_TENANT)
 

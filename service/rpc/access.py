@@ -130,16 +130,16 @@ ACCESS: Final[dict[str, Access]] = {
 """By full name of the method."""
 
 
-def authorize_method(who: Principal, access: Access) -> None:
+def authorize_method(principal: Principal, access: Access) -> None:
     """Raises KEY_READ_ONLY."""
-    if access.writes and who.read_only:
+    if access.writes and principal.read_only:
         raise PalimpsestError(Reason.KEY_READ_ONLY, "The key may only read, and this call writes")
 
 
-def authorize_containers(who: Principal, access: Access, request: Any) -> None:
+def authorize_containers(principal: Principal, access: Access, request: Any) -> None:
     """Raises CONTAINER_NOT_ALLOWED."""
-    if who.containers is None:
+    if principal.containers is None:
         return
     for tag in access.containers(request):
-        if tag not in who.containers:
+        if tag not in principal.containers:
             raise container_not_allowed()

@@ -20,11 +20,11 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a
 class CallInfo:
     """Which method a principal calls: all that a call that only reads needs."""
 
-    __slots__ = ("method", "who")
+    __slots__ = ("method", "principal")
 
-    def __init__(self, method: str, who: Principal) -> None:
+    def __init__(self, method: str, principal: Principal) -> None:
         self.method = method
-        self.who = who
+        self.principal = principal
 
 
 class RpcCall(CallInfo):
@@ -33,9 +33,9 @@ class RpcCall(CallInfo):
     __slots__ = ("context", "stopping")
 
     def __init__(
-        self, method: str, who: Principal, context: Context, stopping: asyncio.Event
+        self, method: str, principal: Principal, context: Context, stopping: asyncio.Event
     ) -> None:
-        super().__init__(method, who)
+        super().__init__(method, principal)
         self.context = context
         self.stopping = stopping
         """Set when the server is draining: what waits should answer."""

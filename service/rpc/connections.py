@@ -34,7 +34,7 @@ RESERVED_FILES: Final = 256
 KEYLESS_SECONDS: Final = 60.0
 """So long may a connection stay by which nobody with a key calls."""
 
-LOOK_SECONDS: Final = 0.25
+POLL_SECONDS: Final = 0.25
 """Between two looks at the connections."""
 
 _log = structlog.get_logger("palimpsest.rpc")
@@ -70,21 +70,21 @@ def close_all(addresses: Container[BoundAddress]) -> None:
     """
     with contextlib.ExitStack() as copies:
         ended = []
-        for number, end in _sockets():
-            copies.enter_context(end)
-            if _address(end) not in addresses:
+        for number, sock in _sockets():
+            copies.enter_context(sock)
+            if _address(sock) not in addresses:
                 continue
-            if end.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 # gRPC would log an error if its listener failed: it gets one that is silent.
-                with socket.socket(end.family) as silent:
+                with socket.socket(sock.family) as silent:
                     os.dup2(silent.fileno(), number, inheritable=False)
-                end.close()
+                sock.close()
             else:
-                ended.append(end)
+                ended.append(sock)
         # Listeners first, or who is quick would connect again.
-        for end in ended:
+        for sock in ended:
             with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(slots=True)
@@ -139,17 +139,17 @@ class ConnectionMonitor:
         took = 0.0
         while True:
             # Thousands of connections take some milliseconds, which calls wait for.
-            await asyncio.sleep(max(LOOK_SECONDS, took * 20))
+            await asyncio.sleep(max(POLL_SECONDS, took * 20))
             started = monotonic()
             try:
-                self.look()
+                self.poll()
             except Exception:  # noqa: BLE001  (the next look may be able to)
                 _log.exception("the connections cannot be looked at")
             took = monotonic() - started
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Close what is to be closed now."""
-        accepted = self._look_for_sockets()
+        accepted = self._accepted_sockets()
         known = {connection.name: connection for connection in self.connections}
         keyed: list[tuple[_Accepted, Connection]] = []
         keyless: list[_Accepted] = []
@@ -159,14 +159,14 @@ class ConnectionMonitor:
                 keyed.append((one, connection))
             else:
                 keyless.append(one)
-        chosen = {
+        closing = {
             **_named(accepted, self._closing, "it goes on with calls that come to nothing"),
             **self._keyless_to_close(keyless, len(accepted)),
         }
-        chosen |= self._idle_to_close(keyed, len(accepted) - len(chosen))
-        for number in chosen:
+        closing |= self._idle_to_close(keyed, len(accepted) - len(closing))
+        for number in closing:
             _shut_down(number)
-        for why, count in Counter(chosen.values()).items():
+        for why, count in Counter(closing.values()).items():
             _log.info("connections closed", count=count, why=why)
         self._closing.clear()
         self.connections.keep({one.peer for one in accepted})
@@ -175,7 +175,7 @@ class ConnectionMonitor:
         """Those that are there for too long, and the oldest ones when places run short."""
         now = monotonic()
         keyless.sort(key=lambda one: one.since)
-        chosen = {
+        closing = {
             one.number: "nobody with a key called by it"
             for one in keyless
             if now - one.since > self._keyless_seconds
@@ -186,22 +186,22 @@ class ConnectionMonitor:
         share = self._limit // 4
         for group in by_host.values():
             for one in group[: max(0, len(group) - share)]:
-                chosen.setdefault(one.number, "one address has too many without a key")
-        excess = count - len(chosen) - self._limit * 3 // 4
+                closing.setdefault(one.number, "one address has too many without a key")
+        excess = count - len(closing) - self._limit * 3 // 4
         for one in keyless:
-            if excess > 0 and one.number not in chosen:
-                chosen[one.number] = "places run short"
+            if excess > 0 and one.number not in closing:
+                closing[one.number] = "places run short"
                 excess -= 1
-        return chosen
+        return closing
 
     def _idle_to_close(
         self, keyed: list[tuple[_Accepted, Connection]], count: int
     ) -> dict[int, str]:
         """When places still run short: the longest idle of the tenant that has the most."""
-        chosen: dict[int, str] = {}
+        closing: dict[int, str] = {}
         excess = count - self._limit * 7 // 8
         if excess <= 0:
-            return chosen
+            return closing
         idle: defaultdict[int | None, list[tuple[float, int]]] = defaultdict(list)
         for one, connection in keyed:
             if not connection.calls:
@@ -210,11 +210,11 @@ class ConnectionMonitor:
             group.sort(reverse=True)
         while excess > 0 and any(idle.values()):
             most = max(idle.values(), key=len)
-            chosen[most.pop()[1]] = "places run short"
+            closing[most.pop()[1]] = "places run short"
             excess -= 1
-        return chosen
+        return closing
 
-    def _look_for_sockets(self) -> list[_Accepted]:
+    def _accepted_sockets(self) -> list[_Accepted]:
         """The accepted connections over TCP; a socket is asked about once."""
         now = monotonic()
         before, self._accepted = self._accepted, {}
@@ -233,21 +233,21 @@ class ConnectionMonitor:
                     known.number = number
                 self._accepted[identity] = known
             else:
-                self._accepted[identity] = self._ask(number, now)
+                self._accepted[identity] = self._examine(number, now)
         return [one for one in self._accepted.values() if one is not None]
 
-    def _ask(self, number: int, now: float) -> _Accepted | None:
+    def _examine(self, number: int, now: float) -> _Accepted | None:
         try:
-            end = socket.socket(fileno=os.dup(number))
+            sock = socket.socket(fileno=os.dup(number))
         except OSError:
             return None
-        with end, contextlib.suppress(OSError):
-            if end.family not in (socket.AF_INET, socket.AF_INET6):
+        with sock, contextlib.suppress(OSError):
+            if sock.family not in (socket.AF_INET, socket.AF_INET6):
                 return None
-            if _address(end) in self._addresses and not end.getsockopt(
+            if _address(sock) in self._addresses and not sock.getsockopt(
                 socket.SOL_SOCKET, socket.SO_ACCEPTCONN
             ):
-                host, port = end.getpeername()[:2]
+                host, port = sock.getpeername()[:2]
                 return _Accepted(number, peer_name(host, port), host, now)
         return None
 
@@ -257,23 +257,23 @@ def _named(accepted: list[_Accepted], peers: set[str], why: str) -> dict[int, st
 
 
 def _shut_down(number: int) -> None:
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as end:
-        end.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as sock:
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def _peer_of(number: int) -> str | None:
     """Whose connection the open file is now, if it is one."""
     try:
-        with socket.socket(fileno=os.dup(number)) as end:
-            host, port = end.getpeername()[:2]
+        with socket.socket(fileno=os.dup(number)) as sock:
+            host, port = sock.getpeername()[:2]
             return peer_name(host, port)
     except (OSError, ValueError):
         return None
 
 
-def _address(end: socket.socket) -> BoundAddress | None:
-    name = end.getsockname()
-    if end.family in (socket.AF_INET, socket.AF_INET6):
+def _address(sock: socket.socket) -> BoundAddress | None:
+    name = sock.getsockname()
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
         return int(name[1])
     return name if isinstance(name, str) else None
 

@@ -27,7 +27,7 @@ class Containers:
     ) -> pb.ListContainersResponse:
         raise_for_violations(check(request))
         listing = open_listing(self._store.digester, call, request)
-        page = await self._store.containers.list(call.who, request.prefix, listing.page)
+        page = await self._store.containers.list(call.principal, request.prefix, listing.page)
         response = pb.ListContainersResponse()
         for container in page.items:
             message = response.containers.add(
@@ -46,7 +46,7 @@ class Containers:
 
         def work(key: m.IdempotencyKey | None) -> Awaitable[m.ContainerDeleteReceipt]:
             return self._store.containers.delete(
-                call.who,
+                call.principal,
                 request.container_tag,
                 key,
                 validate_only=request.validate_only,

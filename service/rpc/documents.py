@@ -18,11 +18,11 @@ from service.rpc.convert import ids, search
 from service.rpc.convert.common import completion
 from service.rpc.idempotency import IdempotencyGuard
 from service.rpc.pages import open_listing
-from service.rpc.threads import MANY_ITEMS, away
+from service.rpc.to_thread import MANY_ITEMS, to_thread_if
 from service.rpc.validation import check, raise_for_violations
 
 _WAIT_SECONDS: Final = 60.0
-"""How long `wait` waits for a caller who has no deadline."""
+"""How long `wait` waits in a call without a deadline."""
 
 
 class Documents:
@@ -40,7 +40,7 @@ class Documents:
         write = convert.write(request, violations)
         raise_for_violations(violations)
         receipt = await self._idempotency.run(
-            call, request, lambda key: self._store.documents.upsert(call.who, write, key)
+            call, request, lambda key: self._store.documents.upsert(call.principal, write, key)
         )
         response = pb.UpsertDocumentResponse()
         convert.receipt_to_proto(receipt, response.receipt, request.custom_id)
@@ -51,9 +51,11 @@ class Documents:
     async def batch_upsert_documents(
         self, call: RpcCall, request: pb.BatchUpsertDocumentsRequest
     ) -> pb.BatchUpsertDocumentsResponse:
-        writes = await away(len(request.items) >= MANY_ITEMS, _writes, request)
+        writes = await to_thread_if(len(request.items) >= MANY_ITEMS, _writes, request)
         receipt = await self._idempotency.run(
-            call, request, lambda key: self._store.documents.batch_upsert(call.who, writes, key)
+            call,
+            request,
+            lambda key: self._store.documents.batch_upsert(call.principal, writes, key),
         )
         response = pb.BatchUpsertDocumentsResponse(revision=receipt.revision)
         for item, outcome in zip(request.items, receipt.outcomes, strict=True):
@@ -73,7 +75,7 @@ class Documents:
         violations = check(request)
         ids.check_document(request.id, "id", "Memories.GetMemory", violations)
         raise_for_violations(violations)
-        document = await self._store.documents.get(call.who, request.id)
+        document = await self._store.documents.get(call.principal, request.id)
         response = pb.GetDocumentResponse()
         convert.to_proto(document, response.document)
         return response
@@ -85,7 +87,7 @@ class Documents:
         query = convert.query(request, violations)
         raise_for_violations(violations)
         listing = open_listing(self._store.digester, call, request)
-        page = await self._store.documents.list(call.who, query, listing.page)
+        page = await self._store.documents.list(call.principal, query, listing.page)
         response = pb.ListDocumentsResponse()
         for document in page.items:
             convert.to_proto(document, response.documents.add())
@@ -99,7 +101,7 @@ class Documents:
         patch = convert.patch(request, violations)
         raise_for_violations(violations)
         receipt = await self._idempotency.run(
-            call, request, lambda key: self._store.documents.update(call.who, patch, key)
+            call, request, lambda key: self._store.documents.update(call.principal, patch, key)
         )
         response = pb.UpdateDocumentResponse()
         convert.receipt_to_proto(receipt, response.receipt, request.id)
@@ -114,7 +116,7 @@ class Documents:
         append = convert.append(request, violations)
         raise_for_violations(violations)
         done = await self._idempotency.run(
-            call, request, lambda key: self._store.documents.append(call.who, append, key)
+            call, request, lambda key: self._store.documents.append(call.principal, append, key)
         )
         response = pb.AppendMessagesResponse(message_count=done.messages)
         convert.receipt_to_proto(done.receipt, response.receipt, request.id)
@@ -128,15 +130,15 @@ class Documents:
         violations = check(request)
         query = search.documents(request, violations)
         raise_for_violations(violations)
-        found = await self._searcher.documents(call.who, query)
+        found = await self._searcher.documents(call.principal, query)
         return search.documents_response(found, parts=request.include_score_parts)
 
     async def _settle(self, call: RpcCall, receipts: Sequence[pb.DocumentReceipt]) -> None:
-        """Wait for DONE or FAILED, as far as the deadline lets, and say how it stands."""
+        """Wait for DONE or FAILED until the deadline at most, and update the statuses."""
 
         async def follow(receipt: pb.DocumentReceipt) -> None:
-            with contextlib.suppress(PalimpsestError):  # The write is done all the same.
-                async for state in self._store.documents.watch(call.who, receipt.id):
+            with contextlib.suppress(PalimpsestError):  # The write is done nevertheless.
+                async for state in self._store.documents.watch(call.principal, receipt.id):
                     if isinstance(state, m.Document):
                         receipt.status = convert.status_number(state.status)
 
@@ -161,7 +163,7 @@ class Documents:
         raise_for_violations(violations)
         delete = m.DocumentDelete(request.id, request.allow_missing, request.etag or None)
         receipt = await self._idempotency.run(
-            call, request, lambda key: self._store.documents.delete(call.who, delete, key)
+            call, request, lambda key: self._store.documents.delete(call.principal, delete, key)
         )
         return pb.DeleteDocumentResponse(id=receipt.id, revision=receipt.revision)
 
@@ -179,10 +181,10 @@ class Documents:
             documents = self._store.documents
             if names:
                 return documents.delete_ids(
-                    call.who, names, key, validate_only=request.validate_only
+                    call.principal, names, key, validate_only=request.validate_only
                 )
             return self._store.containers.delete_documents(
-                call.who,
+                call.principal,
                 tags,
                 key,
                 validate_only=request.validate_only,
@@ -213,7 +215,7 @@ class Documents:
         violations = check(request)
         ids.check_document(request.id, "id", "Memories.GetMemory", violations)
         raise_for_violations(violations)
-        states = self._store.documents.watch(call.who, request.id)
+        states = self._store.documents.watch(call.principal, request.id)
         try:
             async for state in states:
                 await call.context.write(convert.watch_response(state))

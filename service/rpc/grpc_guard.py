@@ -24,7 +24,7 @@ from service.rpc.failures import failure_of, malformed
 from service.rpc.policy import CANCELLED, ActiveCall, CallPolicy, new_call_id, shutting_down
 from service.rpc.public_calls import RECEIVE_SECONDS as PUBLIC_RECEIVE_SECONDS
 from service.rpc.public_calls import late
-from service.rpc.threads import MANY_BYTES, away
+from service.rpc.to_thread import MANY_BYTES, to_thread_if
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 
@@ -66,7 +66,7 @@ class CallGuard:
             try:
                 answer: Message | bytes = await handler(call, request)
                 raw = answer if isinstance(answer, bytes) else answer.SerializeToString()
-                counted = hold.made(len(raw))
+                counted = hold.resize(len(raw))
             except BaseException:
                 hold.release()
                 raise
@@ -143,15 +143,15 @@ class CallGuard:
             try:
                 try:
                     await policy.admit(active, access, None if access is None else bearer(metadata))
-                    await policy.turn(active)
+                    await policy.wait_turn(active)
                     request = source
                     if parse is not None:
                         raw = await self._receive(active, context)
-                        request = await away(len(raw) >= MANY_BYTES, _parse, parse, raw)
+                        request = await to_thread_if(len(raw) >= MANY_BYTES, _parse, parse, raw)
                     active.received = True
                     if access is not None:
-                        authorize_containers(active.who, access, request)
-                    call = RpcCall(method, active.who, context, policy.stopping)
+                        authorize_containers(active.principal, access, request)
+                    call = RpcCall(method, active.principal, context, policy.stopping)
                     answer = await work(call, request, active)
                     outcome = "OK"
                     return answer

@@ -32,7 +32,7 @@ class IdempotencyGuard:
         request_id: str = request.request_id
         if not request_id:
             return await work(None)
-        key = (call.who.tenant, request_id.lower())
+        key = (call.principal.tenant, request_id.lower())
         request.ClearField("request_id")
         digest = self._digester.request(call.method, request.SerializeToString(deterministic=True))
         while (other := self._running.get(key)) is not None:

@@ -12,7 +12,7 @@ from service.rpc.convert import memories as convert
 from service.rpc.idempotency import IdempotencyGuard
 from service.rpc.pages import open_listing
 from service.rpc.profiles import read_profile
-from service.rpc.threads import MANY_ITEMS, away
+from service.rpc.to_thread import MANY_ITEMS, to_thread_if
 from service.rpc.validation import check, raise_for_violations
 
 
@@ -27,9 +27,9 @@ class Memories:
     async def create_memories(
         self, call: RpcCall, request: pb.CreateMemoriesRequest
     ) -> pb.CreateMemoriesResponse:
-        create = await away(len(request.memories) >= MANY_ITEMS, _create, request)
+        create = await to_thread_if(len(request.memories) >= MANY_ITEMS, _create, request)
         done = await self._idempotency.run(
-            call, request, lambda key: self._store.memories.create(call.who, create, key)
+            call, request, lambda key: self._store.memories.create(call.principal, create, key)
         )
         response = pb.CreateMemoriesResponse(revision=done.revision)
         for receipt in done.receipts:
@@ -43,7 +43,7 @@ class Memories:
         raise_for_violations(violations)
         await self._close_past(call, as_of)
         memory = await self._store.memories.get(
-            call.who, convert.container(request.container_tag), request.id, as_of
+            call.principal, convert.container(request.container_tag), request.id, as_of
         )
         response = pb.GetMemoryResponse()
         convert.to_proto(memory, response.memory)
@@ -57,7 +57,7 @@ class Memories:
         raise_for_violations(violations)
         await self._close_past(call, query.as_of)
         listing = open_listing(self._store.digester, call, request)
-        page = await self._store.memories.list(call.who, query, listing.page)
+        page = await self._store.memories.list(call.principal, query, listing.page)
         response = pb.ListMemoriesResponse()
         for memory in page.items:
             convert.to_proto(memory, response.memories.add())
@@ -72,7 +72,7 @@ class Memories:
         raise_for_violations(violations)
         listing = open_listing(self._store.digester, call, request)
         page = await self._store.memories.versions(
-            call.who, convert.container(request.container_tag), request.id, listing.page
+            call.principal, convert.container(request.container_tag), request.id, listing.page
         )
         response = pb.ListMemoryVersionsResponse()
         for memory in page.items:
@@ -87,7 +87,7 @@ class Memories:
         update = convert.update(request, violations)
         raise_for_violations(violations)
         updated = await self._idempotency.run(
-            call, request, lambda key: self._store.memories.update(call.who, update, key)
+            call, request, lambda key: self._store.memories.update(call.principal, update, key)
         )
         response = pb.UpdateMemoryResponse(memory=updated.content)
         convert.receipt_to_proto(updated.receipt, response.receipt)
@@ -101,7 +101,7 @@ class Memories:
         raise_for_violations(violations)
         forget = m.MemoryForget(target, request.reason, request.etag or None)
         receipt = await self._idempotency.run(
-            call, request, lambda key: self._store.memories.forget(call.who, forget, key)
+            call, request, lambda key: self._store.memories.forget(call.principal, forget, key)
         )
         response = pb.ForgetMemoryResponse()
         convert.receipt_to_proto(receipt, response.receipt)
@@ -114,7 +114,7 @@ class Memories:
         restore = convert.restore(request, violations)
         raise_for_violations(violations)
         receipt = await self._idempotency.run(
-            call, request, lambda key: self._store.memories.restore(call.who, restore, key)
+            call, request, lambda key: self._store.memories.restore(call.principal, restore, key)
         )
         response = pb.RestoreMemoryResponse()
         convert.receipt_to_proto(receipt, response.receipt)
@@ -131,10 +131,10 @@ class Memories:
         async def work(key: m.IdempotencyKey | None) -> m.ForgetManyReceipt:
             found = forget
             if query is not None:
-                hits = (await self._searcher.memories(call.who, query)).hits
+                hits = (await self._searcher.memories(call.principal, query)).hits
                 found = search.with_hits(forget, hits)
             return await self._store.memories.forget_many(
-                call.who, found, key, validate_only=request.validate_only
+                call.principal, found, key, validate_only=request.validate_only
             )
 
         if request.validate_only:
@@ -163,7 +163,9 @@ class Memories:
             convert.container(request.container_tag), request.forget_batch_id
         )
         done = await self._idempotency.run(
-            call, request, lambda key: self._store.memories.restore_many(call.who, restore, key)
+            call,
+            request,
+            lambda key: self._store.memories.restore_many(call.principal, restore, key),
         )
         response = pb.RestoreMemoriesResponse(skipped_ids=done.skipped_ids, revision=done.revision)
         for receipt in done.receipts:
@@ -183,7 +185,7 @@ class Memories:
             request.etag or None,
         )
         done = await self._idempotency.run(
-            call, request, lambda key: self._store.memories.delete(call.who, delete, key)
+            call, request, lambda key: self._store.memories.delete(call.principal, delete, key)
         )
         return pb.DeleteMemoryResponse(
             root_memory_id=done.root_id,
@@ -198,7 +200,7 @@ class Memories:
         query = search.memories(request, violations)
         raise_for_violations(violations)
         await self._close_past(call, query.as_of)
-        found = await self._searcher.memories(call.who, query)
+        found = await self._searcher.memories(call.principal, query)
         return search.memories_response(found, parts=request.include_score_parts)
 
     async def get_profile(
@@ -207,12 +209,12 @@ class Memories:
         violations = check(request)
         query = search.profile(request, violations)
         raise_for_violations(violations)
-        profile = await read_profile(self._store.memories, self._searcher, call.who, query)
+        profile = await read_profile(self._store.memories, self._searcher, call.principal, query)
         return search.profile_response(profile)
 
     async def _close_past(self, call: CallInfo, as_of: int | None) -> None:
         if as_of is not None:
-            await self._store.memories.close_past(call.who, as_of)
+            await self._store.memories.close_past(call.principal, as_of)
 
 
 def _create(request: pb.CreateMemoriesRequest) -> m.MemoryCreate:

@@ -32,7 +32,7 @@ _REFLECTION: Final = reflection.SERVICE_NAME
 class ReadOffloader(Protocol):
     """Another process, with methods of its own on the same database."""
 
-    async def answer(self, who: Principal, method: str, request: bytes) -> bytes | None:
+    async def answer(self, principal: Principal, method: str, request: bytes) -> bytes | None:
         """What a method that only reads answers there; None: it cannot be asked now."""
         ...
 
@@ -72,7 +72,7 @@ def _offload(offloader: ReadOffloader, handler: Handler) -> Handler:
     """Answers there, and by `handler` only if that cannot be."""
 
     async def offloaded(call: RpcCall, request: Any) -> Any:
-        answer = await offloader.answer(call.who, call.method, request.SerializeToString())
+        answer = await offloader.answer(call.principal, call.method, request.SerializeToString())
         return await handler(call, request) if answer is None else answer
 
     return offloaded
@@ -136,5 +136,5 @@ class _Methods(grpc.GenericRpcHandler):
         return self._handlers.get(handler_call_details.method, self._unknown)
 
     async def _refuse(self, _: Any, context: Context) -> None:
-        self._policy.fruitless(context.peer())
+        self._policy.method_not_found(context.peer())
         await abort(context, PalimpsestError(Reason.METHOD_NOT_FOUND, "There is no such method"))

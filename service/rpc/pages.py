@@ -44,9 +44,11 @@ def open_listing(digester: Digester, call: CallInfo, request: Any) -> Listing:
     token: str = request.page_token
     request.ClearField("page_size")
     request.ClearField("page_token")
-    seen = "*" if call.who.containers is None else ",".join(sorted(call.who.containers))
+    principal = call.principal
+    visible = "*" if principal.containers is None else ",".join(sorted(principal.containers))
     fingerprint = digester.request(
-        f"{call.method} {call.who.tenant} {seen}", request.SerializeToString(deterministic=True)
+        f"{call.method} {principal.tenant} {visible}",
+        request.SerializeToString(deterministic=True),
     )
     page = PageRequest(min(size or DEFAULT_SIZE, MAX_SIZE))
     if token:

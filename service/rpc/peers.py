@@ -13,11 +13,11 @@ from time import monotonic
 from typing import Final
 from urllib.parse import unquote
 
-FRUITLESS_BURST: Final = 128.0
+FAILED_CALL_BURST: Final = 128.0
 """Calls that come to nothing which one connection may begin at once, and once more until it is
 closed …"""
 
-FRUITLESS_PER_SECOND: Final = 64.0
+FAILED_CALLS_PER_SECOND: Final = 64.0
 """… and so many each second."""
 
 KEYED_FACTOR: Final = 10.0
@@ -54,7 +54,7 @@ class Connection:
         self.public_calls = 0
         """Those of them that need no key."""
         self.last_call = self._since = monotonic()
-        self._credit = FRUITLESS_BURST
+        self._credit = FAILED_CALL_BURST
 
     @property
     def shared(self) -> bool:
@@ -64,15 +64,15 @@ class Connection:
     def charge(self) -> float:
         """Count a call that comes to nothing; what is left, in such calls: refuse below zero."""
         now = monotonic()
-        earned = (now - self._since) * FRUITLESS_PER_SECOND * self._factor
-        self._credit = min(FRUITLESS_BURST * self._factor, self._credit + earned) - 1
+        earned = (now - self._since) * FAILED_CALLS_PER_SECOND * self._factor
+        self._credit = min(FAILED_CALL_BURST * self._factor, self._credit + earned) - 1
         self._since = now
         return self._credit
 
     @property
     def abusive(self) -> bool:
         """Whether it went on in spite of refusals: it is to be closed."""
-        return self._credit < -FRUITLESS_BURST * self._factor and not self.shared
+        return self._credit < -FAILED_CALL_BURST * self._factor and not self.shared
 
     @property
     def _factor(self) -> float:

@@ -1,8 +1,8 @@
-"""What holds for every call, by whatever transport it comes.
+"""The policy of calls, independent of the transport.
 
-A transport says how bytes come in and how answers and errors go out. Whether a call is let
-in, how much it and others like it may use, when it is ended from outside, and what is logged
-of it, is said here.
+A transport defines how bytes arrive and how answers and errors are sent. This module decides
+whether a call is admitted, how much it may use, when it is ended from outside, and what is
+logged about it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from service.runtime import logs
 from service.runtime.tenant_turns import TenantTurns
 
 RECHECK_SECONDS: Final = 0.5
-"""How often the keys of calls in progress are looked at again."""
+"""How often the keys of calls in progress are checked again."""
 
 REFUSAL_SECONDS: Final = 0.1
-"""How long callers of a server that stops wait to be told so."""
+"""How long the refusal of a call is delayed while the server stops."""
 
 MAX_PACED_REFUSALS: Final = 10_000
 
 PER_BYTE: Final = 2
-"""How often each byte of a message is in memory: as it came or goes, and as it is worked on."""
+"""Copies of a message in memory: its bytes on the wire, and the message itself."""
 
 ANONYMOUS: Final = Principal(tenant=0, key_id="")
 """The principal of calls that need no key."""
@@ -48,7 +48,7 @@ _numbers: Final = itertools.count(1)
 
 
 def new_call_id() -> str:
-    """Unique among the calls of all processes, for all that matters to a log."""
+    """An id that is unique in the logs of all processes."""
     return f"{_PROCESS}-{next(_numbers):x}"
 
 
@@ -57,14 +57,26 @@ class ActiveCall:
 
     Args:
         method: Its path.
-        connection: What it came by.
+        connection: The connection of its caller.
         task: Runs its handler.
-        origin: Answers what its caller said of where it comes from, for logs.
+        origin: Returns the ids that its caller gave the request, for logs.
     """
 
     __slots__ = (
-        "_task", "account", "call_id", "connection", "failure", "method", "origin",
-        "public", "received", "refuse", "request_bytes", "started", "token", "who",
+        "_task",
+        "account",
+        "call_id",
+        "connection",
+        "failure",
+        "method",
+        "origin",
+        "principal",
+        "public",
+        "received",
+        "refuse",
+        "request_bytes",
+        "started",
+        "token",
     )  # fmt: skip
 
     def __init__(
@@ -80,22 +92,22 @@ class ActiveCall:
         self.origin = origin
         self.call_id = new_call_id()
         self.started = perf_counter()
-        self.who = ANONYMOUS
+        self.principal = ANONYMOUS
         self.account: Account | None = None
         self.token = ""
         self.public = False
-        """Whether it counts as one that needs no key."""
+        """Whether it counts against the budget of calls without a key."""
         self.received = False
-        """Whether its message is there."""
+        """Whether its message has arrived."""
         self.request_bytes = 0
-        """What of its request is counted as in use."""
+        """Bytes of its request that are counted as in use."""
         self.refuse: Callable[[PalimpsestError], None] | None = None
         """Ends it while its message is being received, when its task must not be cancelled."""
         self.failure: PalimpsestError | None = None
         """Why it was ended from outside."""
 
     def end(self, failure: PalimpsestError) -> None:
-        """End it from outside; its caller is told `failure`. The first one stands."""
+        """End it from outside with this error. Only the first call has an effect."""
         if self.failure is not None:
             return
         self.failure = failure
@@ -105,30 +117,32 @@ class ActiveCall:
             self._task.cancel()
 
     def ended(self) -> PalimpsestError | None:
-        """Why it was ended, if it was; its task then goes on, to tell its caller."""
+        """Why it was ended, if it was; its task then continues, to answer its caller."""
         task = self._task
         if self.failure is not None and task is not None and task.cancelling():
             task.uncancel()
         return self.failure
 
     def over(self) -> None:
-        """Its handler is over. What gRPC keeps of a call must go with its task, and not when
-        the garbage collector finds the two holding each other: in any thread, at any time."""
+        """Its handler has returned. Breaks the cycle of task and call: gRPC's objects must be
+        freed with the task, not by the garbage collector in any thread at any time."""
         self._task = None
 
 
 class CallPolicy:
-    """Lets calls in, and ends them.
+    """Admits calls, and ends them.
 
     Args:
         keys: Authenticates.
-        everyone: The principal of every caller, when keys are not asked for.
-        connections: The connections that calls come by.
+        default_principal: The principal of all callers where authentication is disabled.
+        connections: The connections of the callers.
     """
 
-    def __init__(self, keys: Keys, everyone: Principal | None, connections: Connections) -> None:
+    def __init__(
+        self, keys: Keys, default_principal: Principal | None, connections: Connections
+    ) -> None:
         self._keys = keys
-        self._everyone = everyone
+        self._default_principal = default_principal
         self._connections = connections
         self._quotas = Quotas()
         self._public = PublicCalls()
@@ -140,12 +154,12 @@ class CallPolicy:
         self._pacing_stopped = asyncio.Event()
         self._log = structlog.get_logger("palimpsest.rpc")
         self._log_all = bool(self._log.is_enabled_for(logging.DEBUG))
-        # What callers can cause as often as they like.
+        # Callers can cause these lines at any rate.
         self._limited_log = logs.LimitedLogger("palimpsest.rpc", limit=10, seconds=1.0)
         self.stopping = asyncio.Event()
         """Set when the server is draining."""
         self.refused = 0
-        """How many calls came after `drain`."""
+        """How many calls arrived after `drain`."""
 
     @property
     def in_progress(self) -> int:
@@ -159,7 +173,7 @@ class CallPolicy:
     # --- the life of a call --------------------------------------------------
 
     def connection(self, peer: str) -> Connection:
-        """What a call of this peer came by."""
+        """The connection of this peer."""
         return self._connections.of(peer)
 
     def begin(
@@ -169,28 +183,32 @@ class CallPolicy:
         task: asyncio.Task[Any],
         origin: Callable[[], dict[str, str]],
     ) -> ActiveCall:
-        """A call has come; `end_call` is owed."""
+        """A call has arrived; `end_call` must follow."""
         connection.calls += 1
         call = ActiveCall(method, connection, task, origin)
         self._calls[call] = None
         return call
 
     async def admit(self, call: ActiveCall, access: Access | None, token: str | None) -> None:
-        """Let a call in, or raise why not. `access` None: it needs no key."""
+        """Admit a call, or raise the error to refuse it with. `access` None: it needs no key."""
         if access is None:
             self.charge_message(call)
             self._public.admit(call)
             return
-        who = self._everyone
-        if who is None:
-            who = await self._authenticate(call, token)
+        principal = self._default_principal
+        if principal is None:
+            principal = await self._authenticate(call, token)
             call.token = token or ""
-        account = self._quotas.account(who)
-        self._quotas.take(account, Resource.CALLS)
-        call.who, call.account = who, account
+        account = self._quotas.account(principal)
+        self._quotas.acquire(account, Resource.CALLS)
+        call.principal, call.account = principal, account
         connection = call.connection
-        connection.keyed, connection.tenant, connection.last_call = True, who.tenant, call.started
-        authorize_method(who, access)
+        connection.keyed, connection.tenant, connection.last_call = (
+            True,
+            principal.tenant,
+            call.started,
+        )
+        authorize_method(principal, access)
 
     async def _authenticate(self, call: ActiveCall, token: str | None) -> Principal:
         try:
@@ -215,51 +233,51 @@ class CallPolicy:
 
     @asynccontextmanager
     async def receiving(self, call: ActiveCall) -> AsyncIterator[None]:
-        """While the block runs the call's message arrives; it waits for its turn."""
+        """Wait until a message may be received; it is received inside the block."""
         account = call.account
         if account is None:
             async with self._public.receiving(call):
                 yield
             return
-        await self._quotas.take_in_turn(account, Resource.MESSAGES)
+        await self._quotas.acquire_in_turn(account, Resource.MESSAGES)
         try:
             if self.draining:
                 raise shutting_down()
             yield
         finally:
-            self._quotas.give(account, Resource.MESSAGES)
+            self._quotas.release(account, Resource.MESSAGES)
 
     async def hold_request(self, call: ActiveCall, size: int) -> None:
-        """Count a message of so many bytes until the call ends, once there is room for it."""
+        """Wait until the quota has room for a message of this size, and count it until the end."""
         call.received = True
         if call.account is not None and size > SMALL_BYTES:
-            await self._quotas.take_in_turn(call.account, Resource.BYTES, size * PER_BYTE)
+            await self._quotas.acquire_in_turn(call.account, Resource.BYTES, size * PER_BYTE)
             call.request_bytes = size * PER_BYTE
 
-    async def turn(self, call: ActiveCall) -> None:
-        """Returns when the call, which is about to be worked on, has its tenant's turn."""
+    async def wait_turn(self, call: ActiveCall) -> None:
+        """Wait until it is the turn of the call's tenant."""
         if call.account is not None:
-            await self._turns.begin(call.who.tenant, call)
+            await self._turns.begin(call.principal.tenant, call)
 
     async def hold_answer(self, call: ActiveCall, at_most: int) -> Hold:
-        """Room for an answer that is yet to be made, once there is some."""
+        """Wait until the quota has room for an answer of this size, and reserve it."""
         account = call.account
         size = at_most * PER_BYTE
         if account is not None and size > SMALL_BYTES:
-            await self._quotas.take_in_turn(account, Resource.BYTES, size)
+            await self._quotas.acquire_in_turn(account, Resource.BYTES, size)
             return Hold(self._quotas, account, size)
         return Hold(self._quotas, account, 0)
 
     def end_call(
         self, call: ActiveCall, outcome: str, failure: PalimpsestError | None, *, sent: bool
     ) -> None:
-        """The call's handler is over.
+        """The call's handler has returned.
 
         Args:
             call: The call.
             outcome: The name of its code, or a word for an end without one.
-            failure: What its caller is told.
-            sent: Whether nothing is left to be sent; otherwise `sent` is owed.
+            failure: The error that its caller gets.
+            sent: Whether nothing is left to be sent; otherwise `sent` must follow.
         """
         self._calls.pop(call, None)
         if self.draining and not sent:
@@ -270,12 +288,12 @@ class CallPolicy:
             self._public.leave(call)
         account = call.account
         if account is not None:
-            self._turns.end(call.who.tenant, call)
-            self._quotas.give(account, Resource.CALLS)
-            self._quotas.give(account, Resource.BYTES, call.request_bytes)
+            self._turns.end(call.principal.tenant, call)
+            self._quotas.release(account, Resource.CALLS)
+            self._quotas.release(account, Resource.BYTES, call.request_bytes)
             if not call.received and outcome == CANCELLED:
                 self._connections.charge(connection)
-        self._look_if_idle()
+        self._notify_if_idle()
         if self._log_all or failure is not None:
             self._report(call, outcome, failure)
         call.over()
@@ -286,16 +304,16 @@ class CallPolicy:
             raise _slow_down()
 
     def sent(self) -> None:
-        """The answer of a call that ended while the server drains has been sent."""
+        """The answer of a call that ended during the drain has been sent."""
         self._leaving -= 1
-        self._look_if_idle()
+        self._notify_if_idle()
 
-    def fruitless(self, peer: str) -> None:
-        """A call came for which there is no method."""
+    def method_not_found(self, peer: str) -> None:
+        """Count a call of a method that does not exist."""
         self._connections.charge(self._connections.of(peer))
 
     def unread(self, call: ActiveCall) -> None:
-        """The answer of a call was not read for too long: its connection is closed."""
+        """Close the connection of a call whose answer was not read in time."""
         self._connections.close(call.connection)
 
     # --- ending calls from outside ---------------------------------------------
@@ -317,20 +335,20 @@ class CallPolicy:
                             call.end(error)
 
     def drain(self) -> None:
-        """From now on calls are refused, half-sent ones too, and streams end."""
+        """Refuse calls from now on, also those whose message is arriving, and end streams."""
         self.stopping.set()
         for call in list(self._calls):
             if call.refuse is not None:
                 call.end(shutting_down())
 
     def end_all(self) -> None:
-        """End the calls that are being worked on."""
+        """End the calls whose handlers are running."""
         for call in list(self._calls):
             if call.refuse is None and call.received:
                 call.end(shutting_down())
 
     async def pace_refusal(self) -> None:
-        """Wait a moment before a refusal: some callers come again at once."""
+        """Wait a moment before a refusal: some clients retry at once."""
         self.refused += 1
         if self._paced >= MAX_PACED_REFUSALS:
             return
@@ -344,17 +362,17 @@ class CallPolicy:
             self._paced -= 1
 
     def stop_pacing_refusals(self) -> None:
-        """From now on calls are refused at once."""
+        """Refuse calls without delay from now on."""
         self._pacing_stopped.set()
 
     async def idle(self) -> None:
-        """Returns when no call is being served."""
+        """Wait until no call is being served."""
         while self.in_progress:
             if self._idle is None or self._idle.is_set():
                 self._idle = asyncio.Event()
             await self._idle.wait()
 
-    def _look_if_idle(self) -> None:
+    def _notify_if_idle(self) -> None:
         if self._idle is not None and not self.in_progress:
             self._idle.set()
 
@@ -375,8 +393,8 @@ class CallPolicy:
             code=outcome,
             reason=failure.reason.name if failure else None,
             milliseconds=round((perf_counter() - call.started) * 1000, 3),
-            tenant=call.who.tenant_name or call.who.tenant,
-            key=call.who.key_id,
+            tenant=call.principal.tenant_name or call.principal.tenant,
+            key=call.principal.key_id,
             peer=call.connection.peer,
             call_id=call.call_id,
             **call.origin(),
@@ -384,7 +402,7 @@ class CallPolicy:
 
 
 class Hold:
-    """Bytes of an answer that count as in use."""
+    """Bytes of an answer that are counted as in use."""
 
     __slots__ = ("_account", "_quotas", "_size")
 
@@ -393,8 +411,8 @@ class Hold:
         self._account = account
         self._size = size
 
-    def made(self, size: int) -> bool:
-        """The answer has so many bytes; whether it is worth counting until it is read."""
+    def resize(self, size: int) -> bool:
+        """Set the answer's actual size; returns whether it is counted until it is read."""
         if self._account is None:
             return False
         after = size * PER_BYTE if size > SMALL_BYTES else 0
@@ -404,12 +422,12 @@ class Hold:
 
     def release(self) -> None:
         if self._account is not None:
-            self._quotas.give(self._account, Resource.BYTES, self._size)
+            self._quotas.release(self._account, Resource.BYTES, self._size)
             self._size = 0
 
 
 CANCELLED: Final = "CANCELLED"
-"""The outcome of a call that its caller gave up."""
+"""The outcome of a call that its caller cancelled."""
 
 
 def shutting_down() -> PalimpsestError:

@@ -95,32 +95,32 @@ class Quotas:
             {} for _ in Resource
         ]
 
-    def account(self, who: Principal) -> Account:
+    def account(self, principal: Principal) -> Account:
         """The account of a key; it stays the same as long as anything is in use on it."""
-        name = (who.tenant, who.key_id)
+        name = (principal.tenant, principal.key_id)
         account = self._accounts.get(name)
         if account is None:
             if len(self._accounts) >= _IDLE_ACCOUNTS:
                 self._forget_idle()
-            tenant = self._tenants.setdefault(who.tenant, [0] * len(Resource))
-            account = self._accounts[name] = Account(who.tenant, tenant)
+            tenant = self._tenants.setdefault(principal.tenant, [0] * len(Resource))
+            account = self._accounts[name] = Account(principal.tenant, tenant)
         return account
 
     def in_use(self, resource: Resource) -> int:
         """By all callers together."""
         return self._total[resource]
 
-    def take(self, account: Account, resource: Resource, amount: int = 1) -> None:
+    def acquire(self, account: Account, resource: Resource, amount: int = 1) -> None:
         """Use so much more; raises QUOTA_EXCEEDED, or OVERLOADED if it is not the caller's own."""
         bound = self._exceeded(account, resource, amount)
         if bound is not None:
             raise _refusal(resource, bound)
         self._add(account, resource, amount)
 
-    async def take_in_turn(
+    async def acquire_in_turn(
         self, account: Account, resource: Resource, amount: int = 1, seconds: float = QUEUE_SECONDS
     ) -> None:
-        """`take`, waiting for `seconds` at most until there is room; a key's calls in order."""
+        """`acquire`, waiting for `seconds` at most until there is room; a key's calls in order."""
         waiting = self._queues[resource].get(account)
         if waiting is None and self._exceeded(account, resource, amount) is None:
             self._add(account, resource, amount)
@@ -135,7 +135,7 @@ class Quotas:
                 await granted
         except BaseException as error:
             if granted.done() and not granted.cancelled():
-                self.give(account, resource, amount)
+                self.release(account, resource, amount)
             else:
                 self._leave_queue(account, resource, entry)
             if isinstance(error, TimeoutError):
@@ -146,11 +146,11 @@ class Quotas:
     def resize(self, account: Account, resource: Resource, before: int, after: int) -> None:
         """What was estimated as `before` turned out to be `after`: counted, whatever it is."""
         if after < before:
-            self.give(account, resource, before - after)
+            self.release(account, resource, before - after)
         else:
             self._add(account, resource, after - before)
 
-    def give(self, account: Account, resource: Resource, amount: int = 1) -> None:
+    def release(self, account: Account, resource: Resource, amount: int = 1) -> None:
         """So much is in use no longer."""
         if amount:
             self._add(account, resource, -amount)

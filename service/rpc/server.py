@@ -79,7 +79,7 @@ class Server:
         store: What is served; it must be open, and stay so until `drain` returns.
         searcher: Finds things in it.
         offloader: Answers calls that look through much in another process. None: here.
-        everyone: Who every caller is. None: callers need keys.
+        default_principal: Who every caller is. None: callers need keys.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class Server:
         searcher: Searcher,
         *,
         offloader: ReadOffloader | None = None,
-        everyone: Principal | None = None,
+        default_principal: Principal | None = None,
     ) -> None:
         limit = max_connections()
         self._addresses: set[BoundAddress] = set()
         self._monitor = ConnectionMonitor(self._addresses, limit)
-        self._policy = CallPolicy(store.keys, everyone, self._monitor.connections)
+        self._policy = CallPolicy(store.keys, default_principal, self._monitor.connections)
         self._health = health.aio.HealthServicer()
         connections = ("grpc.max_allowed_incoming_connections", limit)
         self._server = grpc.aio.server(options=(*_OPTIONS, connections))

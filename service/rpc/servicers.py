@@ -32,10 +32,10 @@ class Method:
     handler: Handler
     access: Access
 
-    async def answer(self, asked: CallInfo, request: bytes) -> bytes:
+    async def answer(self, call: CallInfo, request: bytes) -> bytes:
         """Of a method that looks through much, which needs no more of a call."""
         handler: Any = self.handler
-        raw: bytes = (await handler(asked, self.parse(request))).SerializeToString()
+        raw: bytes = (await handler(call, self.parse(request))).SerializeToString()
         return raw
 
 

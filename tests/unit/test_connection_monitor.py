@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from service.rpc.connections import ConnectionMonitor
-from service.rpc.peers import FRUITLESS_BURST, KEYED_FACTOR, canonical, peer_name
+from service.rpc.peers import FAILED_CALL_BURST, KEYED_FACTOR, canonical, peer_name
 
 LONG = 3600.0
 
@@ -52,15 +52,15 @@ def test_one_without_a_key_is_closed_after_a_while(connected: Connected) -> None
     _, silent = connected.connect()
     peer, keyed = connected.connect()
     watched.connections.of(peer).keyed = True
-    watched.look()
+    watched.poll()
     assert (closed(silent), closed(keyed)) == (True, False)
 
 
 def test_one_without_a_key_stays_until_then(connected: Connected) -> None:
     watched = monitor(connected)
     _, silent = connected.connect()
-    watched.look()
-    watched.look()
+    watched.poll()
+    watched.poll()
     assert not closed(silent)
 
 
@@ -71,7 +71,7 @@ def test_the_oldest_without_a_key_make_room(connected: Connected) -> None:
     silent = []
     for _ in range(20):
         silent.append(connected.connect()[1])
-        watched.look()
+        watched.poll()
     gone = [closed(end) for end in silent]
     # An address may have a quarter of the places for those without a key.
     assert gone == [True] * 16 + [False] * 4
@@ -89,7 +89,7 @@ def test_idle_ones_of_the_tenant_with_the_most_make_room(connected: Connected) -
             connection.last_call = float(number)
             connection.calls = int(tenant == 1 and number == 0)
             ends[tenant, number] = end
-    watched.look()
+    watched.poll()
     gone = {name for name, end in ends.items() if closed(end)}
     assert gone == {(1, 1), (1, 2)}, "not the longest idle of the tenant that has the most"
 
@@ -98,14 +98,14 @@ def test_one_that_floods_is_closed_at_once(connected: Connected) -> None:
     watched = monitor(connected)
     peer, flooding = connected.connect()
     _, other = connected.connect()
-    watched.look()
+    watched.poll()
     connection = watched.connections.of(peer)
     charges = 0
     while not connection.closed:
         watched.connections.charge(connection)
         charges += 1
-        assert charges < 10 * FRUITLESS_BURST
-    assert charges >= 2 * FRUITLESS_BURST
+        assert charges < 10 * FAILED_CALL_BURST
+    assert charges >= 2 * FAILED_CALL_BURST
     assert (closed(flooding), closed(other)) == (True, False)
 
 
@@ -114,7 +114,7 @@ def test_callers_with_a_key_may_give_up_more_calls(connected: Connected) -> None
     peer, _ = connected.connect()
     connection = watched.connections.of(peer)
     connection.keyed = True
-    for _ in range(int(FRUITLESS_BURST * (KEYED_FACTOR - 1))):
+    for _ in range(int(FAILED_CALL_BURST * (KEYED_FACTOR - 1))):
         watched.connections.charge(connection)
     assert not connection.closed
 
@@ -122,7 +122,7 @@ def test_callers_with_a_key_may_give_up_more_calls(connected: Connected) -> None
 def test_a_unix_socket_is_never_closed_for_one_of_its_peers(connected: Connected) -> None:
     watched = monitor(connected)
     shared = watched.connections.of("unix:")
-    for _ in range(int(10 * FRUITLESS_BURST)):
+    for _ in range(int(10 * FAILED_CALL_BURST)):
         watched.connections.charge(shared)
     assert not shared.closed
 
@@ -131,11 +131,11 @@ def test_what_has_ended_is_forgotten(connected: Connected) -> None:
     watched = monitor(connected)
     peer, _ = connected.connect()
     watched.connections.of(peer)
-    watched.look()
+    watched.poll()
     assert [connection.peer for connection in watched.connections] == [peer]
     busy = watched.connections.of("ipv4:192.0.2.1:1")
     busy.calls = 1
-    watched.look()
+    watched.poll()
     assert busy in list(watched.connections)
 
 

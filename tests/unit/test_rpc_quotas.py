@@ -29,7 +29,7 @@ def take_all(quotas: Quotas, who: Principal) -> tuple[int, PalimpsestError]:
     account = quotas.account(who)
     for taken in range(10_000):
         try:
-            quotas.take(account, CALLS)
+            quotas.acquire(account, CALLS)
         except PalimpsestError as error:
             return taken, error
     raise AssertionError("there is no bound")
@@ -59,27 +59,27 @@ def test_what_is_given_back_can_be_taken_again() -> None:
     limited = quotas(key=2)
     account = limited.account(key(1))
     for _ in range(10):
-        limited.take(account, CALLS, 2)
-        limited.give(account, CALLS, 2)
+        limited.acquire(account, CALLS, 2)
+        limited.release(account, CALLS, 2)
     assert limited.in_use(CALLS) == 0
 
 
 async def test_who_waits_goes_on_in_order_when_there_is_room() -> None:
     limited = quotas(key=10)
     account = limited.account(key(1))
-    limited.take(account, CALLS, 10)
+    limited.acquire(account, CALLS, 10)
     order: list[int] = []
 
     async def wait(number: int, amount: int) -> None:
-        await limited.take_in_turn(account, CALLS, amount, 60)
+        await limited.acquire_in_turn(account, CALLS, amount, 60)
         order.append(number)
 
     waiting = [asyncio.create_task(wait(n, amount)) for n, amount in enumerate((6, 1, 3))]
     await asyncio.sleep(0)
-    limited.give(account, CALLS, 5)
+    limited.release(account, CALLS, 5)
     await asyncio.sleep(0)
     assert order == [], "a small one went before a large one that came first"
-    limited.give(account, CALLS, 5)
+    limited.release(account, CALLS, 5)
     await asyncio.gather(*waiting)
     assert order == [0, 1, 2]
     assert limited.in_use(CALLS) == 10
@@ -88,35 +88,35 @@ async def test_who_waits_goes_on_in_order_when_there_is_room() -> None:
 async def test_waiting_ends_with_a_refusal_and_leaves_nothing() -> None:
     limited = quotas(key=1)
     account = limited.account(key(1))
-    limited.take(account, CALLS)
+    limited.acquire(account, CALLS)
     with pytest.raises(PalimpsestError) as caught:
-        await limited.take_in_turn(account, CALLS, 1, 0.01)
+        await limited.acquire_in_turn(account, CALLS, 1, 0.01)
     assert caught.value.reason is Reason.QUOTA_EXCEEDED
-    cancelled = asyncio.create_task(limited.take_in_turn(account, CALLS, 1, 60))
+    cancelled = asyncio.create_task(limited.acquire_in_turn(account, CALLS, 1, 60))
     await asyncio.sleep(0)
     cancelled.cancel()
     await asyncio.wait((cancelled,))
-    limited.give(account, CALLS)
+    limited.release(account, CALLS)
     assert limited.in_use(CALLS) == 0
     async with asyncio.timeout(30):
-        await limited.take_in_turn(account, CALLS, 1, 60)
+        await limited.acquire_in_turn(account, CALLS, 1, 60)
 
 
 async def test_keys_that_wait_take_turns() -> None:
     limited = quotas(tenant=1)
     first, second = limited.account(key(1, "a")), limited.account(key(1, "b"))
-    limited.take(first, CALLS)
+    limited.acquire(first, CALLS)
     order: list[str] = []
 
     async def pass_through(name: str) -> None:
         account = limited.account(key(1, name))
-        await limited.take_in_turn(account, CALLS, 1, 60)
+        await limited.acquire_in_turn(account, CALLS, 1, 60)
         order.append(name)
-        limited.give(account, CALLS)
+        limited.release(account, CALLS)
 
     waiting = [asyncio.create_task(pass_through(name)) for name in "aaab"]
     await asyncio.sleep(0)
-    limited.give(first, CALLS)
+    limited.release(first, CALLS)
     await asyncio.gather(*waiting)
     assert order.index("b") <= 1
     assert second.key[CALLS] == 0

@@ -15,7 +15,7 @@ MANY_ITEMS: Final = 32
 MANY_BYTES: Final = 128 * 1024
 
 
-async def away(many: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def to_thread_if(many: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What `work` returns; if there is much of it, from another thread.
 
     Other calls go on meanwhile: the thread that has the interpreter gives it up when asked.
