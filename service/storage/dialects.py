@@ -191,6 +191,14 @@ FILTER_FUNCTION: Final = "filter_holds"
 """Evaluates a program of `filter_programs` on a row."""
 
 
+_CALL_FUNCTIONS: Final = frozenset({"sqlite"})
+
+
+def calls_functions(dialect: str) -> bool:
+    """Whether statements can call functions of this process."""
+    return dialect in _CALL_FUNCTIONS
+
+
 class FilterHolds(FunctionElement[bool]):
     """Whether a program (1st) holds of a comparable form (2nd) and fields (the others)."""
 

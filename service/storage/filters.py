@@ -19,13 +19,16 @@ from service.storage.dialects import (
     JsonPart,
     NumberPart,
     TextPosition,
+    calls_functions,
     key_path,
 )
 
 SqlFilter = ColumnElement[bool]
 
 
-def compile_filter(tree: f.Filter, table: Table, fields: Mapping[f.Field, Any]) -> SqlFilter:
+def compile_filter(
+    tree: f.Filter, table: Table, fields: Mapping[f.Field, Any], dialect: str
+) -> SqlFilter:
     """A condition that is true or false, never NULL, on a row of `table`.
 
     It is one term to the planner, which hundreds of them lead astray.
@@ -34,8 +37,9 @@ def compile_filter(tree: f.Filter, table: Table, fields: Mapping[f.Field, Any]) 
         tree: The filter, already checked against the contract.
         table: Has the column `comparable`.
         fields: The columns that system fields stand for.
+        dialect: The name of the dialect that the statement is for.
     """
-    if conditions(tree) >= filter_programs.MANY_CONDITIONS:
+    if calls_functions(dialect) and conditions(tree) >= filter_programs.MANY_CONDITIONS:
         return filter_programs.call(tree, table, fields)
     return _known(_compiled(tree, table, fields))
 

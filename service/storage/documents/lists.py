@@ -40,7 +40,7 @@ def list_documents(
     key = "revision" if query.order.by_update else "id"
     light = query.filter is None or f.weight(query.filter) <= _CACHED_WEIGHT
     build = _cached_statement if light else _statement
-    statement = build(who.tenant, query, tags, shape_of(page))
+    statement = build(conn.dialect.name, who.tenant, query, tags, shape_of(page))
     rows = conn.execute(statement, after(page)).all()
 
     contents: Iterator[tuple[str, str]] = iter(())
@@ -58,12 +58,12 @@ def list_documents(
 
 
 def _statement(
-    tenant: int, query: DocumentQuery, tags: tuple[str, ...], shape: PageRequest
+    dialect: str, tenant: int, query: DocumentQuery, tags: tuple[str, ...], shape: PageRequest
 ) -> Select[Any]:
     key = "revision" if query.order.by_update else "id"
     branches = [
         one_page(branch, [sort], query.order, shape, revision=sort)
-        for branch, sort in _branches(tenant, query, tags, key)
+        for branch, sort in _branches(dialect, tenant, query, tags, key)
     ]
     return merged(branches, [key], query.order, shape)
 
@@ -80,9 +80,9 @@ def _weight(document: Document) -> int:
 
 
 def _branches(
-    tenant: int, query: DocumentQuery, tags: tuple[str, ...], key: str
+    dialect: str, tenant: int, query: DocumentQuery, tags: tuple[str, ...], key: str
 ) -> Iterator[tuple[Select[Any], ColumnElement[Any]]]:
-    conditions = list(_conditions(query))
+    conditions = list(_conditions(query, dialect))
     if not tags:
         branch = select(*READ_COLUMNS).where(documents.c.tenant == tenant, *conditions)
         yield branch, documents.c[key]
@@ -118,14 +118,14 @@ def _is_in(tenant: int, tags: Any) -> ColumnElement[bool]:
     )
 
 
-def _conditions(query: DocumentQuery) -> Iterator[ColumnElement[bool]]:
+def _conditions(query: DocumentQuery, dialect: str) -> Iterator[ColumnElement[bool]]:
     if query.statuses:
         yield documents.c.status.in_([int(status) for status in query.statuses])
     if query.custom_id_prefix:
         prefix = query.custom_id_prefix
         yield func.substr(documents.c.custom_id, 1, len(prefix)) == prefix
     if query.filter is not None:
-        yield compile_filter(query.filter, documents, FIELDS)
+        yield compile_filter(query.filter, documents, FIELDS, dialect)
 
 
 def _contents(conn: Connection, tenant: int, names: list[str]) -> Iterator[tuple[str, str]]:

@@ -209,7 +209,7 @@ def matching_documents(
         .where(
             document_containers.c.tenant == tenant,
             document_containers.c.container == container,
-            compile_filter(tree, documents, DOCUMENT_FIELDS),
+            compile_filter(tree, documents, DOCUMENT_FIELDS, conn.dialect.name),
         )
     )
     if among is not None:
@@ -228,7 +228,7 @@ def matching_memories(
             memory_spans.c.tenant == tenant,
             memory_spans.c.container == container,
             memory_spans.c.end_kind.in_([int(end) for end in End]),
-            compile_filter(tree, memories, MEMORY_FIELDS),
+            compile_filter(tree, memories, MEMORY_FIELDS, conn.dialect.name),
         )
     )
     if among is not None:

@@ -50,7 +50,7 @@ def matching(
                 memory_spans.c.end_kind == int(end),
                 memory_spans.c.state_until == FOREVER,
                 memory_spans.c.shown_until > wall,
-                compile_filter(filter_, memories, rows.FIELDS),
+                compile_filter(filter_, memories, rows.FIELDS, conn.dialect.name),
             )
             .order_by(memory_spans.c.root_id, memory_spans.c.memory_id)
             .limit(limit)

@@ -324,7 +324,9 @@ def list_memories(
     state, shown = shown_ends(conn, who.tenant, now)
     as_of = query.as_of
     keys = _keys(query)
-    condition = compile_filter(query.filter, memories, FIELDS) if query.filter else None
+    condition = None
+    if query.filter is not None:
+        condition = compile_filter(query.filter, memories, FIELDS, conn.dialect.name)
     # Nothing moves in a past that is listed: what was written since is no reason to leave out.
     moved = memory_spans.c.revision if as_of is None else None
     ends = _ends_now(query, shown, now) if as_of is None else _ends_then(query, as_of)

@@ -172,11 +172,15 @@ def _many(count: int) -> f.Filter:
 
 def test_long_filters_are_one_statement_whatever_they_say(conn: Connection) -> None:
     long, longer = (
-        select(memories.c.id).where(filters.compile_filter(_many(count), memories, MEMORY_FIELDS))
+        select(memories.c.id).where(
+            filters.compile_filter(_many(count), memories, MEMORY_FIELDS, "sqlite")
+        )
         for count in (programs.MANY_CONDITIONS, 199)
     )
     assert str(long.compile(conn)) == str(longer.compile(conn))
-    few = filters.compile_filter(_many(programs.MANY_CONDITIONS - 1), memories, MEMORY_FIELDS)
+    few = filters.compile_filter(
+        _many(programs.MANY_CONDITIONS - 1), memories, MEMORY_FIELDS, "sqlite"
+    )
     assert str(select(memories.c.id).where(few).compile(conn)) != str(long.compile(conn))
 
 
