@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.core.times import WallClock
+from service.storage.mutations import Batch, Submission
 from service.storage.sqlite.disk_reserve import DiskReserve, given_up
 from service.storage.sqlite.room import storage_full
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
@@ -36,12 +37,12 @@ class FullDisk:
         store.engine._run_batch = self._limited  # type: ignore[method-assign]
         self._path = store.path
 
-    def _limited(self, conn: Connection, mutations: Any) -> Any:
+    def _limited(self, conn: Connection, submissions: Sequence[Submission]) -> Batch:
         if size_of(self._path):
             self.refused += 1
             raise storage_full()
         before = _documents(conn)
-        done = self._run(conn, mutations)
+        done = self._run(conn, submissions)
         if before - _documents(conn) > self.room:
             self.refused += 1
             raise storage_full()
@@ -172,10 +173,10 @@ async def test_a_deletion_that_finds_no_room_says_what_it_did(tmp_path: Path, cl
         request = m.IdempotencyKey("00000000-0000-4000-8000-000000000002", b"fingerprint")
         run = disk._run
 
-        def closing(conn: Connection, mutations: Any) -> Any:
+        def closing(conn: Connection, submissions: Sequence[Submission]) -> Batch:
             if _documents(conn) <= 10:
                 disk.room = 0
-            return run(conn, mutations)
+            return run(conn, submissions)
 
         disk._run = closing
         part = await store.documents.delete_ids(who, names, request, validate_only=False)
