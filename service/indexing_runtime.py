@@ -107,7 +107,7 @@ class IndexingRuntime:
     async def open(
         cls, store: SqliteStore, embedder: Embedder, settings: Settings
     ) -> IndexingRuntime:
-        """Begin to process what waits, and to index anew what another embedder indexed."""
+        """Start to process the queue, and to reindex what another embedder indexed."""
         space = await store.index.embedder(embedder.name, embedder.dimension)
         runtime = cls(store, embedder, space, settings)
         runtime.pipeline.start()

@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 5.0
 
 
 class Purpose(Enum):
-    """What a text is embedded for; some models want to be told."""
+    """What a text is embedded for; some models distinguish this."""
 
     DOCUMENT = "document"
     QUERY = "query"
@@ -54,7 +54,7 @@ class Embedder(ABC):
     def name(self) -> str:
         """The vector space: kind, model, and a digest of all that shapes the vectors.
 
-        It is stored beside every vector. Vectors are comparable exactly if
+        It is stored with every vector. Vectors are comparable exactly if
         their names are equal.
         """
 
@@ -67,8 +67,9 @@ class Embedder(ABC):
         """Vectors of the texts, in their order, without holding up the event loop.
 
         Any number of texts may be given and any number of calls made at once:
-        the embedder bounds its own concurrency, and calls take turns. A call
-        may be cancelled; work already begun for it is finished and dropped.
+        the embedder bounds its own concurrency, and shares it fairly between
+        calls. A call may be cancelled; work already begun for it is finished
+        and its result dropped.
 
         Returns:
             A row of unit length per text; zeros for a text without any token.
@@ -108,7 +109,7 @@ class Embedder(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of threads and connections. Nothing may be embedded afterwards."""
+        """Release threads and connections. Nothing may be embedded afterwards."""
 
     @abstractmethod
     async def _embed(self, texts: list[str], purpose: Purpose) -> Vectors:
@@ -135,7 +136,7 @@ class Embedder(ABC):
 
 
 class InlineEmbedder(Embedder):
-    """An embedder that is done with a short text before a thread would have begun it."""
+    """An embedder that embeds a short text faster than a thread could be handed it."""
 
     def embed_now(self, texts: Sequence[str], purpose: Purpose) -> Vectors:
         """The rows `embed` gives, computed in the calling thread.
@@ -160,5 +161,5 @@ class InlineEmbedder(Embedder):
 
 
 def _non_blank(texts: Sequence[str]) -> list[int]:
-    """Where the texts are that are not blank."""
+    """The positions of the texts that are not blank."""
     return [i for i, text in enumerate(texts) if text and not text.isspace()]

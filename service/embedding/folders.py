@@ -23,7 +23,7 @@ _LONGEST = 512
 
 
 class Pooling(Enum):
-    """How one vector is made of the tokens' vectors; values are sentence-transformers' keys."""
+    """How the tokens' vectors become one vector; values are sentence-transformers' keys."""
 
     CLS = "pooling_mode_cls_token"
     MEAN = "pooling_mode_mean_tokens"
@@ -41,7 +41,7 @@ class Folder:
         name: Of the vector space; the same wherever the folder lies.
         dimension: Length of a vector.
         max_tokens: Longer texts are cut to it, special tokens included.
-        pooling: How a text's vector is made of its tokens'.
+        pooling: How the tokens' vectors become the text's vector.
         prompts: What is put before a text of each purpose.
     """
 
@@ -76,7 +76,7 @@ def read_folder(path: Path) -> Folder:
     max_tokens = _max_tokens(path, config)
     prompts = _prompts(path)
     try:
-        # Weights beyond ONNX's limit of 2 GB lie beside it, as model.onnx_data.
+        # Weights beyond ONNX's limit of 2 GB are next to it, as model.onnx_data.
         weights = sorted(file for file in model.parent.glob("model.onnx*") if file.is_file())
         fingerprint = digest(
             (*weights, tokenizer),
@@ -120,7 +120,7 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def _refuse_other_modules(folder: Path) -> None:
-    """A module that is left out would give vectors that are quietly wrong."""
+    """Vectors would be silently wrong if a module were left out."""
     file = folder / "modules.json"
     if not file.is_file():
         return

@@ -51,7 +51,7 @@ class _Model:
         tokenizer: Adds the special tokens and cuts what is too long.
         session: Runs the graph.
         inputs: The type of each input.
-        output: The output that is asked for.
+        output: The output that is requested.
     """
 
     tokenizer: Tokenizer

@@ -102,11 +102,11 @@ class RetryPolicy:
 
 
 class OpenAIEmbedder(Embedder):
-    """A server's model, asked over HTTP.
+    """A server's model, called over HTTP.
 
     Args:
         model: Which, and where.
-        key: Sent as a bearer token; None if the server wants none.
+        key: Sent as a bearer token; None if the server requires none.
         retry_policy: Timeouts and retries.
 
     Raises:

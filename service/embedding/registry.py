@@ -19,7 +19,7 @@ _MODULES = {
 def open_embedder(spec: str, key_file: Path | None = None) -> Embedder:
     """The embedder that a specification names.
 
-    Reads files, and blocks for up to a second per gigabyte of model; asks no network.
+    Reads files, and blocks for up to a second per gigabyte of model; uses no network.
 
     Args:
         spec: `KIND` or `KIND:ARGUMENT`; the kind's module says what its argument is.
@@ -44,9 +44,9 @@ def open_embedder(spec: str, key_file: Path | None = None) -> Embedder:
 
 
 def open_inline(spec: str) -> InlineEmbedder:
-    """An embedder that computes where it is called, loaded: nobody waits for that later."""
+    """An embedder that computes in the calling thread, with its model already loaded."""
     embedder = open_embedder(spec)
-    assert isinstance(embedder, InlineEmbedder)  # noqa: S101  (who asks has seen that it is)
+    assert isinstance(embedder, InlineEmbedder)  # noqa: S101  (callers have checked)
     embedder.embed_now(["ready"], Purpose.DOCUMENT)
     return embedder
 

@@ -1,4 +1,4 @@
-"""Token ids of texts, read word by word and remembered.
+"""Token ids of texts, computed word by word and cached.
 
 SentencePiece models of the Llama family (BPE without a pre-tokenizer, a space written
 as `▁`) join no tokens over the start of a word: apart from runs of `▁`, no token has one
@@ -22,8 +22,8 @@ _SPACE: Final = "▁"
 _WORD: Final = re.compile(" +[^ ]*")
 
 REMEMBERED: Final = 65_536
-"""Words kept, of up to `LONGEST` characters: some 10 MB. They are nobody's text, as little
-as the terms that searches keep; what is longer may be a secret, and is not kept."""
+"""Words kept, of up to `LONGEST` characters: some 10 MB. Like the terms that
+searches keep, they belong to no text; a longer word may be a secret, and is not kept."""
 
 LONGEST: Final = 24
 

@@ -29,7 +29,7 @@ _TOKENIZER = "wordllama/tokenizers/l2_supercat_tokenizer_config.json"
 _TENSOR = "embedding.weight"
 _RECIPE = "mean of all tokens, none special"
 _SLICE = 64
-"""Texts per visit to the thread: some 20 ms of work with chunks of 256 tokens."""
+"""Texts per call of the thread: some 20 ms of work with chunks of 256 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,5 +125,5 @@ def package_files() -> tuple[Path, Path]:
 
 def _unusable(error: Exception) -> EmbedderRefusedError:
     return EmbedderRefusedError(
-        f"the files of the package {_PACKAGE} cannot be used; install it anew: {error}"
+        f"the files of the package {_PACKAGE} cannot be used; reinstall it: {error}"
     )

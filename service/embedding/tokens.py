@@ -8,7 +8,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 # Texts are spread over the embedder's own threads. Threads of the tokenizer's
-# beside them would not be faster, and it would warn when the process forks.
+# in addition would not be faster, and it would warn when the process forks.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 

@@ -97,13 +97,13 @@ async def reindex_forever(source: Reindex, indexing: Indexing) -> None:
     while True:
         try:
             if done := await reindex(source, indexing):
-                log.info("indexed %d texts anew", done)
+                log.info("reindexed %d texts", done)
         except EmbedderError as error:
-            log.warning("indexing anew waits for the embedder: %s", error)
+            log.warning("reindexing waits for the embedder: %s", error)
         except PalimpsestError as error:
-            log.warning("indexing anew waits for the database: %s", error)
+            log.warning("reindexing waits for the database: %s", error)
         except Exception:
-            log.exception("indexing anew failed; it will be tried again")
+            log.exception("reindexing failed; it will be tried again")
         await asyncio.sleep(RETRY_SECONDS)
 
 

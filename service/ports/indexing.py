@@ -37,7 +37,7 @@ class Indexer(Protocol):
     """Makes index entries of memories' texts."""
 
     def is_cheap(self, texts: Sequence[str]) -> bool:
-        """Whether texts are indexed so soon that other writes may wait for it."""
+        """Whether texts are indexed so fast that other writes may wait for it."""
         ...
 
     async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:

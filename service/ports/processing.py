@@ -62,7 +62,7 @@ class Processed:
 
     Args:
         changed: Chunks to write; the others of the document stay.
-        count: How many chunks the document has from now on.
+        count: How many chunks the document has now.
     """
 
     job: Job

@@ -31,7 +31,7 @@ from service.runtime.priority import ForegroundPriority
 from service.storage.sqlite.store import open_to_read
 
 OOM_POINTS = 300
-"""See `interpreter.sacrifice`: fewer than those of a process that nobody waits for."""
+"""See `interpreter.sacrifice`: fewer than those of a process that no caller waits for."""
 
 HEARTBEAT_SECONDS = HEARTBEAT_TIMEOUT / 10
 """Between heartbeats: an index of many rows takes long to load."""

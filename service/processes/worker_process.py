@@ -303,7 +303,7 @@ class WorkerProcess:
             output.feed(data)
 
     def _report_exit(self, code: int, output: CapturedOutput) -> None:
-        """Log an exit that was not asked for, and count a failed start."""
+        """Log an exit that was not requested, and count a failed start."""
         if self.ready or self._closing:
             output.flush()
             if code and not self._closing:

@@ -1,15 +1,15 @@
-"""Batches: what arrives while work is being done is worked on together.
+"""Batches: items that arrive while a batch is in work form the next one.
 
 Items belong to groups, such as tenants, that take turns: a batch has one of each group, then
-another, until it is full. While several groups have items, batches are small, so that who
-brings little waits for little; one group alone has the large ones.
+another, until it is full. While several groups have items, batches are small, so that a
+group with few items waits for little; a single group gets large ones.
 
-A call that finds nothing under way goes alone and at once. Under load a batch is what
+A call that finds no batch in work starts one at once, alone. Under load a batch is what
 arrived during the one before it, and then until as many have come as were answered
-last, or arrivals pause: those just answered come again, and while one thread takes
-their calls in and another is at work on a batch, both spend their time fighting for
-the interpreter lock. Few large batches, with the calls taken in between them, carry up
-to a third more than many small ones.
+last, or arrivals pause: the callers just answered call again, and while one thread receives
+their calls and another one works on a batch, both contend for the interpreter lock. Few
+large batches, with the calls received between them, carry up to a third more than many
+small ones.
 """
 
 from __future__ import annotations
@@ -30,21 +30,23 @@ MAX_BATCH = 1024
 """Cost of one batch: items written, at most; a call costs no more than this."""
 
 SHARED_BATCH = 16
-"""The same while several groups have items: a few milliseconds of writing, which is what an
+"""The same while several groups have items: a few milliseconds of writing, which an
 item of another group waits for, twice."""
 
 LIGHT = 4
-"""Of so little cost, the first item of each group always fits."""
+"""The first item of each group always fits if it costs no more than this."""
 
 TOTAL_FACTOR = 4
 """How many times as much as one group all groups may have waiting."""
 
 SMALL_PART = 64
-"""The last quarter of that is for groups with no more waiting than this part of theirs."""
+"""The last quarter of that is reserved for groups that use no more than this fraction of
+their own limit."""
 
 EACH_SECONDS = 0.0001
 PAUSE_SECONDS = 0.005
-"""A pause in the arrivals is so long for each call of the last batch, and no longer than that."""
+"""Arrivals have paused after EACH_SECONDS for each call of the last batch, at most
+PAUSE_SECONDS."""
 
 GATHER_SECONDS = 0.025
 """How long after a batch the next one begins at the latest."""
@@ -59,20 +61,20 @@ class _Waiting(Generic[In]):
 
 @dataclass(slots=True)
 class _Group(Generic[In, Out]):
-    """What of one group waits, oldest first, and its weight."""
+    """The waiting items of one group, oldest first, and their weight."""
 
     queue: OrderedDict[asyncio.Future[Out], _Waiting[In]] = field(default_factory=OrderedDict)
     weight: int = 0
 
 
 class Coalescer(Generic[In, Out]):
-    """Gathers items while `run` is busy with the ones before.
+    """Gathers items while `run` works on the previous batch.
 
     Args:
         run: Takes a batch; answers one result or exception for each item.
         max_waiting: Weight of one group that may wait; more is refused with OVERLOADED.
-        max_batch: Cost of one batch; a dearer call goes alone, and weighs no more than so
-            much while it waits, so that one cannot shut out all others.
+        max_batch: Cost of one batch; a call that costs more runs alone, and weighs no more
+            than this while it waits, so that it cannot keep out all others.
     """
 
     def __init__(
@@ -98,17 +100,17 @@ class Coalescer(Generic[In, Out]):
     async def submit(
         self, item: In, weight: int = 1, group: Hashable = 0, cost: int | None = None
     ) -> Out:
-        """What `run` makes of the item.
+        """The result of `run` for the item.
 
         Args:
-            item: What is to be done.
-            weight: How much it holds while it waits.
-            group: Whose it is.
-            cost: How much of a batch it takes. None: as much as it weighs.
+            item: Passed to `run`.
+            weight: How much of the limit of waiting items it uses.
+            group: The group that it belongs to.
+            cost: How much of a batch it uses. None: as much as it weighs.
 
         Raises:
             PalimpsestError: OVERLOADED or SHUTTING_DOWN.
-            Exception: What came of the item, or of its batch.
+            Exception: What `run` returned for the item, or raised for its batch.
         """
         weight = min(weight, self._max_batch)
         cost = weight if cost is None else cost
@@ -133,7 +135,7 @@ class Coalescer(Generic[In, Out]):
         try:
             return await future
         except asyncio.CancelledError:
-            # What runs already runs to its end; what waits has no caller any more.
+            # An item in work is finished; a waiting one no longer has a caller.
             self._remove(group, future)
             raise
 
@@ -166,17 +168,17 @@ class Coalescer(Generic[In, Out]):
 
     @property
     def shared(self) -> bool:
-        """Whether several groups have, or lately had, items."""
+        """Whether several groups have items, or recently had."""
         return len(self._groups) > 1 or self._contention.shared
 
     async def close(self) -> None:
-        """Refuse new items and wait for those taken."""
+        """Refuse new items and wait for those accepted."""
         self._closed = True
         if self._task is not None:
             await asyncio.wait((self._task,))
 
     async def _drain(self) -> None:
-        # One turn of the loop: calls that are ready now belong in this batch.
+        # One iteration of the loop: calls that are ready now belong in this batch.
         await asyncio.sleep(0)
         try:
             while self._groups:
@@ -198,13 +200,13 @@ class Coalescer(Generic[In, Out]):
                         future.set_result(result)
                 self._last_size = len(items)
                 self._last_end = asyncio.get_running_loop().time()
-                # The answers wake their callers, whose next calls then join in.
+                # The results wake their callers, whose next calls then join the next batch.
                 await asyncio.sleep(0)
         finally:
             self._task = None
 
     async def _gather(self) -> None:
-        """Returns when enough has come, or arrivals pause, or it took long enough."""
+        """Returns when enough items have arrived, or arrivals pause, or it took long enough."""
         if self.shared:
             return
         now = asyncio.get_running_loop().time
@@ -222,7 +224,7 @@ class Coalescer(Generic[In, Out]):
                 return
 
     def _take(self) -> tuple[list[asyncio.Future[Out]], list[In]]:
-        """The next batch: in turn from each group, as long as they fit."""
+        """The next batch: from each group in turn, as long as items fit."""
         futures: list[asyncio.Future[Out]] = []
         items: list[In] = []
         room = min(SHARED_BATCH, self._max_batch) if self.shared else self._max_batch
@@ -232,7 +234,7 @@ class Coalescer(Generic[In, Out]):
             group, waiting = next(iter(self._groups.items()))
             future, first = next(iter(waiting.queue.items()))
             self._groups.move_to_end(group)
-            # What is light goes along with what is heavy, if it is another group's.
+            # A light item joins a full batch of another group's heavy items.
             light = first.cost <= LIGHT and group not in served
             if group in full or (futures and first.cost > room and not light):
                 full.add(group)

@@ -1,4 +1,4 @@
-"""Turns between tenants: within one, first come, first served."""
+"""Round robin between tenants; within one, first come, first served."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 SHARED_SECONDS = 1.0
-"""So long after requests of different groups came one after the other, they are held to share."""
+"""Groups are regarded as sharing for so long after requests of different groups."""
 
 
 class Contention:
@@ -38,7 +38,7 @@ class Contention:
 
 
 class FairQueue(Generic[T]):
-    """Hands out what waits by round robin over the tenants.
+    """A queue that is emptied by round robin over the tenants.
 
     A tenant's items leave in the order in which they came. Items are hashable, and
     each is in the queue once.
@@ -54,7 +54,7 @@ class FairQueue(Generic[T]):
         self._waiting.setdefault(tenant, OrderedDict())[item] = None
 
     def first(self, eligible: Callable[[int], bool] | None = None) -> tuple[int, T] | None:
-        """What leaves next: the first item of the eligible tenant whose turn it is."""
+        """The next item: the first one of the eligible tenant whose turn it is."""
         for tenant, items in self._waiting.items():
             if eligible is None or eligible(tenant):
                 return tenant, next(iter(items))
@@ -75,12 +75,12 @@ class FairQueue(Generic[T]):
 
 
 class FairThreads:
-    """Threads that tenants take turns at; to be used in one event loop.
+    """Threads that tenants use in turn; for one event loop.
 
     Args:
         limit: How many threads there are.
         share: How many of them one tenant may have at once: fewer than `limit`, so
-            that a tenant that asks for much leaves a thread to the others.
+            that a tenant with many calls leaves a thread to the others.
         name: Prefix of the threads' names.
     """
 
@@ -92,10 +92,10 @@ class FairThreads:
         self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
 
     async def run(self, tenant: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `work` makes of its arguments.
+        """Call `work` in a thread, and return its result.
 
-        Its thread counts as the tenant's until `work` is over, also if the caller is
-        cancelled before: a thread cannot be stopped.
+        Its thread counts as the tenant's until `work` returns, even if the caller is
+        cancelled before that: a thread cannot be stopped.
         """
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
@@ -106,27 +106,27 @@ class FairThreads:
         except asyncio.CancelledError:
             self._waiting.discard(tenant, turn)
             if not turn.cancelled():
-                self._give_back(tenant)
+                self._release(tenant)
             raise
 
-        def over(_: object) -> None:
-            # A loop that is closed has nobody who waits.
+        def done(_: object) -> None:
+            # A closed loop has no waiting callers.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._give_back, tenant)
+                loop.call_soon_threadsafe(self._release, tenant)
 
         try:
             running = self._threads.submit(work, *args, **kwargs)
         except BaseException:
-            self._give_back(tenant)
+            self._release(tenant)
             raise
-        running.add_done_callback(over)
+        running.add_done_callback(done)
         return await asyncio.wrap_future(running)
 
     def close(self) -> None:
-        """Returns when all that runs is over."""
+        """Wait for the running work, and end the threads."""
         self._threads.shutdown(wait=True)
 
-    def _give_back(self, tenant: int) -> None:
+    def _release(self, tenant: int) -> None:
         self._running[tenant] -= 1
         if not self._running[tenant]:
             del self._running[tenant]
@@ -139,7 +139,7 @@ class FairThreads:
                 return
             tenant, turn = first
             self._waiting.take(tenant, turn)
-            # A cancelled one may not have left the queue yet.
+            # A cancelled call may not have left the queue yet.
             if not turn.cancelled():
                 self._running[tenant] += 1
                 turn.set_result(None)

@@ -36,7 +36,7 @@ Form: TypeAlias = Literal["console", "json"]
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
-# They print the parameters of statements when asked for everything.
+# At their lowest levels they print the parameters of statements.
 _QUIET = ("aiosqlite", "sqlalchemy", "alembic", "asyncio", "hpack", "httpcore", "httpx")
 
 
@@ -45,8 +45,9 @@ BURST_SECONDS: Final = 10.0
 """So many lines of one kind are written in so much time; the rest are counted. Of the service's
 own lines this limits those from warnings on."""
 
-PATIENCE_SECONDS: Final = 0.25
-"""How long a line may wait for standard error: calls wait meanwhile, so that it is lost rather."""
+WRITE_TIMEOUT: Final = 0.25
+"""How long a line may wait for standard error: calls wait meanwhile, so that after this it is
+dropped."""
 
 _COUNTED: Final = "counted"
 """Field of an event that a `LimitedLogger` has let pass."""
@@ -65,7 +66,7 @@ def running(level: str, form: Form, folder: Path) -> Iterator[None]:
             crashing process would be none of `form`; made if it is missing.
     """
     real = os.dup(2)
-    handler = configure(level, form, best_effort(real, PATIENCE_SECONDS))
+    handler = configure(level, form, best_effort(real, WRITE_TIMEOUT))
     try:
         with captured_stderr(real), _hooks(), _crashes(form, real, folder):
             try:
@@ -77,7 +78,7 @@ def running(level: str, form: Form, folder: Path) -> Iterator[None]:
                 handler.tell_counted()
     finally:
         # A thread that logs later must not write to what has the descriptor's number then.
-        handler.setStream(best_effort(2, PATIENCE_SECONDS))
+        handler.setStream(best_effort(2, WRITE_TIMEOUT))
         os.close(real)
 
 
@@ -135,7 +136,7 @@ def configure(level: str, form: Form, stream: TextIO) -> _Handler:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What repeated events have in common, and how the first of them was told."""
+    """What repeated events have in common, and the text of the first of them."""
 
     logger: str
     level: int
@@ -172,7 +173,7 @@ class _Handler(logging.StreamHandler[TextIO]):
                 writer.lost += lost - 1
 
     def tell_counted(self) -> None:
-        """Say now what was held back until now."""
+        """Log the counts of lines held back so far."""
         self._bursts.flush()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (the library's)
@@ -237,7 +238,7 @@ class LimitedLogger:
             self._logger.log(level, event, **fields, **{_COUNTED: True})
 
     def flush(self) -> None:
-        """Say now what was held back until now."""
+        """Log the counts of lines held back so far."""
         self._bursts.flush()
 
     def _tell_more(self, kind: tuple[int, str], count: int, seconds: float) -> None:
@@ -270,7 +271,7 @@ def _hooks() -> Iterator[None]:
 
 
 def _with_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Adds what a record of the standard library has to say beside its text."""
+    """Adds the fields that a record of the standard library has in addition to its text."""
     event.update(getattr(event.get("_record"), FIELDS, {}))
     return event
 

@@ -17,10 +17,10 @@ from typing import Final
 from service.runtime.fairness import Contention
 
 AT_ONCE: Final = 8
-"""Calls of one tenant in work while others call, too, unless a limiter is told otherwise."""
+"""Calls of one tenant in work while others call, too: the default."""
 
 LONG_SECONDS: Final = 0.25
-"""After so long a call counts no longer: it waits for something, or works elsewhere."""
+"""A call in work for longer is not counted: it waits for something, or runs elsewhere."""
 
 
 class _Tenant:
@@ -56,7 +56,10 @@ class TenantTurns:
         self._contention = Contention()
 
     async def begin(self, tenant: int, call: object) -> None:
-        """Returns when the call may be worked on; `end` is owed, also if this is cancelled."""
+        """Returns when the call may be worked on.
+
+        `end` must be called, even if this is cancelled.
+        """
         self._contention.note(tenant)
         state = self._tenants.get(tenant)
         if state is None:
@@ -70,7 +73,7 @@ class TenantTurns:
         state.waiting.append(turn)
         try:
             while self._contention.shared:
-                # Calls that are in work for long make room without a word.
+                # Calls that have been in work for long make room without a notification.
                 done, _ = await asyncio.wait((turn,), timeout=LONG_SECONDS)
                 if done or not state.full():
                     return
@@ -86,7 +89,7 @@ class TenantTurns:
         state.running.pop(call, None)
         while state.waiting and not (self._contention.shared and state.full()):
             turn = state.waiting.popleft()
-            # Its place is kept until it goes on.
+            # Its place is reserved until the task resumes.
             state.running[turn] = monotonic()
             turn.set_result(None)
         if not state.running and not state.waiting:

@@ -92,7 +92,7 @@ def test_a_package_that_is_missing_or_broken_is_named(
     broken.write_bytes(weights.read_bytes()[:1000])
     with monkeypatch.context() as patch:
         patch.setattr(static, "package_files", lambda: (broken, tokenizer))
-        with pytest.raises(EmbedderRefusedError, match="install it anew"):
+        with pytest.raises(EmbedderRefusedError, match="reinstall it"):
             StaticEmbedder()
     monkeypatch.setattr(static, "distribution", missing)
     with pytest.raises(EmbedderRefusedError, match="wordllama, which is not installed"):
