@@ -20,7 +20,7 @@ class Access:
         writes: Whether it changes anything.
         containers: Answers those that a request names, defaults included.
         answer_bytes: Answers how large the answer to a request can be, roughly.
-        offloadable: Whether another process may answer it, as it looks through much.
+        offloadable: Whether another process may answer it, as it reads many rows.
     """
 
     writes: bool

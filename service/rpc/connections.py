@@ -1,8 +1,8 @@
-"""The sockets of a server, which gRPC keeps to itself.
+"""The sockets of a server, to which gRPC gives no access.
 
-gRPC accepts whoever connects, up to a number, and tells nothing of it. So the sockets are
-looked at from outside: connections by which nobody with a key ever called are closed after
-a while, and sooner when places run short; those that misbehave are closed at once.
+gRPC accepts connections up to a limit, and does not report them. So the open files of the
+process are examined: connections without an authenticated call are closed after a while,
+and sooner when the limit is near; abusive ones are closed at once.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ BoundAddress: TypeAlias = int | str
 """Where a socket is bound: a port, or the path of a Unix socket."""
 
 MAX_CONNECTIONS: Final = 4096
-"""So many may there be, or as many as the limit on open files leaves."""
+"""At most so many connections, or as many as the limit on open files allows."""
 
 RESERVED_FILES: Final = 256
-"""Open files that the server needs for other things than connections."""
+"""Open files that the server needs in addition to connections."""
 
 KEYLESS_SECONDS: Final = 60.0
-"""So long may a connection stay by which nobody with a key calls."""
+"""How long a connection may stay open without an authenticated call."""
 
 POLL_SECONDS: Final = 0.25
-"""Between two looks at the connections."""
+"""Between two examinations of the connections."""
 
 _log = structlog.get_logger("palimpsest.rpc")
 
@@ -81,7 +81,7 @@ def close_all(addresses: Container[BoundAddress]) -> None:
                 sock.close()
             else:
                 ended.append(sock)
-        # Listeners first, or who is quick would connect again.
+        # Listeners first, or fast clients would connect again.
         for sock in ended:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -105,12 +105,12 @@ class _Accepted:
 
 
 class ConnectionMonitor:
-    """Closes connections that nobody should have to wait for.
+    """Closes unauthenticated, idle and abusive connections.
 
     Args:
         addresses: Where the server listens; may grow.
         limit: How many connections gRPC accepts.
-        keyless_seconds: How long one may stay by which nobody with a key calls.
+        keyless_seconds: How long one may stay open without an authenticated call.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class ConnectionMonitor:
         self.connections = Connections(self._close)
 
     def _close(self, peer: str) -> None:
-        """At once if its socket is known, else after the next look."""
+        """At once if its socket is known, else at the next `poll`."""
         for one in self._accepted.values():
             if one is not None and one.peer == peer and _peer_of(one.number) == peer:
                 _shut_down(one.number)
@@ -135,7 +135,7 @@ class ConnectionMonitor:
         self._closing.add(peer)
 
     async def run(self) -> None:
-        """Look at the connections again and again."""
+        """Examine the connections periodically."""
         took = 0.0
         while True:
             # Thousands of connections take some milliseconds, which calls wait for.
@@ -143,12 +143,12 @@ class ConnectionMonitor:
             started = monotonic()
             try:
                 self.poll()
-            except Exception:  # noqa: BLE001  (the next look may be able to)
+            except Exception:  # noqa: BLE001  (the next one may succeed)
                 _log.exception("the connections cannot be looked at")
             took = monotonic() - started
 
     def poll(self) -> None:
-        """Close what is to be closed now."""
+        """Examine the connections once, and close those that are to be closed."""
         accepted = self._accepted_sockets()
         known = {connection.name: connection for connection in self.connections}
         keyed: list[tuple[_Accepted, Connection]] = []
@@ -172,7 +172,7 @@ class ConnectionMonitor:
         self.connections.keep({one.peer for one in accepted})
 
     def _keyless_to_close(self, keyless: list[_Accepted], count: int) -> dict[int, str]:
-        """Those that are there for too long, and the oldest ones when places run short."""
+        """Those open for too long, and the oldest ones when the limit is near."""
         now = monotonic()
         keyless.sort(key=lambda one: one.since)
         closing = {
@@ -197,7 +197,7 @@ class ConnectionMonitor:
     def _idle_to_close(
         self, keyed: list[tuple[_Accepted, Connection]], count: int
     ) -> dict[int, str]:
-        """When places still run short: the longest idle of the tenant that has the most."""
+        """When the limit is still near: the longest idle ones of the tenant with the most."""
         closing: dict[int, str] = {}
         excess = count - self._limit * 7 // 8
         if excess <= 0:
@@ -215,7 +215,7 @@ class ConnectionMonitor:
         return closing
 
     def _accepted_sockets(self) -> list[_Accepted]:
-        """The accepted connections over TCP; a socket is asked about once."""
+        """The accepted connections over TCP; each socket is examined once."""
         now = monotonic()
         before, self._accepted = self._accepted, {}
         for number in _open_files():
@@ -262,7 +262,7 @@ def _shut_down(number: int) -> None:
 
 
 def _peer_of(number: int) -> str | None:
-    """Whose connection the open file is now, if it is one."""
+    """The peer of the open file's connection, if it is one."""
     try:
         with socket.socket(fileno=os.dup(number)) as sock:
             host, port = sock.getpeername()[:2]

@@ -1,4 +1,4 @@
-"""What a handler raised, as the error the caller is told."""
+"""Maps exceptions of handlers to the errors that callers get."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SERVICE_SIDE: Final = frozenset(
 
 
 def failure_of(error: BaseException, call_id: str) -> PalimpsestError:
-    """The error to answer with. Logs what nobody expected.
+    """The error to answer with. Logs unexpected exceptions.
 
-    Raises `error` itself again when the caller cancelled: nobody wants an answer.
+    Re-raises `error` when the caller cancelled: no answer is needed.
     """
     if isinstance(error, PalimpsestError):
         return error
@@ -30,7 +30,7 @@ def failure_of(error: BaseException, call_id: str) -> PalimpsestError:
         if task is not None and task.cancelling():
             raise error
     if isinstance(error, InternalError):
-        # gRPC could not send: the connection is gone, and with it whoever waits.
+        # gRPC could not send: the connection is gone, and with it the caller.
         raise asyncio.CancelledError from None
     if isinstance(error, DecodeError):
         return malformed()

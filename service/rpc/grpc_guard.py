@@ -1,7 +1,7 @@
 """The policy of calls, applied to gRPC: the outermost layer around every handler.
 
-It wraps each method's handler once, when the server is built: an interceptor would be
-asked about every call anew.
+It wraps each method's handler once, when the server is built: an interceptor would run
+for every call.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RECEIVE_SECONDS: Final = 60.0
 """How long the message of a call may take to arrive."""
 
 READ_SECONDS: Final = 120.0
-"""How long an answer that is worth counting may wait to be read."""
+"""How long an answer that is counted may remain unread."""
 
 Guarded: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 Work: TypeAlias = Callable[[RpcCall, Any, ActiveCall], Awaitable[Any]]
@@ -56,8 +56,8 @@ class CallGuard:
         handler: Handler,
         access: Access | None,
     ) -> Guarded:
-        """Answers bytes, as the handler may too. `access` None: for everyone, also while
-        draining."""
+        """Answers bytes, as the handler may too. `access` None: needs no key, and is
+        served while draining."""
         policy = self._policy
         bound = None if access is None else access.answer_bytes
 
@@ -105,7 +105,7 @@ class CallGuard:
         parse: Callable[[bytes], Message],
         handler: Handler,
     ) -> Guarded:
-        """The same for a handler that takes a stream of requests, of anybody."""
+        """The same for a handler that takes a stream of requests; it needs no key."""
 
         async def requests(active: ActiveCall, context: Context) -> AsyncIterator[Message]:
             with contextlib.suppress(EOFError):
@@ -133,7 +133,7 @@ class CallGuard:
                 await abort(context, shutting_down(), new_call_id())
             connection = policy.connection(context.peer())
             if connection.closed:
-                # Calls of a flood come until its connection has ended; nothing is done for them.
+                # Calls of a flood arrive until its connection has ended; they are not processed.
                 await context.abort(grpc.StatusCode.UNAVAILABLE)
             metadata = context.invocation_metadata()
             task = _this_task()
@@ -159,7 +159,7 @@ class CallGuard:
                     outcome = "ANSWERED"
                     raise
                 except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
-                    # Whatever it was, the caller must get an answer without its text.
+                    # The caller must get an answer, without the text of the exception.
                     failure = active.ended() or failure_of(error, active.call_id)
                 outcome = failure.code.name
                 await abort(context, failure, active.call_id)
@@ -176,9 +176,9 @@ class CallGuard:
         return handle
 
     async def _receive(self, active: ActiveCall, context: Context) -> bytes:
-        """A message of the call, which gRPC takes in only once it is asked for.
+        """A message of the call; gRPC receives it only once it is read.
 
-        So nobody can make the server hold messages before being let in.
+        So a caller cannot make the server hold messages before it is authenticated.
         """
         limit = PUBLIC_RECEIVE_SECONDS if active.account is None else RECEIVE_SECONDS
         async with self._policy.receiving(active):
@@ -210,7 +210,7 @@ class CallGuard:
             overdue.cancel()
             active.refuse = None
         if refusal is not None:
-            # The message came all the same: too late, its caller has another answer.
+            # The message arrived nevertheless, after its caller was refused.
             await asyncio.wait((refusal,))
             raise AbortError
         if isinstance(raw, bytes):
@@ -231,7 +231,7 @@ class CallGuard:
             stop.cancel()
             if not work.done():
                 work.cancel()
-                # Its clean-up must be over before the call counts as ended.
+                # Its clean-up must have finished before the call counts as ended.
                 await asyncio.wait((work,))
 
 

@@ -56,7 +56,7 @@ def register(
 
 def _handler(method: Method, offloader: ReadOffloader | None, guard: CallGuard) -> MethodHandler:
     # To gRPC requests are streams: then the guard reads the message, after it
-    # has looked at the caller. On the wire there is no difference.
+    # has authenticated the caller. On the wire there is no difference.
     path, parse, handler, access = method.path, method.parse, method.handler, method.access
     if method.descriptor.server_streaming:
         return grpc.stream_stream_rpc_method_handler(

@@ -1,8 +1,8 @@
-"""The connections callers come by, and how they behave.
+"""The connections of callers, and the rate of failed calls on each.
 
-A connection is known by its peer's address, as gRPC names it. One that begins more calls
-that come to nothing (without a key, with a wrong one, reset before their message) than
-anybody has use for is first refused, and then closed.
+A connection is identified by its peer's address, as gRPC names it. A failed call is one
+without a key or with a wrong one, of an unknown method, or reset before its message. A
+connection with too many of them is first refused calls, and then closed.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Final
 from urllib.parse import unquote
 
 FAILED_CALL_BURST: Final = 128.0
-"""Calls that come to nothing which one connection may begin at once, and once more until it is
+"""Failed calls that one connection may make at once, and the same number again until it is
 closed …"""
 
 FAILED_CALLS_PER_SECOND: Final = 64.0
-"""… and so many each second."""
+"""… and how many of them are added each second."""
 
 KEYED_FACTOR: Final = 10.0
-"""Times as many on a connection by which somebody with a key has called: callers who are in a
-hurry give calls up, too."""
+"""Times as many on a connection with an authenticated call: legitimate clients cancel calls,
+too."""
 
 UNIX: Final = "unix:"
-"""How the name of every peer on a Unix socket begins; they cannot be told from each other."""
+"""Prefix of every peer on a Unix socket; those cannot be distinguished from each other."""
 
 
 class Connection:
@@ -44,11 +44,11 @@ class Connection:
         self.peer = peer
         self.name = canonical(peer)
         self.keyed = False
-        """Whether somebody with a key has called by it."""
+        """Whether an authenticated call was made on it."""
         self.tenant: int | None = None
         """Of the last call with a key."""
         self.closed = False
-        """Whether it was ended; what had come by it before is still to be refused."""
+        """Whether it was closed; calls that had arrived on it before are still to be refused."""
         self.calls = 0
         """Calls in progress."""
         self.public_calls = 0
@@ -58,11 +58,11 @@ class Connection:
 
     @property
     def shared(self) -> bool:
-        """Whether it stands for all the peers on a Unix socket."""
+        """Whether it represents all peers on a Unix socket."""
         return self.peer.startswith(UNIX)
 
     def charge(self) -> float:
-        """Count a call that comes to nothing; what is left, in such calls: refuse below zero."""
+        """Count a failed call; returns how many more are allowed: refuse below zero."""
         now = monotonic()
         earned = (now - self._since) * FAILED_CALLS_PER_SECOND * self._factor
         self._credit = min(FAILED_CALL_BURST * self._factor, self._credit + earned) - 1
@@ -71,7 +71,7 @@ class Connection:
 
     @property
     def abusive(self) -> bool:
-        """Whether it went on in spite of refusals: it is to be closed."""
+        """Whether it continued in spite of refusals: it is to be closed."""
         return self._credit < -FAILED_CALL_BURST * self._factor and not self.shared
 
     @property
@@ -80,7 +80,7 @@ class Connection:
 
 
 class Connections:
-    """Those by which calls came, until they are known to have ended.
+    """The connections with calls, until they are known to have ended.
 
     Args:
         close: Ends the connection of a peer, by its canonical name.
@@ -101,20 +101,20 @@ class Connections:
         return iter(self._known.values())
 
     def charge(self, connection: Connection) -> float:
-        """`Connection.charge`, closing one that goes too far."""
+        """`Connection.charge`, which also closes an abusive connection."""
         left = connection.charge()
         if connection.abusive and not connection.closed:
             self.close(connection)
         return left
 
     def close(self, connection: Connection) -> None:
-        """End it, unless it stands for many."""
+        """Close it, unless it represents many."""
         if not connection.shared:
             connection.closed = True
             self._close(connection.name)
 
     def keep(self, names: Container[str]) -> None:
-        """Forget those without calls that are not of these names: they have ended."""
+        """Forget connections without calls that have none of these names: they have ended."""
         for peer, connection in list(self._known.items()):
             if connection.name not in names and not connection.calls and not connection.shared:
                 del self._known[peer]

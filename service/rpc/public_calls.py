@@ -1,7 +1,7 @@
 """The budget of calls that need no key: health and reflection.
 
-It is small, and its own: whoever has no key stands in the way of others without one at
-most, and of those only for moments.
+It is small and separate: callers without a key can delay only each other, and only
+briefly.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ MAX_CALLS: Final = 256
 MAX_CALLS_PER_CONNECTION: Final = 16
 
 MAX_RECEIVING: Final = 8
-"""Messages of theirs that are being received; each may have 16 MiB before it is refused."""
+"""Messages that are received at once; each may have 16 MiB before it is refused."""
 
 RECEIVE_SECONDS: Final = 5.0
-"""How long such a message, of a few bytes, may take to arrive."""
+"""How long the message of such a call, of a few bytes, may take to arrive."""
 
 HURRIED_SECONDS: Final = 0.1
 """The same while others wait to send theirs, and how long a call has before it makes room."""
@@ -63,7 +63,7 @@ class PublicCalls:
     async def receiving(self, call: ActiveCall) -> AsyncIterator[None]:
         """While the block runs a message may arrive; it waits for its turn.
 
-        Those who keep others waiting for more than a moment are refused.
+        Calls that keep others waiting for more than a moment are refused.
         """
         while self._slots.locked():
             self._refuse_late()

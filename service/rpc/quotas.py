@@ -3,7 +3,7 @@
 gRPC lets a caller open calls without end, send each message as slowly as it likes, and
 never read an answer. Each of the resources this takes is bounded three times over: per
 key, per tenant, and in all. The last quarter of each is left to tenants that use little,
-so that those who use much, however many they are, do not keep the others out.
+so that heavy users, however many they are, do not keep the others out.
 """
 
 from __future__ import annotations

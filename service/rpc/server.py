@@ -37,13 +37,13 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES + 1024 * 1024),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_concurrent_streams", 1024),
-    # Calls that have not been looked at yet. gRPC drops some, whosever they are, when there
-    # are more, and their callers hear CANCELLED; looked at, most of a flood is refused.
+    # Calls that have not been admitted yet. When there are more, gRPC drops some of them at
+    # random, and their callers get CANCELLED; with this limit most of a flood is refused.
     ("grpc.server.max_pending_requests", 10_000),
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
     # What counts is the size after decompression, which gRPC does not bound: none is accepted.
     ("grpc.compression_enabled_algorithms_bitset", 1),
-    # Measuring the network lets gRPC take in megabytes of messages nobody asked for yet.
+    # Measuring the network lets gRPC receive megabytes of messages that are not read yet.
     ("grpc.http2.bdp_probe", 0),
     # Connections that do not begin to speak HTTP/2, or TLS, are closed after it.
     ("grpc.server_handshake_timeout_ms", 10_000),
@@ -79,7 +79,7 @@ class Server:
         store: What is served; it must be open, and stay so until `drain` returns.
         searcher: Finds things in it.
         offloader: Answers calls that look through much in another process. None: here.
-        default_principal: Who every caller is. None: callers need keys.
+        default_principal: The principal of every caller. None: callers need keys.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class Server:
 
 
 def _answers(path: str) -> bool:
-    """Whether a server listens on this socket; gRPC would take it away from it."""
+    """Whether a server listens on this socket; gRPC would replace it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:

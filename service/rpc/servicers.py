@@ -33,7 +33,7 @@ class Method:
     access: Access
 
     async def answer(self, call: CallInfo, request: bytes) -> bytes:
-        """Of a method that looks through much, which needs no more of a call."""
+        """The serialized response of an offloadable method, which needs no transport."""
         handler: Any = self.handler
         raw: bytes = (await handler(call, self.parse(request))).SerializeToString()
         return raw

@@ -16,7 +16,7 @@ from service.tls_files import Authorities, KeyPair, TlsFileError, read_client_ca
 _log = structlog.get_logger("palimpsest.tls")
 
 POLL_SECONDS: Final = 5.0
-"""How often the files are looked at. A look reads no file that is as it was."""
+"""How often the files are checked. A check reads no file that is unchanged."""
 
 _Signature: TypeAlias = tuple[tuple[int, ...] | None, ...]
 

@@ -1,4 +1,4 @@
-"""Work on one large request, done where it holds up the event loop for moments only."""
+"""Work on large requests in threads, so that it does not block the event loop."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MANY_ITEMS: Final = 32
-"""A request of so many items takes longer to check and convert than a visit to a thread."""
+"""From so many items on, checking and converting a request takes longer than a thread switch."""
 
 MANY_BYTES: Final = 128 * 1024
 
 
 async def to_thread_if(many: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `work` returns; if there is much of it, from another thread.
+    """The result of `work`, which runs in another thread if `many`.
 
-    Other calls go on meanwhile: the thread that has the interpreter gives it up when asked.
+    Other calls continue meanwhile: threads hand over the interpreter at its switch interval.
     """
     if many:
         return await asyncio.to_thread(work, *args, **kwargs)
