@@ -50,7 +50,7 @@ class Pipeline:
 
     The documents wait before the workers begin: a server without workers takes them.
     As the bare rate is that of a model which is loaded, documents that come before
-    those measured start the helpers; how long that takes is said apart.
+    those measured start the compute workers; how long that takes is said apart.
     """
 
     def __init__(self, folder: Path, embedder: str, count: int, target: float) -> None:

@@ -1,4 +1,4 @@
-"""What helpers are asked for in tests; they import this module, and so little with it."""
+"""Functions that tests run in compute workers, which import this module and little else."""
 
 from __future__ import annotations
 
