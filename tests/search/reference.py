@@ -97,7 +97,7 @@ class Reference:
         self.vector = vector
         self.confidence = 0.0
 
-    def beside(self, row: int, distance: int) -> list[int]:
+    def neighbours(self, row: int, distance: int) -> list[int]:
         """The rows at a distance in the row's group."""
         return [
             other
@@ -121,7 +121,7 @@ class Reference:
         for row in rows:
             shared = bm25[row]
             for distance in range(1, WEIGHTS.near_items + 1):
-                for other in self.beside(row, distance):
+                for other in self.neighbours(row, distance):
                     away = self.words_between(row, other) / WEIGHTS.near_words
                     shared += WEIGHTS.near * max(0, 1 - away) * bm25[other]
             lexical.append(shared)
@@ -131,7 +131,7 @@ class Reference:
         totals = []
         for row in rows:
             features = self.features[row]
-            before = row - 1 if row - 1 in self.beside(row, 1) else None
+            before = row - 1 if row - 1 in self.neighbours(row, 1) else None
             reply = bm25[before] if before is not None and self.features[before].asks else 0
             total = lexical[row] / most if most else 0
             total += WEIGHTS.semantic * (semantic[row] or 0)
@@ -161,7 +161,7 @@ class Reference:
         }
 
     def words(self) -> tuple[list[float], list[float]]:
-        """BM25, and the share of the query's terms in and beside each text."""
+        """BM25, and the share of the query's terms in each text and its neighbours."""
         count = len(self.texts)
         bm25, coverage = [0.0] * count, [0.0] * count
         terms = [terms_of(features) for features in self.features]
@@ -177,7 +177,7 @@ class Reference:
                 if times:
                     longer = 1 - WEIGHTS.b + WEIGHTS.b * lengths[row] / average
                     bm25[row] += idf * times * (WEIGHTS.k1 + 1) / (times + WEIGHTS.k1 * longer)
-                near = (row, *self.beside(row, 1))
+                near = (row, *self.neighbours(row, 1))
                 if any(term in terms[other] for other in near):
                     coverage[row] += idf / sum(idfs.values())
         return bm25, coverage
@@ -197,7 +197,7 @@ class Reference:
         for row, text in enumerate(self.texts):
             around = list(own[row])
             for distance, share in enumerate(CALIBRATION.neighbourhood, 1):
-                for other in self.beside(row, distance):
+                for other in self.neighbours(row, distance):
                     around = [x + share * y for x, y in zip(around, own[other], strict=True)]
             near.append(dot(unit(around), asked) if text.vector else None)
         known = [value for value in near if value is not None]

@@ -1,4 +1,4 @@
-"""What is stored beside a row."""
+"""What is stored with a row."""
 
 from __future__ import annotations
 
