@@ -17,14 +17,14 @@ from service.core.model import Principal
 from service.core.times import WallClock
 from service.core.windows import DailyWindow
 from service.embedding.registry import open_embedder
-from service.indexing_runtime import IndexingRuntime
+from service.indexing_runtime import IndexingResources, IndexingRuntime
 from service.rpc.connections import MAX_CONNECTIONS, RESERVED_FILES
 from service.rpc.server import Server
 from service.rpc.tls import ServerTls, TlsFiles
 from service.runtime import interpreter, logs
 from service.settings import Settings
 from service.storage.schema import DEFAULT_TENANT
-from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
+from service.storage.sqlite.store import SqliteStore, StoreOptions, open_prepared, prepare_database
 from service.storage.sqlite.syncing import sync
 
 DAY_SECONDS = 86_400
@@ -84,12 +84,18 @@ async def running(
         disk_reserve=settings.disk_reserve,
     )
     embedder = await asyncio.to_thread(open_embedder, settings.embedder, settings.embedder_key_file)
-    store = await open_store(settings.database, options, clock)
+    clock = clock or WallClock()
+    database = await prepare_database(settings.database, (embedder.name, embedder.dimension))
+    resources = IndexingResources(database, embedder, settings, clock.now)
     try:
-        runtime = await IndexingRuntime.open(store, embedder, settings)
+        store = await open_prepared(
+            database, options, clock, indexer=resources.indexing, gates=resources.gates
+        )
     except BaseException:
-        await store.close()
+        await resources.close()
         raise
+    runtime = IndexingRuntime(store, resources, settings)
+    runtime.start()
     try:
         principal = await _default_principal(store) if settings.no_auth else None
         server = Server(
@@ -108,6 +114,7 @@ async def running(
             await _drain(server, settings.drain_grace, hurry or asyncio.Event())
     finally:
         await runtime.close()
+        await resources.close()
         await store.close()
 
 

@@ -1,11 +1,13 @@
-"""What makes a store's documents and memories findable: wired together, started, stopped."""
+"""Indexing and search of one store: wired together, started and stopped."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
 from service.pipeline.encoder import IndexEncoder
@@ -16,7 +18,7 @@ from service.pipeline.worker import Pipeline, PipelineOptions
 from service.ports.search import Searcher
 from service.processes import search_worker
 from service.processes.compute_pool import ComputePool
-from service.processes.offloader import SearchOffloader
+from service.processes.offloader import SearchOffloader, readers_paused
 from service.processes.search_worker import SearchWorkerConfig
 from service.processes.worker_process import WorkerProcess, pickled
 from service.retrieval.searcher import TENANT_THREADS, THREADS, SegmentSearcher
@@ -26,96 +28,127 @@ from service.runtime.priority import ForegroundPriority
 from service.search import probes
 from service.search.weights import STATIC, calibration
 from service.settings import Settings
-from service.storage.sqlite.store import SqliteStore
+from service.storage.sqlite.database import Gate
+from service.storage.sqlite.store import PreparedDatabase, SqliteStore
 
 log = logging.getLogger(__name__)
 
 CALIBRATION_SECONDS = 30.0
-"""Between tries to calibrate an embedder that is away."""
+"""Between attempts to calibrate an embedder that is not available."""
 
 
-class IndexingRuntime:
-    """The pipeline and the search of one store."""
+class IndexingResources:
+    """What indexes texts and answers searches outside of the store: threads and processes.
+
+    Args:
+        database: What the store will be opened on.
+        embedder: Makes the vectors; closed with the resources.
+        settings: How many processes there may be.
+        now: The wall clock of the store.
+    """
 
     def __init__(
-        self, store: SqliteStore, embedder: Embedder, space: int, settings: Settings
+        self,
+        database: PreparedDatabase,
+        embedder: Embedder,
+        settings: Settings,
+        now: Callable[[], int],
     ) -> None:
-        self._embedder = embedder
-        # Callers wait for these threads, and must not wait for documents. Those share one.
-        self._threads = FairThreads(THREADS, TENANT_THREADS, "palimpsest-search")
+        self.embedder = embedder
+        self.space = database.space
         self._working = ThreadPoolExecutor(1, "palimpsest-work")
         inline = embedder if isinstance(embedder, InlineEmbedder) else None
-        encoder = IndexEncoder(store.digester, space, inline)
-        priority = ForegroundPriority()
+        self.encoder = IndexEncoder(database.digester, database.space, inline)
+        self.priority = ForegroundPriority()
         self._pool: ComputePool | None = None
-        local = ThreadExecutor(encoder, self._working)
+        local = ThreadExecutor(self.encoder, self._working)
         executor: ComputeExecutor = local
         if settings.compute_processes:
-            pool_embedder = settings.embedder if inline is not None else None
             self._pool = executor = ComputePool(
-                settings.compute_processes, store.digester, space, pool_embedder, fallback=local
+                settings.compute_processes,
+                database.digester,
+                database.space,
+                settings.embedder if inline is not None else None,
+                fallback=local,
             )
         count = max(1, settings.compute_processes)
         # One processor is left to foreground requests.
         busy_count = max(1, min(count, (os.cpu_count() or 1) - 1))
-        background = BackgroundScheduler(executor, priority, count, busy_count)
-        self.indexing = Indexing(embedder, encoder, local, executor, background)
-        self.pipeline = Pipeline(
+        self.background = BackgroundScheduler(executor, self.priority, count, busy_count)
+        self.indexing = Indexing(embedder, self.encoder, local, executor, self.background)
+        self.search_process: WorkerProcess | None = None
+        self.gates: Sequence[Gate] = ()
+        """What a checkpoint of the store closes: see `open_prepared`."""
+        if settings.compute_processes and inline is not None:
+            config = SearchWorkerConfig(
+                database.path,
+                database.digester,
+                settings.embedder,
+                database.space,
+                settings.index_memory,
+                settings.readers,
+            )
+            process = WorkerProcess(search_worker.__name__, pickled(config), cancellable=True)
+            self.search_process = process
+            self.gates = (partial(readers_paused, process, now),)
+
+    async def close(self) -> None:
+        await self.embedder.close()
+        if self._pool is not None:
+            await self._pool.close()
+        if self.search_process is not None:
+            await self.search_process.close()
+        self._working.shutdown(wait=True)
+
+
+class IndexingRuntime:
+    """The pipeline and the search of one store, which has the indexer of the resources."""
+
+    def __init__(
+        self, store: SqliteStore, resources: IndexingResources, settings: Settings
+    ) -> None:
+        self._embedder = resources.embedder
+        self._indexing = resources.indexing
+        self._reindexing = store.reindexing
+        # Callers wait for these threads, and must not wait for documents.
+        self._threads = FairThreads(THREADS, TENANT_THREADS, "palimpsest-search")
+        self._pipeline = Pipeline(
             store.queue,
-            self.indexing,
-            background,
+            resources.indexing,
+            resources.background,
             PipelineOptions(
                 lease=settings.lease, attempts=settings.attempts, workers=settings.workers
             ),
         )
         self._local = SegmentSearcher(
             store.index,
-            embedder,
-            space,
+            resources.embedder,
+            resources.space,
             settings.index_memory,
-            encoder.hasher,
+            resources.encoder.hasher,
             self._threads,
-            priority,
+            resources.priority,
         )
         self.searcher: Searcher = self._local
         self.offloader: SearchOffloader | None = None
-        self._search_process: WorkerProcess | None = None
-        if settings.compute_processes and inline is not None:
-            config = SearchWorkerConfig(
-                store.path,
-                store.digester,
-                settings.embedder,
-                space,
-                settings.index_memory,
-                settings.readers,
-            )
-            module = search_worker.__name__
-            self._search_process = WorkerProcess(module, pickled(config), cancellable=True)
+        if resources.search_process is not None:
             self.searcher = self.offloader = SearchOffloader(
-                self._search_process,
+                resources.search_process,
                 self._local,
                 store.now,
                 store.memories.close_past,
                 self._free_local_index,
-                priority,
+                resources.priority,
             )
-            store.file.gates.append(self.offloader.readers_paused)
-        store.engine.indexer = self.indexing
         self._tasks: list[asyncio.Task[None]] = []
 
-    @classmethod
-    async def open(
-        cls, store: SqliteStore, embedder: Embedder, settings: Settings
-    ) -> IndexingRuntime:
-        """Start to process the queue, and to reindex what another embedder indexed."""
-        space = await store.index.embedder(embedder.name, embedder.dimension)
-        runtime = cls(store, embedder, space, settings)
-        runtime.pipeline.start()
-        runtime._tasks = [
-            asyncio.create_task(reindex_forever(store.reindexing, runtime.indexing)),
-            asyncio.create_task(runtime._calibrate()),
+    def start(self) -> None:
+        """Begin to process queued documents, and to index again what another embedder indexed."""
+        self._pipeline.start()
+        self._tasks = [
+            asyncio.create_task(reindex_forever(self._reindexing, self._indexing)),
+            asyncio.create_task(self._calibrate()),
         ]
-        return runtime
 
     def _free_local_index(self) -> None:
         """The search worker answers: what this process loaded until then is no longer needed."""
@@ -123,7 +156,7 @@ class IndexingRuntime:
             interpreter.trim_heap()
 
     async def _calibrate(self) -> None:
-        """Find out what the cosines of an embedder mean that has no figures of its own."""
+        """Measure what the cosines of an embedder mean, unless that is known."""
         while calibration(self._embedder.name) is not STATIC:
             try:
                 questions = await self._embedder.embed(probes.QUESTIONS, Purpose.QUERY)
@@ -136,15 +169,9 @@ class IndexingRuntime:
                 return
 
     async def close(self) -> None:
-        """Stop; what is not finished goes back to the queue. Before the store closes."""
+        """Stop; what is not finished goes back to the queue. Called before the store is closed."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.pipeline.close()
-        await self._embedder.close()
-        if self._pool is not None:
-            await self._pool.close()
-        if self._search_process is not None:
-            await self._search_process.close()
+        await self._pipeline.close()
         self._threads.close()
-        self._working.shutdown(wait=True)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from service.core.times import WallClock
 from service.embedding.base import InlineEmbedder
 from service.embedding.registry import open_embedder
 from service.pipeline.encoder import IndexEncoder
@@ -16,18 +17,18 @@ from service.pipeline.indexing import Indexing
 from service.pipeline.reindexing import reindex
 from service.runtime.priority import ForegroundPriority
 from service.settings import Settings
-from service.storage.sqlite.store import SqliteStore, open_store
+from service.storage.sqlite.store import SqliteStore, StoreOptions, open_prepared, prepare_database
 
 
 @asynccontextmanager
 async def _opened(path: Path, settings: Settings) -> AsyncIterator[tuple[SqliteStore, Indexing]]:
     embedder = open_embedder(settings.embedder, settings.embedder_key_file)
-    store = await open_store(path)
+    prepared = await prepare_database(path, (embedder.name, embedder.dimension))
+    store = await open_prepared(prepared, StoreOptions(), WallClock())
     threads = ThreadPoolExecutor(1)
     try:
-        space = await store.index.embedder(embedder.name, embedder.dimension)
         inline = embedder if isinstance(embedder, InlineEmbedder) else None
-        encoder = IndexEncoder(store.digester, space, inline)
+        encoder = IndexEncoder(store.digester, prepared.space, inline)
         executor = ThreadExecutor(encoder, threads)
         yield (
             store,

@@ -74,23 +74,6 @@ class SearchOffloader:
         found: MemoryHits | None = await self._offload("memories", who, search)
         return await self._local.memories(who, search) if found is None else found
 
-    @asynccontextmanager
-    async def readers_paused(self) -> AsyncIterator[None]:
-        """The worker reads nothing while the block runs, unless it is not available."""
-        try:
-            await self._control("pause")
-            yield
-        finally:
-            await self._control("resume")
-
-    async def _control(self, command: str) -> None:
-        """Returns when the worker has done it, or cannot."""
-        if self._process.ready:
-            with suppress(WorkerDiedError, TimeoutError):
-                async with asyncio.timeout(PAUSE_SECONDS):
-                    body = pickled((command, None, None, self._now()))
-                    await self._process.call(body, retry=False)
-
     async def _offload(self, method: str, who: Principal, request: bytes | MemorySearch) -> Any:
         """The worker's result, or None."""
         if not self._process.ready:
@@ -112,3 +95,21 @@ class SearchOffloader:
             self._turns.end(who.tenant, turn)
         self._on_ready()
         return found
+
+
+@asynccontextmanager
+async def readers_paused(process: WorkerProcess, now: Callable[[], int]) -> AsyncIterator[None]:
+    """The worker reads nothing while the block runs, unless it is not available."""
+    try:
+        await _control(process, "pause", now())
+        yield
+    finally:
+        await _control(process, "resume", now())
+
+
+async def _control(process: WorkerProcess, command: str, now: int) -> None:
+    """Returns when the worker has done it, or cannot."""
+    if process.ready:
+        with suppress(WorkerDiedError, TimeoutError):
+            async with asyncio.timeout(PAUSE_SECONDS):
+                await process.call(pickled((command, None, None, now)), retry=False)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from service.core.errors import OpenTimeError, PalimpsestError, Reason
 from service.core.model import Principal
 from service.core.windows import DailyWindow
-from service.ports.indexing import Indexer, NullIndexer
+from service.ports.indexing import Indexer
 from service.runtime.coalescing import Coalescer
 from service.storage.backend import Database, Maintenance
 from service.storage.mutations import Batch, Submission, run_mutations
@@ -68,6 +68,7 @@ class MutationEngine:
         context: Context,
         options: StoreOptions,
         maintenance: Maintenance,
+        indexer: Indexer,
         *,
         read_only: bool = False,
     ) -> None:
@@ -80,8 +81,7 @@ class MutationEngine:
         self.watchers = Watchers()
         self.queued = asyncio.Event()
         """Set when a document may have come into the queue."""
-        self.indexer: Indexer = NullIndexer()
-        """Makes memories findable as they are written; set before the first write."""
+        self.indexer = indexer
         self._submissions: Coalescer[Sequence[Submission], Sequence[Any]] = Coalescer(
             self._run, options.max_waiting
         )

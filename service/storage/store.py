@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError
 from service.core.times import SECOND, WallClock
+from service.ports.indexing import Indexer, NullIndexer
 from service.storage import change_log, schema, sweeper
 from service.storage.backend import KEYS, Database, KeyEpoch, Maintenance
 from service.storage.containers.store import ContainerStore
@@ -45,6 +46,7 @@ class SqlStore:
         options: How to run.
         maintenance: Is told of commits and deletions.
         epoch: Tells other processes of changed keys.
+        indexer: Makes memories findable as they are written; None: they are indexed later.
         read_only: Another process writes.
     """
 
@@ -57,11 +59,19 @@ class SqlStore:
         *,
         maintenance: Maintenance,
         epoch: KeyEpoch,
+        indexer: Indexer | None = None,
         read_only: bool = False,
     ) -> None:
         self.digester = digester
         context = Context(clock, digester, database.pause)
-        self.engine = MutationEngine(database, context, options, maintenance, read_only=read_only)
+        self.engine = MutationEngine(
+            database,
+            context,
+            options,
+            maintenance,
+            indexer or NullIndexer(),
+            read_only=read_only,
+        )
         self.options = options
         self.keys = Keyring(database, epoch.current, clock.now, options.max_waiting)
         self.documents = DocumentStore(self.engine, options)

@@ -10,6 +10,7 @@ import pytest
 
 from service.core.model import Principal
 from service.core.times import WallClock
+from service.ports.indexing import Indexer, NullIndexer
 from service.storage.sqlite import admin
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from service.storage.store import SqlStore
@@ -37,7 +38,7 @@ class Backend(ABC):
     options = StoreOptions(sweep_interval=3600, checkpoint_interval=3600)
 
     @abstractmethod
-    async def open(self, clock: Callable[[], int]) -> SqlStore:
+    async def open(self, clock: Callable[[], int], indexer: Indexer | None = None) -> SqlStore:
         """Another server on the database; the caller closes it."""
 
     @abstractmethod
@@ -51,8 +52,8 @@ class SqliteBackend(Backend):
     def __init__(self, folder: Path) -> None:
         self.path = folder / "palimpsest.db"
 
-    async def open(self, clock: Callable[[], int]) -> SqliteStore:
-        return await open_store(self.path, self.options, WallClock(clock))
+    async def open(self, clock: Callable[[], int], indexer: Indexer | None = None) -> SqliteStore:
+        return await open_store(self.path, self.options, WallClock(clock), indexer=indexer)
 
     def check(self) -> list[str]:
         return admin.check(self.path, lambda _: None)
@@ -73,8 +74,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def store(backend: Backend, clock: Clock) -> AsyncIterator[SqlStore]:
-    opened = await backend.open(clock)
+def indexer() -> Indexer:
+    return NullIndexer()
+
+
+@pytest.fixture
+async def store(backend: Backend, clock: Clock, indexer: Indexer) -> AsyncIterator[SqlStore]:
+    opened = await backend.open(clock, indexer)
     yield opened
     await opened.close()
 

@@ -29,9 +29,8 @@ class Entries(NullIndexer):
 
 
 @pytest.fixture
-def indexed(store: SqlStore) -> SqlStore:
-    store.engine.indexer = Entries()
-    return store
+def indexer() -> Entries:
+    return Entries()
 
 
 async def fill(store: SqlStore, who: m.Principal, count: int, container: str = "a") -> list[str]:
@@ -60,21 +59,21 @@ def memories(found: Sequence[IndexBlock]) -> list[IndexRow]:
 
 @pytest.mark.parametrize("per_block", [1, 3, 1000])
 async def test_every_version_is_in_one_block_with_all_its_spans(
-    indexed: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch, per_block: int
+    store: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch, per_block: int
 ) -> None:
     size = index_blocks.ROW_BYTES + len(ENTRY) + len(VECTOR)
     monkeypatch.setattr(index_blocks, "BLOCK_BYTES", per_block * size)
-    names = await fill(indexed, who, 10)
-    await fill(indexed, who, 4, "other")
+    names = await fill(store, who, 10)
+    await fill(store, who, 4, "other")
     for name in names[2:5]:
         for _ in range(3):
-            await indexed.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", name)), None)
-            await indexed.memories.restore(who, m.MemoryRestore("a", name), None)
-    updated = await indexed.memories.update(
+            await store.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", name)), None)
+            await store.memories.restore(who, m.MemoryRestore("a", name), None)
+    updated = await store.memories.update(
         who, m.MemoryUpdate(m.MemoryTarget("a", names[0]), "new"), None
     )
 
-    found = await blocks(indexed, who)
+    found = await blocks(store, who)
 
     rows = memories(found)
     assert [row.id for row in rows] == [*names, updated.receipt.id]
@@ -82,24 +81,24 @@ async def test_every_version_is_in_one_block_with_all_its_spans(
     assert all(list(row.spans) == sorted(row.spans) for row in rows)
     assert all((row.entry, row.vector) == (ENTRY, VECTOR) for row in rows)
     assert all(len(block.memories) <= per_block for block in found)
-    assert {row.vector for row in memories(await blocks(indexed, who, vectors=False))} == {None}
+    assert {row.vector for row in memories(await blocks(store, who, vectors=False))} == {None}
 
 
 async def test_a_delta_is_read_in_blocks_too(
-    indexed: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (name, *_) = await fill(indexed, who, 1)
-    (before,) = await blocks(indexed, who)
-    await fill(indexed, who, 8)
+    (name, *_) = await fill(store, who, 1)
+    (before,) = await blocks(store, who)
+    await fill(store, who, 8)
     target = m.MemoryTarget("a", content="a 3")
-    await indexed.memories.update(who, m.MemoryUpdate(target, "new"), None)
-    whole = await indexed.index.delta(who.tenant, "a", before.revision, SPACE)
+    await store.memories.update(who, m.MemoryUpdate(target, "new"), None)
+    whole = await store.index.delta(who.tenant, "a", before.revision, SPACE)
     monkeypatch.setattr(index_blocks, "BLOCK_BYTES", 1)
 
-    delta = await indexed.index.delta(who.tenant, "a", before.revision, SPACE)
+    delta = await store.index.delta(who.tenant, "a", before.revision, SPACE)
     parts = [delta]
     while parts[-1].following is not None:
-        parts.append(await indexed.index.more(who.tenant, "a", parts[-1].following, SPACE))
+        parts.append(await store.index.more(who.tenant, "a", parts[-1].following, SPACE))
 
     assert len(parts) >= 9
     assert all(len(part.memories) <= 1 for part in parts)
@@ -110,19 +109,19 @@ async def test_a_delta_is_read_in_blocks_too(
 
 
 async def test_of_very_many_changes_the_first_can_be_had(
-    indexed: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await fill(indexed, who, 1)
-    (before,) = await blocks(indexed, who)
-    names = await fill(indexed, who, 5)
+    await fill(store, who, 1)
+    (before,) = await blocks(store, who)
+    names = await fill(store, who, 5)
     monkeypatch.setattr(index_rows, "MANY", 2)
     tenant = who.tenant
 
-    assert (await indexed.index.delta(tenant, "a", before.revision, SPACE)).entities is None
+    assert (await store.index.delta(tenant, "a", before.revision, SPACE)).entities is None
     revision, seen, steps = before.revision, set[str](), 0
     complete = False
     while not complete:
-        delta = await indexed.index.delta(tenant, "a", revision, SPACE, stepwise=True)
+        delta = await store.index.delta(tenant, "a", revision, SPACE, stepwise=True)
         revision, complete = delta.revision, delta.complete
         seen |= delta.entities or set()
         steps += 1
@@ -133,23 +132,23 @@ async def test_of_very_many_changes_the_first_can_be_had(
 
 
 async def test_the_first_of_very_many_changes_are_so_before_and_after_a_deletion(
-    indexed: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Changes of a deleted container are under another name than those of its successor."""
-    await fill(indexed, who, 1)
-    (before,) = await blocks(indexed, who)
-    gone = await fill(indexed, who, 3)
-    await indexed.containers.delete(
+    await fill(store, who, 1)
+    (before,) = await blocks(store, who)
+    gone = await fill(store, who, 3)
+    await store.containers.delete(
         who, "a", None, validate_only=False, allow_missing=False, budget=None
     )
-    await indexed.redact()
-    fresh = await fill(indexed, who, 3)
+    await store.redact()
+    fresh = await fill(store, who, 3)
     monkeypatch.setattr(index_rows, "MANY", 2)
 
     revision, complete = before.revision, False
     seen: list[frozenset[str]] = []
     while not complete:
-        delta = await indexed.index.delta(who.tenant, "a", revision, SPACE, stepwise=True)
+        delta = await store.index.delta(who.tenant, "a", revision, SPACE, stepwise=True)
         assert delta.entities is not None
         assert delta.revision > revision
         revision, complete = delta.revision, delta.complete
@@ -158,23 +157,23 @@ async def test_the_first_of_very_many_changes_are_so_before_and_after_a_deletion
     assert set(gone) < set().union(*seen)
     assert seen[-1] <= set(fresh)
     assert set(fresh) <= set().union(*seen)
-    assert revision == (await indexed.index.delta(who.tenant, "a", revision, SPACE)).revision
+    assert revision == (await store.index.delta(who.tenant, "a", revision, SPACE)).revision
 
 
 async def test_rows_say_until_when_they_are_shown_as_of_now(
-    indexed: SqlStore, who: m.Principal
+    store: SqlStore, who: m.Principal
 ) -> None:
-    kept, forgotten, restored, superseded = await fill(indexed, who, 4)
-    end = indexed.now() + SECOND
+    kept, forgotten, restored, superseded = await fill(store, who, 4)
+    end = store.now() + SECOND
     scheduled = m.MemoryCreate("a", (m.NewMemory("scheduled", forget_after=end),))
-    later = (await indexed.memories.create(who, scheduled, None)).receipts[0].id
+    later = (await store.memories.create(who, scheduled, None)).receipts[0].id
     for name in (forgotten, restored):
-        await indexed.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", name)), None)
-    await indexed.memories.restore(who, m.MemoryRestore("a", restored), None)
+        await store.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", name)), None)
+    await store.memories.restore(who, m.MemoryRestore("a", restored), None)
     target = m.MemoryTarget("a", superseded)
-    new = await indexed.memories.update(who, m.MemoryUpdate(target, "new"), None)
+    new = await store.memories.update(who, m.MemoryUpdate(target, "new"), None)
 
-    rows = memories(await blocks(indexed, who))
+    rows = memories(await blocks(store, who))
 
     assert {row.id: row.until for row in rows} == {
         kept: FOREVER,

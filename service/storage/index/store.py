@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection
 
 from service.core import filters as f
 from service.core.model import Document, Memory, Principal
 from service.ports.indexing import BlockCursor, DeltaCursor, IndexBlock, IndexDelta
 from service.ports.processing import ChunkRow
 from service.ports.search import Hydrated, HydrationRequest
-from service.storage import dialects
 from service.storage.documents import chunks
 from service.storage.documents import rows as document_rows
 from service.storage.engine import MutationEngine
 from service.storage.index import blocks as index_blocks
 from service.storage.index import rows as index_rows
 from service.storage.memories import rows as memory_rows
-from service.storage.tables import embedders
-
-_EMBEDDER = select(embedders.c.id).where(embedders.c.name == bindparam("of_name"))
 
 
 class IndexStore:
@@ -31,21 +27,6 @@ class IndexStore:
 
     def now(self) -> int:
         return self._engine.now()
-
-    async def embedder(self, name: str, dimension: int) -> int:
-        """The number of a vector space, created if it is new."""
-
-        def known(conn: Connection) -> int | None:
-            return conn.execute(_EMBEDDER, {"of_name": name}).scalar()
-
-        def create(conn: Connection) -> int:
-            row = {"name": name, "dimension": dimension}
-            conn.execute(dialects.insert_if_missing(conn, embedders), row)
-            number: int = conn.execute(_EMBEDDER, {"of_name": name}).scalar_one()
-            return number
-
-        number = await self._engine.database.read(known)
-        return await self._engine.database.write(create) if number is None else number
 
     async def unchanged(self, tenant: int, known: Mapping[str, int]) -> Mapping[str, int]:
         # Each container is asked for with one statement, which is a snapshot of its own.

@@ -13,7 +13,7 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -321,6 +321,7 @@ class SqliteDatabase:
         slots: int,
         reserve: DiskReserve | None = None,
         mark: Mark | None = None,
+        gates: Sequence[Gate] = (),
     ) -> None:
         self.path = path
         self._mark = mark
@@ -330,8 +331,7 @@ class SqliteDatabase:
         lists = readers[1:] if slots > 1 else readers
         self._lists = ReaderPool(lists, max(1, slots - 1))
         self._singles = ReaderPool(readers[:1], 1) if slots > 1 else self._lists
-        self.gates: list[Gate] = []
-        """Of processes that read for this one: a checkpoint closes them, too."""
+        self._gates = gates
         self._emptying = asyncio.Lock()
         self.room = DiskRoom(reserve, writer.write, self._empty_log)
 
@@ -344,6 +344,7 @@ class SqliteDatabase:
         read_only: bool = False,
         reserve: int = 0,
         mark: Mark | None = None,
+        gates: Sequence[Gate] = (),
     ) -> SqliteDatabase:
         """Open a database whose schema is current; it closes `mark` at the end.
 
@@ -353,6 +354,7 @@ class SqliteDatabase:
             read_only: Nothing is written.
             reserve: Bytes that are kept for deletions.
             mark: What was acknowledged.
+            gates: Of processes that read for this one: a checkpoint closes them, too.
         """
         writer = await ConnectionThread.open(path, read_only=read_only)
         opening = (
@@ -360,7 +362,7 @@ class SqliteDatabase:
             for number in range(readers + PAUSED)
         )
         kept = DiskReserve(path, reserve) if reserve else None
-        return cls(path, writer, await asyncio.gather(*opening), readers, kept, mark)
+        return cls(path, writer, await asyncio.gather(*opening), readers, kept, mark, gates)
 
     def translated(self, error: BaseException) -> BaseException:
         return translated(error)
@@ -418,7 +420,7 @@ class SqliteDatabase:
                 lambda conn: conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
             )
             async with AsyncExitStack() as gates:
-                for gate in self.gates:
+                for gate in self._gates:
                     await gates.enter_async_context(gate())
                 await gates.enter_async_context(self.readers_paused())
                 rows = await self._writer.run(

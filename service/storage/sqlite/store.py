@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from service.core.digests import Digester
 from service.core.times import WallClock
+from service.ports.indexing import NO_EMBEDDER, Indexer
 from service.storage import schema
 from service.storage.backend import NoKeyEpoch, NoMaintenance
 from service.storage.dialects import lacks_room
 from service.storage.engine import StoreOptions
+from service.storage.index import spaces
 from service.storage.sqlite import opening, scrubbing
-from service.storage.sqlite.database import SqliteDatabase
+from service.storage.sqlite.database import Gate, SqliteDatabase, transact
 from service.storage.sqlite.disk_reserve import given_up
 from service.storage.sqlite.high_water import HighWaterMark
 from service.storage.sqlite.key_epoch import KeyEpoch
 from service.storage.sqlite.maintenance import SqliteMaintenance
 from service.storage.store import SqlStore
 
-__all__ = ["SqliteStore", "StoreOptions", "open_store", "open_to_read"]
+__all__ = [
+    "PreparedDatabase",
+    "SqliteStore",
+    "StoreOptions",
+    "open_prepared",
+    "open_store",
+    "open_to_read",
+    "prepare_database",
+]
 
 
 class SqliteStore(SqlStore):
@@ -36,6 +49,7 @@ class SqliteStore(SqlStore):
         options: StoreOptions,
         *,
         unscrubbed: bool,
+        indexer: Indexer | None = None,
     ) -> None:
         self.path = path
         self.file = database
@@ -49,6 +63,7 @@ class SqliteStore(SqlStore):
             options,
             maintenance=self.maintenance,
             epoch=KeyEpoch(path),
+            indexer=indexer,
         )
 
     def start(self) -> None:
@@ -84,26 +99,89 @@ class SqliteReader(SqlStore):
         )
 
 
-async def open_store(
-    path: Path, options: StoreOptions | None = None, clock: WallClock | None = None
-) -> SqliteStore:
-    """Open the database at `path`, created or migrated if need be, and start its upkeep.
+@dataclass(frozen=True, slots=True)
+class PreparedDatabase:
+    """A database whose schema is current, before the store on it is opened.
+
+    Args:
+        path: Its file.
+        digester: Has the secret of its digests.
+        space: The number of the embedder's vector space; NO_EMBEDDER: none was named.
+        unscrubbed: Whether deletions of an earlier run wait for a scrub.
+        mark: What was acknowledged; the store closes it.
+    """
+
+    path: Path
+    digester: Digester
+    space: int
+    unscrubbed: bool
+    mark: HighWaterMark
+
+
+async def prepare_database(path: Path, embedder: tuple[str, int] | None = None) -> PreparedDatabase:
+    """Create or migrate the database at `path`, if need be.
+
+    Args:
+        path: Its file.
+        embedder: The name and the dimension of the embedder whose vectors are stored.
 
     Raises:
         SchemaTooNewError: a newer release wrote it.
         StorageRefusedError: a database has been here and is gone, or lacks changes.
         sqlite3.DatabaseError, OSError: it is no database or cannot be opened.
     """
-    options = options or StoreOptions()
-    clock = clock or WallClock()
-    secret, unscrubbed, mark = await asyncio.to_thread(_prepare, path)
+    return await asyncio.to_thread(_prepare, path, embedder)
+
+
+async def open_prepared(
+    prepared: PreparedDatabase,
+    options: StoreOptions,
+    clock: WallClock,
+    *,
+    indexer: Indexer | None = None,
+    gates: Sequence[Gate] = (),
+) -> SqliteStore:
+    """Open the store on a database, and start its upkeep.
+
+    Args:
+        prepared: The database.
+        options: How to run.
+        clock: The wall clock.
+        indexer: Makes memories findable as they are written; None: they are indexed later.
+        gates: Of processes that read for this one: a checkpoint closes them, too.
+    """
     database = await SqliteDatabase.open(
-        path, options.readers, reserve=options.disk_reserve, mark=mark
+        prepared.path,
+        options.readers,
+        reserve=options.disk_reserve,
+        mark=prepared.mark,
+        gates=gates,
     )
-    digester = Digester(secret)
-    store = SqliteStore(path, database, clock, digester, options, unscrubbed=unscrubbed)
+    store = SqliteStore(
+        prepared.path,
+        database,
+        clock,
+        prepared.digester,
+        options,
+        unscrubbed=prepared.unscrubbed,
+        indexer=indexer,
+    )
     store.start()
     return store
+
+
+async def open_store(
+    path: Path,
+    options: StoreOptions | None = None,
+    clock: WallClock | None = None,
+    *,
+    indexer: Indexer | None = None,
+) -> SqliteStore:
+    """`prepare_database` and `open_prepared`."""
+    prepared = await prepare_database(path)
+    return await open_prepared(
+        prepared, options or StoreOptions(), clock or WallClock(), indexer=indexer
+    )
 
 
 @asynccontextmanager
@@ -120,19 +198,31 @@ async def open_to_read(
         await store.close()
 
 
-def _prepare(path: Path) -> tuple[bytes, bool, HighWaterMark]:
-    """The secret of digests, whether deletions of an earlier run wait for a scrub, the mark."""
+def _prepare(path: Path, embedder: tuple[str, int] | None) -> PreparedDatabase:
     try:
-        return _prepared(path)
+        return _prepared(path, embedder)
     except Exception as error:
         if not lacks_room(error):
             raise
     # The log and its index need some room, too.
     with given_up(path):
-        return _prepared(path)
+        return _prepared(path, embedder)
 
 
-def _prepared(path: Path) -> tuple[bytes, bool, HighWaterMark]:
+def _prepared(path: Path, embedder: tuple[str, int] | None) -> PreparedDatabase:
     with opening.opened(path) as opened:
-        secret, unscrubbed = schema.digest_secret(opened.conn), scrubbing.marked(opened.conn)
-        return secret, unscrubbed, opened.mark
+        conn = opened.conn
+        return PreparedDatabase(
+            path,
+            Digester(schema.digest_secret(conn)),
+            NO_EMBEDDER if embedder is None else _space(conn, *embedder),
+            scrubbing.marked(conn),
+            opened.mark,
+        )
+
+
+def _space(conn: Connection, name: str, dimension: int) -> int:
+    number = transact(conn, lambda conn: spaces.known(conn, name), "DEFERRED")
+    if number is None:
+        number = transact(conn, lambda conn: spaces.ensure(conn, name, dimension))
+    return number
