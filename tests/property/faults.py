@@ -14,8 +14,7 @@ from service.core import memories as memory_rules
 from service.core import metadata as metadata_rules
 from service.core.model import MemoryQuery, MessagesAppend
 from service.core.times import FOREVER
-from service.ports import profiles
-from service.rpc import pages
+from service.rpc import pages, profiles
 from service.rpc.convert import search
 from service.storage import transactions
 from service.storage.documents import operations as documents
