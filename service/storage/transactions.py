@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from service.core import ids, receipts
 from service.core.digests import Digester
-from service.core.errors import PalimpsestError, Reason
+from service.core.errors import PalimpsestError
 from service.core.model import IdempotencyKey, Principal
 from service.core.times import WallClock
 from service.ports.indexing import IndexEntry
@@ -104,12 +104,6 @@ _ADVANCE = (
     update(tenants)
     .where(tenants.c.tenant == bindparam("t"))
     .values(revision=bindparam("to_revision"), last_time=bindparam("to_time"))
-)
-_REMEMBERED = select(
-    requests.c.request_id, requests.c.fingerprint, requests.c.receipt, requests.c.complete
-).where(
-    requests.c.tenant == bindparam("t"),
-    requests.c.request_id.in_(bindparam("ids", expanding=True)),
 )
 
 
@@ -306,120 +300,6 @@ _LAST_TIME = select(tenants.c.last_time).where(tenants.c.tenant == bindparam("t"
 def last_time(conn: Connection, tenant: int) -> int:
     """The tenant's latest commit time: every later one is greater."""
     return int(conn.execute(_LAST_TIME, {"t": tenant}).scalar_one())
-
-
-@dataclass(slots=True)
-class Done:
-    """What mutations came to.
-
-    Outcomes in their order, ids changed, whether anything was deleted, whether
-    documents were queued, and the tenant's revision; 0: it has not changed.
-    """
-
-    outcomes: list[Any]
-    changed: set[str]
-    erased: bool = False
-    queued: bool = False
-    revision: int = 0
-
-
-def run_operation(
-    conn: Connection,
-    context: Context,
-    operation: Operation[P, R],
-    mutations: Sequence[Mutation[P]],
-) -> Done:
-    """Run mutations of one tenant and kind.
-
-    Those that meet on one thing, and repetitions of a request_id, go one after
-    the other, each seeing what the one before it did.
-    """
-    done = Done([None] * len(mutations), set())
-    waiting = list(range(len(mutations)))
-    while waiting:
-        tx = TenantTx(conn, mutations[0].tenant, context)
-        fresh, later = _replay_receipts(tx, mutations, waiting, done.outcomes)
-        results = operation(tx, [mutations[i] for i in fresh]) if fresh else ()
-        for index, result in zip(fresh, results, strict=True):
-            if result is DEFERRED:
-                later.append(index)
-            else:
-                done.outcomes[index] = result
-        tx.flush()
-        done.changed.update(tx.changed_ids())
-        done.erased = done.erased or tx.erases
-        done.queued = done.queued or tx.queued
-        done.revision = tx.revision if tx.advances else done.revision
-        waiting = sorted(later)
-    return done
-
-
-def _replay_receipts(
-    tx: TenantTx, mutations: Sequence[Mutation[object]], waiting: list[int], outcomes: list[Any]
-) -> tuple[list[int], list[int]]:
-    """Answer repetitions with their receipts; the rest is to run now, or after its first one."""
-    named = {
-        mutation.request.request_id
-        for mutation in (mutations[i] for i in waiting)
-        if mutation.request
-    }
-    if not named:
-        return waiting, []
-    known = {
-        row.request_id: row
-        for row in tx.conn.execute(_REMEMBERED, {"t": tx.tenant, "ids": pad_in_list(sorted(named))})
-    }
-    fresh: list[int] = []
-    later: list[int] = []
-    taken: set[str] = set()
-    for index in waiting:
-        request = mutations[index].request
-        if request is None:
-            fresh.append(index)
-            continue
-        row = known.get(request.request_id)
-        outcome = _remembered(row, mutations[index].payload, request)
-        if outcome is not None:
-            outcomes[index] = outcome
-        elif request.request_id in taken:
-            later.append(index)
-        else:
-            taken.add(request.request_id)
-            payload = mutations[index].payload
-            mutations[index].progress = None if row is None else _receipt(row, payload)
-            fresh.append(index)
-    return fresh, later
-
-
-def replayed_receipt(
-    conn: Connection, tenant: int, payload: object, request: IdempotencyKey | None
-) -> Any:
-    """The first receipt of a request that is to be repeated; None: there is none.
-
-    For what is done before the transaction that would find it. Raises REQUEST_ID_REUSED.
-    """
-    if request is None:
-        return None
-    where = {"t": tenant, "ids": [request.request_id]}
-    outcome = _remembered(conn.execute(_REMEMBERED, where).one_or_none(), payload, request)
-    if isinstance(outcome, PalimpsestError):
-        raise outcome
-    return outcome
-
-
-def _remembered(row: Any, payload: object, request: IdempotencyKey) -> Any:
-    """What a finished request came to, or why its id is taken; None: it is to be done."""
-    if row is None:
-        return None
-    if bytes(row.fingerprint) != request.fingerprint:
-        return PalimpsestError(
-            Reason.REQUEST_ID_REUSED, "request_id was used for another request; take a new one"
-        )
-    return _receipt(row, payload) if row.complete else None
-
-
-def _receipt(row: Any, payload: object) -> Any:
-    return receipts.decode(row.receipt, getattr(payload, "container", ""))
 
 
 _COMPACT = json.JSONEncoder(separators=(",", ":"))

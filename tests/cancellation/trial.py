@@ -24,7 +24,7 @@ from palimpsest.v1.common_pb2 import Completion
 from service.app import Service
 from service.core import model as m
 from service.storage.sqlite import admin
-from service.storage.sqlite.database import open_sync
+from service.storage.sqlite.connections import open_sync
 from tests.cancellation import leaks
 from tests.cancellation.attempts import METHODS, Attempt, Factory
 from tests.waiting import HANG_SECONDS

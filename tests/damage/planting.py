@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from service.storage import checksums
 from service.storage.sqlite import admin
-from service.storage.sqlite.database import open_sync
+from service.storage.sqlite.connections import open_sync
 
 PAGE = 4096
 

@@ -13,8 +13,8 @@ from service import cli
 from service.core.digests import Digester
 from service.storage import checksums, schema, tables
 from service.storage.sqlite import admin
+from service.storage.sqlite.connections import open_sync
 from service.storage.sqlite.damage import SqliteSteps
-from service.storage.sqlite.database import open_sync
 from service.storage.sqlite.read_only import open_untouched
 from service.storage.steps import HEARTBEAT_SECONDS
 from tests.damage.conftest import EVENT, TEXTS

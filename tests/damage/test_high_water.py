@@ -21,7 +21,7 @@ from service import cli
 from service.core import model as m
 from service.storage.backend import KEYS
 from service.storage.sqlite import admin
-from service.storage.sqlite.database import open_sync
+from service.storage.sqlite.connections import open_sync
 from service.storage.sqlite.high_water import DatabaseBehindError, mark_path, read_mark
 from service.storage.sqlite.opening import opened
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store

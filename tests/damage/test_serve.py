@@ -13,7 +13,7 @@ from service import cli
 from service.app import running
 from service.settings import Settings
 from service.storage.sqlite import admin
-from service.storage.sqlite.database import open_sync
+from service.storage.sqlite.connections import open_sync
 from service.storage.sqlite.errors import explain
 from service.storage.sqlite.high_water import mark_path
 from service.storage.sqlite.presence import DatabaseLostError, ForeignDatabaseError

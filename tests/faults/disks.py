@@ -154,8 +154,8 @@ BUSY_SECONDS = 0.5
 def impatient_server(data_dir: Path) -> Iterator[Server]:
     """A server that waits for half a second, not for fifteen, when the database is locked."""
     code = (
-        "from service.storage.sqlite import database as embedded\n"
-        f"embedded.BUSY_SECONDS = {BUSY_SECONDS}\n"
+        "from service.storage.sqlite import connections\n"
+        f"connections.BUSY_SECONDS = {BUSY_SECONDS}\n"
         "from service.cli import main\n"
         "main()"
     )

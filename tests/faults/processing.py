@@ -18,7 +18,7 @@ from service.core.model import ContentKind, DocumentWrite, Principal, Status
 from service.settings import database_path
 from service.storage.schema import DEFAULT_TENANT
 from service.storage.sqlite import admin
-from service.storage.sqlite.database import open_sync
+from service.storage.sqlite.connections import open_sync
 from service.storage.sqlite.store import open_store
 from tests.harness import Server, start_server
 from tests.tally import Tally

@@ -18,7 +18,7 @@ from service.core.model import Status
 from service.ports.processing import Job, Processed, Work
 from service.storage.processing.store import QueueStore
 from service.storage.sqlite import admin
-from service.storage.sqlite.database import open_sync
+from service.storage.sqlite.connections import open_sync
 from tests.client import Client, connected
 from tests.inprocess import ManualClock, Service, running_service
 from tests.waiting import HANG_SECONDS, until

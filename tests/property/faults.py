@@ -16,10 +16,10 @@ from service.core.model import MemoryQuery, MessagesAppend
 from service.core.times import FOREVER
 from service.rpc import pages, profiles
 from service.rpc.convert import search
-from service.storage import transactions
+from service.storage import operations
 from service.storage.documents import operations as documents
 from service.storage.documents import writes as document_writes
-from service.storage.memories import rows as memory_rows
+from service.storage.memories import lists as memory_lists
 from service.storage.memories import writes as memory_writes
 
 Seed = Callable[[pytest.MonkeyPatch], None]
@@ -64,9 +64,9 @@ def restoring_rewrites_the_past(patch: pytest.MonkeyPatch) -> None:
 
 def lists_trust_the_sweeper(patch: pytest.MonkeyPatch) -> None:
     """An expired memory is listed until its expiry is recorded."""
-    ends_now = memory_rows._ends_now
+    ends_now = memory_lists._ends_now
     patch.setattr(
-        memory_rows, "_ends_now", lambda query, shown, wall: ends_now(query, shown, -FOREVER)
+        memory_lists, "_ends_now", lambda query, shown, wall: ends_now(query, shown, -FOREVER)
     )
 
 
@@ -119,10 +119,10 @@ def _past(part: str | int) -> str | int:
 
 def positions_name_versions(patch: pytest.MonkeyPatch) -> None:
     """A memory that is updated after it was listed comes behind its own position."""
-    history = memory_rows._keys(MemoryQuery(("a",), include_history=True))
-    keys = memory_rows._keys
+    history = memory_lists._keys(MemoryQuery(("a",), include_history=True))
+    keys = memory_lists._keys
     patch.setattr(
-        memory_rows,
+        memory_lists,
         "_keys",
         lambda query: keys(query) if query.order.by_update else history,
     )
@@ -146,14 +146,14 @@ def batches_go_in_request_order(patch: pytest.MonkeyPatch) -> None:
 
 def appends_are_done_again(patch: pytest.MonkeyPatch) -> None:
     """A repeated request_id appends its messages once more."""
-    recall = transactions._replay_receipts
+    recall = operations._replay_receipts
 
     def recalled(tx: Any, calls: Any, waiting: list[int], outcomes: Any) -> Any:
         if any(isinstance(calls[i].payload, MessagesAppend) for i in waiting):
             return waiting, []
         return recall(tx, calls, waiting, outcomes)
 
-    patch.setattr(transactions, "_replay_receipts", recalled)
+    patch.setattr(operations, "_replay_receipts", recalled)
 
 
 def appends_turn_the_order(patch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,13 @@
-"""Reading memories: rows to versions and spans, targets, pages."""
+"""Reading memories: rows to versions and spans, targets."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, select
+from sqlalchemy import Connection, bindparam, exists, select
 
 from service.core import filters as f
 from service.core import memories as rules
@@ -16,19 +16,13 @@ from service.core.errors import PalimpsestError, memory_not_found
 from service.core.memories import End, Span, Version
 from service.core.model import (
     Memory,
-    MemoryQuery,
     MemoryTarget,
-    Order,
-    PageRequest,
-    Position,
     Principal,
     TemporalContext,
 )
 from service.core.times import FOREVER
-from service.ports.store import Page
-from service.storage.filters import compile_filter
-from service.storage.lists import State, after, cut, merged, one_page, tenant_state
-from service.storage.memories.sources import visible_sources, with_visible_sources
+from service.storage.lists import State
+from service.storage.memories.sources import visible_sources
 from service.storage.tables import memories, memory_spans, tenants
 from service.storage.transactions import Snapshot, pad_in_list
 
@@ -44,7 +38,7 @@ FIELDS: dict[f.Field, Any] = {
     f.Field.EVENT_DATES: memories.c.event_instants,
     f.Field.STATIC: memories.c.is_static,
 }
-_COLUMNS = (
+COLUMNS = (
     memories.c.id,
     memories.c.container,
     memories.c.root_id,
@@ -73,7 +67,7 @@ SPANS_JOINED = memory_spans.join(memories, _SAME_VERSION)
 """Spans with their versions: for what is found by its span."""
 VERSIONS_JOINED = memories.join(memory_spans, _SAME_VERSION)
 """Versions with their spans: for what is found by its version."""
-_ROWS = select(*_COLUMNS).select_from(SPANS_JOINED).where(memory_spans.c.tenant == bindparam("t"))
+_ROWS = select(*COLUMNS).select_from(SPANS_JOINED).where(memory_spans.c.tenant == bindparam("t"))
 _BY_ID_AT = _ROWS.where(
     memory_spans.c.memory_id.in_(bindparam("names", expanding=True)),
     memory_spans.c.shown_from <= bindparam("at"),
@@ -113,7 +107,7 @@ _LATEST = select(memories.c.root_id, memories.c.id).where(
         _newer.c.version == memories.c.version + 1,
     ),
 )
-_ROW_BYTES = 500
+ROW_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +122,7 @@ _ENDS = {int(end): end for end in End}
 
 
 def stored_of(row: Any) -> Stored:
-    """A row that begins with _COLUMNS."""
+    """A row that begins with COLUMNS."""
     (
         memory_id,
         container,
@@ -147,7 +141,7 @@ def stored_of(row: Any) -> Stored:
         state_until,
         end_kind,
         *rest,
-    ) = row[: len(_COLUMNS)]
+    ) = row[: len(COLUMNS)]
     events = () if event_dates == "[]" else tuple(json.loads(event_dates))
     return Stored(
         Version(
@@ -189,7 +183,7 @@ def read(
         else:
             rows = conn.execute(_BY_ID_AT, {**where, "at": as_of})
         for row in rows:
-            memory = _seen(tenant_digester, row, as_of, now)
+            memory = shown_memory(tenant_digester, row, as_of, now)
             found[tenant, as_of, memory.id] = memory
     here: dict[int, Memory] = {}
     for index, item in enumerate(wanted):
@@ -201,7 +195,7 @@ def read(
     return [here.get(index) or memory_not_found() for index in range(len(wanted))]
 
 
-def _seen(digester: TenantDigester, row: Any, as_of: int | None, wall: int) -> Memory:
+def shown_memory(digester: TenantDigester, row: Any, as_of: int | None, wall: int) -> Memory:
     """A row as it stood at an instant, or (None) stands now."""
     stored = stored_of(row)
     span = stored.span
@@ -311,142 +305,3 @@ def forgotten_by(tx: Snapshot, batch: str) -> list[Stored]:
     """Every span that a forget batch ended."""
     rows = tx.conn.execute(_BY_BATCH, {"t": tx.tenant, "batch": batch})
     return sorted((stored_of(row) for row in rows), key=lambda s: s.version.id)
-
-
-def list_memories(
-    conn: Connection,
-    digester: Digester,
-    who: Principal,
-    query: MemoryQuery,
-    page: PageRequest,
-    now: int,
-) -> Page[Memory]:
-    state, shown = shown_ends(conn, who.tenant, now)
-    as_of = query.as_of
-    keys = _keys(query)
-    condition = None
-    if query.filter is not None:
-        condition = compile_filter(query.filter, memories, FIELDS, conn.dialect.name)
-    # Nothing moves in a past that is listed: what was written since is no reason to leave out.
-    moved = memory_spans.c.revision if as_of is None else None
-    ends = _ends_now(query, shown, now) if as_of is None else _ends_then(query, as_of)
-    branches = []
-    for container in query.containers:
-        for end, conditions in ends:
-            branch = (
-                select(*_COLUMNS)
-                .add_columns(memory_spans.c.memory_id)
-                .select_from(SPANS_JOINED)
-                .where(
-                    memory_spans.c.tenant == who.tenant,
-                    memory_spans.c.container == container,
-                    memory_spans.c.end_kind == int(end),
-                    *conditions,
-                )
-            )
-            if condition is not None:
-                branch = branch.where(condition)
-            if page.began is not None and query.include_history:
-                # Else a memory that is updated at every page would hold up all that follow.
-                there = memories.c.create_time <= page.began
-                branch = branch.where(there | (memories.c.version == 1))
-            branches.append(one_page(branch, keys, query.order, page, moved))
-    statement = merged(branches, [key.name for key in keys], query.order, page)
-    rows = conn.execute(statement, after(page)).all()
-    tenant_digester = digester.for_tenant(who.tenant)
-
-    def make(row: Any) -> Memory:
-        return _seen(tenant_digester, row, as_of, now)
-
-    def position(row: Any) -> Position:
-        return tuple(getattr(row, key.name) for key in keys)
-
-    listed = cut(rows, make, position, _weight, page, state)
-    return with_visible_sources(conn, who, listed)
-
-
-def _keys(query: MemoryQuery) -> list[ColumnElement[Any]]:
-    """What the list is ordered by, and a position in it consists of."""
-    if query.order.by_update:
-        return [memory_spans.c.memory_id]
-    if query.include_history:
-        return [memory_spans.c.root_id, memory_spans.c.memory_id]
-    # A chain is one item: the version that is listed may be a newer one at the next page.
-    return [memory_spans.c.root_id]
-
-
-Ends: TypeAlias = list[tuple[End, tuple[ColumnElement[bool], ...]]]
-"""Ends that a span can have to be listed, each with what else must be true of it."""
-
-
-def _ends_now(query: MemoryQuery, shown: Iterable[End], wall: int) -> Ends:
-    current = memory_spans.c.state_until == FOREVER
-    found: Ends = []
-    if query.include_forgotten:
-        found += [(end, (current,)) for end in (End.OPEN, End.FORGOTTEN, End.EXPIRED)]
-    else:
-        found += [(end, (current, memory_spans.c.shown_until > wall)) for end in shown]
-    if query.include_history:
-        found.append((End.SUPERSEDED, (current,)))
-    return found
-
-
-def _ends_then(query: MemoryQuery, as_of: int) -> Ends:
-    """At an instant of the past, any end can still lie ahead."""
-    there = (memory_spans.c.shown_from <= as_of, memory_spans.c.state_until > as_of)
-    shown = (*there, memory_spans.c.shown_until > as_of)
-    return [
-        (
-            end,
-            there
-            if (query.include_history if end is End.SUPERSEDED else query.include_forgotten)
-            else shown,
-        )
-        for end in End
-    ]
-
-
-def _weight(memory: Memory) -> int:
-    return 3 * len(memory.content) + len(memory.metadata) + _ROW_BYTES
-
-
-def list_versions(
-    conn: Connection,
-    digester: Digester,
-    who: Principal,
-    container: str,
-    memory_id: str,
-    page: PageRequest,
-    now: int,
-) -> Page[Memory]:
-    """The chain of a version, newest first; raises MEMORY_NOT_FOUND."""
-    state = tenant_state(conn, who.tenant)
-    root = conn.execute(
-        select(memories.c.root_id).where(
-            memories.c.tenant == who.tenant,
-            memories.c.id == memory_id,
-            memories.c.container == container,
-        )
-    ).scalar_one_or_none()
-    if root is None:
-        raise memory_not_found()
-    branch = (
-        select(*_COLUMNS)
-        .select_from(VERSIONS_JOINED)
-        .where(
-            memories.c.tenant == who.tenant,
-            memories.c.root_id == root,
-            memory_spans.c.state_until == FOREVER,
-        )
-    )
-    rows = conn.execute(
-        one_page(branch, [memories.c.version], Order.CREATED_DESC, page), after(page)
-    ).all()
-
-    tenant_digester = digester.for_tenant(who.tenant)
-
-    def make(row: Any) -> Memory:
-        return _seen(tenant_digester, row, None, now)
-
-    listed = cut(rows, make, lambda row: (row.version,), _weight, page, state)
-    return with_visible_sources(conn, who, listed)

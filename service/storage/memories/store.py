@@ -15,9 +15,11 @@ from service.runtime.coalescing import Coalescer
 from service.storage.engine import MutationEngine, StoreOptions
 from service.storage.lists import tenant_revision
 from service.storage.memories import batches as memory_batches
+from service.storage.memories import lists as memory_lists
 from service.storage.memories import operations as memories
 from service.storage.memories import rows as memory_rows
-from service.storage.transactions import Mutation, TenantRead, replayed_receipt
+from service.storage.operations import replayed_receipt
+from service.storage.transactions import Mutation, TenantRead
 
 
 class MemoryStore:
@@ -148,7 +150,7 @@ class MemoryStore:
     ) -> Page[m.Memory]:
         engine = self._engine
         return await engine.database.read(
-            lambda conn: memory_rows.list_memories(
+            lambda conn: memory_lists.list_memories(
                 conn, engine.context.digester, who, query, page, engine.now()
             ),
             tenant=who.tenant,
@@ -159,7 +161,7 @@ class MemoryStore:
     ) -> Page[m.Memory]:
         engine = self._engine
         return await engine.database.read(
-            lambda conn: memory_rows.list_versions(
+            lambda conn: memory_lists.list_versions(
                 conn, engine.context.digester, who, container, memory_id, page, engine.now()
             ),
             tenant=who.tenant,

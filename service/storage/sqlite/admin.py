@@ -22,7 +22,7 @@ from service.storage.keys import operations as keys
 from service.storage.keys.operations import KeyInfo
 from service.storage.sqlite import high_water, opening, scrubbing
 from service.storage.sqlite.backups import backup
-from service.storage.sqlite.database import open_sync, transact
+from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.disk_reserve import given_up, room_at
 from service.storage.sqlite.inspection import check
 from service.storage.sqlite.key_epoch import KeyEpoch

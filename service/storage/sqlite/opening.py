@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from service.storage import schema
 from service.storage.sqlite import high_water, presence
-from service.storage.sqlite.database import create_file, open_sync, transact
+from service.storage.sqlite.connections import open_sync, transact
+from service.storage.sqlite.database import create_file
 from service.storage.sqlite.high_water import HighWaterMark, Mark
 
 

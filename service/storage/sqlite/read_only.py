@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection
 
-from service.storage.sqlite.database import BUSY_SECONDS, engine_on
+from service.storage.sqlite.connections import BUSY_SECONDS, engine_on
 from service.storage.sqlite.presence import StorageRefusedError
 
 _UNREACHABLE = ("SQLITE_CANTOPEN", "SQLITE_READONLY")

@@ -19,7 +19,8 @@ from service.storage.dialects import lacks_room
 from service.storage.engine import StoreOptions
 from service.storage.index import spaces
 from service.storage.sqlite import opening, scrubbing
-from service.storage.sqlite.database import Gate, SqliteDatabase, transact
+from service.storage.sqlite.connections import transact
+from service.storage.sqlite.database import Gate, SqliteDatabase
 from service.storage.sqlite.disk_reserve import given_up
 from service.storage.sqlite.high_water import HighWaterMark
 from service.storage.sqlite.key_epoch import KeyEpoch

@@ -13,7 +13,7 @@ from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.storage.checks import INVARIANTS
 from service.storage.sqlite import admin
-from service.storage.sqlite.database import open_sync, transact
+from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, open_store
 
 

@@ -19,7 +19,7 @@ from service.ports.indexing import BlockCursor
 from service.storage import change_log, schema
 from service.storage.change_kinds import ChangeKind
 from service.storage.sqlite import admin
-from service.storage.sqlite.database import open_sync, transact
+from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.storage.conftest import START, Clock
 

@@ -14,7 +14,7 @@ from service.core.errors import PalimpsestError, Reason
 from service.core.times import WallClock
 from service.storage import schema
 from service.storage.sqlite import admin
-from service.storage.sqlite.database import open_sync, transact
+from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.storage.conftest import Clock
 

@@ -23,7 +23,7 @@ from service.storage import filters
 from service.storage.documents.lists import FIELDS as DOCUMENT_FIELDS
 from service.storage.memories.rows import FIELDS as MEMORY_FIELDS
 from service.storage.sqlite import filter_functions
-from service.storage.sqlite.database import connect, engine_on
+from service.storage.sqlite.connections import connect, engine_on
 from service.storage.tables import documents, memories, metadata
 
 NAMES = [f"thing_{number:03}" for number in range(10 * filter_functions.PULSE_ROWS)]

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, create_mock_engine, text
 
 from service.storage import dialects, schema, tables
-from service.storage.sqlite.database import open_sync, transact
+from service.storage.sqlite.connections import open_sync, transact
 
 
 def _schema(conn: Connection) -> set[str]:

@@ -17,7 +17,7 @@ from service.core import model as m
 from service.core.times import WallClock
 from service.core.windows import DailyWindow
 from service.storage.sqlite import admin, scrubbing
-from service.storage.sqlite.database import open_sync
+from service.storage.sqlite.connections import open_sync
 from service.storage.sqlite.scrubbing import LIMIT_BYTES, Schedule
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.deletion.markers import Markers, found_in

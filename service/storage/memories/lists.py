@@ -1,0 +1,174 @@
+"""Listing memories, and the versions of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from service.core.digests import Digester
+from service.core.errors import memory_not_found
+from service.core.memories import End
+from service.core.model import (
+    Memory,
+    MemoryQuery,
+    Order,
+    PageRequest,
+    Position,
+    Principal,
+)
+from service.core.times import FOREVER
+from service.ports.store import Page
+from service.storage.filters import compile_filter
+from service.storage.lists import after, cut, merged, one_page, tenant_state
+from service.storage.memories.rows import (
+    COLUMNS,
+    FIELDS,
+    ROW_BYTES,
+    SPANS_JOINED,
+    VERSIONS_JOINED,
+    shown_ends,
+    shown_memory,
+)
+from service.storage.memories.sources import with_visible_sources
+from service.storage.tables import memories, memory_spans
+
+
+def list_memories(
+    conn: Connection,
+    digester: Digester,
+    who: Principal,
+    query: MemoryQuery,
+    page: PageRequest,
+    now: int,
+) -> Page[Memory]:
+    state, shown = shown_ends(conn, who.tenant, now)
+    as_of = query.as_of
+    keys = _keys(query)
+    condition = None
+    if query.filter is not None:
+        condition = compile_filter(query.filter, memories, FIELDS, conn.dialect.name)
+    # Nothing moves in a past that is listed: what was written since is no reason to leave out.
+    moved = memory_spans.c.revision if as_of is None else None
+    ends = _ends_now(query, shown, now) if as_of is None else _ends_then(query, as_of)
+    branches = []
+    for container in query.containers:
+        for end, conditions in ends:
+            branch = (
+                select(*COLUMNS)
+                .add_columns(memory_spans.c.memory_id)
+                .select_from(SPANS_JOINED)
+                .where(
+                    memory_spans.c.tenant == who.tenant,
+                    memory_spans.c.container == container,
+                    memory_spans.c.end_kind == int(end),
+                    *conditions,
+                )
+            )
+            if condition is not None:
+                branch = branch.where(condition)
+            if page.began is not None and query.include_history:
+                # Else a memory that is updated at every page would hold up all that follow.
+                there = memories.c.create_time <= page.began
+                branch = branch.where(there | (memories.c.version == 1))
+            branches.append(one_page(branch, keys, query.order, page, moved))
+    statement = merged(branches, [key.name for key in keys], query.order, page)
+    rows = conn.execute(statement, after(page)).all()
+    tenant_digester = digester.for_tenant(who.tenant)
+
+    def make(row: Any) -> Memory:
+        return shown_memory(tenant_digester, row, as_of, now)
+
+    def position(row: Any) -> Position:
+        return tuple(getattr(row, key.name) for key in keys)
+
+    listed = cut(rows, make, position, _weight, page, state)
+    return with_visible_sources(conn, who, listed)
+
+
+def _keys(query: MemoryQuery) -> list[ColumnElement[Any]]:
+    """What the list is ordered by, and a position in it consists of."""
+    if query.order.by_update:
+        return [memory_spans.c.memory_id]
+    if query.include_history:
+        return [memory_spans.c.root_id, memory_spans.c.memory_id]
+    # A chain is one item: the version that is listed may be a newer one at the next page.
+    return [memory_spans.c.root_id]
+
+
+Ends: TypeAlias = list[tuple[End, tuple[ColumnElement[bool], ...]]]
+"""Ends that a span can have to be listed, each with what else must be true of it."""
+
+
+def _ends_now(query: MemoryQuery, shown: Iterable[End], wall: int) -> Ends:
+    current = memory_spans.c.state_until == FOREVER
+    found: Ends = []
+    if query.include_forgotten:
+        found += [(end, (current,)) for end in (End.OPEN, End.FORGOTTEN, End.EXPIRED)]
+    else:
+        found += [(end, (current, memory_spans.c.shown_until > wall)) for end in shown]
+    if query.include_history:
+        found.append((End.SUPERSEDED, (current,)))
+    return found
+
+
+def _ends_then(query: MemoryQuery, as_of: int) -> Ends:
+    """At an instant of the past, any end can still lie ahead."""
+    there = (memory_spans.c.shown_from <= as_of, memory_spans.c.state_until > as_of)
+    shown = (*there, memory_spans.c.shown_until > as_of)
+    return [
+        (
+            end,
+            there
+            if (query.include_history if end is End.SUPERSEDED else query.include_forgotten)
+            else shown,
+        )
+        for end in End
+    ]
+
+
+def _weight(memory: Memory) -> int:
+    return 3 * len(memory.content) + len(memory.metadata) + ROW_BYTES
+
+
+def list_versions(
+    conn: Connection,
+    digester: Digester,
+    who: Principal,
+    container: str,
+    memory_id: str,
+    page: PageRequest,
+    now: int,
+) -> Page[Memory]:
+    """The chain of a version, newest first; raises MEMORY_NOT_FOUND."""
+    state = tenant_state(conn, who.tenant)
+    root = conn.execute(
+        select(memories.c.root_id).where(
+            memories.c.tenant == who.tenant,
+            memories.c.id == memory_id,
+            memories.c.container == container,
+        )
+    ).scalar_one_or_none()
+    if root is None:
+        raise memory_not_found()
+    branch = (
+        select(*COLUMNS)
+        .select_from(VERSIONS_JOINED)
+        .where(
+            memories.c.tenant == who.tenant,
+            memories.c.root_id == root,
+            memory_spans.c.state_until == FOREVER,
+        )
+    )
+    rows = conn.execute(
+        one_page(branch, [memories.c.version], Order.CREATED_DESC, page), after(page)
+    ).all()
+
+    tenant_digester = digester.for_tenant(who.tenant)
+
+    def make(row: Any) -> Memory:
+        return shown_memory(tenant_digester, row, None, now)
+
+    listed = cut(rows, make, lambda row: (row.version,), _weight, page, state)
+    return with_visible_sources(conn, who, listed)
