@@ -97,7 +97,7 @@ def nulls_stay_in_metadata(patch: pytest.MonkeyPatch) -> None:
 def requests_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A repeated request_id takes effect again."""
     patch.setattr(
-        transactions, "_replay_receipts", lambda tx, mutations, waiting, outcomes: (waiting, [])
+        operations, "_replay_receipts", lambda tx, mutations, waiting, outcomes: (waiting, [])
     )
 
 
