@@ -18,10 +18,11 @@ from grpc.aio import AbortError
 
 from service.core.errors import PalimpsestError, Reason
 from service.rpc.access import Access, authorize_containers
+from service.rpc.active_call import ActiveCall, new_call_id
 from service.rpc.calls import Context, Handler, RpcCall, bearer, origin
 from service.rpc.errors import abort
 from service.rpc.failures import failure_of, malformed
-from service.rpc.policy import CANCELLED, ActiveCall, CallPolicy, new_call_id, shutting_down
+from service.rpc.policy import CANCELLED, CallPolicy, shutting_down
 from service.rpc.public_calls import RECEIVE_SECONDS as PUBLIC_RECEIVE_SECONDS
 from service.rpc.public_calls import late
 from service.rpc.to_thread import MANY_BYTES, to_thread_if

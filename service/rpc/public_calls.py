@@ -10,12 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from service.core.errors import PalimpsestError, Reason
-
-if TYPE_CHECKING:
-    from service.rpc.policy import ActiveCall
+from service.rpc.active_call import ActiveCall
 
 MAX_CALLS: Final = 256
 """Calls without a key at once, streams included. One more ends the oldest of them."""
