@@ -22,10 +22,10 @@ from service.rpc.connections import MAX_CONNECTIONS, RESERVED_FILES
 from service.rpc.server import Server
 from service.rpc.tls import ServerTls, TlsFiles
 from service.runtime import interpreter, logs
+from service.runtime.syncing import sync
 from service.settings import Settings
 from service.storage.schema import DEFAULT_TENANT
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_prepared, prepare_database
-from service.storage.sqlite.syncing import sync
 
 DAY_SECONDS = 86_400
 

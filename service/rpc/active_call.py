@@ -47,6 +47,7 @@ class ActiveCall:
         "principal",
         "public",
         "received",
+        "receiving",
         "refuse",
         "request_bytes",
         "started",
@@ -71,6 +72,8 @@ class ActiveCall:
         self.token = ""
         self.public = False
         """Whether it counts against the budget of calls without a key."""
+        self.receiving = False
+        """Whether its message has been asked for."""
         self.received = False
         """Whether its message has arrived."""
         self.request_bytes = 0

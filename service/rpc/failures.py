@@ -7,7 +7,6 @@ from typing import Final
 
 import structlog
 from google.protobuf.message import DecodeError
-from grpc.aio import InternalError
 
 from service.core.errors import Code, PalimpsestError, Reason, describe
 
@@ -29,9 +28,6 @@ def failure_of(error: BaseException, call_id: str) -> PalimpsestError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise error
-    if isinstance(error, InternalError):
-        # gRPC could not send: the connection is gone, and with it the caller.
-        raise asyncio.CancelledError from None
     if isinstance(error, DecodeError):
         return malformed()
     _log.error("unexpected", call_id=call_id, trace=describe(error))

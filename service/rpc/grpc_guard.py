@@ -159,6 +159,9 @@ class CallGuard:
                 except AbortError:
                     outcome = "ANSWERED"
                     raise
+                except grpc.aio.InternalError:
+                    # gRPC could not send: the connection is gone, and with it the caller.
+                    raise asyncio.CancelledError from None
                 except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
                     # The caller must get an answer, without the text of the exception.
                     failure = active.ended() or failure_of(error, active.call_id)

@@ -36,6 +36,9 @@ REFUSAL_SECONDS: Final = 0.1
 
 MAX_PACED_REFUSALS: Final = 10_000
 
+RESET_SECONDS: Final = 1.0
+"""A call cancelled so soon, before its message is there, may be one of a flood of resets."""
+
 PER_BYTE: Final = 2
 """Copies of a message in memory: its bytes on the wire, and the message itself."""
 
@@ -154,6 +157,7 @@ class CallPolicy:
         try:
             if self.draining:
                 raise shutting_down()
+            call.receiving = True
             yield
         finally:
             self._quotas.release(account, Resource.MESSAGES)
@@ -202,7 +206,9 @@ class CallPolicy:
             self._turns.end(call.principal.tenant, call)
             self._quotas.release(account, Resource.CALLS)
             self._quotas.release(account, Resource.BYTES, call.request_bytes)
-            if not call.received and outcome == CANCELLED:
+            # A caller that gave up while its call waited for the tenant's turn did nothing wrong.
+            soon = perf_counter() - call.started < RESET_SECONDS
+            if not call.received and outcome == CANCELLED and (soon or call.receiving):
                 self._connections.charge(connection)
         self._notify_if_idle()
         if self._log_all or failure is not None:

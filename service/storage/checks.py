@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from service.core.times import FOREVER
 from service.storage.steps import Steps
 
-MARK = "/* check */"
+CHECK_COMMENT = "/* check */"
 """Begins every statement here: these visit every row, and are meant to."""
 
 SHOWN = 20
@@ -154,7 +154,7 @@ def invariants(conn: Connection, steps: Steps) -> None:
 
 def _breaking(conn: Connection, name: str, sql: str) -> Iterator[str]:
     parameters = {"forever": FOREVER} if ":forever" in sql else {}
-    rows = conn.execute(text(f"{MARK} {sql}"), parameters).all()
+    rows = conn.execute(text(f"{CHECK_COMMENT} {sql}"), parameters).all()
     yield from (f"{name}: {tuple(row)}" for row in rows[:SHOWN])
     if len(rows) > SHOWN:
         yield f"{name}: and {len(rows) - SHOWN} more"

@@ -15,7 +15,7 @@ from service.core.documents import DocumentFields
 from service.core.metadata import comparable
 from service.core.model import ContentKind
 from service.storage import checksums
-from service.storage.checks import MARK
+from service.storage.checks import CHECK_COMMENT
 from service.storage.steps import Steps
 
 SHOWN: Final = 20
@@ -161,7 +161,7 @@ def run(conn: Connection, steps: Steps, digester: Digester) -> None:
             kind: str = kind, sql: str = sql, named: int = named, judge: Judge = judge
         ) -> Iterator[str]:
             wrong = 0
-            for row in conn.exec_driver_sql(f"{MARK} {sql}"):
+            for row in conn.exec_driver_sql(f"{CHECK_COMMENT} {sql}"):
                 steps.saw()
                 for what in _judged(judge, digester, row):
                     wrong += 1
@@ -184,7 +184,7 @@ def _count(conn: Connection, table: str) -> int:
     """How many rows to expect: what is counted in damaged pages is only for the display."""
     try:
         return int(
-            conn.exec_driver_sql(f"{MARK} SELECT count(*) FROM {table}").scalar_one()  # noqa: S608
+            conn.exec_driver_sql(f"{CHECK_COMMENT} SELECT count(*) FROM {table}").scalar_one()  # noqa: S608
         )
     except DBAPIError:
         return 0

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.storage import dialects
-from service.storage.operations import run_operation
+from service.storage.running import run_operation
 from service.storage.transactions import Context, Mutation, Operation
 
 

@@ -16,7 +16,7 @@ from service.core.model import MemoryQuery, MessagesAppend
 from service.core.times import FOREVER
 from service.rpc import pages, profiles
 from service.rpc.convert import search
-from service.storage import operations
+from service.storage import running
 from service.storage.documents import operations as documents
 from service.storage.documents import writes as document_writes
 from service.storage.memories import lists as memory_lists
@@ -97,7 +97,7 @@ def nulls_stay_in_metadata(patch: pytest.MonkeyPatch) -> None:
 def requests_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A repeated request_id takes effect again."""
     patch.setattr(
-        operations, "_replay_receipts", lambda tx, mutations, waiting, outcomes: (waiting, [])
+        running, "_replay_receipts", lambda tx, mutations, waiting, outcomes: (waiting, [])
     )
 
 
@@ -146,14 +146,14 @@ def batches_go_in_request_order(patch: pytest.MonkeyPatch) -> None:
 
 def appends_are_done_again(patch: pytest.MonkeyPatch) -> None:
     """A repeated request_id appends its messages once more."""
-    recall = operations._replay_receipts
+    recall = running._replay_receipts
 
     def recalled(tx: Any, calls: Any, waiting: list[int], outcomes: Any) -> Any:
         if any(isinstance(calls[i].payload, MessagesAppend) for i in waiting):
             return waiting, []
         return recall(tx, calls, waiting, outcomes)
 
-    patch.setattr(operations, "_replay_receipts", recalled)
+    patch.setattr(running, "_replay_receipts", recalled)
 
 
 def appends_turn_the_order(patch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from service.storage.memories import batches as memory_batches
 from service.storage.memories import lists as memory_lists
 from service.storage.memories import operations as memories
 from service.storage.memories import rows as memory_rows
-from service.storage.operations import replayed_receipt
+from service.storage.running import replayed_receipt
 from service.storage.transactions import Mutation, TenantRead
 
 

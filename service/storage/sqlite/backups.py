@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from service.runtime.syncing import sync
 from service.storage.sqlite import high_water, presence
 from service.storage.sqlite.high_water import Mark
 from service.storage.sqlite.inspection import inspect, whole
 from service.storage.sqlite.presence import StorageRefusedError
 from service.storage.sqlite.read_only import open_untouched
-from service.storage.sqlite.syncing import sync
 
 _PAGES_AT_ONCE: Final = 1024
 

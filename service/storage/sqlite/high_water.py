@@ -24,10 +24,10 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select
 
 from service.core.digests import Digester
+from service.runtime.syncing import sync
 from service.storage import schema
 from service.storage.backend import KEYS
 from service.storage.sqlite.presence import StorageRefusedError
-from service.storage.sqlite.syncing import sync
 from service.storage.tables import api_keys, tenants
 
 log = logging.getLogger(__name__)
