@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -121,7 +122,7 @@ def first_key(data_dir: Path) -> str:
 def _wait_until_serving(process: subprocess.Popen[bytes], address: str) -> None:
     deadline = time.monotonic() + HANG_SECONDS
     with grpc.insecure_channel(address, options=_EAGER) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
+        health: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs have no methods
         while process.poll() is None and time.monotonic() < deadline:
             watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=1, wait_for_ready=True)
             try:

@@ -30,7 +30,7 @@ def unscoped(sql: str) -> list[str]:
     return list(_judge(tree, frozenset()))
 
 
-def _judge(node: exp.Expression, outer: frozenset[str]) -> Iterator[str]:
+def _judge(node: exp.Expr, outer: frozenset[str]) -> Iterator[str]:
     """`outer`: names of tables around `node` whose tenant is settled."""
     sources = dict(_sources(node))
     settled = _settled(node, set(sources), outer | _derived(node))
@@ -45,9 +45,9 @@ def _judge(node: exp.Expression, outer: frozenset[str]) -> Iterator[str]:
         yield from _judge(inner, settled | outer)
 
 
-def _sources(node: exp.Expression) -> Iterator[tuple[str, str]]:
+def _sources(node: exp.Expr) -> Iterator[tuple[str, str]]:
     """Alias and name of each table that the statement itself reads or changes."""
-    tables: list[exp.Expression | None] = []
+    tables: list[exp.Expr | None] = []
     if isinstance(node, (exp.Update, exp.Delete)):
         tables.append(node.this)
     origin = node.args.get("from_") or node.args.get("from")
@@ -62,14 +62,14 @@ def _sources(node: exp.Expression) -> Iterator[tuple[str, str]]:
                     yield join.this.alias_or_name, join.this.name
 
 
-def _derived(node: exp.Expression) -> frozenset[str]:
+def _derived(node: exp.Expr) -> frozenset[str]:
     """Names of subqueries and common tables, each judged where it is written."""
     found = {inner.alias for inner in node.find_all(exp.Subquery) if inner.alias}
     found |= {common.alias for common in node.root().find_all(exp.CTE)}
     return frozenset(found)
 
 
-def _settled(node: exp.Expression, own: set[str], known: frozenset[str]) -> frozenset[str]:
+def _settled(node: exp.Expr, own: set[str], known: frozenset[str]) -> frozenset[str]:
     settled = set(known) - own
     conditions = list(_conditions(node))
     while True:
@@ -80,7 +80,7 @@ def _settled(node: exp.Expression, own: set[str], known: frozenset[str]) -> froz
             return frozenset(settled)
 
 
-def _conditions(node: exp.Expression) -> Iterator[exp.Expression]:
+def _conditions(node: exp.Expr) -> Iterator[exp.Expr]:
     """What must hold for every row: the conjuncts of WHERE and of each ON."""
     where = node.args.get("where")
     clauses = [where.this] if where is not None else []
@@ -93,7 +93,7 @@ def _conditions(node: exp.Expression) -> Iterator[exp.Expression]:
         yield from _conjuncts(clause)
 
 
-def _conjuncts(clause: exp.Expression) -> Iterator[exp.Expression]:
+def _conjuncts(clause: exp.Expr) -> Iterator[exp.Expr]:
     match clause:
         case exp.Paren():
             yield from _conjuncts(clause.this)
@@ -104,7 +104,7 @@ def _conjuncts(clause: exp.Expression) -> Iterator[exp.Expression]:
             yield clause
 
 
-def _settles(condition: exp.Expression, own: set[str], settled: set[str]) -> set[str]:
+def _settles(condition: exp.Expr, own: set[str], settled: set[str]) -> set[str]:
     """The tables whose tenant this condition fixes, given those that are fixed."""
     if isinstance(condition, exp.EQ):
         sides = (condition.left, condition.right)
@@ -120,7 +120,7 @@ def _settles(condition: exp.Expression, own: set[str], settled: set[str]) -> set
     return set()
 
 
-def _whose_tenant(node: exp.Expression, own: set[str]) -> str:
+def _whose_tenant(node: exp.Expr, own: set[str]) -> str:
     """The table whose tenant this is; "" when it is something else."""
     if not isinstance(node, exp.Column) or node.name != "tenant":
         return ""
@@ -129,11 +129,11 @@ def _whose_tenant(node: exp.Expression, own: set[str]) -> str:
     return next(iter(own)) if len(own) == 1 else ""
 
 
-def _is_value(node: exp.Expression) -> bool:
+def _is_value(node: exp.Expr) -> bool:
     return isinstance(node, (exp.Placeholder, exp.Parameter, exp.Literal, exp.Cast))
 
 
-def _inside(node: exp.Expression) -> Iterator[exp.Expression]:
+def _inside(node: exp.Expr) -> Iterator[exp.Expr]:
     """The queries next inside a statement."""
     for child in node.iter_expressions():
         if isinstance(child, exp.Select):

@@ -63,7 +63,7 @@ async def send(
     channel: grpc.aio.Channel, key: str, path: str, body: bytes, seconds: float = HANG_SECONDS
 ) -> Answer:
     """One call; never raises for what the server or the network did."""
-    invoke = channel.unary_unary(path)
+    invoke: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
     sent = time.monotonic()
     try:
         response = await invoke(
@@ -91,7 +91,7 @@ def read(request: Message, answer: Answer) -> Any:
 
 def _facts(status: bytes) -> dict[str, str]:
     for packed in status_pb2.Status.FromString(status).details:
-        if packed.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
-            info = error_details_pb2.ErrorInfo.FromString(packed.value)
+        info = error_details_pb2.ErrorInfo()
+        if packed.Unpack(info):
             return {**info.metadata, "reason": info.reason}
     return {}

@@ -29,7 +29,9 @@ class Target:
 
     def call(self, method: str) -> Call:
         """Calls `Service/Method` of the contract with the bytes of a request."""
-        invoke = self.channel.unary_unary(f"/palimpsest.v1.{method}")
+        invoke: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(
+            f"/palimpsest.v1.{method}"
+        )
         metadata = (("authorization", f"Bearer {self.key}"),)
         return lambda request: invoke(request, metadata=metadata)
 

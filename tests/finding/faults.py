@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from service.retrieval import searcher, segments
+from service.retrieval.cached_segment import apply_delta
+from service.retrieval.eligibility import eligible_memories
 from service.retrieval.searcher import SegmentSearcher
 
 Seed = Callable[[pytest.MonkeyPatch], None]
@@ -16,7 +18,6 @@ Seed = Callable[[pytest.MonkeyPatch], None]
 
 def old_texts_stay(patch: pytest.MonkeyPatch) -> None:
     """What was rewritten or deleted stays in memory."""
-    apply_delta = segments.apply_delta
 
     def adding(cached: Any, delta: Any) -> None:
         apply_delta(cached, delta if delta.entities is None else replace(delta, entities=()))
@@ -35,10 +36,9 @@ def filters_see_what_was(patch: pytest.MonkeyPatch) -> None:
 
 def the_past_is_now(patch: pytest.MonkeyPatch) -> None:
     """A search as of a time in the past finds what is there now."""
-    eligible = searcher.eligible_memories
 
     async def current(tenant: int, cached: Any, search: Any, wall: int, masks: Any) -> Any:
-        return await eligible(tenant, cached, replace(search, as_of=None), wall, masks)
+        return await eligible_memories(tenant, cached, replace(search, as_of=None), wall, masks)
 
     patch.setattr(searcher, "eligible_memories", current)
 

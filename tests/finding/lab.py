@@ -47,10 +47,10 @@ class Stages:
             await self._at(Status.EXTRACTING, [work.job for work in works])
             return works
 
-        async def held_enter(jobs: Sequence[Job], status: Status) -> None:
-            await enter(jobs, status)
+        async def held_enter(held: Sequence[Job], status: Status) -> None:
+            await enter(held, status)
             if status is not Status.INDEXING:  # Written beside the end of processing.
-                await self._at(status, jobs)
+                await self._at(status, held)
 
         async def noted_finish(processed: Sequence[Processed]) -> Sequence[bool]:
             await self._at(Status.INDEXING, [one.job for one in processed])

@@ -9,6 +9,7 @@ from typing import Any
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from palimpsest.v1.filter_pb2 import Condition, Filter, FilterField, FilterList
+from palimpsest.v1.search_pb2 import ChunkHit
 from service.core.model import Status
 from tests.client import struct
 from tests.finding.lab import where
@@ -58,7 +59,7 @@ class Looker(Player):
         for hit in hits:
             self._check_neighbours(hit, beside)
 
-    def _check_neighbours(self, hit: d.ChunkHit, beside: int) -> None:
+    def _check_neighbours(self, hit: ChunkHit, beside: int) -> None:
         """The texts right before it and right after it, nearest to it first."""
         (document,) = (
             document
@@ -176,16 +177,14 @@ class Looker(Player):
             fitting = replace(fitting, keys=ANY.keys - same if which.negated else same)
         if which.age:
             stamp = self.stamps[-1 - abs(which.age) % len(self.stamps)]
-            test = "before" if which.age < 0 else "at_or_after"
-            conditions.append(
-                Filter(
-                    condition=Condition(
-                        field=FilterField.FILTER_FIELD_CREATED, **{test: stamp.ToJsonString()}
-                    )
-                )
-            )
-            bound = "until" if which.age < 0 else "since"
-            fitting = replace(fitting, **{bound: stamp.ToMicroseconds()})
+            limit = Condition(field=FilterField.FILTER_FIELD_CREATED)
+            if which.age < 0:
+                limit.before = stamp.ToJsonString()
+                fitting = replace(fitting, until=stamp.ToMicroseconds())
+            else:
+                limit.at_or_after = stamp.ToJsonString()
+                fitting = replace(fitting, since=stamp.ToMicroseconds())
+            conditions.append(Filter(condition=limit))
         if not conditions:
             return None, fitting
         return Filter(all_of=FilterList(filters=conditions)), fitting

@@ -20,7 +20,7 @@ from service.embedding.registry import open_embedder
 from service.pipeline import chunking, indexing
 from service.pipeline.encoder import IndexEncoder, Passage
 from service.processes import compute_worker, module_path, start_attempts, worker_process
-from service.processes.compute_pool import ComputePool
+from service.processes.compute_pool import IDLE_SECONDS, ComputePool
 from service.processes.worker_process import StartError, WorkerDiedError
 from service.settings import database_path
 from tests.client import Client, connected
@@ -49,9 +49,9 @@ TEXTS = [f"The harbour number {n} is closed on winter nights." for n in range(40
 
 @asynccontextmanager
 async def compute_pool(
-    count: int = 1, embedder: str | None = None, **options: float
+    count: int = 1, embedder: str | None = None, idle: float = IDLE_SECONDS
 ) -> AsyncIterator[ComputePool]:
-    pool = ComputePool(count, DIGESTER, 1, embedder, **options)
+    pool = ComputePool(count, DIGESTER, 1, embedder, idle)
     try:
         async with asyncio.timeout(HANG_SECONDS):
             yield pool
@@ -166,7 +166,7 @@ async def test_vectors_and_entries_are_those_of_the_server_itself() -> None:
     "kind", [d.CONTENT_KIND_TEXT, d.CONTENT_KIND_HTML, d.CONTENT_KIND_MARKDOWN]
 )
 async def test_documents_become_what_threads_make_of_them(
-    directory: Path, clock: ManualClock, kind: d.ContentKind
+    directory: Path, clock: ManualClock, kind: d.ContentKind.ValueType
 ) -> None:
     text = "\n\n".join(["# Harbours", *TEXTS, "<p>Gates</p>"])
     made: list[Sequence[object]] = []
@@ -219,7 +219,7 @@ async def _until_pool_is_ready(lab: Lab, count: int) -> None:
     indexer = lab.service.store.engine.indexer
 
     async def free() -> bool:
-        return not count or indexer._executor.offloads_now  # type: ignore[attr-defined,no-any-return]
+        return not count or indexer._executor.offloads_now  # type: ignore[attr-defined]
 
     await until(free)
 

@@ -206,7 +206,7 @@ async def test_a_text_the_embedder_refuses_keeps_no_other_without_a_vector(
     def picky(texts: list[str]) -> Answer:
         return refusal if any("poison" in text for text in texts) else Answer()
 
-    server.script = [picky] * 1000  # type: ignore[list-item]
+    server.script = [picky] * 1000
     await remote.client.remember("some poison", "Ann likes quinces", "Ben likes medlars")
     lacking = "SELECT content FROM memories WHERE vector IS NULL"
     assert remote.rows(lacking)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -243,18 +242,18 @@ async def test_a_database_that_is_away_costs_no_attempt(
         queue = lab.service.store.queue
         enter, release, away = queue.enter, queue.release, 6
 
-        async def flaky_enter(jobs: Sequence[Job], status: Status) -> None:
+        async def flaky_enter(held: Sequence[Job], status: Status) -> None:
             nonlocal away
             if away:
                 away -= 1
                 raise PalimpsestError(Reason.STORAGE_UNAVAILABLE, "away")
-            await enter(jobs, status)
+            await enter(held, status)
 
-        async def flaky_release(jobs: Sequence[Job]) -> None:
+        async def flaky_release(held: Sequence[Job]) -> None:
             if away % 2:
                 clock.advance(LEASE)  # Not given back: lost with its lease.
                 raise PalimpsestError(Reason.STORAGE_UNAVAILABLE, "away")
-            await release(jobs)
+            await release(held)
 
         queue.enter = flaky_enter  # type: ignore[method-assign]
         queue.release = flaky_release  # type: ignore[method-assign]
@@ -271,7 +270,7 @@ async def test_a_fault_of_the_service_costs_one_document_no_more_than_its_tries(
     monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
     async with laboratory(directory, clock, embedder="words:a", attempts=1) as lab:
 
-        async def broken(jobs: Sequence[Job], status: Status) -> None:
+        async def broken(held: Sequence[Job], status: Status) -> None:
             raise RuntimeError("a bug")
 
         enter = lab.service.store.queue.enter
@@ -293,10 +292,10 @@ async def test_leases_are_renewed_after_a_fault_of_the_service(
         queue = lab.service.store.queue
         renew, faults, renewed = queue.renew, [RuntimeError("a bug")], asyncio.Event()
 
-        async def flaky(jobs: Sequence[Job], lease: float) -> None:
+        async def flaky(held: Sequence[Job], lease: float) -> None:
             if faults:
                 raise faults.pop()
-            await renew(jobs, lease)
+            await renew(held, lease)
             renewed.set()
 
         queue.renew = flaky  # type: ignore[method-assign]
@@ -314,23 +313,23 @@ async def test_what_failed_and_could_not_be_given_back_is_held_no_longer(
     async with laboratory(directory, clock, embedder="words:a", lease=0.5) as lab:
         queue = lab.service.store.queue
         finish, fail, renew = queue.finish, queue.fail, queue.renew
-        failed, renewed, names = asyncio.Event(), asyncio.Event(), list[str]()
+        reported, renewed, names = asyncio.Event(), asyncio.Event(), list[str]()
 
-        async def broken(_: object) -> Any:
+        async def broken(processed: object) -> Sequence[bool]:
             raise RuntimeError("a bug")
 
-        async def broken_too(_: object) -> bool:
-            failed.set()
+        async def broken_too(failed: object) -> bool:
+            reported.set()
             raise RuntimeError("another bug")
 
-        async def noted(jobs: Sequence[Job], lease: float) -> None:
-            names.extend(job.document_id for job in jobs)
-            await renew(jobs, lease)
+        async def noted(held: Sequence[Job], lease: float) -> None:
+            names.extend(job.document_id for job in held)
+            await renew(held, lease)
             renewed.set()
 
         queue.finish, queue.fail = broken, broken_too  # type: ignore[method-assign]
         lost = await lab.client.put("words", custom_id="a")
-        await asyncio.wait_for(failed.wait(), HANG_SECONDS)
+        await asyncio.wait_for(reported.wait(), HANG_SECONDS)
         queue.finish, queue.fail = finish, fail  # type: ignore[method-assign]
 
         # While another is at work, leases are renewed, but not that one's.

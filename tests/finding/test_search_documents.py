@@ -156,7 +156,7 @@ async def test_no_filter_under_returns(lab: Lab) -> None:
 
 
 async def test_filters_on_status_see_every_stage_at_once(lab: Lab) -> None:
-    def status(number: int) -> f.Filter:
+    def status(number: d.DocumentStatus.ValueType) -> f.Filter:
         name = d.DocumentStatus.Name(number).removeprefix("DOCUMENT_STATUS_")
         return f.Filter(condition=f.Condition(field=f.FILTER_FIELD_STATUS, equals_string=name))
 

@@ -159,7 +159,7 @@ async def test_several_containers_are_one_corpus(lab: Lab) -> None:
         "quinces medlars", container_tags=["c3", "c1", "c0", "c2", "nothing.here"]
     )
 
-    def told(hits: list[m.SearchHit]) -> list[tuple[str, float]]:
+    def told(hits: list[m.SearchHit]) -> list[tuple[str, object]]:
         return [(hit.memory.content, pytest.approx(hit.score, abs=1e-5)) for hit in hits]
 
     assert told(together) == told(apart)

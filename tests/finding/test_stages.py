@@ -12,7 +12,7 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from service.core.model import Status
-from tests.client import connected, refused
+from tests.client import connected, received, refused
 from tests.embedding_server import Answer, Server
 from tests.finding.lab import STAGES, Lab, laboratory
 from tests.inprocess import ManualClock, running_service
@@ -38,7 +38,7 @@ async def test_watching_shows_every_stage_in_order(lab: Lab) -> None:
     await lab.client.put("other words", custom_id="a")
     await lab.stages.reached()
     call = lab.client.documents.WatchDocument(d.WatchDocumentRequest(id="a"))
-    states = [await call.read()]
+    states = [await received(call)]
     lab.stages.let_go()
     states += [state async for state in call]
     assert [state.document.status for state in states] == WAY[1:]
@@ -56,7 +56,7 @@ async def test_getting_shows_each_stage_and_watchers_see_the_one_that_lasts(lab:
 
         await until(entered)
         call = lab.client.documents.WatchDocument(d.WatchDocumentRequest(id="a"))
-        assert (await call.read()).document.status == int(stage)
+        assert (await received(call)).document.status == int(stage)
         lab.stages.let_go()
         later = [state.document.status async for state in call]
         assert later == WAY[int(stage) :]
@@ -67,7 +67,7 @@ async def test_a_watch_ends_when_a_document_is_deleted_at_work(lab: Lab) -> None
     receipt = await lab.client.put("words")
     await lab.stages.reached()
     call = lab.client.documents.WatchDocument(d.WatchDocumentRequest(id=receipt.id))
-    assert (await call.read()).document.status == d.DOCUMENT_STATUS_EMBEDDING
+    assert (await received(call)).document.status == d.DOCUMENT_STATUS_EMBEDDING
     await lab.client.documents.DeleteDocument(d.DeleteDocumentRequest(id=receipt.id))
     assert [(state.deleted, state.document.id) async for state in call] == [(True, receipt.id)]
 
@@ -262,7 +262,7 @@ async def test_one_refused_text_spoils_no_other_of_its_batch(remote: Lab, server
             return Answer(400, {"error": {"message": "too long"}})
         return Answer()
 
-    server.script = [picky] * 100  # type: ignore[list-item]
+    server.script = [picky] * 100
     items = [d.UpsertDocumentRequest(content=f"words {i}", custom_id=f"{i}") for i in range(6)]
     items[3].content = "poison"
     remote.stages.hold(Status.EXTRACTING)

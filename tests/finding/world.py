@@ -196,8 +196,8 @@ def judge(
     query = asked.query
     texts = [passage.embedded(embedder) for passage in eligible]
     named = set(analyse_query(query).words)
-    speaking = {word for text in texts for word in text.features.speaker} & named
-    rest = without_words(query, speaking) if speaking else query
+    speaking = named & {word for text in texts for word in text.features.speaker}
+    rest = without_words(query, frozenset(speaking)) if speaking else query
     vector = embedder.vector(rest if split_words(rest) else query)
     reference = Reference(texts, query, vector)
     totals = reference.totals()

@@ -62,9 +62,13 @@ async def ask(
     try:
         async with asyncio.timeout(PATIENCE):
             if not method.server_streaming:
-                unary = channel.unary_unary(path_of(method), response_deserializer=parse)
+                unary: grpc.aio.UnaryUnaryMultiCallable[bytes, Message] = channel.unary_unary(
+                    path_of(method), response_deserializer=parse
+                )
                 return Answer(grpc.StatusCode.OK, await unary(body, metadata=metadata))
-            stream = channel.unary_stream(path_of(method), response_deserializer=parse)
+            stream: grpc.aio.UnaryStreamMultiCallable[bytes, Message] = channel.unary_stream(
+                path_of(method), response_deserializer=parse
+            )
             call = stream(body, metadata=metadata)
             try:
                 return Answer(grpc.StatusCode.OK, await call.read())

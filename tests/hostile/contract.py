@@ -62,6 +62,18 @@ def request_class(method: MethodDescriptor) -> type[Message]:
     return GetMessageClass(method.input_type)
 
 
+def message_of(field: FieldDescriptor) -> Descriptor:
+    """The type of a field of messages."""
+    assert field.message_type is not None, field.full_name
+    return field.message_type
+
+
+def numbers_of(field: FieldDescriptor) -> list[int]:
+    """The values of a field of an enum."""
+    assert field.enum_type is not None, field.full_name
+    return [value.number for value in field.enum_type.values]
+
+
 def rules(field: FieldDescriptor) -> Any:
     """The validation annotations of a field; of its items where it is repeated."""
     given = field.GetOptions().Extensions[validate_pb2.field]
@@ -104,7 +116,7 @@ class Samples:
         if kind == FieldDescriptor.CPPTYPE_STRING:
             return self._text(field)
         if kind == FieldDescriptor.CPPTYPE_ENUM:
-            return next(value.number for value in field.enum_type.values if value.number)
+            return next(number for number in numbers_of(field) if number)
         if kind == FieldDescriptor.CPPTYPE_BOOL:
             return True
         return 1
@@ -118,12 +130,13 @@ class Samples:
         return FREE_TEXT
 
     def _message(self, field: FieldDescriptor) -> Message:
-        if field.message_type.full_name == STRUCT:
-            return GetMessageClass(field.message_type)(fields={"k": {"string_value": "v"}})
-        if field.message_type.full_name == TIMESTAMP:
+        kind = message_of(field)
+        if kind.full_name == STRUCT:
+            return GetMessageClass(kind)(fields={"k": {"string_value": "v"}})
+        if kind.full_name == TIMESTAMP:
             seconds = PAST if field.name == "as_of" else FUTURE
-            return GetMessageClass(field.message_type)(seconds=seconds)
-        return self.valid(field.message_type)
+            return GetMessageClass(kind)(seconds=seconds)
+        return self.valid(kind)
 
     def valid(self, descriptor: Descriptor, given: Mapping[str, Any] | None = None) -> Message:
         """The smallest message that has what is given and breaks no annotation.
@@ -144,7 +157,7 @@ class Samples:
                 if _same_oneof(chosen):
                     continue
                 values = {field.name: self._one(field) for field in chosen}
-                message = assign(made(), {**given, **values})
+                message: Message = assign(made(), {**given, **values})
                 broken = sum(first not in given for first in _broken(message))
                 if best is None or broken < best[0]:
                     best = (broken, message)
@@ -156,7 +169,7 @@ class Samples:
     def _one(self, field: FieldDescriptor) -> Any:
         # A filter in a filter is a choice never needed to make a smallest message.
         if field.message_type is field.containing_type or field.name in ("all_of", "any_of"):
-            return [] if field.is_repeated else GetMessageClass(field.message_type)()
+            return [] if field.is_repeated else GetMessageClass(message_of(field))()
         value = self.value(field)
         return [value] if field.is_repeated else value
 
@@ -167,7 +180,7 @@ class Samples:
         """
         field, *rest = path
         if rest:
-            inner = self.request(field.message_type, tuple(rest), value)
+            inner = self.request(message_of(field), tuple(rest), value)
             value = [inner] if field.is_repeated else inner
         return self.valid(descriptor, {field.name: value})
 

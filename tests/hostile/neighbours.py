@@ -12,10 +12,11 @@ import asyncio
 import itertools
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import grpc
 
@@ -36,7 +37,7 @@ TIMES = 4
 SLACK_SECONDS = 0.05
 
 Probe = Callable[[], Awaitable[object]]
-Attack = Callable[[Client], Awaitable[object]]
+Attack = Callable[[Client], Coroutine[Any, Any, object]]
 
 
 _numbers = itertools.count()

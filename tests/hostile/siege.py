@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -135,7 +135,7 @@ def too_large(address: str, key: str | None, source: random.Random) -> None:
             peer.call(headers, frame(bytes(source.choice([16, 17, 20]) * MIB)))
 
 
-def garbage(address: str, _: str | None, source: random.Random) -> None:
+def garbage(address: str, key: str | None, source: random.Random) -> None:
     for _ in range(20):
         with contextlib.suppress(OSError), dial(address) as end:
             end.sendall(source.choice([b"", PREFACE]) + source.randbytes(2000))
@@ -212,12 +212,12 @@ async def honest(server: Server, key: str, until: Callable[[], bool], tally: Tal
     return felt
 
 
-async def _in_the_end(work: Callable[[], object]) -> None:
+async def _in_the_end(work: Callable[[], Awaitable[object]]) -> None:
     """A connection that could not be made yet is tried again; nothing else is forgiven."""
     stop = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            await work()  # type: ignore[misc]
+            await work()
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > stop:
                 raise

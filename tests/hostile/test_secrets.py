@@ -79,7 +79,9 @@ async def test_logs_hold_neither_keys_nor_what_callers_write(
             tally.operations += len(answers)
             codes |= {answer.code.name for answer in answers}
         await ask(channel, contract.methods()[0], MARK.encode() * 3, server.key)
-        strange = channel.unary_unary(f"/{MARK}/{MARK}")
+        strange: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            f"/{MARK}/{MARK}"
+        )
         with pytest.raises(grpc.RpcError):
             await strange(MARK.encode(), metadata=(("x-marked", MARK),))
     assert codes >= {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED"}

@@ -12,8 +12,17 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Struct, Value
 
-from palimpsest.v1.filter_pb2 import Filter, FilterList
-from tests.hostile.contract import FREE_TEXT, FUTURE, PAST, Samples, list_rules, rules
+from palimpsest.v1.filter_pb2 import Filter, FilterList, MatchCondition
+from tests.hostile.contract import (
+    FREE_TEXT,
+    FUTURE,
+    PAST,
+    Samples,
+    list_rules,
+    message_of,
+    numbers_of,
+    rules,
+)
 
 EARLIEST: Final = -62_135_596_800
 LATEST: Final = 253_402_300_799
@@ -157,7 +166,7 @@ _INTEGERS: Final = {
 
 
 def _enums(field: FieldDescriptor) -> Iterator[Case]:
-    known = {value.number for value in field.enum_type.values}
+    known = set(numbers_of(field))
     yield Case("unspecified", 0, REFUSED)
     for number in sorted(known - {0}):
         yield Case(f"value {number}", number)
@@ -174,7 +183,7 @@ def _doubles(field: FieldDescriptor) -> Iterator[Case]:
 
 
 def _messages(field: FieldDescriptor) -> Iterator[Case]:
-    match field.message_type.full_name:
+    match message_of(field).full_name:
         case "google.protobuf.Timestamp":
             yield from _stamps(field)
         case "google.protobuf.Struct":
@@ -182,11 +191,11 @@ def _messages(field: FieldDescriptor) -> Iterator[Case]:
         case Filter.DESCRIPTOR.full_name:
             yield from _filters(inner=field.containing_type in _FILTERS)
         case _:
-            yield Case("empty", GetMessageClass(field.message_type)())
+            yield Case("empty", GetMessageClass(message_of(field))())
 
 
 def _stamps(field: FieldDescriptor) -> Iterator[Case]:
-    made = GetMessageClass(field.message_type)
+    made = GetMessageClass(message_of(field))
     ordinary = PAST if field.name == "as_of" else FUTURE
 
     def case(name: str, seconds: int, nanos: int, verdict: Verdict = EITHER) -> Case:
@@ -264,10 +273,10 @@ _FILTERS: Final = (Filter.DESCRIPTOR, FilterList.DESCRIPTOR)
 
 def _filters(*, inner: bool) -> Iterator[Case]:
     """`inner`: the filter is part of another, which takes levels of its own."""
-    leaf = Filter(match={"key": "k", "value": "v"})
+    leaf = Filter(match=MatchCondition(key="k", value="v"))
 
     def all_of(*filters: Filter) -> Filter:
-        return Filter(all_of={"filters": filters})
+        return Filter(all_of=FilterList(filters=filters))
 
     def negated(times: int) -> Filter:
         tree = leaf

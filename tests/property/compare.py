@@ -126,7 +126,7 @@ def _check_item_error(ours: ItemError, theirs: Any, path: str) -> None:
 
 def _matters(field: Any) -> bool:
     """Whether an absent message differs from an empty one."""
-    return field.message_type.full_name == "google.protobuf.Timestamp"
+    return bool(field.message_type.full_name == "google.protobuf.Timestamp")
 
 
 def _check_repeated(field: Any, ours: Any, theirs: Any, names: Names, path: str) -> None:

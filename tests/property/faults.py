@@ -13,6 +13,7 @@ from service.core import filters as filter_rules
 from service.core import memories as memory_rules
 from service.core import metadata as metadata_rules
 from service.core.model import MemoryQuery, MessagesAppend
+from service.core.pages import decode_token, encode_token
 from service.core.times import FOREVER
 from service.rpc import pages, profiles
 from service.rpc.convert import search
@@ -103,11 +104,10 @@ def requests_are_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 def pages_skip_a_row(patch: pytest.MonkeyPatch) -> None:
     """Every page after the first begins one row too late, or one key."""
-    encode = pages.encode_token
     patch.setattr(
         pages,
         "encode_token",
-        lambda digester, fingerprint, listed: encode(
+        lambda digester, fingerprint, listed: encode_token(
             digester, fingerprint, listed._replace(after=tuple(map(_past, listed.after)))
         ),
     )
@@ -130,8 +130,7 @@ def positions_name_versions(patch: pytest.MonkeyPatch) -> None:
 
 def histories_grow_while_they_are_read(patch: pytest.MonkeyPatch) -> None:
     """A version that is written after the first page is listed in a later one."""
-    decode = pages.decode_token
-    patch.setattr(pages, "decode_token", lambda *args: decode(*args)._replace(began=None))
+    patch.setattr(pages, "decode_token", lambda *args: decode_token(*args)._replace(began=None))
 
 
 def sources_outlive_their_documents(patch: pytest.MonkeyPatch) -> None:
@@ -167,11 +166,10 @@ def appends_turn_the_order(patch: pytest.MonkeyPatch) -> None:
 
 
 def profiles_show_the_forgotten(patch: pytest.MonkeyPatch) -> None:
-    query = profiles.MemoryQuery
     patch.setattr(
         profiles,
         "MemoryQuery",
-        lambda *args, **given: query(*args, include_forgotten=True, **given),
+        lambda *args, **given: MemoryQuery(*args, **{**given, "include_forgotten": True}),
     )
 
 

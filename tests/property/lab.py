@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import grpc
 import structlog
@@ -26,6 +26,8 @@ from tests.property.tenant import Caller
 from tests.waiting import HANG_SECONDS
 
 Kind = Literal["full", "limited", "read-only"]
+
+Result = TypeVar("Result")
 
 START = 2_000_000_000_000_000
 """Where every clock here begins, so that a run can be repeated to the microsecond."""
@@ -109,7 +111,7 @@ class Lab:
         self._loop.close()
         self._directory.cleanup()
 
-    def _run(self, work: Any) -> Any:
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return self._loop.run_until_complete(work)
 
     async def _connect(self) -> tuple[grpc.aio.Channel, tuple[Any, ...]]:

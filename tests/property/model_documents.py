@@ -249,7 +249,8 @@ class Documents:
 
     def split(self, tags: Collection[str]) -> tuple[list[Document], list[Document]]:
         """Of the documents in the containers: those in no other, and the rest."""
-        gone, left = [], []
+        gone: list[Document] = []
+        left: list[Document] = []
         for document in self.inside(tags):
             (gone if document.containers <= set(tags) else left).append(document)
         return gone, left

@@ -44,7 +44,7 @@ class Asked:
     method: str
     who: Caller
     request: Any
-    answer: Message
+    answer: Any
     at: int
 
 
@@ -232,11 +232,11 @@ class Referee:
             raise FindingError(
                 f"{method} {{{_line(request)}}} is to fail with {ours}, failed with {got}"
             )
-        said = got.refusal.info.metadata
+        facts = got.refusal.info.metadata
         for name, ids in ours.details.items():
             known = {self.names.theirs(one) for one in ids}
-            if name in said and set(said[name].split(",")) != known:
-                raise FindingError(f"{method}: {name} is to be {known}, not {said[name]}")
+            if name in facts and set(facts[name].split(",")) != known:
+                raise FindingError(f"{method}: {name} is to be {known}, not {facts[name]}")
 
     def _rows(self, method: str, who: Caller, request: Any) -> dict[str, Row]:
         rows = self.model.answer(method, who, request)

@@ -56,7 +56,7 @@ def optional(strategy: Strategy, among: int = 2) -> Strategy:
 
 
 @st.composite
-def built(draw: Any, message: Any, **fields: Any) -> Any:
+def built(draw: st.DrawFn, message: Any, /, **fields: Any) -> Any:
     """A message; a field drawn as None is absent."""
     drawn = {name: draw(strategy) for name, strategy in fields.items()}
     return message(**{name: value for name, value in drawn.items() if value is not None})

@@ -141,9 +141,9 @@ def without_nulls(metadata: Mapping[str, Value | None]) -> dict[str, Value]:
     return {key: value for key, value in metadata.items() if value is not None}
 
 
-def struct(metadata: Mapping[str, Value]) -> Struct:
+def struct(metadata: Mapping[str, Value | None]) -> Struct:
     made = Struct()
-    made.update(metadata)  # type: ignore[arg-type]
+    made.update(metadata)
     return made
 
 

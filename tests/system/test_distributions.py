@@ -65,8 +65,8 @@ def test_the_wheel_has_no_file_of_another_distribution(wheel: Path) -> None:
 def test_the_wheel_has_the_service_and_the_messages_and_nothing_else(wheel: Path) -> None:
     expected = {
         str(path.relative_to(root))
-        for root, package in (("", "service"), ("generated", "palimpsest"), ("generated", "buf"))
-        for root in (REPOSITORY / root,)
+        for top, package in (("", "service"), ("generated", "palimpsest"), ("generated", "buf"))
+        for root in (REPOSITORY / top,)
         for path in (root / package).rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
@@ -95,9 +95,9 @@ def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # The project itself is installed there as editable, by a .pth file, which counts for nothing
     # in a folder that is named by another one.
     Path(packages, "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    pip = [sys.executable, "-m", "pip", "--python", python_of(folder)]
+    pip = [sys.executable, "-m", "pip", "--python", str(python_of(folder))]
     subprocess.run(
-        [*pip, "install", "-q", "--no-index", "--no-deps", wheel],
+        [*pip, "install", "-q", "--no-index", "--no-deps", str(wheel)],
         env=clean_environment(PIP_DISABLE_PIP_VERSION_CHECK="1"),
         check=True,
         timeout=LIMIT,
