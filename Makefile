@@ -4,8 +4,14 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PARTS := "tests --ignore tests/rpc --ignore tests/unit --ignore tests/storage --ignore tests/system" tests/rpc tests/storage tests/system tests/unit
 
+# Two processes at a time run the tests of `make check`, each with about half of the work.
+LANES := rpc rest
+LANE_rpc := tests/rpc tests/search
+LANE_rest := tests/finding tests/storage tests/unit tests/content
+PYTEST = $(BIN)/python -m pytest -q
+
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench bench-retrieval bench-search soak generate fix lint breaking lock client check-client clean
+.PHONY: help install run check test coverage bench bench-retrieval bench-search soak generate fix lint breaking lock client check-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +39,20 @@ else
 	@# crashed in one that had run hundreds of them.
 	set -e; for part in $(PARTS); do $(BIN)/python -m pytest $$part; done
 endif
+
+check: $(STAMP) ## Lint, and run the quick tests that need no other process
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint $(addprefix check-tests-,$(LANES))
+
+check-tests-%: $(STAMP)
+	$(PYTEST) -m "not processes and not slow" $(LANE_$*)
+
+coverage: $(STAMP) ## Show which lines the tests of make check reach, and write build/coverage/html
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target $(addprefix check-tests-,$(LANES)) \
+	  PYTEST="$(BIN)/coverage run -m pytest"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet --directory build/coverage/html
+	$(BIN)/coverage report
 
 bench: $(STAMP) ## Measure throughput and latency against a bare gRPC server
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import grpc
@@ -35,8 +36,44 @@ def pytest_terminal_summary(
         terminalreporter.write_line(tally.line())
 
 
+FOLDERS = {
+    "processes": ("acceptance", "damage", "faults", "hostile", "races", "system"),
+    "slow": ("cancellation", "deletion", "property"),
+}
+"""Folders whose tests are all of a kind; elsewhere modules and tests have their own marks."""
+
+_commands = list[str]()
+
+
+def _note(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "subprocess.Popen":
+        _commands.append(str(arguments[1]))
+
+
+sys.addaudithook(_note)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    _commands.clear()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """`make check` leaves out what starts processes, so every such test has to say so."""
+    result = yield
+    if _commands and item.get_closest_marker("processes") is None:
+        pytest.fail(f"a test without the mark `processes` started {_commands}")
+    return result
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Statements are judged last: all that the tests before issued."""
+    """Marks the tests of whole folders; statements are judged last: all that were issued."""
+    for item in items:
+        for mark, folders in FOLDERS.items():
+            if item.path.parent.name in folders:
+                item.add_marker(mark)
     items.sort(key=lambda item: item.path.name in ("test_plans.py", "test_tenants.py"))
 
 

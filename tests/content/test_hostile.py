@@ -12,6 +12,8 @@ from service.content.chunking import chunk
 from service.content.registry import extractor_for
 from service.core.model import ContentKind
 
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 1 << 20
 LIMIT = 60
 """How many times the processor's time for a megabyte of prose, on the same machine, the

@@ -43,6 +43,8 @@ from tests.harness import Server, running_server
 from tests.inprocess import ManualClock
 from tests.waiting import HANG_SECONDS, until
 
+pytestmark = pytest.mark.processes
+
 DIGESTER = Digester(b"0123456789abcdef")
 TEXTS = [f"The harbour number {n} is closed on winter nights." for n in range(40)]
 

@@ -13,6 +13,8 @@ from tests.client import Client, connected, struct
 from tests.finding.children import children_of
 from tests.harness import running_server
 
+pytestmark = pytest.mark.processes
+
 MEMORIES = 1500
 SMALL = "1000000"
 CONTAINER = "user:4711"

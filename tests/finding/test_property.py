@@ -16,6 +16,8 @@ from tests.finding.explore import explore
 from tests.finding.faults import FAULTS, Seed
 from tests.tally import Report, Tally
 
+pytestmark = pytest.mark.slow
+
 SEED = 20261121
 
 

@@ -13,6 +13,8 @@ from tests.client import struct
 from tests.embedding_server import Server
 from tests.finding.lab import STAGES, Lab, where
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = "\n\n".join(f"# Part {i}\n\nParagraph {i} speaks of topic{i}." for i in range(5))
 
 at_every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name.lower())

@@ -33,6 +33,8 @@ from tests.harness import running_server
 from tests.inprocess import ManualClock
 from tests.waiting import HANG_SECONDS, until
 
+pytestmark = pytest.mark.processes
+
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 FACTS = [f"The harbour number {n} is closed on winter nights." for n in range(30)]
 TEXT = "\n\n".join(f"Gate {n} of the harbour opens at {n} o'clock." for n in range(12))

@@ -6,6 +6,8 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 
+import pytest
+
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
@@ -13,6 +15,8 @@ from service.storage.sqlite import admin
 from tests.client import struct
 from tests.deletion.markers import Markers, found_in
 from tests.finding.lab import Lab
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = 24
 CALLS = 30

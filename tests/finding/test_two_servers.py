@@ -21,6 +21,8 @@ from tests.finding.lab import Lab, laboratory, where
 from tests.inprocess import ManualClock, SkewedClock
 from tests.waiting import HANG_SECONDS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=[-30, -5, 0, 5, 30])
 def ahead(request: pytest.FixtureRequest) -> int:

@@ -260,6 +260,7 @@ def test_wrong_usage_of_health(options: tuple[str, ...], words: str) -> None:
     assert words in done.stderr
 
 
+@pytest.mark.processes
 async def test_failures_are_said_once_and_not_by_grpc_too(tmp_path: Path) -> None:
     """In a process of its own, where gRPC has not been used before."""
     async with served(tmp_path, "server") as service:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import grpc
+import pytest
 from grpc import StatusCode
 
 from palimpsest.v1.documents_pb2 import UpsertDocumentRequest
@@ -15,6 +16,8 @@ from service.app import running
 from service.settings import Settings
 from tests.client import Client, Refusal, connected, read_refusal, refused
 from tests.waiting import HANG_SECONDS
+
+pytestmark = pytest.mark.processes
 
 REQUEST = UpsertDocumentRequest(content="text", request_id="00000000-0000-4000-8000-000000000001")
 

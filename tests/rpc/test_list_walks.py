@@ -28,6 +28,8 @@ from palimpsest.v1.memories_pb2 import (
 from service.core import pages
 from tests.client import Client, refused
 
+pytestmark = pytest.mark.slow
+
 MOST_PAGES = 60
 BY_CREATION = [LIST_ORDER_CREATED_ASC, LIST_ORDER_CREATED_DESC]
 BY_UPDATE = [LIST_ORDER_UPDATED_ASC, LIST_ORDER_UPDATED_DESC]

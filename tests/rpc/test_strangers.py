@@ -200,6 +200,7 @@ async def test_without_a_key_nothing_is_answered(world: World) -> None:
 
 
 @pytest.mark.parametrize("certificate", [None, "stranger", "expired"])
+@pytest.mark.processes
 async def test_no_rpc_is_reached_without_a_right_certificate(
     tmp_path: Path, certificate: str | None
 ) -> None:

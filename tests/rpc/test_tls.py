@@ -16,6 +16,8 @@ from service.cli import main
 from service.settings import Settings
 from tests.waiting import HANG_SECONDS
 
+pytestmark = pytest.mark.processes
+
 PEM = Path(__file__).parent / "tls"
 
 

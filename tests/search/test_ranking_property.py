@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -20,6 +21,8 @@ from service.search.scorer import SegmentScorer
 from service.search.segment import ALWAYS, ItemKind, Segment
 from tests.search.compare import assert_same, search
 from tests.search.reference import CALIBRATION, HASHER, Text
+
+pytestmark = pytest.mark.slow
 
 DIMENSION = 3
 EVERYTHING = ItemKind.MEMORY | ItemKind.CHUNK

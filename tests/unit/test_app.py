@@ -18,6 +18,8 @@ from service.rpc.server import BindError
 from service.settings import Settings
 from tests.waiting import HANG_SECONDS
 
+pytestmark = pytest.mark.processes
+
 
 def settings(folder: Path, **values: object) -> Settings:
     given = {"data_dir": folder / "data", "listen": f"unix:{folder}/socket", **values}

@@ -198,6 +198,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.processes
 def test_imports_keep_to_the_contracts() -> None:
     done = lint_imports(REPOSITORY)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -207,6 +208,7 @@ def test_every_contract_is_tried() -> None:
     assert {*SEEDS, *LAYERS, CIRCLES} == set(CONTRACTS)
 
 
+@pytest.mark.processes
 def test_wrong_imports_break_the_contract_that_forbids_them(copy: Path) -> None:
     seed(copy, chain.from_iterable(SEEDS.values()))
     broken = broken_contracts(copy)
@@ -216,6 +218,7 @@ def test_wrong_imports_break_the_contract_that_forbids_them(copy: Path) -> None:
             assert f" {arrow} (l." in report, (name, report)
 
 
+@pytest.mark.processes
 def test_upward_imports_break_the_layers(copy: Path) -> None:
     for contract in LAYERS.values():
         seed(copy, upward(contract))
@@ -227,6 +230,7 @@ def test_upward_imports_break_the_layers(copy: Path) -> None:
             assert f"{importer} is not allowed to import {imported_name}:" in report, (name, report)
 
 
+@pytest.mark.processes
 def test_unlisted_modules_and_circles_are_found(copy: Path) -> None:
     containers = [it["containers"][0] for it in LAYERS.values()]
     for container in containers:

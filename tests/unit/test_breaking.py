@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
 # A git hook's variables name the repository of the hook.

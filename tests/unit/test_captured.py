@@ -107,6 +107,7 @@ raise KeyError("the kettle whistles")
 """
 
 
+@pytest.mark.processes
 def test_a_child_process_writes_what_its_parent_reads(caplog: pytest.LogCaptureFixture) -> None:
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, check=False)
     output = CapturedOutput("child", structured=True)

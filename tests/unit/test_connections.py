@@ -31,6 +31,7 @@ def test_a_place_is_what_the_system_calls_the_address(
     assert bound_address(address, port) == place
 
 
+@pytest.mark.processes
 def test_locks_on_files_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "locked"
     attempt = (

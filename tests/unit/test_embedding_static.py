@@ -67,6 +67,7 @@ async def test_the_name_tells_the_space_and_is_known_before_loading(
     await changed.close()
 
 
+@pytest.mark.processes
 def test_nothing_beside_the_files_is_loaded() -> None:
     program = (
         "import sys; from service.embedding.registry import open_embedder;"

@@ -200,6 +200,7 @@ def everything(folder: Path, end: str) -> tuple[int, list[dict[str, Any]]]:
     return done.returncode, [json.loads(line) for line in done.stderr.splitlines()]
 
 
+@pytest.mark.processes
 def test_while_running_every_line_is_an_event(tmp_path: Path) -> None:
     code, found = everything(tmp_path / "data", "end")
     assert code == 0
@@ -217,6 +218,7 @@ def test_while_running_every_line_is_an_event(tmp_path: Path) -> None:
     assert list((tmp_path / "data").iterdir()) == []
 
 
+@pytest.mark.processes
 def test_a_failure_is_logged_without_its_text(tmp_path: Path) -> None:
     code, found = everything(tmp_path, "fail")
     assert code == 1
@@ -226,6 +228,7 @@ def test_a_failure_is_logged_without_its_text(tmp_path: Path) -> None:
     assert CONTENT not in str(found)
 
 
+@pytest.mark.processes
 def test_a_crash_is_logged_at_the_next_start(tmp_path: Path) -> None:
     code, _ = everything(tmp_path, "crash")
     assert code < 0
@@ -238,6 +241,7 @@ def test_a_crash_is_logged_at_the_next_start(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.processes
 def test_a_note_of_a_process_that_runs_is_left_alone(tmp_path: Path) -> None:
     script = EVERYTHING + "    sys.stdin.readline()\n"
     running = subprocess.Popen(

@@ -24,6 +24,8 @@ from service.search.speakers import Name
 from service.search.weights import STATIC
 from tests.unit.test_segments import DIMENSION, HASHER, PER_BLOCK, SPACE, Source, row
 
+pytestmark = pytest.mark.slow
+
 
 class Endless(Source):
     """Containers whose rows are made as they are read, and held by nobody else."""

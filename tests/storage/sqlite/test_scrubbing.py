@@ -303,6 +303,7 @@ def test_a_large_database_without_a_window_is_not_scrubbed_by_itself() -> None:
     assert not schedule.unscheduled(LIMIT_BYTES - 1)
 
 
+@pytest.mark.processes
 def test_the_copy_that_a_scrub_makes_lies_beside_the_database(tmp_path: Path) -> None:
     script = (
         "import os, sys\n"
