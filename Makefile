@@ -4,10 +4,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PARTS := "tests --ignore tests/rpc --ignore tests/unit --ignore tests/storage --ignore tests/system" tests/rpc tests/storage tests/system tests/unit
 
-# Two processes at a time run the tests of `make check`, each with about half of the work.
-LANES := rpc rest
-LANE_rpc := tests/rpc tests/search
-LANE_rest := tests/finding tests/storage tests/unit tests/content
+# `make check` runs its tests in two processes at a time, each with about half of the work.
+LANES := calls rest
+LANE_calls := tests/rpc tests/unit
+LANE_rest := tests $(addprefix --ignore ,$(LANE_calls))
 PYTEST = $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help

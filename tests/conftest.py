@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 
 import grpc
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -16,6 +17,12 @@ from tests.harness import Server, running_server
 from tests.tally import Report, Tally
 
 statements.install()
+
+# Both judge by elapsed time, which a busy machine stretches.
+hypothesis.settings.register_profile(
+    "any load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any load")
 
 _tallies = pytest.StashKey[list[Tally]]()
 
@@ -48,6 +55,8 @@ _commands = list[str]()
 def _note(event: str, arguments: tuple[object, ...]) -> None:
     if event == "subprocess.Popen":
         _commands.append(str(arguments[1]))
+    elif event in ("os.fork", "os.posix_spawn", "os.system"):
+        _commands.append(event)
 
 
 sys.addaudithook(_note)

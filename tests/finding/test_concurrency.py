@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from tests.client import struct
@@ -13,6 +15,7 @@ CALLERS = 12
 ROUNDS = 6
 
 
+@pytest.mark.slow
 async def test_memories_are_found_and_gone_as_soon_as_the_call_returns(lab: Lab) -> None:
     memories, marked = lab.client.memories, where("k", "v")
 
@@ -41,6 +44,7 @@ async def test_memories_are_found_and_gone_as_soon_as_the_call_returns(lab: Lab)
     assert lab.check() == []
 
 
+@pytest.mark.slow
 async def test_documents_are_found_and_gone_as_soon_as_the_call_returns(lab: Lab) -> None:
     async def caller(number: int) -> None:
         name = f"caller{number}"

@@ -26,6 +26,7 @@ async def append(lab: Lab, name: str, *messages: d.ConversationMessage, **fields
     )
 
 
+@pytest.mark.slow
 async def test_concurrent_appends_lose_nothing_and_keep_each_callers_order(lab: Lab) -> None:
     async def caller(number: int) -> None:
         for count in range(EACH):

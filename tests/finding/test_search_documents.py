@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grpc
+import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import filter_pb2 as f
@@ -112,6 +113,7 @@ async def test_the_same_text_is_found_once_and_a_shared_document_too(lab: Lab) -
         assert texts == ["quinces are sour", "quinces are sweet"]
 
 
+@pytest.mark.slow
 async def test_no_filter_under_returns(lab: Lab) -> None:
     """A filter that matches 1 in 1,000 finds the nearest of those, and after changes too."""
     items = [

@@ -169,10 +169,10 @@ class Changes(RuleBasedStateMachine):
 
 
 TestChanges = Changes.TestCase
-TestChanges.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestChanges.settings = settings(max_examples=40, stateful_step_count=25)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     texts=st.lists(memories | members, max_size=25),
     split=st.lists(st.integers(0, 2), min_size=25, max_size=25),
@@ -195,7 +195,7 @@ def test_several_segments_are_one_corpus(
     assert_same(search(scopes, query, vector, limit), eligible, query, vector, limit)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     texts=st.lists(memories | members, max_size=25),
     split=st.lists(st.integers(0, 5), min_size=25, max_size=25),

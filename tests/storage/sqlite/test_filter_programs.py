@@ -120,7 +120,7 @@ def _memory(number: int, given: dict[str, Scalar], **columns: object) -> dict[st
     } | columns
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(rows, min_size=1, max_size=6), trees)
 def test_a_program_holds_of_what_the_expression_holds_of(
     conn: Connection, given_rows: list[tuple[object, ...]], tree: f.Filter
