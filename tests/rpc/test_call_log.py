@@ -16,6 +16,7 @@ from palimpsest.v1.documents_pb2 import GetDocumentRequest
 from tests.client import connected, refused
 from tests.inprocess import ManualClock, Service, running_service
 from tests.logged import logged
+from tests.waiting import until
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -46,6 +47,8 @@ async def test_a_call_line_says_whose_call_it_was(service: Service, log: io.Stri
     async with connected(service.address, key) as client:
         with refused(grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
             await client.documents.GetDocument(GetDocumentRequest(id="nothing"), metadata=metadata)
+    # The line is written after the answer is sent.
+    await until(lambda: bool(lines(log, "call")))
     (line,) = lines(log, "call")
     assert line["tenant"] == "acme"
     assert line["key"] == key.split("_")[1]
