@@ -15,15 +15,15 @@ from google.protobuf.message import Message
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from tests.faults.plot import Chain, Plot, State
+from tests.faults.container_model import Chain, ContainerModel, State
 from tests.harness import Server
 from tests.tally import Tally
 from tests.waiting import HANG_SECONDS
 from tests.wire import Answer, ask, read
 
-PLOTS = 15
+MODELS = 15
 LARGE_BATCH = 400
-"""Documents in a batch of one plot: deleting its container takes several transactions."""
+"""Documents in a batch of one container: deleting it takes several transactions."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ async def line(server: Server) -> AsyncIterator[Line]:
 
 
 class Load:
-    """Callers, each with a plot of its own.
+    """Callers, each with a model of its own.
 
     Args:
         seed: Decides what is done, though not how calls of different callers mix.
@@ -57,11 +57,12 @@ class Load:
 
     def __init__(self, seed: int, padding: int = 0) -> None:
         chance = random.Random(seed)
-        self.plots = [
-            Plot(f"plot{n}", random.Random(chance.random()), padding=padding) for n in range(PLOTS)
+        self.models = [
+            ContainerModel(f"model{n}", random.Random(chance.random()), padding=padding)
+            for n in range(MODELS)
         ]
         large = random.Random(chance.random())
-        self.plots.append(Plot("field", large, batch=LARGE_BATCH))
+        self.models.append(ContainerModel("field", large, batch=LARGE_BATCH))
         self.acknowledged = 0
         self._counted = 0
         self.refusals: Counter[str] = Counter()
@@ -78,20 +79,20 @@ class Load:
         `answered` is told the number of mutations acknowledged, after each.
         """
 
-        async def caller(plot: Plot) -> None:
+        async def caller(model: ContainerModel) -> None:
             while stop is None or not stop.is_set():
-                plot.pending = plot.next()
-                answer = await connection.send(plot.pending.request)
+                model.pending = model.next()
+                answer = await connection.send(model.pending.request)
                 if not answer.ok:
                     self.refusals[f"{answer.code} {answer.reason}".strip()] += 1
                     return
-                response = read(plot.pending.request, answer)
-                plot.done(plot.pending, response, answer.body)
+                response = read(model.pending.request, answer)
+                model.done(model.pending, response, answer.body)
                 self.acknowledged += 1
                 answered(self.acknowledged)
 
         async with line(server) as connection:
-            await asyncio.gather(*(caller(plot) for plot in self.plots))
+            await asyncio.gather(*(caller(model) for model in self.models))
 
     def suffered(self, tally: Tally) -> None:
         """Counts one more fault, and the mutations acknowledged since the one before."""
@@ -111,46 +112,46 @@ class Load:
         With `refused_did_nothing` it must not be there.
         """
         async with line(server) as connection:
-            for plot in self.plots:
-                await _judge(connection, plot, refused_did_nothing)
+            for model in self.models:
+                await _judge(connection, model, refused_did_nothing)
 
     async def settle(self, server: Server) -> None:
         """Repeats what was refused, twice, and finds that it was done once."""
         async with line(server) as connection:
-            for plot in self.plots:
-                await _settle(connection, plot)
+            for model in self.models:
+                await _settle(connection, model)
 
 
-async def _judge(connection: Line, plot: Plot, refused_did_nothing: bool) -> None:
-    found = await look(connection, plot.container)
-    before = plot.state.seen()
-    deed = plot.pending
-    if deed is None or (refused_did_nothing and deed.atomic):
-        assert found == before, _differences(plot, before, found)
+async def _judge(connection: Line, model: ContainerModel, refused_did_nothing: bool) -> None:
+    found = await look(connection, model.container)
+    before = model.state.seen()
+    mutation = model.pending
+    if mutation is None or (refused_did_nothing and mutation.atomic):
+        assert found == before, _differences(model, before, found)
         return
-    after = deed.after.seen()
-    if deed.atomic:
-        assert found in (before, after), _differences(plot, before, found)
+    after = mutation.after.seen()
+    if mutation.atomic:
+        assert found in (before, after), _differences(model, before, found)
         return
     for name in before.keys() | after.keys() | found.keys():
         allowed = (before.get(name), after.get(name))
-        assert found.get(name) in allowed, _differences(plot, before, found)
+        assert found.get(name) in allowed, _differences(model, before, found)
 
 
-async def _settle(connection: Line, plot: Plot) -> None:
-    if plot.last is not None:
-        request, body = plot.last
+async def _settle(connection: Line, model: ContainerModel) -> None:
+    if model.last is not None:
+        request, body = model.last
         answer = await connection.send(request)
         assert _receipt(request, answer.body) == _receipt(request, body), "another receipt"
-    deed = plot.pending
-    if deed is None:
+    mutation = model.pending
+    if mutation is None:
         return
-    first = await connection.send(deed.request)
-    second = await connection.send(deed.request)
-    assert read(deed.request, first) == read(deed.request, second), "two receipts"
-    plot.done(deed, read(deed.request, first), first.body)
-    found = await look(connection, plot.container)
-    assert found == plot.state.seen(), _differences(plot, plot.state.seen(), found)
+    first = await connection.send(mutation.request)
+    second = await connection.send(mutation.request)
+    assert read(mutation.request, first) == read(mutation.request, second), "two receipts"
+    model.done(mutation, read(mutation.request, first), first.body)
+    found = await look(connection, model.container)
+    assert found == model.state.seen(), _differences(model, model.state.seen(), found)
 
 
 def _receipt(request: Message, body: bytes) -> object:
@@ -202,12 +203,14 @@ def read_chain(state: State, chain: list[m.Memory]) -> None:
     state.chains[first] = Chain([version.content for version in chain], forgotten_by)
 
 
-def _differences(plot: Plot, expected: dict[str, object], found: dict[str, object]) -> str:
+def _differences(
+    model: ContainerModel, expected: dict[str, object], found: dict[str, object]
+) -> str:
     differing = {
         name: (expected.get(name), found.get(name))
         for name in expected.keys() | found.keys()
         if expected.get(name) != found.get(name)
     }
-    under_way = type(plot.pending.request).__name__ if plot.pending else "nothing"
+    under_way = type(model.pending.request).__name__ if model.pending else "nothing"
     shown = dict(list(differing.items())[:5])
-    return f"{plot.container}, {under_way} under way: (expected, found) {shown}"
+    return f"{model.container}, {under_way} under way: (expected, found) {shown}"

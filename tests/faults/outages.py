@@ -82,7 +82,7 @@ async def _outage(
             await running
             refusals = load.take_refusals()
             assert refusals.keys() <= allowed, refusals
-            assert flooded or refusals.total() == len(load.plots), refusals
+            assert flooded or refusals.total() == len(load.models), refusals
             await load.judge(server, refused_did_nothing=True)
         finally:
             end()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given
 
 from service.embedding import registry
-from tests.finding.looker import Looker
+from tests.finding.random_searches import RandomSearches
 from tests.finding.steps import Step, steps
 from tests.tally import Tally
 
@@ -19,12 +19,12 @@ from tests.tally import Tally
 def play(chosen: list[Step], tally: Tally) -> None:
     """Raises AssertionError where a search is not what the world says."""
     with tempfile.TemporaryDirectory(prefix="palimpsest-") as directory:
-        looker = Looker(Path(directory))
+        random_searches = RandomSearches(Path(directory))
         try:
-            asyncio.run(looker.play(chosen))
+            asyncio.run(random_searches.play(chosen))
         finally:
             tally.rounds += 1
-            tally.operations += looker.steps + looker.searches
+            tally.operations += random_searches.steps + random_searches.searches
 
 
 def explore(tally: Tally, *, examples: int, seed: int, shrink: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Steps for the player, drawn so that things meet: few names, few words, few containers."""
+"""Steps for random writes, drawn so that things meet: few names, few words, few containers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from service.core.model import Status
-from tests.finding.looker import KEYS, Which
+from tests.finding.random_searches import KEYS, Which
 
 Step = tuple[str, dict[str, Any]]
 

@@ -9,7 +9,7 @@ import time
 from tests.property.compare import FindingError
 from tests.property.explore import explore
 from tests.property.lab import open_lab
-from tests.property.referee import Tally
+from tests.property.model_comparison import Tally
 
 CHUNK = 25
 """Examples of one service; then another one begins with an empty database."""

@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.property.lab import Lab
 from tests.property.machine import Machine
-from tests.property.referee import Tally
+from tests.property.model_comparison import Tally
 
 
 def explore(

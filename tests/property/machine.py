@@ -15,9 +15,9 @@ from palimpsest.v1.containers_pb2 import ListContainersRequest
 from tests.property import strategies as some
 from tests.property.compare import FindingError
 from tests.property.lab import Kind, Lab
+from tests.property.model_comparison import Asked, Listing, ModelComparison, Tally
 from tests.property.model_memories import Version
 from tests.property.places import settle
-from tests.property.referee import Asked, Listing, Referee, Tally
 
 LOOKS_BACK = 3
 """How often the end of an example looks into the past, about."""
@@ -100,25 +100,25 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self, lab: Lab, tally: Tally) -> None:
         super().__init__()
-        self.referee = Referee(lab, tally, some.LIMITED)
-        self.model = self.referee.model
+        self.comparison = ModelComparison(lab, tally, some.LIMITED)
+        self.model = self.comparison.model
         self.listings: list[Listing] = []
         self.sound = True
         tally.examples += 1
 
     @contextmanager
-    def judged(self) -> Iterator[Referee]:
-        """The referee; after a finding the end of the example needs no look."""
+    def judged(self) -> Iterator[ModelComparison]:
+        """The comparison; after a finding the end of the example needs no look."""
         self.sound = False
-        yield self.referee
+        yield self.comparison
         self.sound = True
 
     def settled(self, request: Any) -> Any:
-        return settle(request, self.model, self.referee.moments)
+        return settle(request, self.model, self.comparison.moments)
 
     def call(self, method: str, request: Any, caller: Kind = "full") -> None:
-        with self.judged() as referee:
-            referee.call(method, self.settled(request), referee.caller(caller))
+        with self.judged() as comparison:
+            comparison.call(method, self.settled(request), comparison.caller(caller))
 
     @initialize(batch=some.first_batches, create=some.first_creates)
     def begin(self, batch: Any, create: Any) -> None:
@@ -134,8 +134,8 @@ class Machine(RuleBasedStateMachine):
     def talk_on(self, appends: list[Any], again: bool) -> None:
         for request in appends:
             self.call("AppendMessages", request)
-        if again and self.referee.asked:
-            self._repeat(self.referee.asked[-1])
+        if again and self.comparison.asked:
+            self._repeat(self.comparison.asked[-1])
 
     @rule(askings=some.some(writing("memories"), 6), caller=callers)
     def write_memories(self, askings: list[Asking], caller: Kind) -> None:
@@ -150,8 +150,8 @@ class Machine(RuleBasedStateMachine):
     @rule(askings=some.some(asking(LISTS)), caller=callers)
     def read_lists(self, askings: list[Asking], caller: Kind) -> None:
         for method, request in askings:
-            with self.judged() as referee:
-                referee.pages(method, self.settled(request), referee.caller(caller))
+            with self.judged() as comparison:
+                comparison.pages(method, self.settled(request), comparison.caller(caller))
 
     @rule(askings=some.some(asking(SEARCHES)), caller=callers)
     def search(self, askings: list[Asking], caller: Kind) -> None:
@@ -159,16 +159,16 @@ class Machine(RuleBasedStateMachine):
             if method == "ForgetMemories":
                 self.call(method, request, caller)
                 continue
-            with self.judged() as referee:
-                referee.find(method, self.settled(request), referee.caller(caller))
+            with self.judged() as comparison:
+                comparison.find(method, self.settled(request), comparison.caller(caller))
 
     @rule(asking=asking(LISTS))
     def leave_a_list_open(self, asking: Asking) -> None:
         """To read on while others write."""
         method, request = asking
         request.page_size = 1
-        with self.judged() as referee:
-            listing = referee.open(method, self.settled(request))
+        with self.judged() as comparison:
+            listing = comparison.open(method, self.settled(request))
         if listing is not None and listing.token:
             self.listings.append(listing)
 
@@ -176,8 +176,8 @@ class Machine(RuleBasedStateMachine):
     @rule(place=st.integers(0, 9))
     def turn_a_page(self, place: int) -> None:
         listing = self.listings[place % len(self.listings)]
-        with self.judged() as referee:
-            referee.turn(listing)
+        with self.judged() as comparison:
+            comparison.turn(listing)
         if not listing.token:
             self.listings.remove(listing)
 
@@ -189,32 +189,32 @@ class Machine(RuleBasedStateMachine):
         """A list that is read to its end, page by page, with a write before each of them."""
         method, request = asking
         request.page_size = 1
-        with self.judged() as referee:
-            listing = referee.open(method, self.settled(request))
+        with self.judged() as comparison:
+            listing = comparison.open(method, self.settled(request))
         while listing is not None and listing.token:
             if writes:
                 self.call(*writes.pop())
             self._update_what_was_listed(listing)
-            with self.judged() as referee:
-                referee.turn(listing)
+            with self.judged() as comparison:
+                comparison.turn(listing)
 
     def _update_what_was_listed(self, listing: Listing) -> None:
         """The last memory, if it can be."""
-        names = {self.referee.names.ours(thing) for thing in listing.seen[-1:]}
+        names = {self.comparison.names.ours(thing) for thing in listing.seen[-1:]}
         for version in list(self.model.memories.versions.values()):
             remembered = version.state.forgotten(self.model.tenant.now + 1) is None
             if version.root in names and version.state.latest and remembered:
                 request = memories.UpdateMemoryRequest(
                     id=version.id, container_tag=version.container, new_content=some.WORDS[0]
                 )
-                with self.judged() as referee:
-                    referee.call("UpdateMemory", request, referee.caller("full"))
+                with self.judged() as comparison:
+                    comparison.call("UpdateMemory", request, comparison.caller("full"))
 
-    @precondition(lambda self: self.referee.asked)
+    @precondition(lambda self: self.comparison.asked)
     @rule(place=st.integers(0, 30), other=some.optional(some.upserts, 3))
     def repeat_a_request_id(self, place: int, other: Any) -> None:
         """With the same request or with another."""
-        asked = self.referee.asked[-1 - place % len(self.referee.asked)]
+        asked = self.comparison.asked[-1 - place % len(self.comparison.asked)]
         if other is None:
             self._repeat(asked)
         elif self._is_kept(asked):
@@ -226,12 +226,12 @@ class Machine(RuleBasedStateMachine):
 
     def _repeat(self, asked: Asked) -> None:
         if self._is_kept(asked):
-            with self.judged() as referee:
-                referee.repeat(asked)
+            with self.judged() as comparison:
+                comparison.repeat(asked)
 
     @rule(microseconds=st.sampled_from([2, 1000, some.DAY // 24, some.DAY, 500 * some.DAY]))
     def pass_time(self, microseconds: int) -> None:
-        self.referee.pass_time(microseconds)
+        self.comparison.pass_time(microseconds)
 
     @precondition(lambda self: self._schedules())
     @rule(place=st.integers(0, 9), short_of=st.integers(0, 2))
@@ -239,18 +239,18 @@ class Machine(RuleBasedStateMachine):
         """And look, right before, at, or right after it."""
         schedules = self._schedules()
         target = schedules[place % len(schedules)] - short_of
-        self.referee.pass_time(max(0, target - self.model.tenant.now))
+        self.comparison.pass_time(max(0, target - self.model.tenant.now))
         for forgotten in (True, False):
             request = memories.ListMemoriesRequest(
                 container_tags=some.TAGS, include_forgotten=forgotten
             )
-            with self.judged() as referee:
-                referee.pages("ListMemories", request)
+            with self.judged() as comparison:
+                comparison.pages("ListMemories", request)
 
     @rule()
     def sweep(self) -> None:
-        with self.judged() as referee:
-            referee.sweep()
+        with self.judged() as comparison:
+            comparison.sweep()
 
     def _schedules(self) -> list[int]:
         """Instants of expiry that lie ahead."""
@@ -273,30 +273,30 @@ class Machine(RuleBasedStateMachine):
             limit=100,
             **everything,  # type: ignore[arg-type]
         )
-        referee, known = self.referee, self.referee.moments
-        referee.pages("ListMemories", listed)
-        referee.find("SearchMemories", anything)
+        comparison, known = self.comparison, self.comparison.moments
+        comparison.pages("ListMemories", listed)
+        comparison.find("SearchMemories", anything)
         for moment in known[len(known) % LOOKS_BACK :: max(1, len(known) // LOOKS_BACK)]:
             for request in (listed, anything):
                 request.as_of.FromMicroseconds(moment)
-            referee.pages("ListMemories", listed)
-            referee.find("SearchMemories", anything)
+            comparison.pages("ListMemories", listed)
+            comparison.find("SearchMemories", anything)
         listed.ClearField("as_of")
         listed.filter.CopyFrom(some.loosely)
-        referee.pages("ListMemories", listed)
-        referee.pages("ListDocuments", documents.ListDocumentsRequest(filter=some.loosely))
-        referee.pages("ListDocuments", documents.ListDocumentsRequest(include_content=True))
-        referee.pages("ListContainers", ListContainersRequest())
+        comparison.pages("ListMemories", listed)
+        comparison.pages("ListDocuments", documents.ListDocumentsRequest(filter=some.loosely))
+        comparison.pages("ListDocuments", documents.ListDocumentsRequest(include_content=True))
+        comparison.pages("ListContainers", ListContainersRequest())
         for version in list(self.model.memories.versions.values())[-1:]:
             self._look_once_more(version)
-        if findings := referee.lab.check():
+        if findings := comparison.lab.check():
             raise FindingError("\n".join(findings))
 
     def _look_once_more(self, version: Version) -> None:
         """At its container: what stands in the profile, and what its text would forget."""
         container = version.container
-        self.referee.find("GetProfile", memories.GetProfileRequest(container_tag=container))
-        self.referee.call(
+        self.comparison.find("GetProfile", memories.GetProfileRequest(container_tag=container))
+        self.comparison.call(
             "ForgetMemories",
             memories.ForgetMemoriesRequest(
                 container_tag=container, query=version.content, min_score=0.001, validate_only=True

@@ -11,7 +11,7 @@ from tests.property.compare import FindingError
 from tests.property.explore import explore
 from tests.property.faults import FAULTS, Seed
 from tests.property.lab import open_lab
-from tests.property.referee import Tally
+from tests.property.model_comparison import Tally
 from tests.property.summary import LINES
 
 SEED = 20_260_508

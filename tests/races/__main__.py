@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.races.rounds import PROCESSING, RACES, course
+from tests.races.rounds import PROCESSING, RACES, race_server
 from tests.tally import Tally, conclude
 
 if __name__ == "__main__":
@@ -21,7 +21,7 @@ if __name__ == "__main__":
         for workers in (0, 2):
             names = [name for name in chosen if (name in PROCESSING) == bool(workers)]
             if names:
-                with course(Path(folder) / f"data{workers}", workers=workers) as made:
+                with race_server(Path(folder) / f"data{workers}", workers=workers) as made:
                     made.run(names, options.rounds, tally)
                     made.check(tally)
     sys.exit(conclude(tally))

@@ -15,8 +15,8 @@ from google.protobuf.message import Message
 from palimpsest.v1 import common_pb2
 from palimpsest.v1 import documents_pb2 as d
 from tests.races import deletions
-from tests.races.arena import CALLERS, TAG, Arena, only
 from tests.races.callers import Request
+from tests.races.race_tenant import CALLERS, TAG, RaceTenant, only
 from tests.wire import OK, Answer, read
 
 EACH = 10
@@ -26,47 +26,47 @@ TALKS = 32
 STEPS = 6
 
 
-def appends(arena: Arena) -> None:
+def appends(race_tenant: RaceTenant) -> None:
     """64 callers append ten messages each to a conversation that is new to all."""
     requests = [_append([f"{caller} says {n}" for n in range(EACH)]) for caller in range(CALLERS)]
-    answers = arena.race(requests)
+    answers = race_tenant.race(requests)
     responses = [read(*pair) for pair in zip(requests, answers, strict=True)]
     assert sum(response.receipt.created for response in responses) == 1
     assert sorted(response.receipt.revision for response in responses) == list(
         range(1, CALLERS + 1)
     )
-    (document,) = arena.documents()
+    (document,) = race_tenant.documents()
     said = _texts(document.conversation.messages)
     assert len(said) == CALLERS * EACH
     for request, response in zip(requests, responses, strict=True):
         there = slice(response.message_count - EACH, response.message_count)
         assert said[there] == _texts(request.messages)
-    assert arena.counted() == (1, 0)
+    assert race_tenant.counted() == (1, 0)
 
 
-def appends_in_turn(arena: Arena) -> None:
+def appends_in_turn(race_tenant: RaceTenant) -> None:
     """The same where each caller appends its messages in four calls, by either id."""
-    name = arena.ask(_append(["begun"])).receipt.id
+    name = race_tenant.ask(_append(["begun"])).receipt.id
     scripts = []
     for caller in range(CALLERS):
         said = [f"{caller} says {n}" for n in range(EACH)]
         parts = [said[:1], said[1:3], said[3:6], said[6:]]
         by = random.choice([name, "talk"])
         scripts.append([Request(_append(part, by)) for part in parts])
-    answers = arena.play(scripts)
+    answers = race_tenant.play(scripts)
     only([answer for own in answers for answer in own], OK)
-    (document,) = arena.documents()
+    (document,) = race_tenant.documents()
     said = _texts(document.conversation.messages)
     assert len(said) == 1 + CALLERS * EACH
     for caller in range(CALLERS):
         own = [text for text in said if text.startswith(f"{caller} ")]
         assert own == [f"{caller} says {n}" for n in range(EACH)]
-    _play_again(arena, scripts, answers, said=["begun"], name=name)
+    _play_again(race_tenant, scripts, answers, said=["begun"], name=name)
 
 
-def appends_against_replacements(arena: Arena) -> None:
+def appends_against_replacements(race_tenant: RaceTenant) -> None:
     """Others put other messages in the conversation's place, or a text."""
-    name = arena.ask(_append(["begun"])).receipt.id
+    name = race_tenant.ask(_append(["begun"])).receipt.id
     scripts = []
     for caller in range(CALLERS):
         said = [f"{caller} says {n}" for n in range(3)]
@@ -76,12 +76,12 @@ def appends_against_replacements(arena: Arena) -> None:
             text = d.UpsertDocumentRequest(custom_id="talk", content=f"text {caller}")
             steps = [text, replaced] if caller % 16 == 0 else [replaced]
         scripts.append([Request(step, random.uniform(0, 0.05)) for step in steps])
-    answers = arena.play(scripts)
+    answers = race_tenant.play(scripts)
     only([answer for own in answers for answer in own], OK, "NOT_A_CONVERSATION")
-    _play_again(arena, scripts, answers, said=["begun"], name=name)
+    _play_again(race_tenant, scripts, answers, said=["begun"], name=name)
 
 
-def appends_against_deletions(arena: Arena) -> None:
+def appends_against_deletions(race_tenant: RaceTenant) -> None:
     """Others delete it: who appends next begins another one, and nothing comes back."""
     deletes = [
         d.DeleteDocumentRequest(id="talk", allow_missing=True),
@@ -93,12 +93,12 @@ def appends_against_deletions(arena: Arena) -> None:
         if caller % 8 == 0:
             steps = [random.choice(deletes)] * 2
         scripts.append([Request(step, random.uniform(0, 0.05)) for step in steps])
-    answers = arena.play(scripts)
+    answers = race_tenant.play(scripts)
     only([answer for own in answers for answer in own], OK)
-    _play_again(arena, scripts, answers)
+    _play_again(race_tenant, scripts, answers)
 
 
-def appends_against_a_bulk_deletion(arena: Arena) -> None:
+def appends_against_a_bulk_deletion(race_tenant: RaceTenant) -> None:
     """Of the container: conversations that are appended to after it began stay whole."""
     names = [f"talk {n}" for n in range(TALKS)]
     deletion = d.BulkDeleteDocumentsRequest(container_tags=[TAG])
@@ -111,8 +111,8 @@ def appends_against_a_bulk_deletion(arena: Arena) -> None:
         for caller in range(1, CALLERS)
     ]
     begun = [_append(["begun"], name) for name in names]
-    first: list[tuple[Any, Any]] = [(request, arena.ask(request)) for request in begun]
-    (answer,), *rest = arena.play(scripts)
+    first: list[tuple[Any, Any]] = [(request, race_tenant.ask(request)) for request in begun]
+    (answer,), *rest = race_tenant.play(scripts)
     response = read(deletion, answer)
     assert response.completion == common_pb2.COMPLETION_COMPLETE
     for script, answers in zip(scripts[1:], rest, strict=True):
@@ -128,14 +128,14 @@ def appends_against_a_bulk_deletion(arena: Arena) -> None:
         own += _texts(request.messages)
         assert got.message_count == len(own)
         written.document("\n".join(own), receipt)
-    taken = deletions.taken(arena, written)
+    taken = deletions.taken(race_tenant, written)
     found = {
         document.id: "\n".join(_texts(document.conversation.messages))
-        for document in arena.documents()
+        for document in race_tenant.documents()
     }
     lost = deletions.judge(written.documents, found, taken[0])
     assert response.deleted_count == lost == len(taken)
-    assert arena.counted() == (len(found), 0)
+    assert race_tenant.counted() == (len(found), 0)
 
 
 def _append(said: Sequence[str], name: str = "talk") -> d.AppendMessagesRequest:
@@ -156,7 +156,7 @@ def _texts(messages: Iterable[d.ConversationMessage]) -> list[str]:
 
 
 def _play_again(
-    arena: Arena,
+    race_tenant: RaceTenant,
     scripts: Sequence[Sequence[Request]],
     answers: Sequence[Sequence[Answer]],
     *,
@@ -172,7 +172,9 @@ def _play_again(
     ]
     changes = {_revision(response): (request, response) for request, response in done}
     changes.pop(0, None)
-    assert sorted(changes) == list(range(1 + bool(name), arena.revision() + 1)), "lost or twice"
+    assert sorted(changes) == list(range(1 + bool(name), race_tenant.revision() + 1)), (
+        "lost or twice"
+    )
     now: list[str] | None = list(said) if name else None
     text, gone = "", set[str]()
     for _, (request, response) in sorted(changes.items()):
@@ -193,9 +195,11 @@ def _play_again(
         else:
             assert isinstance(request, d.UpsertDocumentRequest)
             now, text = _texts(request.conversation.messages), request.content
-    found = {one.id: (_texts(one.conversation.messages), one.content) for one in arena.documents()}
+    found = {
+        one.id: (_texts(one.conversation.messages), one.content) for one in race_tenant.documents()
+    }
     assert found == ({name: (now, text)} if name else {})
-    assert arena.counted() == (len(found), 0)
+    assert race_tenant.counted() == (len(found), 0)
 
 
 def _revision(response: Any) -> int:

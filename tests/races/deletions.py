@@ -18,8 +18,8 @@ from palimpsest.v1 import common_pb2
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from tests.races.arena import CALLERS, TAG, Arena, only
 from tests.races.callers import Request
+from tests.races.race_tenant import CALLERS, TAG, RaceTenant, only
 from tests.wire import OK, Answer, read
 
 FILLED = 500
@@ -46,60 +46,60 @@ class Written:
         self.chains[root] = max(self.chains.get(root, (0, "")), (revision, content))
 
 
-def bulk_delete(arena: Arena) -> None:
+def bulk_delete(race_tenant: RaceTenant) -> None:
     """BulkDeleteDocuments of a container into which 63 callers write documents."""
     written = Written()
-    _fill(arena, written)
+    _fill(race_tenant, written)
     deletion = d.BulkDeleteDocumentsRequest(container_tags=[TAG])
-    response = read(deletion, _race(arena, deletion, written))
+    response = read(deletion, _race(race_tenant, deletion, written))
     assert response.completion == common_pb2.COMPLETION_COMPLETE
-    deletions = taken(arena, written)
-    found = {document.id: document.content for document in arena.documents()}
+    deletions = taken(race_tenant, written)
+    found = {document.id: document.content for document in race_tenant.documents()}
     lost = judge(written.documents, found, deletions[0])
     assert response.deleted_count == lost == len(deletions)
-    assert arena.counted() == (len(found), 0)
+    assert race_tenant.counted() == (len(found), 0)
 
 
-def delete_container(arena: Arena) -> None:
+def delete_container(race_tenant: RaceTenant) -> None:
     """DeleteContainer, with writes of memories too."""
     written = Written()
-    _fill(arena, written)
+    _fill(race_tenant, written)
     contents = [f"memory {n}" for n in range(MEMORIES)]
-    for content, receipt in zip(contents, arena.remember(*contents), strict=True):
+    for content, receipt in zip(contents, race_tenant.remember(*contents), strict=True):
         written.chain(receipt.id, content, receipt.revision)
     deletion = c.DeleteContainerRequest(container_tag=TAG)
-    response = read(deletion, _race(arena, deletion, written))
+    response = read(deletion, _race(race_tenant, deletion, written))
     assert response.completion == common_pb2.COMPLETION_COMPLETE
-    deletions = taken(arena, written)
-    found = {document.id: document.content for document in arena.documents()}
-    latest = {v.root_memory_id: v.content for v in arena.memories() if v.is_latest}
+    deletions = taken(race_tenant, written)
+    found = {document.id: document.content for document in race_tenant.documents()}
+    latest = {v.root_memory_id: v.content for v in race_tenant.memories() if v.is_latest}
     documents = judge(written.documents, found, deletions[0])
     chains = judge(written.chains, latest, deletions[0])
     assert (response.deleted_document_count, response.deleted_memory_count) == (documents, chains)
     assert len(deletions) == documents + chains + response.container_deleted
     for root in latest:
-        arena.chain(root)
-    assert arena.counted() == (len(found), len(latest))
+        race_tenant.chain(root)
+    assert race_tenant.counted() == (len(found), len(latest))
 
 
-def _fill(arena: Arena, written: Written) -> None:
+def _fill(race_tenant: RaceTenant, written: Written) -> None:
     items = [
         d.UpsertDocumentRequest(content=f"old {n}", custom_id=f"old{n}", container_tags=[TAG])
         for n in range(FILLED)
     ]
-    answer = arena.ask(d.BatchUpsertDocumentsRequest(items=items))
+    answer = race_tenant.ask(d.BatchUpsertDocumentsRequest(items=items))
     for item, outcome in zip(items, answer.outcomes, strict=True):
         written.document(item.content, outcome.receipt)
 
 
-def _race(arena: Arena, deletion: Message, written: Written) -> Answer:
+def _race(race_tenant: RaceTenant, deletion: Message, written: Written) -> Answer:
     """The deletion's answer; every write's goes into `written`."""
     roots = list(written.chains)
     scripts = [[Request(deletion, 0.01)]]
     for caller in range(1, CALLERS):
         write = _memory_write if roots and caller % 2 else _document_write
         scripts.append([Request(write(caller, step, roots)) for step in range(STEPS)])
-    (answer,), *rest = arena.play(scripts)
+    (answer,), *rest = race_tenant.play(scripts)
     for script, answers in zip(scripts[1:], rest, strict=True):
         only(answers, OK, "MEMORY_NOT_FOUND", "MEMORY_NOT_LATEST")
         for request, got in zip(script, answers, strict=True):
@@ -135,10 +135,10 @@ def _note(written: Written, request: Any, response: Any) -> None:
         written.chain(receipt.id, request.memories[0].content, receipt.revision)
 
 
-def taken(arena: Arena, written: Written) -> list[int]:
+def taken(race_tenant: RaceTenant, written: Written) -> list[int]:
     """The revisions that the deletion took."""
     assert len(written.revisions) == len(set(written.revisions)), "a revision was given twice"
-    unanswered = sorted(set(range(1, arena.revision() + 1)) - set(written.revisions))
+    unanswered = sorted(set(range(1, race_tenant.revision() + 1)) - set(written.revisions))
     assert unanswered, "nothing was deleted"
     return unanswered
 

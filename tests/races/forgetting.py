@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from palimpsest.v1 import memories_pb2 as m
-from tests.races.arena import CALLERS, TAG, Arena, only
 from tests.races.callers import Request
+from tests.races.race_tenant import CALLERS, TAG, RaceTenant, only
 from tests.wire import OK, Answer, read
 
 FORGETTERS = 8
@@ -43,21 +43,21 @@ class Change:
     restores: bool = False
 
 
-def found_against_updates(arena: Arena) -> None:
+def found_against_updates(race_tenant: RaceTenant) -> None:
     """Callers forget whatever a search finds; of each memory, another updates or restores it.
 
     No text is forgotten that was superseded before, none twice, and none that was
     there all the time is left out.
     """
     contents = [f"quinces in the larder, shelf {n}" for n in range(CALLERS - FORGETTERS)]
-    receipts = arena.remember(*contents)
+    receipts = race_tenant.remember(*contents)
     chains = {r.id: Chain(r.id, text) for r, text in zip(receipts, contents, strict=True)}
-    begun = arena.revision()
+    begun = race_tenant.revision()
     twice = range(2)
     scripts = [[Request(QUERY, random.uniform(0, 0.05)) for _ in twice] for _ in range(FORGETTERS)]
     scripts += [_changes(root, chain.content) for root, chain in chains.items()]
     random.shuffle(scripts)
-    answers = arena.play(scripts)
+    answers = race_tenant.play(scripts)
     changes: dict[int, Change] = {}
     forgettings: list[tuple[int, Answer, m.ForgetMemoriesResponse]] = []
     for script, own in zip(scripts, answers, strict=True):
@@ -75,9 +75,9 @@ def found_against_updates(arena: Arena) -> None:
         for revision, got, response in forgettings
         for place, match in enumerate(reversed(response.matches))
     }
-    assert sorted([*changes, *batches]) == list(range(begun + 1, arena.revision() + 1))
+    assert sorted([*changes, *batches]) == list(range(begun + 1, race_tenant.revision() + 1))
     _play_again(chains, changes, forgettings)
-    _judge(arena, chains)
+    _judge(race_tenant, chains)
 
 
 def _changes(root: str, content: str) -> list[Request]:
@@ -130,8 +130,8 @@ def _play_again(
         assert not named, f"superseded ones were forgotten: {named}"
 
 
-def _judge(arena: Arena, chains: dict[str, Chain]) -> None:
-    there = {v.root_memory_id: v for v in arena.memories() if v.is_latest}
+def _judge(race_tenant: RaceTenant, chains: dict[str, Chain]) -> None:
+    there = {v.root_memory_id: v for v in race_tenant.memories() if v.is_latest}
     assert there.keys() == chains.keys()
     for root, chain in chains.items():
         version = there[root]
@@ -139,5 +139,5 @@ def _judge(arena: Arena, chains: dict[str, Chain]) -> None:
         assert version.forgotten == chain.forgotten
     left = sorted(chain.content for chain in chains.values() if not chain.forgotten)
     search = m.SearchMemoriesRequest(query=QUERY.query, container_tags=[TAG], limit=100)
-    assert sorted(hit.memory.content for hit in arena.ask(search).hits) == left
-    assert arena.counted() == (0, len(left))
+    assert sorted(hit.memory.content for hit in race_tenant.ask(search).hits) == left
+    assert race_tenant.counted() == (0, len(left))

@@ -13,11 +13,11 @@ from service.settings import database_path
 from service.storage.sqlite import admin
 from tests.harness import Server, running_server
 from tests.races import conversations, deletions, forgetting, retries, searches, single
-from tests.races.arena import Arena, arena
 from tests.races.callers import Callers, client_processes
+from tests.races.race_tenant import RaceTenant, race_tenant
 from tests.tally import Tally
 
-RACES: Final[Mapping[str, Callable[[Arena], None]]] = (
+RACES: Final[Mapping[str, Callable[[RaceTenant], None]]] = (
     {
         race.__name__: race
         for race in (
@@ -55,7 +55,7 @@ PROCESSING: Final = ("searches_of_documents",)
 
 
 @dataclass(frozen=True)
-class Course:
+class RaceServer:
     """A server, and the client processes that race on it."""
 
     server: Server
@@ -68,7 +68,7 @@ class Course:
                 before = self.callers.sent
                 with (
                     tally.collecting(f"{name}, round {number}"),
-                    arena(self.server, self.callers) as fresh,
+                    race_tenant(self.server, self.callers) as fresh,
                 ):
                     RACES[name](fresh)
                 tally.operations += self.callers.sent - before
@@ -81,10 +81,10 @@ class Course:
 
 
 @contextmanager
-def course(data_dir: Path, *, workers: int = 0) -> Iterator[Course]:
+def race_server(data_dir: Path, *, workers: int = 0) -> Iterator[RaceServer]:
     """A new server with its client processes."""
     with (
         running_server(data_dir, "--workers", str(workers)) as server,
         client_processes(server.address) as callers,
     ):
-        yield Course(server, callers)
+        yield RaceServer(server, callers)

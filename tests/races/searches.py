@@ -16,8 +16,8 @@ from google.protobuf.message import Message
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from tests.races.arena import CALLERS, Arena, only
 from tests.races.callers import Request
+from tests.races.race_tenant import CALLERS, RaceTenant, only
 from tests.wire import OK, Answer, read
 
 WRITERS = 16
@@ -57,16 +57,16 @@ class Life:
         return self.made.ended < search.sent and search.ended < begins
 
 
-def memories(arena: Arena) -> None:
+def memories(race_tenant: RaceTenant) -> None:
     """64 callers write, change and forget, and search after each step."""
     plans = [list(_memory_steps(caller, _tag(caller))) for caller in range(CALLERS)]
-    _judge(arena, plans, m.SearchMemoriesRequest)
+    _judge(race_tenant, plans, m.SearchMemoriesRequest)
 
 
-def documents(arena: Arena) -> None:
+def documents(race_tenant: RaceTenant) -> None:
     """16 callers rewrite, extend and delete, wait until it is DONE, and search after each step."""
     plans = [list(_document_steps(caller, _tag(caller))) for caller in range(WRITERS)]
-    _judge(arena, plans, d.SearchDocumentsRequest)
+    _judge(race_tenant, plans, d.SearchDocumentsRequest)
 
 
 def _tag(caller: int) -> str:
@@ -101,14 +101,14 @@ def _document_steps(caller: int, tag: str) -> Iterator[Step]:
 
 
 def _judge(
-    arena: Arena,
+    race_tenant: RaceTenant,
     plans: Sequence[Sequence[Step]],
     kind: type[m.SearchMemoriesRequest | d.SearchDocumentsRequest],
 ) -> None:
     searches = [
         kind(query="plum", container_tags=[_tag(caller)], limit=100) for caller in range(len(plans))
     ]
-    answers = arena.play(
+    answers = race_tenant.play(
         [
             [Request(message) for step in plan for message in (step.message, search)]
             for plan, search in zip(plans, searches, strict=True)
@@ -130,7 +130,7 @@ def _judge(
         for answer in own[1::2]:
             _check(answer, _texts(read(search, answer)), here)
         left = {text for text, life in here.items() if life.ended is None}
-        assert set(_texts(arena.ask(search))) == left
+        assert set(_texts(race_tenant.ask(search))) == left
 
 
 def _check(search: Answer, found: Sequence[str], lives: Mapping[str, Life]) -> None:

@@ -12,33 +12,33 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from tests.races.arena import CALLERS, TAG, Arena, only, outcomes
 from tests.races.callers import Request
+from tests.races.race_tenant import CALLERS, TAG, RaceTenant, only, outcomes
 from tests.wire import OK, read
 
 HALF = CALLERS // 2
 
 
-def first_upserts(arena: Arena) -> None:
+def first_upserts(race_tenant: RaceTenant) -> None:
     """One custom id, new to all: one document, and one `created`."""
     requests = [
         d.UpsertDocumentRequest(content=f"text {n}", custom_id="one", container_tags=[TAG])
         for n in range(CALLERS)
     ]
-    answers = arena.race(requests)
+    answers = race_tenant.race(requests)
     receipts = [read(*pair).receipt for pair in zip(requests, answers, strict=True)]
     assert sum(receipt.created for receipt in receipts) == 1
     assert len({receipt.id for receipt in receipts}) == 1
     assert sorted(receipt.revision for receipt in receipts) == list(range(1, CALLERS + 1))
-    (document,) = arena.documents()
+    (document,) = race_tenant.documents()
     last = max(range(CALLERS), key=lambda n: receipts[n].revision)
     assert (document.content, document.revision) == (f"text {last}", CALLERS)
-    assert arena.counted() == (1, 0)
+    assert race_tenant.counted() == (1, 0)
 
 
-def insert_only(arena: Arena) -> None:
+def insert_only(race_tenant: RaceTenant) -> None:
     """The same where each asks to be the first: one is, the others are told."""
-    answers = arena.race(
+    answers = race_tenant.race(
         [
             d.UpsertDocumentRequest(
                 content=f"text {n}", custom_id="one", mode=d.UPSERT_MODE_CREATE_ONLY
@@ -48,42 +48,42 @@ def insert_only(arena: Arena) -> None:
     )
     assert outcomes(answers) == {OK: 1, "CUSTOM_ID_EXISTS": CALLERS - 1}
     won = next(n for n, answer in enumerate(answers) if answer.ok)
-    assert [document.content for document in arena.documents()] == [f"text {won}"]
+    assert [document.content for document in race_tenant.documents()] == [f"text {won}"]
 
 
-def updates(arena: Arena) -> None:
+def updates(race_tenant: RaceTenant) -> None:
     """One version, found by its id: one successor, and 63 who are told of it."""
-    (made,) = arena.remember("first")
+    (made,) = race_tenant.remember("first")
     requests = [
         m.UpdateMemoryRequest(container_tag=TAG, id=made.id, new_content=f"next {n}")
         for n in range(CALLERS)
     ]
-    answers = arena.race(requests)
+    answers = race_tenant.race(requests)
     assert outcomes(answers) == {OK: 1, "MEMORY_NOT_LATEST": CALLERS - 1}
     won = next(n for n, answer in enumerate(answers) if answer.ok)
     receipt = read(requests[won], answers[won]).receipt
     losers = [answer for answer in answers if not answer.ok]
     assert {answer.code for answer in losers} == {"FAILED_PRECONDITION"}
     assert {answer.facts["latest_id"] for answer in losers} == {receipt.id}
-    assert [v.content for v in arena.chain(made.id)] == ["first", f"next {won}"]
+    assert [v.content for v in race_tenant.chain(made.id)] == ["first", f"next {won}"]
 
 
-def updates_by_content(arena: Arena) -> None:
+def updates_by_content(race_tenant: RaceTenant) -> None:
     """The same, found by its text: whoever comes later finds no such memory."""
-    (made,) = arena.remember("first")
-    answers = arena.race(
+    (made,) = race_tenant.remember("first")
+    answers = race_tenant.race(
         [
             m.UpdateMemoryRequest(container_tag=TAG, content="first", new_content=f"next {n}")
             for n in range(CALLERS)
         ]
     )
     assert outcomes(answers) == {OK: 1, "MEMORY_NOT_FOUND": CALLERS - 1}
-    assert len(arena.chain(made.id)) == 2
+    assert len(race_tenant.chain(made.id)) == 2
 
 
-def document_etags(arena: Arena) -> None:
+def document_etags(race_tenant: RaceTenant) -> None:
     """Changes, replacements and deletions of one document that name one etag."""
-    made = arena.ask(d.UpsertDocumentRequest(content="first", custom_id="one")).receipt
+    made = race_tenant.ask(d.UpsertDocumentRequest(content="first", custom_id="one")).receipt
     makers: list[Callable[[int], Message]] = [
         lambda n: d.UpdateDocumentRequest(id="one", content=f"changed {n}", etag=made.etag),
         lambda n: d.UpsertDocumentRequest(
@@ -96,55 +96,55 @@ def document_etags(arena: Arena) -> None:
     ]
     # Deletions in some rounds only: they would win too many of the others.
     kinds = 3 if random.random() < 0.25 else 2
-    answers = arena.race([makers[n % kinds](n) for n in range(CALLERS)])
+    answers = race_tenant.race([makers[n % kinds](n) for n in range(CALLERS)])
     won = [n for n, answer in enumerate(answers) if answer.ok]
     assert len(won) == 1, outcomes(answers)
     deleted = won[0] % kinds == 2
     loss = "DOCUMENT_NOT_FOUND" if deleted else "ETAG_MISMATCH"
     assert outcomes(answers) == {OK: 1, loss: CALLERS - 1}
     assert {a.code for a in answers} == {OK, "NOT_FOUND" if deleted else "ABORTED"}
-    contents = [document.content.split()[1] for document in arena.documents()]
+    contents = [document.content.split()[1] for document in race_tenant.documents()]
     assert contents == ([] if deleted else [str(won[0])])
-    assert arena.revision() == made.revision + 1
+    assert race_tenant.revision() == made.revision + 1
 
 
-def memory_etags(arena: Arena) -> None:
+def memory_etags(race_tenant: RaceTenant) -> None:
     """Forgetting and restoring with one etag: one does, and has changed it."""
-    (made,) = arena.remember("first")
+    (made,) = race_tenant.remember("first")
     forget = m.ForgetMemoryRequest(container_tag=TAG, id=made.id, etag=made.etag)
-    answers = arena.race([forget] * CALLERS)
+    answers = race_tenant.race([forget] * CALLERS)
     assert outcomes(answers) == {OK: 1, "MEMORY_FORGOTTEN": CALLERS - 1}
-    (memory,) = arena.memories()
+    (memory,) = race_tenant.memories()
     restore = m.RestoreMemoryRequest(container_tag=TAG, id=made.id, etag=memory.etag)
     stale = m.RestoreMemoryRequest(container_tag=TAG, id=made.id, etag=made.etag)
-    answers = arena.race([restore, stale] * HALF)
+    answers = race_tenant.race([restore, stale] * HALF)
     assert outcomes(answers[::2]) == {OK: 1, "MEMORY_NOT_FORGOTTEN": HALF - 1}
     only(answers[1::2], "ETAG_MISMATCH", "MEMORY_NOT_FORGOTTEN")
-    (memory,) = arena.memories()
+    (memory,) = race_tenant.memories()
     assert (memory.forgotten, memory.etag) == (False, made.etag)
 
 
-def restore_against_update(arena: Arena) -> None:
+def restore_against_update(race_tenant: RaceTenant) -> None:
     """A forgotten memory is restored once, and updated once or never, after that."""
-    (made,) = arena.remember("first")
-    arena.ask(m.ForgetMemoryRequest(container_tag=TAG, id=made.id))
+    (made,) = race_tenant.remember("first")
+    race_tenant.ask(m.ForgetMemoryRequest(container_tag=TAG, id=made.id))
     restore = m.RestoreMemoryRequest(container_tag=TAG, id=made.id)
     update = m.UpdateMemoryRequest(container_tag=TAG, id=made.id, new_content="next")
-    answers = arena.race([restore, update] * HALF)
+    answers = race_tenant.race([restore, update] * HALF)
     restored, updated = answers[::2], answers[1::2]
     assert outcomes(restored)[OK] == 1
     only(restored, OK, "MEMORY_NOT_FORGOTTEN", "MEMORY_NOT_LATEST")
     assert outcomes(updated)[OK] <= 1
     only(updated, OK, "MEMORY_FORGOTTEN", "MEMORY_NOT_LATEST")
-    versions = arena.chain(made.id)
+    versions = race_tenant.chain(made.id)
     assert len(versions) == 1 + outcomes(updated)[OK]
     assert not versions[-1].forgotten
-    assert arena.counted() == (0, 1)
+    assert race_tenant.counted() == (0, 1)
 
 
-def forget_against_expiry(arena: Arena) -> None:
+def forget_against_expiry(race_tenant: RaceTenant) -> None:
     """64 memories expire while each is forgotten: one of both ended it, and says so."""
-    due, made = _remember_briefly(arena)
+    due, made = _remember_briefly(race_tenant)
     ahead = due.ToNanoseconds() / 1e9 - time.time() - 0.03
     scripts = [
         [
@@ -155,28 +155,28 @@ def forget_against_expiry(arena: Arena) -> None:
         ]
         for receipt in made
     ]
-    answers = [answer for (answer,) in arena.play(scripts)]
+    answers = [answer for (answer,) in race_tenant.play(scripts)]
     only(answers, OK, "MEMORY_FORGOTTEN")
-    memories = {memory.id: memory for memory in arena.memories()}
+    memories = {memory.id: memory for memory in race_tenant.memories()}
     for receipt, answer in zip(made, answers, strict=True):
         memory = memories[receipt.id]
         assert memory.forgotten
         assert memory.forget_reason == ("by hand" if answer.ok else "scheduled")
         at = memory.forget_time.ToNanoseconds()
         assert at < due.ToNanoseconds() if answer.ok else at == due.ToNanoseconds()
-    assert arena.counted() == (0, 0)
-    answers = arena.race([m.RestoreMemoryRequest(container_tag=TAG, id=r.id) for r in made])
+    assert race_tenant.counted() == (0, 0)
+    answers = race_tenant.race([m.RestoreMemoryRequest(container_tag=TAG, id=r.id) for r in made])
     assert outcomes(answers) == {OK: CALLERS}
-    assert arena.counted() == (0, CALLERS)
+    assert race_tenant.counted() == (0, CALLERS)
 
 
-def _remember_briefly(arena: Arena) -> tuple[Timestamp, list[m.MemoryReceipt]]:
+def _remember_briefly(race_tenant: RaceTenant) -> tuple[Timestamp, list[m.MemoryReceipt]]:
     """Memories that expire as soon as this machine can have made them."""
     due = Timestamp()
     for seconds in (0.5, 4, 32):
         due.FromMicroseconds(time.time_ns() // 1000 + round(seconds * 1_000_000))
         try:
-            made = arena.remember(
+            made = race_tenant.remember(
                 *(f"brief {n}" for n in range(CALLERS)), forget_after=due, forget_reason="scheduled"
             )
         except grpc.RpcError as error:
@@ -187,15 +187,17 @@ def _remember_briefly(arena: Arena) -> tuple[Timestamp, list[m.MemoryReceipt]]:
     raise AssertionError("memories cannot be made in time to expire")
 
 
-def batch_restore_against_single(arena: Arena) -> None:
+def batch_restore_against_single(race_tenant: RaceTenant) -> None:
     """64 memories forgotten together come back one by one and together, each once."""
-    made = arena.remember(*(f"memory {n}" for n in range(CALLERS)))
-    forgotten = arena.ask(m.ForgetMemoriesRequest(container_tag=TAG, ids=[r.id for r in made]))
+    made = race_tenant.remember(*(f"memory {n}" for n in range(CALLERS)))
+    forgotten = race_tenant.ask(
+        m.ForgetMemoriesRequest(container_tag=TAG, ids=[r.id for r in made])
+    )
     single = [m.RestoreMemoryRequest(container_tag=TAG, id=r.id) for r in made[: CALLERS - 4]]
     batch = m.RestoreMemoriesRequest(container_tag=TAG, forget_batch_id=forgotten.forget_batch_id)
     requests = [*single, *[batch] * 4]
     random.shuffle(requests)
-    answers = arena.race(requests)
+    answers = race_tenant.race(requests)
     only(answers, OK, "MEMORY_NOT_FORGOTTEN")
     everything = sorted(receipt.id for receipt in made)
     restored: list[str] = []
@@ -210,5 +212,5 @@ def batch_restore_against_single(arena: Arena) -> None:
         assert sorted(named) == everything
         restored.extend(receipt.id for receipt in response.receipts)
     assert sorted(restored) == everything, "restored twice, or not at all"
-    assert not any(memory.forgotten for memory in arena.memories())
-    assert arena.counted() == (0, CALLERS)
+    assert not any(memory.forgotten for memory in race_tenant.memories())
+    assert race_tenant.counted() == (0, CALLERS)

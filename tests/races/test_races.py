@@ -9,27 +9,27 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.races.rounds import PROCESSING, RACES, Course, course
+from tests.races.rounds import PROCESSING, RACES, RaceServer, race_server
 from tests.tally import Report, Tally
 
 ROUNDS = 3
 
 
 @pytest.fixture(scope="module")
-def shared_course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
-    with course(tmp_path_factory.mktemp("races") / "data") as made:
+def shared_course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RaceServer]:
+    with race_server(tmp_path_factory.mktemp("races") / "data") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def working_course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
+def working_course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RaceServer]:
     """With workers."""
-    with course(tmp_path_factory.mktemp("races") / "data", workers=2) as made:
+    with race_server(tmp_path_factory.mktemp("races") / "data", workers=2) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def tally(shared_course: Course, report: Report) -> Iterator[Tally]:
+def tally(shared_course: RaceServer, report: Report) -> Iterator[Tally]:
     """Of all races; the database is checked after the last."""
     counted = Tally("races")
     yield counted
@@ -37,7 +37,7 @@ def tally(shared_course: Course, report: Report) -> Iterator[Tally]:
 
 
 @pytest.mark.parametrize("name", [name for name in RACES if name not in PROCESSING])
-def test_a_race_has_one_outcome(shared_course: Course, tally: Tally, name: str) -> None:
+def test_a_race_has_one_outcome(shared_course: RaceServer, tally: Tally, name: str) -> None:
     before = len(tally.findings)
     shared_course.run([name], ROUNDS, tally)
     assert tally.findings[before:] == []
@@ -45,7 +45,7 @@ def test_a_race_has_one_outcome(shared_course: Course, tally: Tally, name: str) 
 
 @pytest.mark.parametrize("name", PROCESSING)
 def test_so_it_has_where_documents_are_processed(
-    working_course: Course, tally: Tally, name: str
+    working_course: RaceServer, tally: Tally, name: str
 ) -> None:
     before = len(tally.findings)
     working_course.run([name], ROUNDS, tally)
@@ -53,7 +53,7 @@ def test_so_it_has_where_documents_are_processed(
 
 
 def test_the_database_of_all_races_is_sound(
-    shared_course: Course, working_course: Course, tally: Tally
+    shared_course: RaceServer, working_course: RaceServer, tally: Tally
 ) -> None:
     before = len(tally.findings)
     shared_course.check(tally)

@@ -24,11 +24,11 @@ from tests.waiting import HANG_SECONDS
 from tests.wire import METHODS, Answer
 
 CALLERS = 64
-TAG = "arena"
+TAG = "race_tenant"
 
 
 @dataclass(frozen=True)
-class Arena:
+class RaceTenant:
     """Sends what prepares and judges a race itself, and lets the callers do the race."""
 
     channel: grpc.Channel
@@ -73,7 +73,7 @@ class Arena:
             request.page_token = page.next_page_token
 
     def memories(self) -> list[m.Memory]:
-        """Every version of every memory of the arena."""
+        """Every version of every memory of the race_tenant."""
         request = m.ListMemoriesRequest(
             container_tags=[TAG], include_forgotten=True, include_history=True, page_size=1000
         )
@@ -92,7 +92,7 @@ class Arena:
         return versions
 
     def counted(self) -> tuple[int, int]:
-        """Documents and memories of the arena, as its container's counts say."""
+        """Documents and memories of the race_tenant, as its container's counts say."""
         for container in self.ask(c.ListContainersRequest()).containers:
             if container.container_tag == TAG:
                 return container.document_count, container.memory_count
@@ -100,7 +100,7 @@ class Arena:
 
 
 @contextmanager
-def arena(server: Server, callers: Callers) -> Iterator[Arena]:
+def race_tenant(server: Server, callers: Callers) -> Iterator[RaceTenant]:
     """A new tenant, empty."""
     _, key = admin.create_key(
         database_path(server.data_dir),
@@ -112,7 +112,7 @@ def arena(server: Server, callers: Callers) -> Iterator[Arena]:
     )
     options = [("grpc.max_receive_message_length", -1)]
     with grpc.insecure_channel(server.address, options=options) as channel:
-        yield Arena(channel, callers, key)
+        yield RaceTenant(channel, callers, key)
 
 
 def outcomes(answers: Sequence[Answer]) -> Counter[str]:

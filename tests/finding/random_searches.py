@@ -13,7 +13,7 @@ from palimpsest.v1.search_pb2 import ChunkHit
 from service.core.model import Status
 from tests.client import struct
 from tests.finding.lab import where
-from tests.finding.player import Player
+from tests.finding.random_writes import RandomWrites
 from tests.finding.world import Asked, Fitting, Passage, judge
 
 KEYS = ("a", "b")
@@ -30,8 +30,8 @@ class Which:
     age: int = 0
 
 
-class Looker(Player):
-    """A player whose steps are also searches, and writes that depend on one."""
+class RandomSearches(RandomWrites):
+    """Random writes whose steps are also searches, and writes that depend on one."""
 
     async def search_documents(
         self,

@@ -1,6 +1,6 @@
-"""A plot: a container that one caller writes, and what must be in it.
+"""A model of a container that one caller writes: what must be in it.
 
-The caller sends one mutation at a time, so at every moment the plot is as it was
+The caller sends one mutation at a time, so at every moment the model is as it was
 before the mutation under way, or as it will be after it. The model knows things
 by what was written into them; ids are learned from the answers.
 """
@@ -48,11 +48,11 @@ class State:
 
 
 @dataclass
-class Deed:
+class Mutation:
     """One mutation.
 
     Args:
-        after: What the plot is when it is done.
+        after: What the model is when it is done.
         atomic: Whether it may never be seen half done.
         learn: Takes the ids from its answer.
     """
@@ -63,7 +63,7 @@ class Deed:
     learn: Callable[[Any], None] = lambda response: None
 
 
-class Plot:
+class ContainerModel:
     """What is in one container, and random mutations of it.
 
     Args:
@@ -76,7 +76,7 @@ class Plot:
     ) -> None:
         self.container = container
         self.state = State()
-        self.pending: Deed | None = None
+        self.pending: Mutation | None = None
         self.last: tuple[Message, bytes] | None = None
         self._chance = chance
         self._batch = batch
@@ -85,21 +85,21 @@ class Plot:
         self._ids: dict[str, str] = {}
         self._batches: dict[str, str] = {}
 
-    def next(self) -> Deed:
-        """A mutation that the contract allows on the plot as it is."""
+    def next(self) -> Mutation:
+        """A mutation that the contract allows on the model as it is."""
         while True:
-            make = self._chance.choice(_DEEDS)
-            deed: Deed | None = make(self, deepcopy(self.state))
-            if deed is not None:
-                deed.request.request_id = str(uuid4())
-                return deed
+            make = self._chance.choice(_MUTATIONS)
+            mutation: Mutation | None = make(self, deepcopy(self.state))
+            if mutation is not None:
+                mutation.request.request_id = str(uuid4())
+                return mutation
 
-    def done(self, deed: Deed, response: Any, body: bytes) -> None:
+    def done(self, mutation: Mutation, response: Any, body: bytes) -> None:
         """The mutation was acknowledged."""
-        deed.learn(response)
-        self.state = deed.after
+        mutation.learn(response)
+        self.state = mutation.after
         self.pending = None
-        self.last = (deed.request, body)
+        self.last = (mutation.request, body)
 
     def _text(self) -> str:
         self._count += 1
@@ -112,51 +112,55 @@ class Plot:
             content=state.documents[name], custom_id=name, container_tags=[self.container]
         )
 
-    def _upsert(self, state: State) -> Deed:
-        return Deed(self._upsert_request(state), state)
+    def _upsert(self, state: State) -> Mutation:
+        return Mutation(self._upsert_request(state), state)
 
-    def _upsert_batch(self, state: State) -> Deed:
+    def _upsert_batch(self, state: State) -> Mutation:
         items: dict[str, d.UpsertDocumentRequest] = {}
         for _ in range(self._batch):
             item = self._upsert_request(state)
             items[item.custom_id] = item
         request = d.BatchUpsertDocumentsRequest(items=list(items.values()))
-        return Deed(request, state, atomic=False)
+        return Mutation(request, state, atomic=False)
 
-    def _update_document(self, state: State) -> Deed | None:
+    def _update_document(self, state: State) -> Mutation | None:
         if not state.documents:
             return None
         name = self._chance.choice(sorted(state.documents))
         state.documents[name] = self._text()
-        return Deed(d.UpdateDocumentRequest(id=name, content=state.documents[name]), state)
+        return Mutation(d.UpdateDocumentRequest(id=name, content=state.documents[name]), state)
 
-    def _delete_document(self, state: State) -> Deed | None:
+    def _delete_document(self, state: State) -> Mutation | None:
         if not state.documents:
             return None
         name = self._chance.choice(sorted(state.documents))
         del state.documents[name]
-        return Deed(d.DeleteDocumentRequest(id=name), state)
+        return Mutation(d.DeleteDocumentRequest(id=name), state)
 
-    def _delete_ids(self, state: State) -> Deed | None:
+    def _delete_ids(self, state: State) -> Mutation | None:
         names = self._some(sorted(state.documents))
         for name in names:
             del state.documents[name]
-        return Deed(d.BulkDeleteDocumentsRequest(ids=names), state, atomic=False) if names else None
+        return (
+            Mutation(d.BulkDeleteDocumentsRequest(ids=names), state, atomic=False)
+            if names
+            else None
+        )
 
-    def _delete_documents(self, state: State) -> Deed | None:
+    def _delete_documents(self, state: State) -> Mutation | None:
         if len(state.documents) < self._batch:
             return None
         state.documents.clear()
         request = d.BulkDeleteDocumentsRequest(container_tags=[self.container])
-        return Deed(request, state, atomic=False)
+        return Mutation(request, state, atomic=False)
 
-    def _delete_container(self, state: State) -> Deed | None:
+    def _delete_container(self, state: State) -> Mutation | None:
         if len(state.documents) + len(state.chains) < 2 * self._batch:
             return None
         request = c.DeleteContainerRequest(container_tag=self.container)
-        return Deed(request, State(), atomic=False)
+        return Mutation(request, State(), atomic=False)
 
-    def _create(self, state: State) -> Deed:
+    def _create(self, state: State) -> Mutation:
         texts = [self._text() for _ in range(self._chance.randint(1, 3))]
         state.chains.update({text: Chain([text]) for text in texts})
 
@@ -166,9 +170,9 @@ class Plot:
 
         memories = [m.NewMemory(content=text) for text in texts]
         request = m.CreateMemoriesRequest(container_tag=self.container, memories=memories)
-        return Deed(request, state, learn=learn)
+        return Mutation(request, state, learn=learn)
 
-    def _update(self, state: State) -> Deed | None:
+    def _update(self, state: State) -> Mutation | None:
         chain = self._any_chain(state, forgotten=False)
         if chain is None:
             return None
@@ -179,25 +183,25 @@ class Plot:
             self._ids[new] = response.receipt.id
 
         request = m.UpdateMemoryRequest(container_tag=self.container, content=old, new_content=new)
-        return Deed(request, state, learn=learn)
+        return Mutation(request, state, learn=learn)
 
-    def _forget(self, state: State) -> Deed | None:
+    def _forget(self, state: State) -> Mutation | None:
         chain = self._any_chain(state, forgotten=False)
         if chain is None:
             return None
         chain.forgotten_by = "hand"
         request = m.ForgetMemoryRequest(container_tag=self.container, content=chain.contents[-1])
-        return Deed(request, state)
+        return Mutation(request, state)
 
-    def _restore(self, state: State) -> Deed | None:
+    def _restore(self, state: State) -> Mutation | None:
         chain = self._any_chain(state, forgotten=True)
         if chain is None:
             return None
         chain.forgotten_by = ""
         name = self._ids[chain.contents[-1]]
-        return Deed(m.RestoreMemoryRequest(container_tag=self.container, id=name), state)
+        return Mutation(m.RestoreMemoryRequest(container_tag=self.container, id=name), state)
 
-    def _forget_many(self, state: State) -> Deed | None:
+    def _forget_many(self, state: State) -> Mutation | None:
         kept = [chain for chain in state.chains.values() if not chain.forgotten_by]
         chosen = self._some(kept)
         if not chosen:
@@ -211,9 +215,9 @@ class Plot:
 
         names = [self._ids[chain.contents[-1]] for chain in chosen]
         request = m.ForgetMemoriesRequest(container_tag=self.container, ids=names)
-        return Deed(request, state, learn=learn)
+        return Mutation(request, state, learn=learn)
 
-    def _restore_many(self, state: State) -> Deed | None:
+    def _restore_many(self, state: State) -> Mutation | None:
         batches = {chain.forgotten_by for chain in state.chains.values()} & self._batches.keys()
         if not batches:
             return None
@@ -224,14 +228,14 @@ class Plot:
         request = m.RestoreMemoriesRequest(
             container_tag=self.container, forget_batch_id=self._batches[batch]
         )
-        return Deed(request, state)
+        return Mutation(request, state)
 
-    def _delete(self, state: State) -> Deed | None:
+    def _delete(self, state: State) -> Mutation | None:
         if not state.chains:
             return None
         chain = state.chains.pop(self._chance.choice(sorted(state.chains)))
         name = self._ids[self._chance.choice(chain.contents)]
-        return Deed(m.DeleteMemoryRequest(container_tag=self.container, id=name), state)
+        return Mutation(m.DeleteMemoryRequest(container_tag=self.container, id=name), state)
 
     def _any_chain(self, state: State, *, forgotten: bool) -> Chain | None:
         fit = [chain for chain in state.chains.values() if bool(chain.forgotten_by) == forgotten]
@@ -241,15 +245,21 @@ class Plot:
         return self._chance.sample(things, min(len(things), self._chance.randint(1, 3)))
 
 
-_DEEDS: Sequence[Callable[[Plot, State], Deed | None]] = (
-    *[Plot._upsert, Plot._upsert_batch, Plot._create, Plot._update] * 3,
-    *[Plot._update_document, Plot._forget, Plot._restore] * 2,
-    Plot._delete_document,
-    Plot._delete_ids,
-    Plot._delete_documents,
-    Plot._delete_container,
-    Plot._forget_many,
-    Plot._restore_many,
-    Plot._delete,
+_MUTATIONS: Sequence[Callable[[ContainerModel, State], Mutation | None]] = (
+    *[
+        ContainerModel._upsert,
+        ContainerModel._upsert_batch,
+        ContainerModel._create,
+        ContainerModel._update,
+    ]
+    * 3,
+    *[ContainerModel._update_document, ContainerModel._forget, ContainerModel._restore] * 2,
+    ContainerModel._delete_document,
+    ContainerModel._delete_ids,
+    ContainerModel._delete_documents,
+    ContainerModel._delete_container,
+    ContainerModel._forget_many,
+    ContainerModel._restore_many,
+    ContainerModel._delete,
 )
 """Every mutation of the contract, those that make something more often."""

@@ -30,7 +30,7 @@ EMBEDDERS = ("wordllama-one", "wordllama-two")
 """Names that are calibrated as the reference is."""
 
 
-class Player:
+class RandomWrites:
     """Every public method is a step; what a step does not fit is left out."""
 
     def __init__(self, directory: Path) -> None:

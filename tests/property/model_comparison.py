@@ -75,7 +75,7 @@ class Listing:
         return getattr(item, "id", "") or str(item.container_tag)
 
 
-class Referee:
+class ModelComparison:
     """One tenant of the lab beside its model."""
 
     def __init__(self, lab: Lab, tally: Tally, limited: frozenset[str]) -> None:
