@@ -76,12 +76,17 @@ _NO_ROOM: Final = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
 """SQLite's names of errors that a full disk, a quota or a limit on files can cause."""
 
 
+def error_name(error: BaseException | None) -> str:
+    """The driver's name of a database error, such as SQLITE_BUSY; "" if it has none."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(original, "sqlite_errorname", "") or ""
+
+
 def lacks_room(error: BaseException | None) -> bool:
     """Whether more room on the disk could have prevented a failure."""
     if isinstance(error, PalimpsestError):
         return error.reason is Reason.STORAGE_FULL or lacks_room(error.__cause__)
-    original = error.orig if isinstance(error, DBAPIError) else error
-    return (getattr(original, "sqlite_errorname", "") or "").startswith(_NO_ROOM)
+    return error_name(error).startswith(_NO_ROOM)
 
 
 _ROWS_PER_PREFIX = {"tenant": 1_000_000, "container": 20_000, "end_kind": 10_000}

@@ -18,7 +18,7 @@ from service.core.windows import DailyWindow
 from service.ports.indexing import Indexer
 from service.runtime.coalescing import Coalescer
 from service.storage.backend import Database, Maintenance
-from service.storage.mutations import Batch, Submission, run_mutations
+from service.storage.mutations import BatchResult, Submission, run_mutations
 from service.storage.transactions import Context, Mutation, Operation, close_past, last_time
 from service.storage.watching import Watchers
 
@@ -165,7 +165,7 @@ class MutationEngine:
         )
         return [list(islice(outcomes, len(together))) for together in submitted]
 
-    async def _committed(self, submissions: Sequence[Submission]) -> Batch:
+    async def _committed(self, submissions: Sequence[Submission]) -> BatchResult:
         """Run submissions in one transaction; on a full disk only those that free room.
 
         Of those each for itself then, as one may need more room than there is.
@@ -179,13 +179,13 @@ class MutationEngine:
         except PalimpsestError as error:
             if not freeing or len(submissions) == 1:
                 raise
-            batch = Batch([error] * len(submissions), set())
+            batch = BatchResult([error] * len(submissions), set())
         apart = [[index] for index in freeing] if only else [freeing]
         for indexes in apart:
             try:
                 part = await self._committed([submissions[index] for index in indexes])
             except PalimpsestError as error:
-                part = Batch([error] * len(indexes), set())
+                part = BatchResult([error] * len(indexes), set())
             for index, outcome in zip(indexes, part.outcomes, strict=True):
                 batch.outcomes[index] = outcome
             batch.changed |= part.changed
@@ -208,7 +208,7 @@ class MutationEngine:
         for mutation in mutations:
             mutation.index = list(islice(made, len(mutation.texts)))
 
-    def _run_batch(self, conn: Connection, submissions: Sequence[Submission]) -> Batch:
+    def _run_batch(self, conn: Connection, submissions: Sequence[Submission]) -> BatchResult:
         batch = run_mutations(conn, self.context, submissions)
         if batch.erased:
             self.maintenance.on_erased(conn)

@@ -27,7 +27,7 @@ class Submission:
 
 
 @dataclass(slots=True)
-class Batch:
+class BatchResult:
     """What a batch came to.
 
     One outcome per mutation, the (tenant, id)s changed, whether anything that was
@@ -42,13 +42,15 @@ class Batch:
     revisions: dict[int, int] = field(default_factory=dict)
 
 
-def run_mutations(conn: Connection, context: Context, submissions: Sequence[Submission]) -> Batch:
+def run_mutations(
+    conn: Connection, context: Context, submissions: Sequence[Submission]
+) -> BatchResult:
     """Run mutations of many tenants and kinds inside the open transaction.
 
     Each (tenant, kind) is a group under a savepoint of its own. A group that
     fails as a whole is run again one by one, so that one harms no other.
     """
-    batch = Batch([None] * len(submissions), set())
+    batch = BatchResult([None] * len(submissions), set())
     groups: dict[tuple[int, Operation[Any, Any]], list[int]] = {}
     for index, submission in enumerate(submissions):
         groups.setdefault((submission.mutation.tenant, submission.operation), []).append(index)
@@ -72,7 +74,7 @@ def _attempt(
     operation: Operation[Any, Any],
     tenant: int,
     indexes: Sequence[int],
-    batch: Batch,
+    batch: BatchResult,
 ) -> Exception | None:
     """Run one group; on failure nothing of it stays, and the error is the answer."""
     conn.exec_driver_sql("SAVEPOINT mutations")

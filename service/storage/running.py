@@ -33,7 +33,7 @@ _REMEMBERED = select(
 
 
 @dataclass(slots=True)
-class Done:
+class OperationResult:
     """What mutations came to.
 
     Outcomes in their order, ids changed, whether anything was deleted, whether
@@ -52,13 +52,13 @@ def run_operation(
     context: Context,
     operation: Operation[P, R],
     mutations: Sequence[Mutation[P]],
-) -> Done:
+) -> OperationResult:
     """Run mutations of one tenant and kind.
 
     Those that meet on one thing, and repetitions of a request_id, go one after
     the other, each seeing what the one before it did.
     """
-    done = Done([None] * len(mutations), set())
+    done = OperationResult([None] * len(mutations), set())
     waiting = list(range(len(mutations)))
     while waiting:
         tx = TenantTx(conn, mutations[0].tenant, context)

@@ -28,7 +28,6 @@ CHECK_SECONDS: Final = 1.0
 """Between two checks of the leases, if they last for some seconds."""
 
 _STEP: Final = 2**16
-_TENTH: Final = SECOND // 10
 _MILLISECOND: Final = SECOND // 1000
 
 # In the words of the partial index, so that it is found.

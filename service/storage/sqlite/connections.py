@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from service.core.errors import PalimpsestError, Reason
+from service.storage.dialects import error_name
 from service.storage.sqlite import filter_functions
 from service.storage.sqlite.reader_pool import Turn
 from service.storage.sqlite.room import storage_full
@@ -134,7 +135,7 @@ def translated(error: BaseException) -> BaseException:
     original = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(original, sqlite3.Error):
         return error
-    name = _name(original)
+    name = error_name(error)
     # A log index that cannot grow is what is left of a full disk.
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")) or _out_of_space(original):
         return storage_full()
@@ -153,12 +154,8 @@ def translated(error: BaseException) -> BaseException:
     return error
 
 
-def _name(error: sqlite3.Error) -> str:
-    return getattr(error, "sqlite_errorname", "") or ""
-
-
 def _busy(error: BaseException | None) -> bool:
-    return isinstance(error, sqlite3.Error) and _name(error).startswith("SQLITE_BUSY")
+    return error_name(error).startswith("SQLITE_BUSY")
 
 
 def _out_of_space(error: sqlite3.Error) -> bool:

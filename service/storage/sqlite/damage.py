@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from service.storage.dialects import error_name
 from service.storage.steps import Steps
 
 _HEARTBEAT_STEPS: Final = 1_000_000
@@ -31,7 +32,7 @@ def damage_of(error: BaseException) -> str | None:
     original = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(original, sqlite3.Error):
         return None
-    name = getattr(original, "sqlite_errorname", "") or ""
+    name = error_name(error)
     if name.startswith("SQLITE_NOTADB"):
         return "the file is no database, or its first page is damaged"
     if name.startswith("SQLITE_IOERR") and name.startswith(_DAMAGE):

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
@@ -24,20 +24,11 @@ from service.storage.dialects import lacks_room
 from service.storage.sqlite import scrubbing
 from service.storage.sqlite.connections import PAUSE_SECONDS, ConnectionThread, translated
 from service.storage.sqlite.disk_reserve import DiskReserve, room_at
+from service.storage.sqlite.high_water import HighWaterMark
 from service.storage.sqlite.reader_pool import ReaderPool, Turn
 from service.storage.sqlite.room import DiskRoom
 
 T = TypeVar("T")
-
-
-class Mark(Protocol):
-    """Keeps note of what was acknowledged, see `high_water`."""
-
-    def advance(self, revisions: Mapping[int, int]) -> None: ...
-
-    def sync(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 Gate: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
@@ -57,7 +48,7 @@ class SqliteDatabase:
         readers: list[ConnectionThread],
         slots: int,
         reserve: DiskReserve | None = None,
-        mark: Mark | None = None,
+        mark: HighWaterMark | None = None,
         gates: Sequence[Gate] = (),
     ) -> None:
         self.path = path
@@ -80,7 +71,7 @@ class SqliteDatabase:
         *,
         read_only: bool = False,
         reserve: int = 0,
-        mark: Mark | None = None,
+        mark: HighWaterMark | None = None,
         gates: Sequence[Gate] = (),
     ) -> SqliteDatabase:
         """Open a database whose schema is current; it closes `mark` at the end.

@@ -6,6 +6,7 @@ import sqlite3
 
 from sqlalchemy.exc import DBAPIError
 
+from service.storage.dialects import error_name
 from service.storage.schema import SchemaTooNewError, SchemaTooOldError
 from service.storage.sqlite.damage import damage_of
 from service.storage.sqlite.presence import StorageRefusedError
@@ -36,7 +37,7 @@ def explain(error: BaseException) -> str | None:
     damage = damage_of(error)
     if damage is not None:
         return f"{damage}; `palimpsest check` says more, and the last sound backup helps"
-    name = getattr(original, "sqlite_errorname", "") or ""
+    name = error_name(error)
     for prefixes, text in _TEXTS.items():
         if name.startswith(prefixes):
             return text

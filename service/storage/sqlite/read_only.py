@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection
 
+from service.storage.dialects import error_name
 from service.storage.sqlite.connections import BUSY_SECONDS, engine_on
 from service.storage.sqlite.presence import StorageRefusedError
 
@@ -57,7 +58,7 @@ def _connected(path: Path) -> tuple[sqlite3.Connection, bool]:
     try:
         return _attempt(path, "mode=rw"), False
     except sqlite3.OperationalError as error:
-        if not _name(error).startswith(_UNREACHABLE) or not path.is_file():
+        if not error_name(error).startswith(_UNREACHABLE) or not path.is_file():
             raise
         log = path.with_name(path.name + "-wal")
         if log.is_file() and log.stat().st_size:
@@ -88,10 +89,6 @@ def _attempt(path: Path, options: str, *pragmas: str) -> sqlite3.Connection:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
-
-
-def _name(error: sqlite3.Error) -> str:
-    return getattr(error, "sqlite_errorname", "") or ""
 
 
 def _stamps(path: Path) -> list[tuple[int, int] | None]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.core.times import WallClock
-from service.storage.mutations import Batch, Submission
+from service.storage.mutations import BatchResult, Submission
 from service.storage.sqlite.disk_reserve import DiskReserve, given_up
 from service.storage.sqlite.room import storage_full
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
@@ -37,7 +37,7 @@ class FullDisk:
         store.engine._run_batch = self._limited  # type: ignore[method-assign]
         self._path = store.path
 
-    def _limited(self, conn: Connection, submissions: Sequence[Submission]) -> Batch:
+    def _limited(self, conn: Connection, submissions: Sequence[Submission]) -> BatchResult:
         if size_of(self._path):
             self.refused += 1
             raise storage_full()
@@ -173,7 +173,7 @@ async def test_a_deletion_that_finds_no_room_says_what_it_did(tmp_path: Path, cl
         request = m.IdempotencyKey("00000000-0000-4000-8000-000000000002", b"fingerprint")
         run = disk._run
 
-        def closing(conn: Connection, submissions: Sequence[Submission]) -> Batch:
+        def closing(conn: Connection, submissions: Sequence[Submission]) -> BatchResult:
             if _documents(conn) <= 10:
                 disk.room = 0
             return run(conn, submissions)
