@@ -175,9 +175,10 @@ def query(request: pb.ListMemoriesRequest, violations: list[Violation]) -> m.Mem
 
 
 def as_of(
-    request: pb.GetMemoryRequest | pb.ListMemoriesRequest, violations: list[Violation]
+    request: pb.GetMemoryRequest | pb.ListMemoriesRequest | pb.SearchMemoriesRequest,
+    violations: list[Violation],
 ) -> int | None:
-    """None: now."""
+    """The instant that the request reads, in microseconds; None: now."""
     if not request.HasField("as_of"):
         return None
     return times.instant(request.as_of, "as_of", violations)

@@ -56,16 +56,13 @@ def documents(
 def memories(
     request: memories_pb2.SearchMemoriesRequest, violations: list[Violation]
 ) -> s.MemorySearch:
-    as_of = None
-    if request.HasField("as_of"):
-        as_of = times.instant(request.as_of, "as_of", violations)
     return s.MemorySearch(
         request.query,
         _tags(request.container_tags),
         _filter(request, filters.Target.MEMORY, violations),
         request.min_score,
         request.limit or _DEFAULT_LIMIT,
-        as_of,
+        memories_convert.as_of(request, violations),
         request.include_forgotten,
         request.include_history,
         request.include_chunks,
