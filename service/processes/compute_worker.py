@@ -17,7 +17,7 @@ from service.processes.worker_process import HEADER, open_results, send_result
 from service.runtime import interpreter
 
 OOM_POINTS = 600
-"""See `interpreter.sacrifice`: what is lost with this process is computed again."""
+"""See `interpreter.raise_oom_score`: what is lost with this process is computed again."""
 
 NICENESS = 5
 """Documents can wait: the server and its searches go first on busy processors."""
@@ -45,7 +45,7 @@ def main() -> None:
     """Serve until the server closes its end, or has sent nothing for a while."""
     frames = open_results()
     interpreter.tune()
-    interpreter.sacrifice(OOM_POINTS)
+    interpreter.raise_oom_score(OOM_POINTS)
     if sys.platform != "win32":
         os.nice(NICENESS)
     with contextlib.suppress(EOFError, BrokenPipeError):

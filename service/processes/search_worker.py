@@ -31,7 +31,7 @@ from service.runtime.priority import ForegroundPriority
 from service.storage.sqlite.store import open_to_read
 
 OOM_POINTS = 300
-"""See `interpreter.sacrifice`: fewer than those of a process that no caller waits for."""
+"""See `interpreter.raise_oom_score`: fewer than those of a process that no caller waits for."""
 
 HEARTBEAT_SECONDS = HEARTBEAT_TIMEOUT / 10
 """Between heartbeats: an index of many rows takes long to load."""
@@ -63,7 +63,7 @@ class SearchWorkerConfig:
 def main() -> None:
     """Serve until the server closes its end."""
     with contextlib.suppress(asyncio.IncompleteReadError, BrokenPipeError):
-        interpreter.sacrifice(OOM_POINTS)
+        interpreter.raise_oom_score(OOM_POINTS)
         interpreter.run(_serve(open_results()))
 
 

@@ -68,7 +68,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         uvloop.run(main)
 
 
-def sacrifice(points: int) -> None:
+def raise_oom_score(points: int) -> None:
     """When memory runs out, let Linux end this process rather than the one that started it.
 
     Args:

@@ -24,18 +24,17 @@ LONG_SECONDS: Final = 0.25
 
 
 class _Tenant:
-    __slots__ = ("_at_once", "running", "waiting")
+    __slots__ = ("running", "waiting")
 
-    def __init__(self, at_once: int) -> None:
-        self._at_once = at_once
+    def __init__(self) -> None:
         self.running: OrderedDict[object, float] = OrderedDict()
         """When each call in work began, oldest first."""
         self.waiting: deque[asyncio.Future[None]] = deque()
 
-    def full(self) -> bool:
+    def full(self, at_once: int) -> bool:
         """Whether no further call may begin; calls in work for long are not counted."""
         horizon = monotonic() - LONG_SECONDS
-        while len(self.running) >= self._at_once:
+        while len(self.running) >= at_once:
             oldest, since = next(iter(self.running.items()))
             if since > horizon:
                 return True
@@ -63,8 +62,8 @@ class TenantTurns:
         self._contention.note(tenant)
         state = self._tenants.get(tenant)
         if state is None:
-            state = self._tenants[tenant] = _Tenant(self._at_once)
-        if self._contention.shared and (state.waiting or state.full()):
+            state = self._tenants[tenant] = _Tenant()
+        if self._contention.shared and (state.waiting or state.full(self._at_once)):
             await self._wait(state)
         state.running[call] = monotonic()
 
@@ -75,7 +74,7 @@ class TenantTurns:
             while self._contention.shared:
                 # Calls that have been in work for long make room without a notification.
                 done, _ = await asyncio.wait((turn,), timeout=LONG_SECONDS)
-                if done or not state.full():
+                if done or not state.full(self._at_once):
                     return
         finally:
             state.running.pop(turn, None)
@@ -87,7 +86,7 @@ class TenantTurns:
         if state is None:
             return
         state.running.pop(call, None)
-        while state.waiting and not (self._contention.shared and state.full()):
+        while state.waiting and not (self._contention.shared and state.full(self._at_once)):
             turn = state.waiting.popleft()
             # Its place is reserved until the task resumes.
             state.running[turn] = monotonic()
