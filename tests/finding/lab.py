@@ -106,11 +106,7 @@ class Lab:
 
     async def idle(self) -> None:
         """Wait until no document is waiting or at work."""
-
-        async def empty() -> bool:
-            return not self.rows("SELECT 1 FROM jobs")
-
-        await until(empty)
+        await until(lambda: not self.rows("SELECT 1 FROM jobs"))
 
     async def search(self, query: str, **fields: Any) -> list[d.DocumentHit]:
         request = d.SearchDocumentsRequest(query=query, **fields)

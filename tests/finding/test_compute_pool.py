@@ -135,11 +135,7 @@ async def test_a_caller_that_gives_up_takes_no_one_elses_answer() -> None:
 async def test_a_worker_without_work_ends_and_another_begins() -> None:
     async with compute_pool(idle=0.05) as pool:
         first = await pool.run(own_pid)
-
-        async def ended() -> bool:
-            return not running(first)
-
-        await until(ended)
+        await until(lambda: not running(first))
         assert await pool.run(own_pid) != first
 
 
@@ -219,11 +215,7 @@ async def _remember(lab: Lab, container: str, texts: Sequence[str]) -> None:
 async def _until_pool_is_ready(lab: Lab, count: int) -> None:
     """Wait until a worker is ready, without sending it anything."""
     indexer = lab.service.store.engine.indexer
-
-    async def free() -> bool:
-        return not count or indexer._executor.offloads_now  # type: ignore[attr-defined]
-
-    await until(free)
+    await until(lambda: not count or indexer._executor.offloads_now)  # type: ignore[attr-defined]
 
 
 async def test_memories_are_stored_while_no_worker_can_be_started(
@@ -262,11 +254,7 @@ async def _busy(server: Server) -> int:
         ]
         request = d.BatchUpsertDocumentsRequest(items=items)
         await client.documents.BatchUpsertDocuments(request)
-
-    async def started() -> bool:
-        return bool(workers_of(server.process.pid))
-
-    await until(started)
+    await until(lambda: bool(workers_of(server.process.pid)))
     return workers_of(server.process.pid)[0]
 
 
@@ -313,11 +301,7 @@ async def test_a_worker_that_dies_while_it_begins_is_replaced() -> None:
     async with compute_pool() as pool:
         for _ in range(5):
             work = asyncio.ensure_future(pool.run(add, 1, 2))
-
-            async def begun() -> bool:
-                return bool(workers_of(os.getpid()))
-
-            await until(begun)
+            await until(lambda: bool(workers_of(os.getpid())))
             for pid in workers_of(os.getpid()):
                 os.kill(pid, signal.SIGKILL)
             assert await work == 3
@@ -327,11 +311,7 @@ async def test_a_killed_server_leaves_no_worker(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         worker = await _busy(server)
         server.kill()
-
-        async def ended() -> bool:
-            return not running(worker)
-
-        await until(ended)
+        await until(lambda: not running(worker))
 
 
 async def test_a_stopped_server_leaves_no_worker(tmp_path: Path) -> None:
@@ -448,11 +428,7 @@ async def test_a_child_that_crashes_is_told_with_what_it_left(
     async with compute_pool() as pool:
         pid = await pool.run(own_pid)
         os.kill(pid, signal.SIGSEGV)
-
-        async def told() -> bool:
-            return any("another takes its place" in r.getMessage() for r in caplog.records)
-
-        await until(told)
+        await until(lambda: "another takes its place" in caplog.text)
         assert await pool.run(own_pid) != pid
     (left,) = [record for record in caplog.records if record.name == compute_worker.__name__]
     assert "Segmentation fault" in left.getMessage()

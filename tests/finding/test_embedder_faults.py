@@ -159,11 +159,7 @@ async def test_memories_are_found_by_words_while_the_embedder_is_away(
         assert await remote.contents("quinces") == []
         assert await remote.contents("medlars") == ["Ann likes medlars"]
         assert len(remote.rows(vectors)) == 2
-
-    async def all_have() -> bool:
-        return not remote.rows(vectors)
-
-    await until(all_have)
+    await until(lambda: not remote.rows(vectors))
     (hit,) = await remote.memories("medlars", include_score_parts=True)
     assert (hit.memory.id, hit.score_parts.semantic > 0) == (updated.receipt.id, True)
     assert remote.check() == []
@@ -210,9 +206,5 @@ async def test_a_text_the_embedder_refuses_keeps_no_other_without_a_vector(
     await remote.client.remember("some poison", "Ann likes quinces", "Ben likes medlars")
     lacking = "SELECT content FROM memories WHERE vector IS NULL"
     assert remote.rows(lacking)
-
-    async def others_have() -> bool:
-        return [row.content for row in remote.rows(lacking)] == [b"some poison"]
-
-    await until(others_have)
+    await until(lambda: [row.content for row in remote.rows(lacking)] == [b"some poison"])
     assert await remote.contents("poison", min_score=0.1) == ["some poison"]

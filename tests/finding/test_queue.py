@@ -217,11 +217,7 @@ async def test_another_server_takes_over_what_a_stuck_one_holds(
                 assert document.status == d.DOCUMENT_STATUS_DONE
                 assert second.changes(document.id) == ["document.created", "document.processed"]
             first.stages.let_go()
-
-            async def all_tried() -> bool:
-                return len(first.stages.finished) == 5
-
-            await until(all_tried)
+            await until(lambda: len(first.stages.finished) == 5)
             await second.idle()
         assert first.check() == []
         assert {held for _, held in first.stages.finished} == {False}

@@ -82,11 +82,7 @@ async def test_it_goes_on_after_a_fault(
 
     _before_each_slice(monkeypatch, failing)
     async with laboratory(directory, clock, embedder="words:b") as lab:
-
-        async def moved() -> bool:
-            return [row.name for row in lab.rows(SPACES)] == ["words:b"]
-
-        await until(moved)
+        await until(lambda: [row.name for row in lab.rows(SPACES)] == ["words:b"])
     assert not faults
 
 

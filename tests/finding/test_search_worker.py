@@ -404,11 +404,7 @@ async def test_a_killed_server_leaves_no_search_worker(tmp_path: Path) -> None:
         async with connected(server.address, server.key) as client:
             worker = await _search_worker(server.process.pid, client)
         server.kill()
-
-        async def ended() -> bool:
-            return not running(worker)
-
-        await until(ended)
+        await until(lambda: not running(worker))
 
 
 async def test_a_stopped_server_leaves_no_search_worker(tmp_path: Path) -> None:

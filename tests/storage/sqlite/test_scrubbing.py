@@ -114,11 +114,7 @@ async def test_a_small_database_is_scrubbed_by_itself(tmp_path: Path, clock: Clo
         await _delete_much(store, who)
         assert _free_pages(store.path) > 0
         clock.advance(3600)
-
-        async def rewritten() -> bool:
-            return _free_pages(store.path) == 0
-
-        await until(rewritten)
+        await until(lambda: _free_pages(store.path) == 0)
 
 
 async def test_a_large_database_is_scrubbed_in_its_window_once(
