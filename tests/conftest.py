@@ -44,7 +44,7 @@ def pytest_terminal_summary(
 
 
 FOLDERS = {
-    "processes": ("acceptance", "damage", "faults", "hostile", "races", "system"),
+    "processes": ("acceptance", "cancellation", "damage", "faults", "hostile", "races", "system"),
     "slow": ("cancellation", "deletion", "property"),
 }
 """Folders whose tests are all of a kind; elsewhere modules and tests have their own marks."""
