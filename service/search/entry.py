@@ -3,7 +3,7 @@
 An entry, little-endian, padded to whole 32-bit words so that many can be decoded at
 once by indexing one array:
 
-    u8  version (1)          u8 flags (1: a question, 2: tells a time)
+    u8  version              u8 flags (1: a question, 2: tells a time)
     u8  names                u8 0
     u16 words                u16 length (occurrences of terms)
     u32 terms
@@ -31,6 +31,11 @@ from service.search.analysis import Features
 from service.search.words import term_of
 
 VERSION = 1
+"""Of the analysis whose terms an entry has, written as its first byte.
+
+Raised with every change of what the analysis makes of a text: entries of an older one are
+made again in the background, and serve until then. The bytes are laid out alike in all.
+"""
 
 _HEADER = Struct("<BBBxHHI")
 _HEADER_WORDS = _HEADER.size // 4
@@ -49,7 +54,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 class UnreadableEntryError(ValueError):
-    """The bytes are not an entry of a version this code writes; the row must be indexed again."""
+    """The bytes are not an entry of a version this code knows; the row must be indexed again."""
 
 
 class TermHasher:
@@ -160,7 +165,7 @@ def decode_entries(blobs: Sequence[bytes]) -> Entries:
     """Decode many entries at once.
 
     Raises:
-        UnreadableEntryError: one of them is of another version, or cut short.
+        UnreadableEntryError: one of them is of no version up to `VERSION`, or cut short.
     """
     sizes_in_bytes = np.fromiter(map(len, blobs), dtype=np.int64, count=len(blobs))
     if np.any((sizes_in_bytes % 4 != 0) | (sizes_in_bytes < _HEADER.size)):
@@ -174,7 +179,8 @@ def decode_entries(blobs: Sequence[bytes]) -> Entries:
     kinds, sizes_of_text, sizes = (cells[starts + i].astype(np.int64) for i in range(3))
     names = kinds >> 16 & 0xFF
     expected = _HEADER_WORDS + names + sizes + (sizes + 3) // 4
-    if np.any((kinds & 0xFF) != VERSION) or np.any(expected != lengths_in_cells):
+    versions = kinds & 0xFF
+    if np.any((versions < 1) | (versions > VERSION) | (expected != lengths_in_cells)):
         raise UnreadableEntryError
 
     first = starts + _HEADER_WORDS

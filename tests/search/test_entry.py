@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from service.search import entry
 from service.search.analysis import Features
 from service.search.entry import (
+    VERSION,
     TermHasher,
     UnreadableEntryError,
     decode_entries,
@@ -56,11 +57,30 @@ def test_an_entry_is_small() -> None:
     assert len(entry) == 12 + 4 + 40 + 12
 
 
-@pytest.mark.parametrize("damage", [lambda e: e[:-4], lambda e: e[:-1], lambda e: b"\x02" + e[1:]])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda e: e[:-4],
+        lambda e: e[:-1],
+        lambda e: b"\x00" + e[1:],
+        lambda e: bytes([VERSION + 1]) + e[1:],
+    ],
+)
 def test_damaged_and_foreign_entries_are_refused(damage: object) -> None:
     (entry,) = encode_entries([Features(["cat", "dog", "dog"], 3, False, False, ())], HASHER)
     with pytest.raises(UnreadableEntryError):
         decode_entries([entry, damage(entry)])  # type: ignore[operator]
+
+
+def test_entries_of_every_version_so_far_are_read_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(entry, "VERSION", 3)
+    (newest,) = encode_entries([Features(["cat", "dog"], 2, False, False, ())], HASHER)
+    assert newest[0] == 3
+    decoded = decode_entries([bytes([version]) + newest[1:] for version in (1, 2, 3)])
+    assert decoded.sizes.tolist() == [2, 2, 2]
+    assert len(set(decoded.terms.tolist())) == 2
 
 
 def test_words_cannot_be_told_from_an_entry_without_the_secret() -> None:
