@@ -8,6 +8,7 @@ from typing import Final, cast
 import grpc
 
 from service.client.diagnosis import SOCKET_NAME, diagnose
+from service.client.printable import printable
 from service.client.target import ClientTls, Target
 
 PROBE_SECONDS: Final = 10.0
@@ -17,7 +18,10 @@ _STATUS_DETAILS: Final = "grpc-status-details-bin"
 
 
 class ServerError(Exception):
-    """A call failed; the text says why and what to do."""
+    """A call failed; the text says why and what to do, and is safe to print."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
 
 
 def open_channel(target: Target, options: Sequence[tuple[str, str | int]] = ()) -> grpc.Channel:

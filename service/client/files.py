@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from service.client.printable import printable
 from service.core.model import ContentKind
 
 KINDS: Final = {
@@ -103,8 +103,7 @@ def _is_hidden(name: str) -> bool:
 
 def _clean(name: str) -> str:
     """Without bytes that are no text and without control characters."""
-    text = os.fsencode(name).decode(errors="replace")
-    return "".join("\ufffd" if unicodedata.category(c) == "Cc" else c for c in text)
+    return printable(os.fsencode(name).decode(errors="replace"))
 
 
 def read(source: Source) -> str:

@@ -20,6 +20,7 @@ from palimpsest.v1.documents_pb2 import (
 from palimpsest.v1.filter_pb2 import Condition, Filter
 from service.client.connection import Connection
 from service.client.files import Found, SkippedError, Source, custom_id, read
+from service.client.printable import printable
 from service.content.base import Extract, UnreadableContentError
 from service.content.registry import extractor_for
 
@@ -138,7 +139,7 @@ class _Import:
         )
         for (source, _), outcome in zip(self._batch, answer.outcomes, strict=True):
             if outcome.HasField("error"):
-                self._summary.failed.append((source.name, outcome.error.message))
+                self._summary.failed.append((source.name, printable(outcome.error.message)))
             elif outcome.receipt.created:
                 self._summary.new += 1
             else:

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from palimpsest.v1.documents_pb2 import SearchDocumentsRequest
 from palimpsest.v1.memories_pb2 import SearchMemoriesRequest
 from service.client.connection import Connection
+from service.client.printable import one_line, printable
 
 _SHOWN = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One hit: its score from 0 to 1, its source, and its text in one line."""
+    """One hit: its score from 0 to 1, its source, and its text in one line.
+
+    Source and text are safe to print.
+    """
 
     score: float
     source: str
@@ -31,7 +35,7 @@ def search_documents(
         Result(
             chunk.score,
             " > ".join(
-                part
+                one_line(part)
                 for part in (
                     hit.document.custom_id or hit.document.title or hit.document.id,
                     chunk.chunk.heading,
@@ -39,7 +43,7 @@ def search_documents(
                 )
                 if part
             ),
-            _line(chunk.chunk.text),
+            _excerpt(chunk.chunk.text),
         )
         for hit in answer.hits
         for chunk in hit.chunks
@@ -54,11 +58,15 @@ def search_memories(
     request = SearchMemoriesRequest(query=query, container_tags=containers, limit=limit)
     answer = connection.call(connection.memories.SearchMemories, request)
     return [
-        Result(hit.score, f"{hit.memory.container_tag} {hit.memory.id}", _line(hit.memory.content))
+        Result(
+            hit.score,
+            printable(f"{hit.memory.container_tag} {hit.memory.id}"),
+            _excerpt(hit.memory.content),
+        )
         for hit in answer.hits
     ]
 
 
-def _line(text: str) -> str:
-    line = " ".join(text.split())
+def _excerpt(text: str) -> str:
+    line = one_line(text)
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from service.client.diagnosis import diagnose
 from service.client.target import ClientTls, Target
 from service.settings import Settings
 from service.tls_files import read_authorities
+from tests.client import connected
 from tests.harness import REPOSITORY, environment
 from tests.rpc.test_tls import PEM
 
@@ -119,6 +121,22 @@ async def test_every_command_shows_a_client_certificate(tmp_path: Path) -> None:
         done = await run(service.address, "search", "kettle", *options, key=service.first_key)
         assert done.exit_code == 0, done.output
         assert "The kettle whistles." in done.stdout
+
+
+async def test_what_is_found_sends_nothing_to_the_terminal(tmp_path: Path) -> None:
+    note = tmp_path / "note.md"
+    note.write_text("# Kettle \x1b]0;owned\x07\n\nIt whistles \x9b31m\x1b[2J loudly.\n")
+    async with served(tmp_path, None) as service:
+        command = ("import", str(note), "--container", "default")
+        done = await run(service.address, *command, key=service.first_key)
+        assert done.exit_code == 0, done.output
+        async with connected(service.address, service.first_key) as client:
+            await client.remember("The kettle \x1b[8mis hidden\x1b[0m.")
+        for options in ((), ("--memories",)):
+            done = await run(service.address, "search", "kettle", *options, key=service.first_key)
+            assert done.exit_code == 0, done.output
+            assert "\ufffd" in done.stdout
+            assert {c for c in done.stdout if unicodedata.category(c) == "Cc"} == {"\n"}
 
 
 async def test_plaintext_to_a_server_with_tls(tmp_path: Path) -> None:
