@@ -248,9 +248,15 @@ def appended(
             "messages; begin another one",
             resource=("palimpsest.v1.Document", current.id),
         )
-    return DocumentPatch(current.id, content=encoded, etag=append.etag, kind=current.kind), len(
-        messages
+    patch = DocumentPatch(
+        current.id,
+        content=encoded,
+        metadata=append.metadata,
+        title=append.title,
+        etag=append.etag,
+        kind=current.kind,
     )
+    return patch, len(messages)
 
 
 def in_other_container(custom_id: str) -> PalimpsestError:

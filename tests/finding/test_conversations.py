@@ -7,10 +7,12 @@ import uuid
 
 import grpc
 import pytest
+from google.protobuf.struct_pb2 import Struct
 
 from palimpsest.v1 import documents_pb2 as d
-from tests.client import connected, refused
-from tests.finding.lab import Lab
+from palimpsest.v1.filter_pb2 import Filter
+from tests.client import connected, refused, struct
+from tests.finding.lab import Lab, where
 
 CALLERS = 64
 EACH = 10
@@ -79,6 +81,58 @@ async def test_messages_come_back_as_they_were(lab: Lab) -> None:
     assert not listed[0].HasField("conversation")
     listed = [item async for page in lab.client.pages(include_content=True) for item in page]
     assert list(listed[0].conversation.messages) == given
+
+
+async def test_appending_sets_title_and_metadata_as_an_upsert_does(lab: Lab) -> None:
+    made = await append(
+        lab,
+        "talk",
+        message("hello"),
+        create_if_missing=True,
+        title="Transcript",
+        metadata=struct({"kind": "transcript", "room": "blue", "unset": None}),
+    )
+    document = await lab.client.get("talk")
+    assert (document.title, dict(document.metadata)) == (
+        "Transcript",
+        {"kind": "transcript", "room": "blue"},
+    )
+    assert made.receipt.etag == document.etag  # type: ignore[attr-defined]
+    again = await append(
+        lab, "talk", message("more"), etag=document.etag, metadata=struct({"room": None, "day": 2})
+    )
+    document = await lab.client.get("talk")
+    assert (document.title, dict(document.metadata)) == (
+        "Transcript",
+        {"kind": "transcript", "day": 2},
+    )
+    assert again.receipt.etag == document.etag  # type: ignore[attr-defined]
+    assert [m.text for m in document.conversation.messages] == ["hello", "more"]
+    await append(lab, "talk", message("last"), title="")
+    document = await lab.settled("talk")
+    assert (document.title, dict(document.metadata)) == ("", {"kind": "transcript", "day": 2})
+    transcripts = where("kind", "transcript")
+    assert await lab.search("hello", filter=transcripts)
+    assert not await lab.search("hello", filter=Filter(negated=transcripts))
+
+
+async def test_an_append_with_bad_metadata_or_title_appends_nothing(lab: Lab) -> None:
+    await append(lab, "talk", message("hello"), create_if_missing=True, metadata=many_keys("a", 60))
+    before = await lab.settled("talk")
+    for name, fields in (
+        ("metadata.k", {"metadata": struct({"k": {"nested": 1}})}),
+        ("metadata", {"metadata": many_keys("b", 60)}),
+        ("title", {"title": "x" * 1001}),
+        ("title", {"title": "a\0"}),
+    ):
+        with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
+            await append(lab, "talk", message("more"), **fields)
+        assert refusal.fields == [name]
+    assert await lab.client.get("talk") == before
+
+
+def many_keys(prefix: str, count: int) -> Struct:
+    return struct({f"{prefix}{number}": number for number in range(count)})
 
 
 async def test_appending_is_refused_with_the_reason(lab: Lab) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from palimpsest.v1 import documents_pb2 as pb
-from tests.property.model_documents import Documents
+from tests.property.model_documents import Documents, merged
 from tests.property.tenant import Caller, RefusedError, refuse
 
 
@@ -33,6 +33,9 @@ class Conversations(Documents):
         refuse(*problems)
         before = document.written()
         document.messages += tuple(request.messages)
+        document.metadata = merged(document.metadata, request.metadata)
+        if request.HasField("title"):
+            document.title = request.title
         receipt = self._settled(document, before, "" if of_service else named)
         return pb.AppendMessagesResponse(receipt=receipt, message_count=len(document.messages))
 
@@ -41,6 +44,8 @@ class Conversations(Documents):
         upsert = pb.UpsertDocumentRequest(
             custom_id=request.id,
             container_tags=request.container_tags,
+            metadata=request.metadata,
+            title=request.title,
             etag=request.etag,
             conversation=pb.Conversation(messages=request.messages),
         )

@@ -256,6 +256,8 @@ appends = built(
     messages=some(messages),
     create_if_missing=maybe,
     container_tags=optional(tags, 3),
+    metadata=optional(patches),
+    title=optional(st.sampled_from(["", "T"]), 3),
     etag=etags,
     request_id=request_ids,
 )

@@ -1045,6 +1045,8 @@ class AppendMessagesRequest(_message.Message):
     MESSAGES_FIELD_NUMBER: _builtins.int
     CREATE_IF_MISSING_FIELD_NUMBER: _builtins.int
     CONTAINER_TAGS_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
@@ -1052,6 +1054,8 @@ class AppendMessagesRequest(_message.Message):
     """The id or the custom id of a conversation."""
     create_if_missing: _builtins.bool
     """Where no document has this custom id, make one of these messages."""
+    title: _builtins.str
+    """Absent: keep. Empty: no title."""
     etag: _builtins.str
     """Go on only if the document has this etag now; else ABORTED."""
     request_id: _builtins.str
@@ -1068,6 +1072,12 @@ class AppendMessagesRequest(_message.Message):
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As in UpsertDocument."""
 
+    @_builtins.property
+    def metadata(self) -> _struct_pb2.Struct:
+        """On create: the metadata, null being absent. On an existing conversation:
+        merged by key, null removing one.
+        """
+
     def __init__(
         self,
         *,
@@ -1075,15 +1085,19 @@ class AppendMessagesRequest(_message.Message):
         messages: _abc.Iterable[Global___ConversationMessage] | None = ...,
         create_if_missing: _builtins.bool = ...,
         container_tags: _abc.Iterable[_builtins.str] | None = ...,
+        metadata: _struct_pb2.Struct | None = ...,
+        title: _builtins.str | None = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
         wait: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_title", b"_title", "metadata", b"metadata", "title", b"title"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tags", b"container_tags", "create_if_missing", b"create_if_missing", "etag", b"etag", "id", b"id", "messages", b"messages", "request_id", b"request_id", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_title", b"_title", "container_tags", b"container_tags", "create_if_missing", b"create_if_missing", "etag", b"etag", "id", b"id", "messages", b"messages", "metadata", b"metadata", "request_id", b"request_id", "title", b"title", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__title: _TypeAlias = _typing.Literal["title"]  # noqa: Y015
+    _WhichOneofArgType__title: _TypeAlias = _typing.Literal["_title", b"_title"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__title) -> _WhichOneofReturnType__title | None: ...
 
 Global___AppendMessagesRequest: _TypeAlias = AppendMessagesRequest  # noqa: Y015
 

@@ -194,8 +194,9 @@ class DocumentsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AppendMessages(self, request, context):
-        """Appends messages to a conversation. Concurrent calls lose nothing and keep
-        each caller's order; only the new messages are processed.
+        """Appends messages to a conversation, and sets its title and metadata in the
+        same step if given. Concurrent calls lose nothing and keep each caller's
+        order; only the new messages are processed.
 
         Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless create_if_missing,
         FAILED_PRECONDITION (NOT_A_CONVERSATION, CONTENT_TOO_LARGE,

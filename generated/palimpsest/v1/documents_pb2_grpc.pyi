@@ -96,8 +96,9 @@ class DocumentsStub:
     stand in `errors`.
     """
     AppendMessages: _grpc.UnaryUnaryMultiCallable[_documents_pb2.AppendMessagesRequest, _documents_pb2.AppendMessagesResponse]
-    """Appends messages to a conversation. Concurrent calls lose nothing and keep
-    each caller's order; only the new messages are processed.
+    """Appends messages to a conversation, and sets its title and metadata in the
+    same step if given. Concurrent calls lose nothing and keep each caller's
+    order; only the new messages are processed.
 
     Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless create_if_missing,
     FAILED_PRECONDITION (NOT_A_CONVERSATION, CONTENT_TOO_LARGE,
@@ -185,8 +186,9 @@ class DocumentsAsyncStub(DocumentsStub):
     stand in `errors`.
     """
     AppendMessages: _aio.UnaryUnaryMultiCallable[_documents_pb2.AppendMessagesRequest, _documents_pb2.AppendMessagesResponse]  # type: ignore[assignment]
-    """Appends messages to a conversation. Concurrent calls lose nothing and keep
-    each caller's order; only the new messages are processed.
+    """Appends messages to a conversation, and sets its title and metadata in the
+    same step if given. Concurrent calls lose nothing and keep each caller's
+    order; only the new messages are processed.
 
     Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless create_if_missing,
     FAILED_PRECONDITION (NOT_A_CONVERSATION, CONTENT_TOO_LARGE,
@@ -319,8 +321,9 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
         request: _documents_pb2.AppendMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_documents_pb2.AppendMessagesResponse, _abc.Awaitable[_documents_pb2.AppendMessagesResponse]]:
-        """Appends messages to a conversation. Concurrent calls lose nothing and keep
-        each caller's order; only the new messages are processed.
+        """Appends messages to a conversation, and sets its title and metadata in the
+        same step if given. Concurrent calls lose nothing and keep each caller's
+        order; only the new messages are processed.
 
         Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless create_if_missing,
         FAILED_PRECONDITION (NOT_A_CONVERSATION, CONTENT_TOO_LARGE,

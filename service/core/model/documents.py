@@ -74,12 +74,17 @@ class DocumentPatch:
 
 @dataclass(frozen=True, slots=True)
 class MessagesAppend:
-    """Messages for the conversation called `id` (its id or custom id)."""
+    """Messages for the conversation called `id` (its id or custom id).
+
+    `metadata` and `title` as in a `DocumentWrite`.
+    """
 
     id: str
     messages: tuple[Message, ...]
     create_if_missing: bool = False
     containers: tuple[str, ...] = ()
+    metadata: MetadataPatch | None = None
+    title: str | None = None
     etag: str | None = None
 
 

@@ -13,6 +13,7 @@ from service.core import model as m
 from service.core.conversations import MAX_BYTES, Message, decode, encode
 from service.core.errors import Reason, Violation
 from service.core.ids import is_document_id
+from service.core.metadata import MetadataPatch
 from service.rpc.convert import ids, metadata, times
 from service.rpc.convert.filters import read as read_filter
 
@@ -32,9 +33,7 @@ def write(
     request: pb.UpsertDocumentRequest, violations: list[Violation], path: str = ""
 ) -> m.DocumentWrite:
     """`path`: where the request is, with a final dot: "items[3]."."""
-    given = None
-    if request.HasField("metadata"):
-        given = metadata.patch(request.metadata, f"{path}metadata", violations)
+    given = _metadata(request, violations, path)
     mode = _MODES.get(request.mode, m.UpsertMode.CREATE_OR_UPDATE)
     if mode is m.UpsertMode.UPDATE_ONLY and not request.custom_id:
         violations.append(Violation(f"{path}mode", "to update only, give the custom_id"))
@@ -127,8 +126,20 @@ def append(request: pb.AppendMessagesRequest, violations: list[Violation]) -> m.
         added,
         request.create_if_missing,
         tuple(request.container_tags),
-        request.etag or None,
+        metadata=_metadata(request, violations),
+        title=request.title if request.HasField("title") else None,
+        etag=request.etag or None,
     )
+
+
+def _metadata(
+    request: pb.UpsertDocumentRequest | pb.UpdateDocumentRequest | pb.AppendMessagesRequest,
+    violations: list[Violation],
+    path: str = "",
+) -> MetadataPatch | None:
+    if not request.HasField("metadata"):
+        return None
+    return metadata.patch(request.metadata, f"{path}metadata", violations)
 
 
 def _date(
@@ -147,9 +158,7 @@ def _date(
 
 def patch(request: pb.UpdateDocumentRequest, violations: list[Violation]) -> m.DocumentPatch:
     ids.check_document(request.id, "id", "Memories.UpdateMemory", violations)
-    given = None
-    if request.HasField("metadata"):
-        given = metadata.patch(request.metadata, "metadata", violations)
+    given = _metadata(request, violations)
     content = request.content if request.HasField("content") else None
     if request.HasField("conversation"):
         content = _encoded(request.conversation, "conversation", violations)

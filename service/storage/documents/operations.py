@@ -239,6 +239,8 @@ def _append(
             encode(append.messages),
             append.id,
             append.containers,
+            metadata=append.metadata,
+            title=append.title,
             etag=append.etag,
             kind=ContentKind.CONVERSATION,
         )
