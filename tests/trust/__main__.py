@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from tests.trust.codes import CODES
 from tests.trust.kinds import Kind, Rate, reached
+from tests.trust.languages import LANGUAGES
 
-KINDS: Sequence[Kind] = CODES
+KINDS: Sequence[Kind] = (*CODES, *LANGUAGES)
 _WIDTH = 30
 
 
