@@ -61,8 +61,8 @@ coverage: $(STAMP) ## Show which lines the tests of make check reach, and write 
 bench: $(STAMP) ## Measure throughput and latency against a bare gRPC server
 	$(BIN)/python -m tests.bench $(ARGS)
 
-bench-retrieval: $(STAMP) ## Measure what search finds: make bench-retrieval DATA=<folder of LoCoMo files>
-	$(BIN)/python -m tests.bench.retrieval $(if $(DATA),--locomo "$(DATA)") $(ARGS)
+bench-retrieval: $(STAMP) ## Measure what search finds: make bench-retrieval DATA=<folder with locomo/, xquad/, npl/>
+	$(BIN)/python -m tests.bench.retrieval $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 bench-search: $(STAMP) ## Measure how fast documents are processed and found
 	$(BIN)/python -m tests.bench.search $(ARGS)

@@ -1,11 +1,12 @@
-"""Texts with questions whose answers are known: LoCoMo's conversations, and Django's manual."""
+"""Texts with questions whose answers are known: LoCoMo's conversations, Django's manual,
+and collections whose judgements are files of their own (XQuAD, NPL)."""
 
 from __future__ import annotations
 
 import json
 import re
 import tarfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,6 +70,34 @@ def read_locomo(folder: Path) -> list[Collection]:
     return [_conversation(path) for path in sorted(folder.glob("*.json"))]
 
 
+def read_judged(folder: Path) -> list[Collection]:
+    """The collections of a folder in BEIR's form, one for each container.
+
+    `corpus.jsonl` and `queries.jsonl` have lines of `id`, `container`, `text` (queries also
+    `category`); `qrels.tsv` has lines of query, passage and grade, of which those above 0
+    count. Queries without a judgement are left out.
+    """
+    passages: dict[str, list[Document]] = defaultdict(list)
+    for line in _lines(folder / "corpus.jsonl"):
+        passage = Passage(line["id"], line["text"].strip())
+        passages[line["container"]].append(Document(line["id"], (passage,)))
+    evidence: dict[str, set[str]] = defaultdict(set)
+    for row in (folder / "qrels.tsv").read_text("utf-8").splitlines():
+        query, passage_id, grade = row.split("\t")
+        if int(grade) > 0:
+            evidence[query].add(passage_id)
+    questions: dict[str, list[Question]] = defaultdict(list)
+    for line in _lines(folder / "queries.jsonl"):
+        keys = frozenset(evidence[line["id"]])
+        if keys:
+            question = Question(line["text"], keys, len(keys), line["category"])
+            questions[line["container"]].append(question)
+    return [
+        Collection(name, tuple(documents), tuple(questions[name]))
+        for name, documents in passages.items()
+    ]
+
+
 def read_manual(archive: Path) -> Collection:
     """The manual in Django's source distribution.
 
@@ -88,6 +117,11 @@ def read_manual(archive: Path) -> Collection:
     times = Counter(question.text.lower() for question in questions)
     unique = tuple(q for q in questions if times[q.text.lower()] == 1)
     return Collection("manual", tuple(documents), unique)
+
+
+def _lines(file: Path) -> Iterator[dict[str, str]]:
+    with file.open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
 
 
 def _conversation(path: Path) -> Collection:

@@ -1,32 +1,26 @@
-"""What the retrieval benchmark can search with."""
+"""What the retrieval benchmark searches with: what the engines have in common, and plain BM25."""
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import Enum
+from itertools import islice
 from typing import Protocol
 
-import grpc
-
-from palimpsest.v1.documents_pb2 import (
-    DOCUMENT_STATUS_DONE,
-    SearchDocumentsRequest,
-    UpsertDocumentRequest,
-)
-from palimpsest.v1.documents_pb2_grpc import DocumentsStub
-from palimpsest.v1.memories_pb2 import CreateMemoriesRequest, NewMemory, SearchMemoriesRequest
-from palimpsest.v1.memories_pb2_grpc import MemoriesStub
-from service.search.words import split_words, term_of
 from tests.bench.collections import Collection, Passage
-from tests.harness import Server
+
+CHUNKS_OF_A_TEXT = 3
+"""So many chunks are asked for to find one text more, since several may be of one text."""
 
 
 class Mode(Enum):
     """How passages are stored."""
 
     DOCUMENTS = "documents: each passage a chunk, beside those before and after it"
+    TEXTS = "texts: each passage a document, which is divided into chunks"
     MEMORIES = "memories: each passage by itself"
 
 
@@ -43,91 +37,25 @@ class Engine(Protocol):
     async def search(self, collection: str, question: str, limit: int) -> list[Found]:
         """The best passages of a collection, best first."""
 
-
-class Service:
-    """A running service, asked over gRPC by its stubs."""
-
-    def __init__(self, server: Server) -> None:
-        self._channel = grpc.aio.insecure_channel(server.address)
-        self._documents = DocumentsStub(self._channel)
-        self._memories = MemoriesStub(self._channel)
-        self._key = (("authorization", f"Bearer {server.key}"),)
-        self._mode: dict[str, Mode] = {}
-        self._keys: dict[tuple[str, int], str] = {}
-        """Of passages: by document and position, or by memory and 0."""
-
-    async def index(self, collection: Collection, mode: Mode) -> None:
-        self._mode[collection.name] = mode
-        if mode is Mode.MEMORIES:
-            await self._remember(collection)
-            return
-        for number, document in enumerate(collection.documents):
-            request = UpsertDocumentRequest(
-                custom_id=f"{collection.name}:{number}",
-                container_tags=[_container(collection.name, mode)],
-                wait=True,
-            )
-            for position, passage in enumerate(document.passages):
-                self._keys[request.custom_id, position] = passage.key
-                message = request.conversation.messages.add(
-                    speaker=passage.speaker, text=passage.text
-                )
-                if passage.instant is not None:
-                    message.time.FromMicroseconds(passage.instant)
-            if not document.passages:
-                continue
-            answer = await self._documents.UpsertDocument(request, metadata=self._key, timeout=600)
-            if answer.receipt.status != DOCUMENT_STATUS_DONE:
-                raise RuntimeError(f"{document.name} was not processed: {answer.receipt}")
-
-    async def _remember(self, collection: Collection) -> None:
-        passages = [p for document in collection.documents for p in document.passages]
-        for start in range(0, len(passages), 100):
-            some = passages[start : start + 100]
-            answer = await self._memories.CreateMemories(
-                CreateMemoriesRequest(
-                    container_tag=_container(collection.name, Mode.MEMORIES),
-                    memories=[_new(passage) for passage in some],
-                ),
-                metadata=self._key,
-            )
-            for passage, receipt in zip(some, answer.receipts, strict=True):
-                self._keys[receipt.id, 0] = passage.key
-
-    async def search(self, collection: str, question: str, limit: int) -> list[Found]:
-        mode = self._mode[collection]
-        tags = [_container(collection, mode)]
-        if mode is Mode.MEMORIES:
-            memories = await self._memories.SearchMemories(
-                SearchMemoriesRequest(query=question, container_tags=tags, limit=limit),
-                metadata=self._key,
-            )
-            return [Found(self._keys[hit.memory.id, 0], hit.score) for hit in memories.hits]
-        answer = await self._documents.SearchDocuments(
-            SearchDocumentsRequest(query=question, container_tags=tags, limit=limit),
-            metadata=self._key,
-        )
-        found = [
-            Found(self._keys[hit.document.custom_id, chunk.chunk.position], chunk.score)
-            for hit in answer.hits
-            for chunk in hit.chunks
-        ]
-        return sorted(found, key=lambda one: -one.score)
-
     async def close(self) -> None:
-        await self._channel.close()
+        """Release what it holds."""
 
 
-def _new(passage: Passage) -> NewMemory:
-    memory = NewMemory(content=_memory(passage).text)
-    if passage.instant is not None:
-        moment = datetime.fromtimestamp(passage.instant / 1_000_000, UTC)
-        memory.temporal_context.document_date = moment.date().isoformat()
-    return memory
-
-
-def _container(collection: str, mode: Mode) -> str:
-    return f"{mode.name}:{collection}"
+_STOP_WORDS = frozenset(
+    (
+        *("a", "about", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at"),
+        *("be", "because", "been", "before", "being", "but", "by", "can", "could", "did", "do"),
+        *("does", "doing", "for", "from", "had", "has", "have", "having", "he", "her", "here"),
+        *("him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "like", "may"),
+        *("me", "might", "more", "most", "my", "no", "not", "of", "off", "on", "once", "only"),
+        *("or", "other", "our", "out", "over", "own", "s", "same", "she", "should", "so", "some"),
+        *("such", "t", "than", "that", "the", "their", "them", "then", "there", "these", "they"),
+        *("this", "those", "through", "to", "too", "under", "until", "up", "us", "very", "was"),
+        *("we", "were", "what", "when", "where", "which", "while", "who", "whose", "why", "will"),
+        *("with", "would", "you", "your"),
+    )
+)
+_WORD = re.compile(r"[^\W_]+")
 
 
 class PlainBm25:
@@ -144,14 +72,14 @@ class PlainBm25:
         self._database.executemany(
             "INSERT INTO passages VALUES (?, ?, ?)",
             [
-                (collection.name, passage.key, _memory(passage).text)
+                (collection.name, passage.key, as_memory(passage).text)
                 for document in collection.documents
                 for passage in document.passages
             ],
         )
 
     async def search(self, collection: str, question: str, limit: int) -> list[Found]:
-        words = [word for word in split_words(question) if term_of(word)]
+        words = [word for word in _WORD.findall(question.lower()) if word not in _STOP_WORDS]
         rows = self._database.execute(
             "SELECT key, -bm25(passages) FROM passages "
             "WHERE passages MATCH ? AND collection = ? ORDER BY 2 DESC LIMIT ?",
@@ -159,8 +87,19 @@ class PlainBm25:
         )
         return [Found(key, score) for key, score in rows]
 
+    async def close(self) -> None:
+        self._database.close()
 
-def _memory(passage: Passage) -> Passage:
+
+def once_each(found: Sequence[Found], limit: int) -> list[Found]:
+    """The best of each key, in order."""
+    best: dict[str, Found] = {}
+    for one in found:
+        best.setdefault(one.key, one)
+    return list(islice(best.values(), limit))
+
+
+def as_memory(passage: Passage) -> Passage:
     """A passage as a statement by itself, which names its speaker."""
     if not passage.speaker:
         return passage

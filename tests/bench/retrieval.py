@@ -1,8 +1,13 @@
 """`make bench-retrieval`: how well search finds what answers a question.
 
-LoCoMo's conversations (a folder of its JSON files, which are not part of this
-repository), as conversations and as isolated memories; and Django's manual, whose
-headings are searched for among its passages, beside a plain BM25.
+The table has a section for each collection: LoCoMo (conversations, as conversations
+and as isolated memories), XQuAD (paragraphs in seven languages), NPL (abstracts), and
+Django's manual, whose headings are searched for among its passages. Next to each stands
+a plain BM25 measured the same way, or what others have published. The collections' files
+are not part of this repository; the manual is downloaded.
+
+DATA is a folder with the folders `locomo` (LoCoMo's JSON files), `xquad` and `npl`
+(`corpus.jsonl`, `queries.jsonl`, `qrels.tsv`), or one of LoCoMo's files alone.
 """
 
 from __future__ import annotations
@@ -13,80 +18,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import mean
 
-from tests.bench.collections import Collection, Question, read_locomo, read_manual
-from tests.bench.engines import Engine, Mode, PlainBm25, Service
-from tests.harness import Server, running_server
+from tests.bench import published
+from tests.bench.collections import Collection, read_judged, read_locomo, read_manual
+from tests.bench.engines import Engine, Mode, PlainBm25
+from tests.bench.inprocess_engine import InProcess
+from tests.bench.outcomes import ask_all, rates, separation, table, top_scores_elsewhere
+from tests.bench.service_engine import Service
+from tests.harness import running_server
 
 MANUAL = "django==5.2.8"  # BSD licence
-DEPTH = 20
-THRESHOLD = 0.5
 MOST_HEADINGS = 600
-COLUMNS = ("asked", "R@5", "R@10", "R@20", "hit@10", "MRR")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one question: shares of its evidence found, and how early."""
-
-    category: str
-    recall: tuple[float, float, float]
-    """In the first 5, 10 and 20."""
-
-    hit: bool
-    """Any of it in the first 10."""
-
-    reciprocal_rank: float
-    top_score: float
-
-
-async def ask(engine: Engine, collection: str, question: Question) -> Outcome:
-    found = await engine.search(collection, question.text, DEPTH)
-    ranks = [rank for rank, item in enumerate(found) if item.key in question.evidence]
-    at_5, at_10, at_20 = (sum(rank < k for rank in ranks) / question.expected for k in (5, 10, 20))
-    return Outcome(
-        category=question.category,
-        recall=(at_5, at_10, at_20),
-        hit=any(rank < 10 for rank in ranks),
-        reciprocal_rank=1 / (1 + ranks[0]) if ranks else 0.0,
-        top_score=found[0].score if found else 0.0,
-    )
-
-
-async def ask_all(engine: Engine, collections: Sequence[Collection]) -> list[Outcome]:
-    """Each collection's questions, put to it."""
-    return [await ask(engine, c.name, question) for c in collections for question in c.questions]
-
-
-async def top_scores_elsewhere(engine: Engine, collections: Sequence[Collection]) -> list[float]:
-    """The best score of every collection's questions put to each of the others."""
-    scores = []
-    for asked in collections:
-        for other in collections:
-            if other is not asked:
-                for question in other.questions:
-                    found = await engine.search(asked.name, question.text, 1)
-                    scores.append(found[0].score if found else 0.0)
-    return scores
-
-
-def table(title: str, outcomes: Sequence[Outcome]) -> str:
-    """A line for all, and one for each category."""
-    lines = [title, f"  {'':14}" + "".join(f"{name:>8}" for name in COLUMNS)]
-    categories = sorted({outcome.category for outcome in outcomes})
-    for category in ("all", *categories) if len(categories) > 1 else ("all",):
-        chosen = [o for o in outcomes if category in ("all", o.category)]
-        shares = [mean(o.recall[i] for o in chosen) for i in range(3)]
-        shares.append(mean(o.hit for o in chosen))
-        lines.append(
-            f"  {category:14}{len(chosen):8}"
-            + "".join(f"{100 * share:8.1f}" for share in shares)
-            + f"{mean(o.reciprocal_rank for o in chosen):8.3f}"
-        )
-    return "\n".join(lines)
 
 
 def say(text: str) -> None:
@@ -94,20 +39,53 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-async def measure_locomo(engine: Engine, folder: Path) -> None:
+async def measure_locomo(engine: Engine, folder: Path, _: Mode) -> None:
     conversations = read_locomo(folder)
-    for mode in Mode:
+    for mode in (Mode.DOCUMENTS, Mode.MEMORIES):
         for conversation in conversations:
             await engine.index(conversation, mode)
         outcomes = await ask_all(engine, conversations)
         say(table(f"LoCoMo, {mode.value}", outcomes))
-        related = [outcome.top_score >= THRESHOLD for outcome in outcomes]
-        elsewhere = await top_scores_elsewhere(engine, conversations)
-        unrelated = [score >= THRESHOLD for score in elsewhere]
-        say(
-            f"  best score of {THRESHOLD} or more: {100 * mean(related):.1f} % of related, "
-            f"{100 * mean(unrelated):.1f} % of unrelated questions\n"
-        )
+        say(separation(outcomes))
+        say(rates(outcomes, await top_scores_elsewhere(engine, conversations)) + "\n")
+    say(published.LOCOMO + "\n")
+
+
+async def measure_xquad(engine: Engine, folder: Path, mode: Mode) -> None:
+    languages = read_judged(folder)
+    for language in languages:
+        await engine.index(language, mode)
+    outcomes = await ask_all(engine, languages)
+    say(table(f"XQuAD, {mode.value}", outcomes))
+    means = [mean(o.gain for o in outcomes if o.category == c.name) for c in languages]
+    say(f"  mean nDCG@10 of the {len(means)} languages: {100 * mean(means):.1f}")
+    say(separation(outcomes) + "\n")
+    say(published.XQUAD + "\n")
+
+
+async def measure_npl(engine: Engine, folder: Path, mode: Mode) -> None:
+    (abstracts,) = read_judged(folder)
+    await compare(engine, f"NPL, {mode.value}", abstracts, mode)
+
+
+async def measure_manual(engine: Engine, archive: Path, _: Mode) -> None:
+    manual = read_manual(archive)
+    questions = [q for q in manual.questions if q.category == "question"]
+    headings = [q for q in manual.questions if q.category == "heading"]
+    step = max(1, len(headings) // MOST_HEADINGS)
+    asked = Collection(manual.name, manual.documents, (*questions, *headings[::step]))
+    await compare(engine, f"{MANUAL}, its manual", asked, Mode.DOCUMENTS)
+
+
+async def compare(engine: Engine, title: str, collection: Collection, mode: Mode) -> None:
+    """This search, and a plain BM25 next to it."""
+    plain = PlainBm25()
+    for name, one in (("this search", engine), ("plain BM25", plain)):
+        await one.index(collection, mode)
+        outcomes = await ask_all(one, [collection])
+        say(table(f"{title}; {name}", outcomes))
+        say(separation(outcomes) + "\n")
+    await plain.close()
 
 
 def fetch_manual(folder: Path) -> Path:
@@ -117,45 +95,75 @@ def fetch_manual(folder: Path) -> Path:
     return next(folder.glob("*.tar.gz"))
 
 
-async def compare_on_manual(service: Engine, archive: Path) -> None:
-    manual = read_manual(archive)
-    questions = [q for q in manual.questions if q.category == "question"]
-    headings = [q for q in manual.questions if q.category == "heading"]
-    step = max(1, len(headings) // MOST_HEADINGS)
-    asked = Collection(manual.name, manual.documents, (*questions, *headings[::step]))
-    for title, engine in (("this search", service), ("plain BM25", PlainBm25())):
-        await engine.index(asked, Mode.DOCUMENTS)
-        say(table(f"{MANUAL}, its manual, {title}", await ask_all(engine, [asked])) + "\n")
+MEASURES = {
+    "locomo": measure_locomo,
+    "xquad": measure_xquad,
+    "npl": measure_npl,
+    "manual": measure_manual,
+}
 
 
-async def measure(server: Server, locomo: Path | None, manual: Path | None) -> None:
-    service = Service(server)
+async def measure(engine: Engine, data: dict[str, Path], mode: Mode) -> None:
+    """The sections whose data are given; `mode` is how isolated passages are stored."""
     try:
-        if locomo:
-            await measure_locomo(service, locomo)
-        if manual:
-            await compare_on_manual(service, manual)
+        for section, path in data.items():
+            await MEASURES[section](engine, path, mode)
     finally:
-        await service.close()
+        await engine.close()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--locomo", type=Path, help="a folder of LoCoMo's conversations")
+def find_data(folder: Path) -> dict[str, Path]:
+    """The folder of each collection that is there."""
+    if any(folder.glob("*.json")):
+        return {"locomo": folder}
+    files = {"locomo": "*.json", "xquad": "qrels.tsv", "npl": "qrels.tsv"}
+    return {name: folder / name for name, file in files.items() if any((folder / name).glob(file))}
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.retrieval",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "sections", nargs="*", choices=[*MEASURES, []], help="only these; else all whose data exist"
+    )
+    parser.add_argument("--data", type=Path, help="the collections' folder; see above")
     parser.add_argument("--manual", type=Path, help="Django's source distribution, if it is here")
     parser.add_argument("--no-manual", action="store_true", help="leave the manual out")
     parser.add_argument("--embedder", default="static", help="as in the settings")
-    options = parser.parse_args()
-    if options.locomo and not any(options.locomo.glob("*.json")):
-        parser.error(f"{options.locomo} has no conversation: name the folder of the .json files")
-    with tempfile.TemporaryDirectory() as folder:
-        manual = options.manual
-        if not manual and not options.no_manual:
-            manual = fetch_manual(Path(folder))
-        data = Path(folder) / "data"
-        with running_server(data, "--embedder", options.embedder) as server:
-            asyncio.run(measure(server, options.locomo, manual))
+    parser.add_argument(
+        "--in-process", action="store_true", help="call the search directly, without a server"
+    )
+    parser.add_argument(
+        "--texts",
+        action="store_true",
+        help="XQuAD and NPL as documents, divided into chunks, instead of memories",
+    )
+    options = parser.parse_args(arguments)
+    data = find_data(options.data) if options.data else {}
+    if options.data and not data:
+        parser.error(f"{options.data} has no collection: name the folder of locomo, xquad and npl")
+    wanted = options.sections or [s for s in MEASURES if s in data or s == "manual"]
+    if options.no_manual:
+        wanted = [section for section in wanted if section != "manual"]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="palimpsest-bench-")))
+        if "manual" in wanted:
+            data["manual"] = options.manual or fetch_manual(folder)
+        missing = [section for section in wanted if section not in data]
+        if missing:
+            parser.error(f"there are no data of {', '.join(missing)}: name their folder")
+        engine: Engine
+        if options.in_process:
+            engine = InProcess(options.embedder)
+        else:
+            server = running_server(folder / "data", "--embedder", options.embedder)
+            engine = Service(stack.enter_context(server))
+        mode = Mode.TEXTS if options.texts else Mode.MEMORIES
+        asyncio.run(measure(engine, {section: data[section] for section in wanted}, mode))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
