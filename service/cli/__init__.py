@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from service.cli import client, database, keys, serve
+from service.cli import client, database, importing, keys, serve
 from service.cli.errors import FINDINGS
 
 __all__ = ["FINDINGS", "main"]
@@ -28,7 +28,7 @@ for _command in (
     database.scrub,
     database.reindex,
     client.health_command,
-    client.import_command,
+    importing.import_command,
     client.search_command,
 ):
     main.add_command(_command)

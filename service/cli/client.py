@@ -1,10 +1,8 @@
-"""The commands that call a running server."""
+"""The commands that ask a running server."""
 
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,68 +10,7 @@ import click
 from service.cli.target_options import target_options
 
 if TYPE_CHECKING:
-    from service.client.importing import Summary
     from service.client.target import Target
-
-_SHOWN_FAILURES = 20
-
-
-@click.command("import")
-@click.argument(
-    "paths",
-    metavar="PATH...",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path, exists=True),
-)
-@click.option("--container", required=True, help="The container that the documents go to.")
-@target_options(with_key=True)
-def import_command(
-    paths: tuple[Path, ...],
-    container: str,
-    target: Target,
-) -> None:
-    """Upload files of text, Markdown and HTML, and those in folders, to a running server.
-
-    Each becomes a document whose custom id is derived from its path relative to the
-    current folder; a further import uploads only what has changed. Files are recognised
-    by their suffixes (.txt, .text, .md, .markdown, .html, .htm); hidden ones are left out.
-    """
-    from service.client.channel import ServerError
-    from service.client.connection import connected
-    from service.client.files import find
-    from service.client.importing import import_files
-
-    found = find(paths, Path.cwd())
-    try:
-        with (
-            connected(target) as connection,
-            click.progressbar(length=len(found.sources), label="Importing", file=sys.stderr) as bar,
-        ):
-            summary = import_files(connection, container, found, bar.update)
-    except (ServerError, OSError) as error:
-        raise click.ClickException(
-            f"{error}. What was uploaded before stays; run the command again to go on."
-        ) from error
-    _report(summary)
-    if summary.failed:
-        raise SystemExit(1)
-
-
-def _report(summary: Summary) -> None:
-    for name, reason in summary.failed[:_SHOWN_FAILURES]:
-        click.echo(f"{name}: {reason}", err=True)
-    if len(summary.failed) > _SHOWN_FAILURES:
-        click.echo(f"… and {len(summary.failed) - _SHOWN_FAILURES} more", err=True)
-    if summary.failed:
-        click.echo("Mend these and run the command again: only they are uploaded.", err=True)
-    click.echo(
-        f"{summary.new} new, {summary.changed} changed, {summary.unchanged} unchanged, "
-        f"{len(summary.failed)} failed"
-    )
-    if summary.skipped.total():
-        listed = ", ".join(f"{count} {why}" for why, count in sorted(summary.skipped.items()))
-        click.echo(f"Left out: {listed}")
 
 
 @click.command("search")

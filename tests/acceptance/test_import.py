@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from palimpsest.v1.documents_pb2 import (
 )
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from service.cli import main
-from service.client import importing
+from service.client.importing import run as importing
 from tests.harness import REPOSITORY, Server, environment
 from tests.waiting import HANG_SECONDS
 
@@ -40,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "notes/Page.HTML": "<title>t</title><h2>Page &amp; more</h2><p>Shown.</p>",
         "notes/.hidden.md": "# hidden",
         ".git/config.txt": "hidden",
-        "code.py": "print()",
+        "photo.jpg": "no text",
     }
     for name, content in files.items():
         path = tmp_path / name
@@ -87,10 +88,16 @@ def test_files_become_documents(
     done = run(".")
     assert done.exit_code == 0, done.output
     assert "3 new, 0 changed, 0 unchanged, 0 failed" in done.stdout
-    assert (
-        "Left out: 1 binary, 1 empty, 2 hidden, 1 larger than 1 MiB, "
-        "1 neither text, Markdown nor HTML, 1 not UTF-8"
-    ) in done.stdout
+    _, _, left_out = done.stdout.partition("\n")
+    assert left_out == (
+        "Left out: 1 binary, 1 empty, 2 hidden, 1 larger than 1 MiB, 1 not UTF-8, "
+        "1 of a kind that is not read\n"
+        "  binary.txt: binary\n"
+        "  empty.md: empty\n"
+        "  large.md: larger than 1 MiB\n"
+        "  latin.txt: not UTF-8\n"
+        "  photo.jpg: of a kind that is not read\n"
+    )
 
     found = listed()
     assert found.keys() == {"readme.md", "notes/plain.txt", "notes/Page.HTML"}
@@ -193,6 +200,78 @@ def test_what_fails_is_named_and_the_rest_goes_on(folder: Path, run: Import) -> 
     assert "deep.html: the HTML has more than" in done.stderr
     assert "locked.txt: No such file" in done.stderr
     assert "run the command again" in done.stderr
+
+
+def test_what_is_left_out_is_named(folder: Path, run: Import) -> None:
+    (folder / "loop").symlink_to(folder)
+    for number in range(30):
+        (folder / f"photo{number:02}.jpg").write_text("")
+    done = run(".")
+    assert "loop: a link to a folder" in done.stdout
+    assert "photo00.jpg: of a kind" in done.stdout
+    assert "photo29.jpg" not in done.stdout
+    assert done.stdout.endswith("  … and 16 more; -v names all\n")
+    done = run(".", "-v")
+    assert all(f"photo{number:02}.jpg: of a kind" in done.stdout for number in range(30))
+    assert ".hidden.md: hidden" in done.stdout
+    assert "more" not in done.stdout
+
+
+def test_what_is_no_file_is_left_out_without_a_wait(folder: Path, run: Import) -> None:
+    os.mkfifo(folder / "pipe.txt")
+    (folder / "null.txt").symlink_to("/dev/null")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "socket.txt"))
+        done = run(".")
+    assert done.exit_code == 0, done.output
+    for reason in ("pipe.txt: a pipe", "null.txt: a device", "socket.txt: a socket"):
+        assert reason in done.stdout
+    done = run("pipe.txt")
+    assert done.exit_code == 1
+    assert "pipe.txt: a pipe" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["binary.txt", "large.md", "latin.txt", "empty.md"])
+def test_a_file_that_was_named_and_is_left_out_is_a_failure(
+    folder: Path, run: Import, name: str
+) -> None:
+    done = run(name, "readme.md")
+    assert done.exit_code == 1
+    assert "1 new, 0 changed, 0 unchanged, 1 failed" in done.stdout
+    assert f"{name}: " in done.stderr
+
+
+def test_encodings_that_files_tell_are_read(
+    folder: Path, run: Import, listed: Callable[[], dict[str, Document]]
+) -> None:
+    page = '<html><head><meta charset="iso-8859-1"></head><h1>Café “Zürich”</h1>'
+    (folder / "latin.html").write_bytes(page.encode("cp1252"))
+    (folder / "utf16.txt").write_bytes("Löwe im Käfig".encode("utf-16"))
+    (folder / "mark.md").write_bytes("# Löwe".encode("utf-8-sig"))
+    wide = "Löwe\n" * 200_000
+    (folder / "wide.txt").write_bytes(wide.encode("utf-16"))
+    done = run("latin.html", "utf16.txt", "mark.md")
+    assert done.exit_code == 0, done.output
+    found = listed()
+    assert found["latin.html"].content == page
+    assert found["latin.html"].title == "Café “Zürich”"
+    assert found["utf16.txt"].content == "Löwe im Käfig"
+    assert found["mark.md"].content == "# Löwe"
+    assert "wide.txt: larger than 1 MiB" in run("wide.txt").stderr
+
+
+def test_text_of_other_kinds_is_imported(
+    folder: Path, run: Import, listed: Callable[[], dict[str, Document]]
+) -> None:
+    names = ["a.rst", "b.csv", "c.py", "README", "d.log"]
+    for name in names:
+        (folder / "notes" / name).write_text(f"A text in {name}.")
+    assert "7 new" in run("notes").stdout
+    found = listed()
+    assert {found[f"notes/{name}"].content_kind for name in names} == {CONTENT_KIND_TEXT}
+    assert found["notes/README"].title == "README"
+    (folder / "data.mine").write_text("Of a kind of its own.")
+    assert "1 new" in run("data.mine").stdout
 
 
 def test_documents_of_others_are_reported_not_overwritten(

@@ -37,7 +37,7 @@ SEEDS = {
     ],
     "The client knows the contract, not the server": [
         "service.client.channel -> service.rpc.tls",
-        "service.client.importing -> service.runtime.fairness",
+        "service.client.importing.run -> service.runtime.fairness",
     ],
     "The storage knows nothing of content, embedders and search": [
         "service.storage.documents.chunks -> service.content.chunking",

@@ -1,8 +1,7 @@
-"""Importing files: each becomes a document, and only changed ones are uploaded."""
+"""An import, from the files to what became of them."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -19,7 +18,8 @@ from palimpsest.v1.documents_pb2 import (
 )
 from palimpsest.v1.filter_pb2 import Condition, Filter
 from service.client.connection import Connection
-from service.client.files import Found, SkippedError, Source, custom_id, read
+from service.client.importing.files import Found, Remark, Source, custom_id
+from service.client.importing.reading import LeftOutError, read
 from service.client.printable import printable
 from service.content.base import Extract, UnreadableContentError
 from service.content.registry import extractor_for
@@ -37,13 +37,13 @@ _TITLE_LENGTH: Final = 200
 
 @dataclass(slots=True)
 class Summary:
-    """The result of an import; `failed` has names of files, with the reasons."""
+    """The result of an import: numbers of files, and those with a reason that are not in it."""
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    failed: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[Remark] = field(default_factory=list)
+    failed: list[Remark] = field(default_factory=list)
 
 
 def import_files(
@@ -78,9 +78,7 @@ class _Import:
         self._advance = advance
         self._batch: list[tuple[Source, UpsertDocumentRequest]] = []
         self._batch_bytes = 0
-        self._summary = Summary(skipped=Counter(found.skipped))
-        for path, other in found.clashes:
-            self._summary.failed.append((path, f"has the same name as {other}"))
+        self._summary = Summary(left_out=list(found.left_out), failed=list(found.failed))
 
     def run(self) -> Summary:
         known = self._known()
@@ -93,12 +91,13 @@ class _Import:
                 else:
                     self._add(source, _request(self._container, source, content, digest))
                     continue
-            except SkippedError as error:
-                self._summary.skipped[str(error)] += 1
+            except LeftOutError as error:
+                listed = self._summary.failed if source.given else self._summary.left_out
+                listed.append(Remark(source.name, str(error)))
             except UnreadableContentError as error:
-                self._summary.failed.append((source.name, str(error)))
+                self._fail(source, str(error))
             except OSError as error:
-                self._summary.failed.append((source.name, error.strerror or str(error)))
+                self._fail(source, error.strerror or str(error))
             self._advance(1)
         self._upload(wait=True)
         return self._summary
@@ -139,7 +138,7 @@ class _Import:
         )
         for (source, _), outcome in zip(self._batch, answer.outcomes, strict=True):
             if outcome.HasField("error"):
-                self._summary.failed.append((source.name, printable(outcome.error.message)))
+                self._fail(source, outcome.error.message)
             elif outcome.receipt.created:
                 self._summary.new += 1
             else:
@@ -147,6 +146,9 @@ class _Import:
         self._advance(len(self._batch))
         self._batch.clear()
         self._batch_bytes = 0
+
+    def _fail(self, source: Source, reason: str) -> None:
+        self._summary.failed.append(Remark(source.name, printable(reason)))
 
 
 def _request(container: str, source: Source, content: str, digest: str) -> UpsertDocumentRequest:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.client.files import Found, custom_id, find
+from service.client.importing.files import Found, Remark, custom_id, find
 
 CONTAINERS = st.text("ab.:/@-", min_size=1, max_size=100)
 NAMES = st.text("ab.:|/ 漢", min_size=1, max_size=150)
@@ -44,13 +47,40 @@ def test_two_files_of_one_name_clash(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     found = find([first.parent, first.parent, second.parent], tmp_path / "base")
     assert names(found) == ["docs/a.md"]
-    assert found.clashes == [(str(second), str(first))]
+    assert found.failed == [Remark(str(second), f"has the same name as {first}")]
 
 
 def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     write(tmp_path / "a.md")
     (tmp_path / "loop").symlink_to(tmp_path)
-    assert names(find([tmp_path], tmp_path)) == ["a.md"]
+    found = find([tmp_path], tmp_path)
+    assert names(found) == ["a.md"]
+    assert found.left_out == [Remark(str(tmp_path / "loop"), "a link to a folder")]
+
+
+def test_a_folder_that_cannot_be_read_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.md")
+    write(tmp_path / "locked" / "b.md")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find([tmp_path], tmp_path)
+    assert names(found) == ["a.md"]
+    assert found.failed == [Remark(str(tmp_path / "locked"), "Permission denied")]
+
+
+def test_a_file_that_is_named_is_read_whatever_its_suffix(tmp_path: Path) -> None:
+    named = write(tmp_path / "notes.mine")
+    assert names(find([named], tmp_path)) == ["notes.mine"]
+    found = find([tmp_path], tmp_path)
+    assert found.left_out == [Remark("notes.mine", "of a kind that is not read")]
 
 
 def test_a_folder_that_is_named_may_be_hidden(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Importing files: each becomes a document, and only changed ones are uploaded."""
