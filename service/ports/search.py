@@ -38,6 +38,8 @@ class MemorySearch:
     include_forgotten: bool = False
     include_history: bool = False
     include_chunks: bool = False
+    exclude_speakers: tuple[str, ...] = ()
+    """Names of those whose chunks are not found."""
     every_text: bool = False
     """Whether items whose text equals that of a better hit are found too."""
 

@@ -12,6 +12,7 @@ from service.retrieval.cached_segment import CachedSegment
 from service.search.columns import Mask
 from service.search.scope import Scope
 from service.search.segment import ItemKind
+from service.search.speakers import Name
 
 
 class Masks(Protocol):
@@ -87,7 +88,12 @@ async def eligible_chunks(
 
 
 async def eligible_memories(
-    tenant: int, cached: CachedSegment, search: MemorySearch, wall: int, masks: Masks
+    tenant: int,
+    cached: CachedSegment,
+    search: MemorySearch,
+    wall: int,
+    masks: Masks,
+    excluded: Sequence[Name] = (),
 ) -> Scope:
     """What SearchMemories may find.
 
@@ -97,6 +103,7 @@ async def eligible_memories(
         search: The request.
         wall: The wall clock, which says what is shown as of now, in microseconds.
         masks: Supplies what the segment does not know itself.
+        excluded: Speakers whose chunks are not found.
     """
     segment = cached.segment
     mask: Mask | None = None
@@ -118,6 +125,11 @@ async def eligible_memories(
         eligible = segment.eligible_now(ItemKind.MEMORY, wall, mask)
     else:
         eligible = segment.eligible(ItemKind.MEMORY, search.as_of, mask)
-    if search.include_chunks:
-        eligible |= segment.eligible_now(ItemKind.CHUNK, 0, mask)
-    return Scope(segment, eligible)
+    if not search.include_chunks:
+        return Scope(segment, eligible)
+    chunks = segment.eligible_now(ItemKind.CHUNK, 0, mask)
+    hidden: Mask | None = None
+    for name in excluded:
+        said = chunks & segment.said_by(name)
+        hidden = said if hidden is None else hidden | said
+    return Scope(segment, eligible | chunks, hidden)

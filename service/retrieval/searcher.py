@@ -35,7 +35,8 @@ from service.retrieval.streaming import Streaming
 from service.runtime import interpreter
 from service.runtime.fairness import FairThreads
 from service.runtime.priority import ForegroundPriority
-from service.search.entry import TermHasher
+from service.search.analysis import speaker_words
+from service.search.entry import TermHasher, hashed_name
 from service.search.query import Query, make_query, text_to_embed, without_speakers
 from service.search.ranking import Hit, Ranking, rank
 from service.search.scope import Scope
@@ -132,11 +133,15 @@ class SegmentSearcher:
         return DocumentHits(list(by_document.values()), revision)
 
     async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
+        excluded = [
+            hashed_name(speaker_words(name), self._hasher) for name in search.exclude_speakers
+        ]
+
         def eligibility() -> Eligibility:
             wall = self._source.now()
 
             async def eligible(cached: CachedSegment, masks: Masks) -> Scope:
-                return await eligible_memories(who.tenant, cached, search, wall, masks)
+                return await eligible_memories(who.tenant, cached, search, wall, masks, excluded)
 
             return eligible
 

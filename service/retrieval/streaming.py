@@ -130,7 +130,7 @@ class Streaming:
                     del block
                     size += cached.nbytes + cached.segment.growth
                     scope = await eligible(cached, masks)
-                    scorer = SegmentScorer(scope.segment, scope.eligible, number)
+                    scorer = SegmentScorer(scope.segment, scope.eligible, number, scope.hidden)
                     await self._threads.run(tenant, take, [scorer])
                     del cached, masks, scope, scorer
             done.sizes.append(size)

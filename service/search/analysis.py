@@ -70,7 +70,11 @@ class Question:
 
 
 def analyse(
-    text: str, heading: str = "", speaker: str = "", instant: int | None = None
+    text: str,
+    heading: str = "",
+    speaker: str = "",
+    instant: int | None = None,
+    offset: int | None = None,  # noqa: ARG001
 ) -> Features:
     """The features of an item.
 
@@ -83,6 +87,7 @@ def analyse(
         heading: what stands above it in its document.
         speaker: who says it; if empty, a name that leads the text ("Ann: …").
         instant: when, in microseconds since 1970 (UTC).
+        offset: minutes east of UTC of where it was said; None: unknown.
     """
     words = split_words(text)
     name = split_words(speaker or leading_name(text))
@@ -97,8 +102,17 @@ def analyse(
         words=len(words),
         asks=text.rstrip().endswith("?"),
         tells_time=_tells_time(words),
-        speaker=tuple(dict.fromkeys(name)),
+        speaker=_distinct(name),
     )
+
+
+def speaker_words(name: str) -> tuple[str, ...]:
+    """The words of a speaker's name as `Features.speaker` has them."""
+    return _distinct(split_words(name))
+
+
+def _distinct(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))
 
 
 def embedding_text(text: str, heading: str = "", speaker: str = "") -> str:

@@ -148,7 +148,7 @@ def encode_entries(items: Sequence[Features], hasher: TermHasher) -> list[bytes]
 
 
 def _entry(item: Features, hasher: TermHasher, length: int, terms: bytes, counts: bytes) -> bytes:
-    names = [hasher.name(word) for word in item.speaker[:_MOST_NAMES]]
+    names = hashed_name(item.speaker, hasher)
     header = _HEADER.pack(
         VERSION,
         item.asks * _ASKS | item.tells_time * _TELLS_TIME,
@@ -159,6 +159,11 @@ def _entry(item: Features, hasher: TermHasher, length: int, terms: bytes, counts
     )
     named = np.array(names, "<u4").tobytes() if names else b""
     return b"".join((header, named, terms, counts, bytes(-len(counts) % 4)))
+
+
+def hashed_name(words: Sequence[str], hasher: TermHasher) -> tuple[int, ...]:
+    """The words of a speaker's name as entries have them."""
+    return tuple(hasher.name(word) for word in words[:_MOST_NAMES])
 
 
 def decode_entries(blobs: Sequence[bytes]) -> Entries:

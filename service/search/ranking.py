@@ -290,13 +290,13 @@ class Ranking:
 def _scorers(scopes: Sequence[Scope]) -> list[SegmentScorer]:
     """The segments; a document that is in several is eligible in the first of them."""
     scorers: list[SegmentScorer] = []
-    for number, (segment, mask) in enumerate(scopes):
+    for number, (segment, mask, hidden) in enumerate(scopes):
         eligible = mask
         for earlier in scorers:
             shared = [g for g in segment.groups() & earlier.segment.groups() if earlier.has(g)]
             if shared:
                 eligible = eligible & ~segment.rows_of(shared)
-        scorers.append(SegmentScorer(segment, eligible, number))
+        scorers.append(SegmentScorer(segment, eligible, number, hidden))
     return scorers
 
 
@@ -305,7 +305,7 @@ def _best(
 ) -> list[_Candidate]:
     """The best candidates in order; `distinct`: one of each text."""
     scores = [
-        np.where((scorer.lexical > 0) | scorer.embedded, total, -np.inf)
+        np.where(((scorer.lexical > 0) | scorer.embedded) & scorer.findable, total, -np.inf)
         for scorer, total in zip(scorers, totals, strict=True)
     ]
     wanted = limit

@@ -16,9 +16,11 @@ class Scope(NamedTuple):
     segment: Segment
     eligible: Mask
     """(rows,) from `Segment.eligible`; the same for all items of one group."""
+    hidden: Mask | None = None
+    """(rows,) of the eligible, those that are context of others and no hits; None: none."""
 
 
 def named_speakers(scopes: Sequence[Scope], words: Iterable[int]) -> set[Name]:
     """The speakers of eligible items whose name has one of the (hashed) words."""
     hashes = tuple(words)
-    return {name for segment, eligible in scopes for name in segment.named(hashes, eligible)}
+    return {name for scope in scopes for name in scope.segment.named(hashes, scope.eligible)}

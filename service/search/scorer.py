@@ -23,11 +23,16 @@ class SegmentScorer:
         segment: The items.
         eligible: (rows,) which of them.
         number: The index of its scope in the search.
+        hidden: (rows,) which of the eligible are no hits; see `Scope`.
     """
 
-    def __init__(self, segment: Segment, eligible: Mask, number: int = 0) -> None:
+    def __init__(
+        self, segment: Segment, eligible: Mask, number: int = 0, hidden: Mask | None = None
+    ) -> None:
         self.segment = segment
         self.eligible = eligible
+        self.findable = eligible if hidden is None else eligible & ~hidden
+        """(rows,) what may be a hit."""
         self.number = number
         self.postings: list[tuple[Rows, Counts]] | None = None
         """For each term of the query, once they were looked up."""

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from service.embedding import openai, registry
 from tests.embedding_server import RetryPolicy, Server
-from tests.finding.lab import Lab, laboratory
+from tests.finding.lab import Lab, laboratory, leave_no_room
 from tests.inprocess import ManualClock
 
 
@@ -36,6 +36,20 @@ def _words(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest_asyncio.fixture
 async def lab(directory: Path, clock: ManualClock) -> AsyncIterator[Lab]:
     """With an embedder that computes in the process."""
+    async with laboratory(directory, clock, embedder="words:a") as made:
+        yield made
+
+
+@pytest_asyncio.fixture(params=["in memory", "block by block"])
+async def any_lab(
+    directory: Path,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> AsyncIterator[Lab]:
+    """As `lab`, with room for indexes in memory and without."""
+    if request.param == "block by block":
+        leave_no_room(monkeypatch)
     async with laboratory(directory, clock, embedder="words:a") as made:
         yield made
 

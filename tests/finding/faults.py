@@ -37,8 +37,8 @@ def filters_see_what_was(patch: pytest.MonkeyPatch) -> None:
 def the_past_is_now(patch: pytest.MonkeyPatch) -> None:
     """A search as of a time in the past finds what is there now."""
 
-    async def current(tenant: int, cached: Any, search: Any, wall: int, masks: Any) -> Any:
-        return await eligible_memories(tenant, cached, replace(search, as_of=None), wall, masks)
+    async def current(tenant: int, cached: Any, search: Any, *more: Any) -> Any:
+        return await eligible_memories(tenant, cached, replace(search, as_of=None), *more)
 
     patch.setattr(searcher, "eligible_memories", current)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from palimpsest.v1 import documents_pb2 as d
@@ -16,6 +17,8 @@ from palimpsest.v1 import memories_pb2 as m
 from palimpsest.v1.filter_pb2 import Condition, Filter
 from service.core.model import Status
 from service.ports.processing import Job, Processed, Work
+from service.retrieval import searcher, segments
+from service.storage.index import blocks
 from service.storage.processing.store import QueueStore
 from service.storage.sqlite import admin
 from service.storage.sqlite.connections import open_sync
@@ -29,6 +32,18 @@ STAGES = (Status.EXTRACTING, Status.CHUNKING, Status.EMBEDDING, Status.INDEXING)
 def where(key: str, value: str) -> Filter:
     """True where the metadata has this string."""
     return Filter(condition=Condition(key=key, equals_string=value))
+
+
+def leave_no_room(patch: pytest.MonkeyPatch, block_bytes: int = 1) -> None:
+    """Every search reads its containers in blocks of so many bytes, one item at least."""
+
+    def without_room(*arguments: Any) -> segments.Segments:
+        made = segments.Segments(*arguments)
+        made.budget = 1
+        return made
+
+    patch.setattr(searcher, "Segments", without_room)
+    patch.setattr(blocks, "BLOCK_BYTES", block_bytes)
 
 
 class Stages:

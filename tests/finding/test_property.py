@@ -14,6 +14,7 @@ from service.storage.index import blocks as index_blocks
 from service.storage.index import rows as index_rows
 from tests.finding.explore import explore
 from tests.finding.faults import FAULTS, Seed
+from tests.finding.lab import leave_no_room
 from tests.tally import Report, Tally
 
 pytestmark = pytest.mark.slow
@@ -52,11 +53,6 @@ def test_so_they_do_where_indexes_are_loaded_in_many_blocks(
 def test_so_they_do_where_nothing_fits_into_memory(
     report: Report, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    def without_room(*arguments: Any) -> segments.Segments:
-        made = segments.Segments(*arguments)
-        made.budget = 1
-        return made
-
     streamed = 0
     rank = streaming.Streaming.rank
 
@@ -66,8 +62,7 @@ def test_so_they_do_where_nothing_fits_into_memory(
         return await rank(self, *arguments)
 
     monkeypatch.setattr(streaming.Streaming, "rank", counted)
-    monkeypatch.setattr(searcher, "Segments", without_room)
-    monkeypatch.setattr(index_blocks, "BLOCK_BYTES", size)
+    leave_no_room(monkeypatch, size)
     tally = Tally("searches of what does not fit into memory")
     report(tally)
     explore(tally, examples=8, seed=SEED)

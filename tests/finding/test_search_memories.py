@@ -38,6 +38,54 @@ async def test_every_change_is_seen_by_the_next_search(lab: Lab) -> None:
     assert await lab.contents("quinces medlars", include_history=True) == []
 
 
+async def test_chunks_are_left_out_by_speaker(any_lab: Lab) -> None:
+    said = [
+        ("José  Álvarez", "the ferry leaves at nine"),
+        ("Ann", "the ferry leaves at ten"),
+        ("Ann Marie", "the ferry leaves at eleven"),
+        ("", "the ferry leaves at noon"),
+        ("Ben", "the ferry leaves at ten"),
+    ]
+    messages = [d.ConversationMessage(speaker=speaker, text=text) for speaker, text in said]
+    await any_lab.client.documents.UpsertDocument(
+        d.UpsertDocumentRequest(conversation=d.Conversation(messages=messages), wait=True)
+    )
+    await any_lab.client.put("Ann: the ferry leaves at two", wait=True)
+    await any_lab.client.remember("Ann: the ferry leaves at three")
+
+    async def found(*names: str, **fields: Any) -> set[str]:
+        hits = await any_lab.memories(
+            "when the ferry leaves", exclude_speakers=names, limit=100, **fields
+        )
+        return {(hit.memory.content or hit.chunk.text).rpartition(" ")[2] for hit in hits}
+
+    everyone = {"nine", "ten", "eleven", "noon", "two", "three"}
+    assert await found(include_chunks=True) == everyone
+    # What Ben says too is found as his.
+    assert await found(" ANN!", include_chunks=True) == everyone - {"two"}
+    assert await found("Ann", "ben", include_chunks=True) == everyone - {"two", "ten"}
+    assert await found("alvarez", include_chunks=True) == everyone
+    assert await found("jose alvarez", include_chunks=True) == everyone - {"nine"}
+    assert await found("ann marie", "nobody", include_chunks=True) == everyone - {"eleven"}
+    assert await found("Ann") == {"three"}
+    (best,) = await any_lab.memories(
+        "ten", include_chunks=True, exclude_speakers=["Ann"], limit=1, min_score=0.5
+    )
+    assert (best.chunk.speaker, best.chunk.text) == ("Ben", "the ferry leaves at ten")
+
+
+async def test_names_of_speakers_to_leave_out_are_checked(lab: Lab) -> None:
+    for names, field in (
+        (["Ann", "..."], "exclude_speakers[1]"),
+        (["a\0"], "exclude_speakers[0]"),
+        (["x" * 201], "exclude_speakers[0]"),
+        (["Ann"] * 101, "exclude_speakers"),
+    ):
+        with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
+            await lab.memories("ferry", include_chunks=True, exclude_speakers=names)
+        assert refusal.fields == [field]
+
+
 async def test_expiry_needs_no_sweep(lab: Lab, clock: ManualClock) -> None:
     memory = m.NewMemory(content="Ann is in Paris", forget_after=clock.stamp(60))
     await lab.client.remember(memory)

@@ -97,7 +97,8 @@ def _texts(field: FieldDescriptor) -> Iterator[Case]:
         # Others are dates, tags, or tokens.
         free = TAKEN if field.name in BYTE_EXACT or "x00" in rule.pattern else EITHER
         for name, char in (("ASCII", "x"), ("astral", "\U0001f600"), ("combining", "\u0301")):
-            yield Case(f"{name} at the limit", char * rule.max_len, free)
+            fits = free if char.isalnum() or r"\p{L}" not in rule.pattern else REFUSED
+            yield Case(f"{name} at the limit", char * rule.max_len, fits)
             yield Case(f"{name} past the limit", char * (rule.max_len + 1), REFUSED)
     if rule.max_bytes:
         fits = rule.max_bytes // 3

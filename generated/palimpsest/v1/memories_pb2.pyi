@@ -1152,6 +1152,7 @@ class SearchMemoriesRequest(_message.Message):
     INCLUDE_HISTORY_FIELD_NUMBER: _builtins.int
     INCLUDE_CHUNKS_FIELD_NUMBER: _builtins.int
     INCLUDE_SCORE_PARTS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_SPEAKERS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """Words or a question: 1 to 10,000 code points."""
     min_score: _builtins.float
@@ -1180,6 +1181,15 @@ class SearchMemoriesRequest(_message.Message):
     def as_of(self) -> _timestamp_pb2.Timestamp:
         """Answer as at this time; absent: now. Not with include_chunks."""
 
+    @_builtins.property
+    def exclude_speakers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With include_chunks: find no chunks that one of these says. A chunk's speaker
+        is that of its message, else the name that begins its text ("Ann: …"). Names
+        are compared as a whole by their words, without case and accents ("josé " is
+        "Jose"); each has a letter or digit. What they say still counts as the context
+        of what is found.
+        """
+
     def __init__(
         self,
         *,
@@ -1193,10 +1203,11 @@ class SearchMemoriesRequest(_message.Message):
         include_history: _builtins.bool = ...,
         include_chunks: _builtins.bool = ...,
         include_score_parts: _builtins.bool = ...,
+        exclude_speakers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "container_tags", b"container_tags", "filter", b"filter", "include_chunks", b"include_chunks", "include_forgotten", b"include_forgotten", "include_history", b"include_history", "include_score_parts", b"include_score_parts", "limit", b"limit", "min_score", b"min_score", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "container_tags", b"container_tags", "exclude_speakers", b"exclude_speakers", "filter", b"filter", "include_chunks", b"include_chunks", "include_forgotten", b"include_forgotten", "include_history", b"include_history", "include_score_parts", b"include_score_parts", "limit", b"limit", "min_score", b"min_score", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

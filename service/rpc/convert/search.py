@@ -66,6 +66,7 @@ def memories(
         request.include_forgotten,
         request.include_history,
         request.include_chunks,
+        tuple(request.exclude_speakers),
     )
 
 
