@@ -1,6 +1,7 @@
 """`python -m tests.trust`: how far what search answers can be trusted, as a table.
 
-Name kinds, or the beginnings of their names, to measure these alone: with what failed.
+First kinds, with rates; then single cases. Behind each stands the goal, and ! before what
+misses it. Name some, by the beginnings of their names, to measure these alone.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from tests.trust.cases import cases
 from tests.trust.codes import CODES
 from tests.trust.kinds import Kind, Rate, reached
 from tests.trust.languages import LANGUAGES
+from tests.trust.latin import LATIN
+from tests.trust.scripts import SCRIPTS
+from tests.trust.talk import TALK
 
-KINDS: Sequence[Kind] = (*CODES, *LANGUAGES)
+KINDS: Sequence[Kind] = (*CODES, *LATIN, *SCRIPTS, *TALK, *LANGUAGES)
 _WIDTH = 30
 
 
@@ -28,6 +33,16 @@ def main() -> int:
     for kind in KINDS:
         if kind.name.lower().startswith(names):
             missed += _show(kind, options.failures)
+    _say("")
+    for case in cases(names):
+        failures = case.failures()
+        bad = len(failures) > case.may_fail
+        missed += bad
+        asked = sum(len(shelf.asks) for shelf in case.shelves)
+        right = f"{asked - len(failures)} of {asked} (>= {asked - case.may_fail})"
+        _say(f"{case.name:{_WIDTH}}{'!' if bad else ' '} {right:>20}: {case.want.value}")
+        for failure in failures[: options.failures]:
+            _say(f"    {failure}")
     _say(f"{missed} goals are missed.")
     return 1 if missed else 0
 

@@ -215,20 +215,34 @@ def exact(
     return Kind(name, EXACT, make)
 
 
+def _numbered(random: Random) -> str:
+    return f"{random.randint(1, 9)}/{random.randint(1, 12)}/{random.randint(1, 30)}"
+
+
+_PAID = ("in cash at the counter", "by card", "with a cheque", "by transfer in the evening")
+_PAYERS = ("Bo", "Ada", "Mia", "The harbour master")
+_RECEIPTS = (
+    "The receipt is in the blue folder.",
+    "Olga keeps the receipt.",
+    "No receipt was given.",
+)
+
+
+def invoice(random: Random, number: str) -> str:
+    """Four sentences, and the number in one of them."""
+    return (
+        f"Invoice {number} came from the ropery. {random.choice(_PAYERS)} paid it "
+        f"{random.choice(_PAID)}. {random.choice(_SITUATIONS)} {random.choice(_RECEIPTS)}"
+    )
+
+
 def _invoices(random: Random) -> Iterator[Shelf]:
-    """Four sentences each, and the number in one of them."""
-    stored, absent = _pairs(random, _digits(5, 5), _swapped)
-
-    def told(number: str) -> str:
-        return (
-            f"Invoice {number} came with the post on a grey morning. Bo paid it in cash at the "
-            f"counter. {random.choice(_SITUATIONS)} The receipt is in the blue folder."
-        )
-
-    queries = ("has invoice {} been paid in cash?", "Invoice {} was paid", "where is invoice {}")
-    asks = [Ask(random.choice(queries).format(number), i) for i, number in enumerate(stored)]
-    asks += [Ask(random.choice(queries).format(number), None) for number in absent]
-    yield Shelf([told(number) for number in stored], asks)
+    for number, twist in ((_digits(5, 5), _swapped), (_numbered, _reordered("/"))):
+        stored, absent = _pairs(random, number, twist)
+        queries = ("has invoice {} been paid in cash?", "Invoice {} was paid", "invoice {}")
+        asks = [Ask(random.choice(queries).format(one), i) for i, one in enumerate(stored)]
+        asks += [Ask(random.choice(queries).format(one), None) for one in absent]
+        yield Shelf([invoice(random, one) for one in stored], asks)
 
 
 def _in_digits(digits: str) -> Callable[[str], str]:
