@@ -8,17 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 from tests.trust.cases import cases
-from tests.trust.codes import CODES
 from tests.trust.kinds import Kind, Rate, reached
-from tests.trust.languages import LANGUAGES
-from tests.trust.latin import LATIN
-from tests.trust.scripts import SCRIPTS
-from tests.trust.talk import TALK
+from tests.trust.table import KINDS
 
-KINDS: Sequence[Kind] = (*CODES, *LATIN, *SCRIPTS, *TALK, *LANGUAGES)
 _WIDTH = 30
 
 

@@ -1,0 +1,14 @@
+"""All kinds, in the order of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.trust.codes import CODES
+from tests.trust.kinds import Kind
+from tests.trust.languages import LANGUAGES
+from tests.trust.latin import LATIN
+from tests.trust.scripts import SCRIPTS
+from tests.trust.talk import TALK
+
+KINDS: Sequence[Kind] = (*CODES, *LATIN, *SCRIPTS, *TALK, *LANGUAGES)
