@@ -160,6 +160,55 @@ def _mail(random: Random) -> str:
     return f"{one}.{two}@{three}.example"
 
 
+def _isbn(random: Random) -> str:
+    return f"978-{random.randint(0, 9)}-{random.randint(10, 99)}-" + "-".join(
+        (f"{random.randint(0, 999999):06}", str(random.randint(0, 9)))
+    )
+
+
+def _dotted_date(random: Random) -> str:
+    year, month, day = _date(random).split("-")
+    return f"{day}.{month}.{year}"
+
+
+def _other_dotted_date(random: Random, code: str) -> str:
+    return ".".join(reversed(_other_date(random, "-".join(reversed(code.split(".")))).split("-")))
+
+
+def _handle(random: Random) -> str:
+    one, two = random.sample(_NAMES, 2)
+    return f"@{one}_{two}{random.randint(1, 999)}"
+
+
+def _link(random: Random) -> str:
+    one, two = random.sample(_NAMES, 2)
+    return f"https://{one}.example/{two}/{random.randint(1, 40)}/{random.randint(1, 99)}"
+
+
+def _candidate(random: Random) -> str:
+    suffix = random.choice(("rc", "beta", "alpha"))
+    return f"v{_version(random)}-{suffix}.{random.randint(1, 9)}"
+
+
+def _grouped(random: Random) -> str:
+    return " ".join(
+        (
+            f"0{random.randint(20, 99)}",
+            str(random.randint(1000, 9999)),
+            f"{random.randint(0, 99):02}",
+        )
+    )
+
+
+def _flight(random: Random) -> str:
+    return f"{random.choice(('LH', 'SK', 'KL', 'BA', 'AF'))} {random.randint(100, 9999)}"
+
+
+def _other_flight(random: Random, code: str) -> str:
+    line, number = code.split()
+    return f"{line} {_swapped(random, number)}"
+
+
 def _ratio(random: Random) -> str:
     return f"{random.randint(1, 40)}/{random.randint(1, 40)}"
 
@@ -404,6 +453,55 @@ CODES = (
         _reordered("/"),
         ("The old net shop is at Quay Road {}.", "The hinge needs a screw of {}."),
         ("{}", "Quay Road {}", "what is at {}?"),
+    ),
+    exact(
+        "ISBNs",
+        _isbn,
+        _swapped,
+        ("The tide book has the number {}.", "{} is out of print."),
+        ("{}", "which book is {}?", "ISBN {}"),
+    ),
+    exact(
+        "dates with dots",
+        _dotted_date,
+        _other_dotted_date,
+        ("Der Vertrag vom {} liegt im Ordner.", "Am {} war das Wasser hoch."),
+        ("{}", "Vertrag vom {}", "Was war am {}?"),
+    ),
+    exact(
+        "handles",
+        _handle,
+        _swapped,
+        ("The photos are by {}.", "{} has asked about the boat."),
+        ("{}", "photos by {}", "who is {}?"),
+    ),
+    exact(
+        "links",
+        _link,
+        _swapped,
+        ("The tide table is at {}", "See {} for the price of ropes."),
+        ("{}", "tide table {}", "what is at {}"),
+    ),
+    exact(
+        "versions with a suffix",
+        _candidate,
+        _swapped,
+        ("We tested {} over night.", "{} breaks the horn."),
+        ("{}", "who tested {}?", "release {}"),
+    ),
+    exact(
+        "numbers in groups",
+        _grouped,
+        _swapped,
+        ("The plumber answers at {} all day.", "Call {} when the pump stops."),
+        ("{}", "who answers at {}?", "call {}"),
+    ),
+    exact(
+        "flights",
+        _flight,
+        _other_flight,
+        ("Ida arrives with {} in the evening.", "{} was cancelled because of fog."),
+        ("{}", "flight {}", "was {} cancelled?"),
     ),
     Kind("invoices in four sentences", EXACT, _invoices),
     Kind("digits of other scripts", EXACT, _foreign_digits),
