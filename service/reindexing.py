@@ -47,11 +47,12 @@ async def _opened(path: Path, settings: Settings) -> AsyncIterator[tuple[SqliteS
 
 
 def remaining(path: Path, settings: Settings) -> int:
-    """How many texts are not in the space of the embedder that the settings name."""
+    """How many texts are not in the space of the embedder that the settings name, or were
+    indexed by an older release whose analysis was another."""
 
     async def count() -> int:
         async with _opened(path, settings) as (store, indexing):
-            return await store.reindexing.remaining(indexing.space)
+            return await store.reindexing.remaining(indexing.space, indexing.version)
 
     return asyncio.run(count())
 

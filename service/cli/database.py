@@ -127,7 +127,7 @@ def scrub(data_dir: Path) -> None:
 @click.command()
 @setting_options
 def reindex(**given: Any) -> None:
-    """Index again what another embedder indexed, and what has no vector yet.
+    """Index again what an older release or another embedder indexed, or what has no vector yet.
 
     A server does so by itself; this shows the progress. A server may run: its
     searches use what is indexed so far. After an interruption, it resumes.
@@ -143,7 +143,7 @@ def reindex(**given: Any) -> None:
         total = reindexing.remaining(path, settings)
         with click.progressbar(length=total, label="Indexing", file=sys.stderr, hidden=json) as bar:
             done = reindexing.run(path, settings, bar.update)
-    click.echo(f"{done} texts indexed with {settings.embedder}; all is in its space now.")
+    click.echo(f"{done} texts indexed with {settings.embedder}; all is up to date now.")
 
 
 def _progress(text: str) -> None:

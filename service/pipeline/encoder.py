@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from service.core.digests import Digester
 from service.embedding.base import InlineEmbedder, Purpose
+from service.search import entry
 from service.search.analysis import analyse, embedding_text
 from service.search.entry import TermHasher, encode_entries, encode_vectors
 
@@ -50,6 +51,11 @@ class IndexEncoder:
     def embeds(self) -> bool:
         """Whether it makes vectors."""
         return self._embedder is not None
+
+    @property
+    def version(self) -> int:
+        """Of the analysis that makes the entries."""
+        return entry.VERSION
 
     def entries(self, passages: Sequence[Passage]) -> list[bytes]:
         """Words and features of each passage."""

@@ -41,6 +41,9 @@ to that: it may have to wait for other work."""
 SLICE = 32
 """Passages of documents embedded at once: some 5 ms of work."""
 
+ENTRIES_SLICE = 64
+"""Passages of which entries are made at once in the background: about as much work."""
+
 
 class Indexing:
     """Makes index entries with one embedder.
@@ -92,6 +95,18 @@ class Indexing:
     async def entries(self, passages: Sequence[Passage]) -> list[bytes]:
         """Words and features of each passage, encoded."""
         return await self._compute(IndexEncoder.entries, passages)
+
+    @property
+    def version(self) -> int:
+        """Of the analysis that makes the entries."""
+        return self._encoder.version
+
+    async def entries_in_background(self, passages: Sequence[Passage]) -> list[bytes]:
+        """The same as `entries`, when no caller waits for them."""
+        try:
+            return await self._background.map(IndexEncoder.entries, passages, ENTRIES_SLICE)
+        except WorkerDiedError:
+            return await self.entries(passages)
 
     async def vectors(self, passages: Sequence[Passage]) -> list[bytes]:
         """The vector of each passage, encoded.

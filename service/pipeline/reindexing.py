@@ -1,14 +1,17 @@
-"""Reindexing of texts without a vector, or with one of another embedder.
+"""Reindexing of what an older analysis or another embedder indexed, or none did.
 
-Each step takes the next texts that a query for other vector spaces finds, so that it
-resumes where it was stopped, and needs no list of what is done. Searches continue with
-what is there: words, and the vectors of the current space.
+Each step takes the next texts that a query for older entries or other vector spaces finds,
+so that it resumes where it was stopped, and needs no list of what is done. Searches continue
+with what is there: words, and the vectors of the current space.
+
+After an upgrade only words are analysed again: a vector that is of the current space stays.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from service.core.errors import PalimpsestError
@@ -26,10 +29,16 @@ RETRY_SECONDS = 30.0
 """Between checks for what is left, and after a failure."""
 
 
+REPORT_SECONDS = 60.0
+"""Between two lines of the log about how much is done."""
+
+
 async def reindex(
     source: Reindex, indexing: Indexing, progress: Callable[[int], None] | None = None
 ) -> int:
     """Index all stale texts, and return how many there were.
+
+    What needs no embedder goes first, and all of it is done even if there is none.
 
     Args:
         source: The storage.
@@ -40,10 +49,49 @@ async def reindex(
         EmbedderError: The embedder is unavailable, or refuses some texts: all others are
             done then.
     """
+    done = await _renew_entries(source, indexing, progress)
+    try:
+        return done + await _index(source, indexing, progress)
+    except EmbedderError:
+        await _renew_entries(source, indexing, elsewhere=True)
+        raise
+
+
+async def _renew_entries(
+    source: Reindex,
+    indexing: Indexing,
+    progress: Callable[[int], None] | None = None,
+    *,
+    elsewhere: bool = False,
+) -> int:
+    """Analyse again what an older analysis did, and leave vectors as they are.
+
+    Args:
+        source: The storage.
+        indexing: Makes the entries.
+        progress: See `reindex`.
+        elsewhere: What is not in the current space, instead of what is: that is found by words.
+    """
+    done = 0
+    while stale := await source.outdated(
+        indexing.space, indexing.version, STEP, elsewhere=elsewhere
+    ):
+        entries = await indexing.entries_in_background([_passage(one) for one in stale])
+        await source.refresh(stale, entries, None, indexing.space)
+        done += len(stale)
+        if progress is not None:
+            progress(len(stale))
+    return done
+
+
+async def _index(
+    source: Reindex, indexing: Indexing, progress: Callable[[int], None] | None
+) -> int:
+    """Make entries and vectors of all that is stale."""
     done = 0
     refused: dict[Stale, EmbedderRefusedError] = {}
     while True:
-        found = await source.stale(indexing.space, STEP + len(refused))
+        found = await source.stale(indexing.space, indexing.version, STEP + len(refused))
         stale = [one for one in found if one not in refused]
         if not stale:
             break
@@ -60,7 +108,7 @@ async def reindex(
         ]
         if made:
             renewed = [one for one, _ in made]
-            entries = await indexing.entries([_passage(one) for one in renewed])
+            entries = await indexing.entries_in_background([_passage(one) for one in renewed])
             await source.refresh(renewed, entries, [v for _, v in made], indexing.space)
             done += len(made)
             if progress is not None:
@@ -93,10 +141,12 @@ async def _vectors(
 
 
 async def reindex_forever(source: Reindex, indexing: Indexing) -> None:
-    """Keep everything in the current space, including what was written without a vector."""
+    """Keep everything of the current analysis and in the current space, including what was
+    written without a vector."""
     while True:
         try:
-            if done := await reindex(source, indexing):
+            left = await source.remaining(indexing.space, indexing.version)
+            if done := await reindex(source, indexing, _Reports(left)):
                 log.info("reindexed %d texts", done)
         except EmbedderError as error:
             log.warning("reindexing waits for the embedder: %s", error)
@@ -105,6 +155,21 @@ async def reindex_forever(source: Reindex, indexing: Indexing) -> None:
         except Exception:
             log.exception("reindexing failed; it will be tried again")
         await asyncio.sleep(RETRY_SECONDS)
+
+
+class _Reports:
+    """Logs how many of the texts are done: at once, and then now and then."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._due = 0.0
+
+    def __call__(self, done: int) -> None:
+        self._done += done
+        if self._done < self._total and time.monotonic() >= self._due:
+            self._due = time.monotonic() + REPORT_SECONDS
+            log.info("reindexed %d of %d texts", self._done, self._total)
 
 
 def _passage(stale: Stale) -> Passage:

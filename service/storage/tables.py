@@ -171,6 +171,9 @@ embedders = Table(
     Column("dimension", Integer, nullable=False),
 )
 
+# The first byte of an entry: the version of the analysis whose terms it has.
+_VERSION = text("substr(entry, 1, 1)")
+
 chunks = Table(
     "chunks",
     metadata,
@@ -189,7 +192,7 @@ chunks = Table(
     Column("vector", LargeBinary),
     Column("embedder", Integer, nullable=False),
     _checksum(),
-    Index("ix_chunks_embedder", "embedder", "tenant", "document_id", "position"),
+    Index("ix_chunks_indexed", "embedder", _VERSION, "tenant", "document_id", "position"),
 )
 
 memories = Table(
@@ -216,7 +219,7 @@ memories = Table(
     Column("vector", LargeBinary),
     _checksum(),
     UniqueConstraint("tenant", "root_id", "version"),
-    Index("ix_memories_embedder", "embedder", "tenant", "id"),
+    Index("ix_memories_indexed", "embedder", _VERSION, "tenant", "id"),
     Index(
         None,
         "tenant",

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from service.storage import checksums
 from service.storage.sqlite import admin
 from service.storage.sqlite.connections import open_sync
+from tests.old_schemas import set_back
 
 PAGE = 4096
 
@@ -59,5 +60,5 @@ def age(database: Path) -> None:
         for table in checksums.COVERED:
             conn.execute(text(f"ALTER TABLE {table} DROP COLUMN checksum"))
         conn.execute(text("DROP INDEX ix_jobs_put_off"))
-        conn.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+        set_back(conn, "0003")
     database.with_name("palimpsest.db.mark").unlink()

@@ -16,6 +16,7 @@ from service.storage import schema
 from service.storage.sqlite import admin
 from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
+from tests.old_schemas import set_back
 from tests.storage.conftest import Clock
 
 BEFORE = "0005"
@@ -62,7 +63,7 @@ def _age(conn: Connection) -> None:
                 "id": row.id,
             },
         )
-    conn.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": BEFORE})
+    set_back(conn, BEFORE)
 
 
 async def test_an_upgrade_makes_etags_again_and_still_knows_what_is_there(

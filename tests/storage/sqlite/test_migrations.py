@@ -10,6 +10,7 @@ from sqlalchemy import Connection, create_mock_engine, text
 
 from service.storage import dialects, schema, tables
 from service.storage.sqlite.connections import open_sync, transact
+from tests.old_schemas import set_back
 
 
 def _schema(conn: Connection) -> set[str]:
@@ -43,7 +44,7 @@ def test_documents_that_waited_are_due_after_the_upgrade(tmp_path: Path) -> None
         for name, holder, attempts in (("fresh", None, 0), ("paused", None, 2), ("held", "w", 1)):
             conn.execute(add, {"name": name, "holder": holder, "attempts": attempts})
         conn.execute(text("DROP INDEX ix_jobs_put_off"))
-        conn.execute(text("UPDATE alembic_version SET version_num = '0004'"))
+        set_back(conn, "0004")
         transact(conn, schema.bring_up)
         rows = conn.execute(text("/* look */ SELECT document_id, due_time FROM jobs"))
         due = {row.document_id: row.due_time for row in rows}

@@ -148,6 +148,10 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
     index = await store.index.block(who.tenant, "a", BlockCursor(), 0)
     await store.index.delta(who.tenant, "a", index.revision - 1, 0)
     await store.index.unchanged(who.tenant, {"a": index.revision})
+    await store.reindexing.stale(1, 2, 10)
+    await store.reindexing.remaining(1, 2)
+    for elsewhere in (False, True):
+        await store.reindexing.outdated(1, 2, 10, elsewhere=elsewhere)
     database, before = store.engine.database, store.now()
     for tenant in await database.read(lambda conn: change_log.outdated(conn, before)):
         await database.write(partial(change_log.trim, tenant=tenant, before=before))
