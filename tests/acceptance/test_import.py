@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import grpc
@@ -21,11 +22,12 @@ from palimpsest.v1.documents_pb2 import (
     Document,
     GetDocumentRequest,
     ListDocumentsRequest,
+    UpdateDocumentRequest,
     UpsertDocumentRequest,
 )
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from service.cli import main
-from service.client.importing import run as importing
+from service.client.importing import uploads
 from tests.harness import REPOSITORY, Server, environment
 from tests.waiting import HANG_SECONDS
 
@@ -34,7 +36,9 @@ Import = Callable[..., Result]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with files of every kind in it."""
+    """A folder `docs`, with files of every kind in it; the working folder."""
+    tmp_path = tmp_path / "docs"
+    tmp_path.mkdir()
     files = {
         "readme.md": "Intro.\n\n# A *great* thing\n\nIt whistles.\n",
         "notes/plain.txt": "Nothing but text.",
@@ -69,7 +73,7 @@ def run(shared_server: Server, key: str) -> Import:
 
 @pytest.fixture
 def listed(channel: grpc.Channel, key: str) -> Callable[[], dict[str, Document]]:
-    """The tenant's documents, by path."""
+    """The tenant's documents, by their paths in the folder."""
 
     def listed() -> dict[str, Document]:
         request = ListDocumentsRequest(include_content=True, page_size=1000)
@@ -77,7 +81,10 @@ def listed(channel: grpc.Channel, key: str) -> Callable[[], dict[str, Document]]
         page = DocumentsStub(channel).ListDocuments(
             request, metadata=metadata, timeout=HANG_SECONDS
         )
-        return {str(document.metadata["path"]): document for document in page.documents}
+        return {
+            str(document.metadata["path"]).partition("/")[2]: document
+            for document in page.documents
+        }
 
     return listed
 
@@ -92,17 +99,17 @@ def test_files_become_documents(
     assert left_out == (
         "Left out: 1 binary, 1 empty, 2 hidden, 1 larger than 1 MiB, 1 not UTF-8, "
         "1 of a kind that is not read\n"
-        "  binary.txt: binary\n"
-        "  empty.md: empty\n"
-        "  large.md: larger than 1 MiB\n"
-        "  latin.txt: not UTF-8\n"
-        "  photo.jpg: of a kind that is not read\n"
+        "  docs/binary.txt: binary\n"
+        "  docs/empty.md: empty\n"
+        "  docs/large.md: larger than 1 MiB\n"
+        "  docs/latin.txt: not UTF-8\n"
+        "  docs/photo.jpg: of a kind that is not read\n"
     )
 
     found = listed()
     assert found.keys() == {"readme.md", "notes/plain.txt", "notes/Page.HTML"}
     readme = found["readme.md"]
-    assert readme.custom_id == "file:docs|readme.md"
+    assert readme.custom_id == "file:docs|docs/readme.md"
     assert readme.content == (folder / "readme.md").read_text()
     assert readme.title == "A great thing"
     assert list(readme.container_tags) == ["docs"]
@@ -125,7 +132,7 @@ def test_what_was_imported_can_be_found_when_the_command_ends(
     monkeypatch: pytest.MonkeyPatch,
     batch: int,
 ) -> None:
-    monkeypatch.setattr(importing, "_BATCH_ITEMS", batch)
+    monkeypatch.setattr(uploads, "_BATCH_ITEMS", batch)
     assert "3 new" in run(".").stdout
     assert {document.status for document in listed().values()} == {DOCUMENT_STATUS_DONE}
 
@@ -221,7 +228,7 @@ def test_what_is_no_file_is_left_out_without_a_wait(folder: Path, run: Import) -
     os.mkfifo(folder / "pipe.txt")
     (folder / "null.txt").symlink_to("/dev/null")
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(folder / "socket.txt"))
+        listening.bind("socket.txt")  # in the working folder: an address is short
         done = run(".")
     assert done.exit_code == 0, done.output
     for reason in ("pipe.txt: a pipe", "null.txt: a device", "socket.txt: a socket"):
@@ -268,10 +275,164 @@ def test_text_of_other_kinds_is_imported(
         (folder / "notes" / name).write_text(f"A text in {name}.")
     assert "7 new" in run("notes").stdout
     found = listed()
-    assert {found[f"notes/{name}"].content_kind for name in names} == {CONTENT_KIND_TEXT}
-    assert found["notes/README"].title == "README"
+    assert {found[name].content_kind for name in names} == {CONTENT_KIND_TEXT}
+    assert found["README"].title == "README"
     (folder / "data.mine").write_text("Of a kind of its own.")
     assert "1 new" in run("data.mine").stdout
+
+
+def test_what_is_no_longer_there_is_said_and_pruned(
+    folder: Path, run: Import, listed: Callable[[], dict[str, Document]]
+) -> None:
+    run(".")
+    run("readme.md", container="other")
+    (folder / "readme.md").rename(folder / "renamed.md")
+    (folder / "notes" / "plain.txt").unlink()
+    done = run(".")
+    assert done.exit_code == 0, done.output
+    assert "1 new, 0 changed, 1 unchanged, 0 failed" in done.stdout
+    assert done.stdout.endswith(
+        "No longer there, but still found: 2; take them away with --prune\n"
+        "  docs/notes/plain.txt\n"
+        "  docs/readme.md\n"
+    )
+    assert listed().keys() == {"notes/plain.txt", "notes/Page.HTML", "readme.md", "renamed.md"}
+    done = run(".", "--prune")
+    assert done.exit_code == 0, done.output
+    assert "0 new, 0 changed, 2 unchanged, 0 failed" in done.stdout
+    assert "Taken away: 2 whose files are no longer there\n  docs/notes/plain.txt\n" in done.stdout
+    # The one of the other container is still there.
+    assert listed().keys() == {"notes/Page.HTML", "readme.md", "renamed.md"}
+    assert "Taken away" not in run(".", "--prune").stdout
+
+
+def test_only_documents_of_the_folder_are_pruned(
+    folder: Path,
+    run: Import,
+    listed: Callable[[], dict[str, Document]],
+    channel: grpc.Channel,
+    key: str,
+) -> None:
+    stub, metadata = DocumentsStub(channel), (("authorization", f"Bearer {key}"),)
+    run(".", container="c")
+    shared = listed()["notes/plain.txt"]
+    (folder / "notes" / "plain.txt").unlink()
+    change = UpdateDocumentRequest(id=shared.id, container_tags=["c", "d"])
+    stub.UpdateDocument(change, metadata=metadata, timeout=HANG_SECONDS)
+    copy = UpsertDocumentRequest(
+        content="by hand", custom_id="mine", container_tags=["c"], metadata=shared.metadata
+    )
+    stub.UpsertDocument(copy, metadata=metadata, timeout=HANG_SECONDS)
+    other = folder.parent / "other"
+    other.mkdir()
+    (other / "a.txt").write_text("Of another folder.")
+    (other / "b.txt").write_text("Of another folder, too.")
+    run("../other", container="c")
+    (other / "a.txt").unlink()
+    before = listed()
+    done = run(".", "--prune", container="c")
+    assert done.exit_code == 0, done.output
+    assert (
+        "No longer there, but still found: 1; not taken away: in other containers, too"
+        in done.stdout
+    )
+    assert "Taken away" not in done.stdout
+    assert listed().keys() == before.keys()
+
+
+def test_nothing_is_pruned_when_something_fails_or_the_folder_is_empty(
+    folder: Path, run: Import, listed: Callable[[], dict[str, Document]]
+) -> None:
+    notes = folder / "notes"
+    run("notes")
+    (notes / "plain.txt").unlink()
+    (notes / "locked.txt").symlink_to("nowhere")
+    done = run("notes", "--prune")
+    assert done.exit_code == 1
+    assert "still found: 1; not taken away: something failed" in done.stdout
+    for path in notes.iterdir():
+        path.unlink()
+    done = run("notes", "--prune")
+    assert done.exit_code == 0, done.output
+    assert "not taken away: there is no file at all in notes" in done.stdout
+    assert listed().keys() == {"plain.txt", "Page.HTML"}
+
+
+def test_a_read_only_key_prunes_nothing(folder: Path, run: Import, shared_server: Server) -> None:
+    run("notes", key=shared_server.create_key("--tenant", "pruners"))
+    (folder / "notes" / "plain.txt").unlink()
+    reader = shared_server.create_key("--tenant", "pruners", "--read-only")
+    done = run("notes", key=reader)
+    assert done.exit_code == 0, done.output
+    assert "still found: 1" in done.stdout
+    done = run("notes", "--prune", key=reader)
+    assert done.exit_code == 1
+    assert "take a key that may" in done.stderr
+
+
+def test_a_folder_that_was_moved(
+    folder: Path, run: Import, listed: Callable[[], dict[str, Document]]
+) -> None:
+    run("notes")
+    before = listed()
+    (folder / "notes").rename(folder / "diary")
+    done = run("diary")
+    assert done.exit_code == 1
+    assert "add `--as notes`" in done.stderr
+    assert done.stderr.rstrip().endswith("Nothing was uploaded.")
+    assert "0 new, 2 changed, 0 unchanged" in run("diary", "--as", "notes").stdout
+    after = listed()
+    assert {document.id for document in after.values()} == {
+        document.id for document in before.values()
+    }
+    (folder / "diary" / "plain.txt").unlink()
+    assert "Taken away: 1 " in run("diary", "--as", "notes", "--prune").stdout
+    assert listed().keys() == {"Page.HTML"}
+
+
+def test_what_an_earlier_release_imported_is_not_doubled(
+    folder: Path,
+    run: Import,
+    listed: Callable[[], dict[str, Document]],
+    channel: grpc.Channel,
+    key: str,
+) -> None:
+    stub, metadata = DocumentsStub(channel), (("authorization", f"Bearer {key}"),)
+    for name in ("readme.md", "notes/plain.txt", "gone.md"):
+        text = (folder / name).read_text() if name != "gone.md" else "Gone."
+        earlier = UpsertDocumentRequest(
+            content=text, custom_id=f"file:docs|{name}", container_tags=["docs"]
+        )
+        earlier.metadata.update({"path": name, "import_digest": sha256(text.encode()).hexdigest()})
+        stub.UpsertDocument(earlier, metadata=metadata, timeout=HANG_SECONDS)
+    (folder / "readme.md").write_text("# Changed since\n")
+    done = run(".")
+    assert "1 new, 2 changed, 0 unchanged" in done.stdout
+    assert "Imported by an earlier release and not recognised: 1" in done.stdout
+    ids = {path: document.custom_id for path, document in listed().items()}
+    assert ids["readme.md"] == "file:docs|readme.md"
+    assert ids["notes/plain.txt"] == "file:docs|notes/plain.txt"
+    assert ids["notes/Page.HTML"] == "file:docs|docs/notes/Page.HTML"
+    assert "0 new, 0 changed, 3 unchanged" in run("../docs", "--prune").stdout
+    assert len(listed()) == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        (".", ("a/b",)),
+        (".", ("",)),
+        (".", ("a\x07",)),
+        (".", ("x", "notes")),
+        ("readme.md", ("x",)),
+    ],
+)
+def test_wrong_names_for_folders(
+    folder: Path, run: Import, path: str, options: tuple[str, ...]
+) -> None:
+    done = run(path, "--as", *options)
+    assert done.exit_code == 2
+    assert "--as" in done.stderr
 
 
 def test_documents_of_others_are_reported_not_overwritten(
@@ -280,14 +441,14 @@ def test_documents_of_others_are_reported_not_overwritten(
     """A custom id that stands in another container is one failure among successes."""
     stub, metadata = DocumentsStub(channel), (("authorization", f"Bearer {key}"),)
     taken = UpsertDocumentRequest(
-        content="kept", custom_id="file:docs|readme.md", container_tags=["elsewhere"]
+        content="kept", custom_id="file:docs|docs/readme.md", container_tags=["elsewhere"]
     )
     stub.UpsertDocument(taken, metadata=metadata, timeout=HANG_SECONDS)
     done = run(".")
     assert done.exit_code == 1
     assert "2 new, 0 changed, 0 unchanged, 1 failed" in done.stdout
     assert "readme.md: " in done.stderr
-    request = GetDocumentRequest(id="file:docs|readme.md")
+    request = GetDocumentRequest(id="file:docs|docs/readme.md")
     assert (
         stub.GetDocument(request, metadata=metadata, timeout=HANG_SECONDS).document.content
         == "kept"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.client.importing.files import Found, Remark, custom_id, find
+from service.client.importing.files import Found, Remark, find
+from service.client.importing.roots import custom_id
 
 CONTAINERS = st.text("ab.:/@-", min_size=1, max_size=100)
 NAMES = st.text("ab.:|/ 漢", min_size=1, max_size=150)
@@ -26,36 +28,63 @@ def names(found: Found) -> list[str]:
     return [source.name for source in found.sources]
 
 
-def test_names_are_seen_from_the_base(tmp_path: Path) -> None:
+def test_files_are_named_alike_from_wherever_the_command_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base = tmp_path / "base"
     write(base / "docs" / "deep" / "a.md")
-    write(base / "b.txt")
-    assert names(find([base], base)) == ["b.txt", "docs/deep/a.md"]
-    assert names(find([base / "docs"], base)) == ["docs/deep/a.md"]
+    write(base / "docs" / "b.txt")
+    expected = ["docs/b.txt", "docs/deep/a.md"]
+    (tmp_path / "link").symlink_to(base / "docs")
+    for place, path in {
+        base: "docs",
+        base / "docs": ".",
+        base / "docs" / "deep": "..",
+        tmp_path: "link",
+    }.items():
+        monkeypatch.chdir(place)
+        assert names(find([Path(path)])) == expected
+    assert names(find([base / "docs" / "b.txt"])) == ["docs/b.txt"]
 
 
-def test_names_beyond_the_base_begin_with_the_folder_that_was_named(tmp_path: Path) -> None:
-    (tmp_path / "base").mkdir()
-    write(tmp_path / "other" / "a.md")
-    found = find([tmp_path / "other", tmp_path / "other" / "a.md"], tmp_path / "base")
-    assert names(found) == ["other/a.md", "a.md"]
+def test_a_name_for_the_folder(tmp_path: Path) -> None:
+    write(tmp_path / "docs" / "deep" / "a.md")
+    write(tmp_path / "docs" / "b.txt")
+    assert names(find([tmp_path / "docs"], "manual")) == ["manual/b.txt", "manual/deep/a.md"]
 
 
-def test_two_files_of_one_name_clash(tmp_path: Path) -> None:
-    first = write(tmp_path / "one" / "docs" / "a.md")
-    second = write(tmp_path / "two" / "docs" / "a.md")
-    (tmp_path / "base").mkdir()
-    found = find([first.parent, first.parent, second.parent], tmp_path / "base")
-    assert names(found) == ["docs/a.md"]
-    assert found.failed == [Remark(str(second), f"has the same name as {first}")]
+def test_files_are_found_once(tmp_path: Path) -> None:
+    file = write(tmp_path / "docs" / "deep" / "a.md")
+    found = find([tmp_path / "docs", file.parent, file])
+    assert names(found) == ["docs/deep/a.md"]
+    assert len(found.seen) == 2
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    write(tmp_path / "one" / "docs" / "a.md")
+    write(tmp_path / "two" / "docs" / "a.md")
+    found = find([tmp_path / "one" / "docs", tmp_path / "two" / "docs"])
+    assert names(found) == ["docs/a.md", "docs/a.md"]
+    assert len({source.root.id for source in found.sources}) == 2
+
+
+def test_composed_and_decomposed_names_are_one(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Café.md") for form in ("NFC", "NFD"))
+    write(tmp_path / decomposed)
+    assert names(find([tmp_path], "docs")) == [f"docs/{composed}"]
+    write(tmp_path / composed)
+    found = find([tmp_path], "docs")
+    assert names(found) == [f"docs/{composed}"]
+    reason = "another file has the same name, but for how it is encoded"
+    assert found.failed == [Remark(f"docs/{composed}", reason)]
 
 
 def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     write(tmp_path / "a.md")
     (tmp_path / "loop").symlink_to(tmp_path)
-    found = find([tmp_path], tmp_path)
-    assert names(found) == ["a.md"]
-    assert found.left_out == [Remark(str(tmp_path / "loop"), "a link to a folder")]
+    found = find([tmp_path], "docs")
+    assert names(found) == ["docs/a.md"]
+    assert found.left_out == [Remark("docs/loop", "a link to a folder")]
 
 
 def test_a_folder_that_cannot_be_read_is_a_failure(
@@ -71,21 +100,21 @@ def test_a_folder_that_cannot_be_read_is_a_failure(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    found = find([tmp_path], tmp_path)
-    assert names(found) == ["a.md"]
-    assert found.failed == [Remark(str(tmp_path / "locked"), "Permission denied")]
+    found = find([tmp_path], "docs")
+    assert names(found) == ["docs/a.md"]
+    assert found.failed == [Remark("docs/locked", "Permission denied")]
 
 
 def test_a_file_that_is_named_is_read_whatever_its_suffix(tmp_path: Path) -> None:
     named = write(tmp_path / "notes.mine")
-    assert names(find([named], tmp_path)) == ["notes.mine"]
-    found = find([tmp_path], tmp_path)
-    assert found.left_out == [Remark("notes.mine", "of a kind that is not read")]
+    assert names(find([named])) == [f"{tmp_path.name}/notes.mine"]
+    found = find([tmp_path], "docs")
+    assert found.left_out == [Remark("docs/notes.mine", "of a kind that is not read")]
 
 
 def test_a_folder_that_is_named_may_be_hidden(tmp_path: Path) -> None:
     write(tmp_path / ".notes" / "a.md")
-    assert names(find([tmp_path / ".notes"], tmp_path)) == [".notes/a.md"]
+    assert names(find([tmp_path / ".notes"])) == [".notes/a.md"]
 
 
 @given(st.lists(st.tuples(CONTAINERS, NAMES), unique=True, max_size=20))

@@ -1,23 +1,19 @@
-"""Finding and naming the files to import."""
+"""Finding the files to import."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from service.client.importing.kinds import kind_of
-from service.client.printable import printable
+from service.client.importing.roots import Root, root_of
 from service.core.model import ContentKind
 
 HIDDEN: Final = "hidden"
 UNKNOWN_KIND: Final = "of a kind that is not read"
-
-_ID_LENGTH: Final = 100
-_DIGEST_LENGTH: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +21,16 @@ class Source:
     """A file to import.
 
     Attributes:
-        path: Where it is.
-        name: Its path as it is sent to the server.
+        path: Where it is; links in the way to its root are resolved.
+        root: The folder that it is imported from; of a file that the user has named,
+            the one that it is in.
+        name: What it is called on the server, and in messages.
         kind: What is in it.
-        given: It was named by the user; the others were found in folders.
+        given: The user has named it; the others were found in folders.
     """
 
     path: Path
+    root: Root
     name: str
     kind: ContentKind
     given: bool = False
@@ -50,86 +49,106 @@ class Remark(NamedTuple):
 
 @dataclass(slots=True)
 class Found:
-    """The files to import, those to leave out, and what cannot be imported."""
+    """The files to import, and what else there is.
+
+    Attributes:
+        sources: Without repetitions, and of different names in each root.
+        folders: Those that were given.
+        seen: The ids of roots with the names of files in them, whether imported or not.
+        left_out: Files and folders that are not imported.
+        failed: What cannot be imported.
+    """
 
     sources: list[Source] = field(default_factory=list)
+    folders: list[Root] = field(default_factory=list)
+    seen: set[tuple[str, str]] = field(default_factory=set)
     left_out: list[Remark] = field(default_factory=list)
     failed: list[Remark] = field(default_factory=list)
 
+    def roots(self) -> list[Root]:
+        """The given folders, and those of files that were given."""
+        return list(dict.fromkeys([*self.folders, *(source.root for source in self.sources)]))
 
-def find(paths: Sequence[Path], base: Path) -> Found:
+
+def find(paths: Sequence[Path], name: str | None = None) -> Found:
     """The files that are given, and those in the folders that are given.
 
     Args:
         paths: Files and folders, all of which exist.
-        base: Names are relative to it; those of paths outside of it, to the folder
-            that contains the path.
+        name: What the user calls the folder that is given. None: folders are called by
+            their own names.
     """
-    found = Found()
-    base = base.resolve()
-    taken: dict[str, Path] = {}
+    finder = _Finder()
     for given in paths:
-        root = given.resolve()
-        above = base if root.is_relative_to(base) else root.parent
-        folder = root.is_dir()
-        for path in _walk(root, found) if folder else [root]:
-            name = _clean(path.relative_to(above).as_posix())
-            # A file that was named is read as text, whatever its suffix.
-            kind = kind_of(path.name) or (None if folder else ContentKind.TEXT)
+        if given.is_dir():
+            finder.add_folder(root_of(given, name))
+        else:
+            root = root_of(given.parent)
+            # It is read as text if its suffix is unknown: the user wants it.
+            kind = kind_of(given.name) or ContentKind.TEXT
+            finder.add(root.path / given.name, root, kind, given=True)
+    return finder.found
+
+
+class _Finder:
+    def __init__(self) -> None:
+        self.found = Found()
+        self._paths: set[Path] = set()
+        self._taken: dict[tuple[str, str], Path] = {}
+
+    def add_folder(self, root: Root) -> None:
+        self.found.folders.append(root)
+        for path in self._walk(root):
+            kind = kind_of(path.name)
             if kind is None:
-                found.left_out.append(Remark(name, UNKNOWN_KIND))
-            elif name not in taken:
-                taken[name] = path
-                found.sources.append(Source(path, name, kind, not folder))
-            elif taken[name] != path:
-                reason = f"has the same name as {_clean(str(taken[name]))}"
-                found.failed.append(Remark(_clean(str(path)), reason))
-    return found
-
-
-def _walk(root: Path, found: Found) -> Iterator[Path]:
-    """The files in a folder, in a stable order, without hidden ones and links to folders."""
-
-    def note(error: OSError) -> None:
-        found.failed.append(
-            Remark(_clean(str(error.filename or root)), error.strerror or str(error))
-        )
-
-    for folder, folders, files in os.walk(root, onerror=note):
-        entered = []
-        for name in sorted(folders):
-            path = Path(folder, name)
-            if _is_hidden(name):
-                found.left_out.append(Remark(_clean(str(path)), HIDDEN))
-            elif path.is_symlink():
-                found.left_out.append(Remark(_clean(str(path)), "a link to a folder"))
+                self._leave_out(path, root, UNKNOWN_KIND)
             else:
-                entered.append(name)
-        folders[:] = entered
-        for name in sorted(files):
-            if _is_hidden(name):
-                found.left_out.append(Remark(_clean(str(Path(folder, name))), HIDDEN))
-            else:
-                yield Path(folder, name)
+                self.add(path, root, kind)
+
+    def add(self, path: Path, root: Root, kind: ContentKind, *, given: bool = False) -> None:
+        name = root.name_of(path)
+        self.found.seen.add((root.id, name))
+        if path in self._paths:
+            return
+        other = self._taken.setdefault((root.id, name), path)
+        if other == path:
+            self._paths.add(path)
+            self.found.sources.append(Source(path, root, name, kind, given))
+        else:
+            reason = "another file has the same name, but for how it is encoded"
+            self.found.failed.append(Remark(name, reason))
+
+    def _leave_out(self, path: Path, root: Root, reason: str) -> None:
+        name = root.name_of(path)
+        self.found.seen.add((root.id, name))
+        self.found.left_out.append(Remark(name, reason))
+
+    def _walk(self, root: Root) -> Iterator[Path]:
+        """The files in a folder, in a stable order, without hidden ones and links to folders."""
+
+        def fail(error: OSError) -> None:
+            name = root.name_of(Path(error.filename))
+            self.found.failed.append(Remark(name, error.strerror or str(error)))
+
+        for folder, folders, files in os.walk(root.path, onerror=fail):
+            for name in sorted(folders):
+                path = Path(folder, name)
+                if _is_hidden(name):
+                    self._leave_out(path, root, HIDDEN)
+                elif path.is_symlink():
+                    self._leave_out(path, root, "a link to a folder")
+            # In place: these are entered next.
+            folders[:] = [
+                name
+                for name in sorted(folders)
+                if not _is_hidden(name) and not Path(folder, name).is_symlink()
+            ]
+            for name in sorted(files):
+                if _is_hidden(name):
+                    self._leave_out(Path(folder, name), root, HIDDEN)
+                else:
+                    yield Path(folder, name)
 
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".")
-
-
-def _clean(name: str) -> str:
-    """Without bytes that are no text and without control characters."""
-    return printable(os.fsencode(name).decode(errors="replace"))
-
-
-def custom_id(container: str, name: str) -> str:
-    """The same for the same file in the same container, and for no other.
-
-    Custom ids are unique in a tenant, so the container is part of it. One that would be
-    too long is cut off and ends with a digest.
-    """
-    full = f"file:{container}|{name}"
-    if len(full) <= _ID_LENGTH:
-        return full
-    digest = sha256(full.encode()).hexdigest()[:_DIGEST_LENGTH]
-    return f"{full[: _ID_LENGTH - _DIGEST_LENGTH - 1]}~{digest}"

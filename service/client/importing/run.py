@@ -2,52 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from pathlib import Path
+from typing import Final, Protocol
 
-from google.protobuf.struct_pb2 import Struct
-
-from palimpsest.v1.documents_pb2 import (
-    DOCUMENT_STATUS_FAILED,
-    BatchUpsertDocumentsRequest,
-    ContentKind,
-    ListDocumentsRequest,
-    UpsertDocumentRequest,
-)
-from palimpsest.v1.filter_pb2 import Condition, Filter
+from palimpsest.v1.documents_pb2 import ContentKind, UpsertDocumentRequest
 from service.client.connection import Connection
-from service.client.importing.files import Found, Remark, Source, custom_id
+from service.client.importing.files import Found, Remark, Source
+from service.client.importing.imported import (
+    Imported,
+    delete_imported,
+    list_imported,
+    marks,
+)
+from service.client.importing.moved import require_unmoved
 from service.client.importing.reading import LeftOutError, read
-from service.client.printable import printable
+from service.client.importing.recognition import Recognition
+from service.client.importing.uploads import Uploads
 from service.content.base import Extract, UnreadableContentError
 from service.content.registry import extractor_for
 
-DIGEST_KEY: Final = "import_digest"
-"""Metadata key of the SHA-256 of the content, by which the next import recognises it."""
-
-_BATCH_ITEMS: Final = 200
-_BATCH_BYTES: Final = 8 * 1024 * 1024
-_BATCH_SECONDS: Final = 300
-_WAIT_SECONDS: Final = 60
-"""How long an import waits at its end until what it uploaded can be found."""
 _TITLE_LENGTH: Final = 200
+
+
+class Progress(Protocol):
+    """What is told how far an import is."""
+
+    def stage(self, label: str) -> None:
+        """What is being done from now on."""
+
+    def advance(self, files: int) -> None:
+        """This many more files are done."""
 
 
 @dataclass(slots=True)
 class Summary:
-    """The result of an import: numbers of files, and those with a reason that are not in it."""
+    """The result of an import: numbers of files, and names of those to tell about.
+
+    Attributes:
+        new: Documents that were created.
+        changed: Documents that were changed.
+        unchanged: Files whose documents are as they should be.
+        processing: Documents that were uploaded and cannot be found yet.
+        left_out: Files that are not imported.
+        failed: What could not be imported or taken away.
+        gone: Documents from the given folders whose files are no longer there, and that
+            were not taken away.
+        pruned: Documents that were taken away, as their files are no longer there.
+        kept: Why those in `gone` were not taken away, if that was asked for.
+        unrecognised: Documents of earlier releases that belong to no file found.
+    """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    processing: int = 0
     left_out: list[Remark] = field(default_factory=list)
     failed: list[Remark] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    pruned: list[str] = field(default_factory=list)
+    kept: str = ""
+    unrecognised: list[str] = field(default_factory=list)
 
 
 def import_files(
-    connection: Connection, container: str, found: Found, advance: Callable[[int], object]
+    connection: Connection,
+    container: str,
+    found: Found,
+    base: Path,
+    progress: Progress,
+    *,
+    prune: bool = False,
 ) -> Summary:
     """Upload what the server does not have, has with other content, or failed to process.
 
@@ -55,13 +81,24 @@ def import_files(
         connection: To the server.
         container: Where the documents go.
         found: The files.
-        advance: Called with the number of files that were done since the last call.
+        base: The working folder.
+        progress: Is told how far it is.
+        prune: Take away documents whose files are no longer there, unless something fails.
 
     Raises:
+        AmbiguousRootError: It is not clear which folder is meant; nothing was uploaded.
         ServerError: A call failed. What was uploaded stays, and a further import
             goes on from there.
     """
-    return _Import(connection, container, found, advance).run()
+    progress.stage("Comparing")
+    imported = list_imported(connection, container)
+    recognition = Recognition(container, found, imported, base.resolve())
+    require_unmoved(found, recognition, _digest_of)
+    run = _Import(connection, container, found, recognition, progress)
+    run.upload()
+    run.settle()
+    run.look_for_gone(prune=prune)
+    return run.summary
 
 
 class _Import:
@@ -70,99 +107,116 @@ class _Import:
         connection: Connection,
         container: str,
         found: Found,
-        advance: Callable[[int], object],
+        recognition: Recognition,
+        progress: Progress,
     ) -> None:
+        self.summary = Summary(left_out=list(found.left_out), failed=list(found.failed))
         self._connection = connection
         self._container = container
-        self._sources = found.sources
-        self._advance = advance
-        self._batch: list[tuple[Source, UpsertDocumentRequest]] = []
-        self._batch_bytes = 0
-        self._summary = Summary(left_out=list(found.left_out), failed=list(found.failed))
+        self._found = found
+        self._recognition = recognition
+        self._progress = progress
+        self._uploads = Uploads(connection, progress.advance)
 
-    def run(self) -> Summary:
-        known = self._known()
-        for source in self._sources:
+    def upload(self) -> None:
+        self._progress.stage("Importing")
+        for source in self._found.sources:
             try:
-                content = read(source)
-                digest = sha256(content.encode()).hexdigest()
-                if known.get(custom_id(self._container, source.name)) == digest:
-                    self._summary.unchanged += 1
-                else:
-                    self._add(source, _request(self._container, source, content, digest))
-                    continue
+                request = self._request(source)
             except LeftOutError as error:
-                listed = self._summary.failed if source.given else self._summary.left_out
+                listed = self.summary.failed if source.given else self.summary.left_out
                 listed.append(Remark(source.name, str(error)))
             except UnreadableContentError as error:
-                self._fail(source, str(error))
+                self.summary.failed.append(Remark(source.name, str(error)))
             except OSError as error:
-                self._fail(source, error.strerror or str(error))
-            self._advance(1)
-        self._upload(wait=True)
-        return self._summary
-
-    def _known(self) -> dict[str, str]:
-        """The digests of imported documents that have not failed, by custom id."""
-        imported = Filter(condition=Condition(key=DIGEST_KEY, exists=True))
-        request = ListDocumentsRequest(
-            container_tags=[self._container], filter=imported, page_size=1000
-        )
-        known: dict[str, str] = {}
-        while True:
-            page = self._connection.call(self._connection.documents.ListDocuments, request)
-            for document in page.documents:
-                if document.status != DOCUMENT_STATUS_FAILED:
-                    known[document.custom_id] = document.metadata.fields[DIGEST_KEY].string_value
-            if not page.next_page_token:
-                return known
-            request.page_token = page.next_page_token
-
-    def _add(self, source: Source, request: UpsertDocumentRequest) -> None:
-        size = request.ByteSize()
-        # Only when more files follow: the last batch is uploaded with `wait`.
-        full = len(self._batch) == _BATCH_ITEMS or self._batch_bytes + size > _BATCH_BYTES
-        if self._batch and full:
-            self._upload()
-        self._batch.append((source, request))
-        self._batch_bytes += size
-
-    def _upload(self, *, wait: bool = False) -> None:
-        if not self._batch:
-            return
-        items = [item for _, item in self._batch]
-        answer = self._connection.call(
-            self._connection.documents.BatchUpsertDocuments,
-            BatchUpsertDocumentsRequest(items=items, wait=wait),
-            seconds=_WAIT_SECONDS if wait else _BATCH_SECONDS,
-        )
-        for (source, _), outcome in zip(self._batch, answer.outcomes, strict=True):
-            if outcome.HasField("error"):
-                self._fail(source, outcome.error.message)
-            elif outcome.receipt.created:
-                self._summary.new += 1
+                self.summary.failed.append(Remark(source.name, error.strerror or str(error)))
             else:
-                self._summary.changed += 1
-        self._advance(len(self._batch))
-        self._batch.clear()
-        self._batch_bytes = 0
+                if request is not None:
+                    self._uploads.add(source, request)
+                    continue
+                self.summary.unchanged += 1
+            self._progress.advance(1)
+        self._progress.stage("Waiting until all can be found")
+        self._uploads.finish()
+        self.summary.failed += self._uploads.failed
 
-    def _fail(self, source: Source, reason: str) -> None:
-        self._summary.failed.append(Remark(source.name, printable(reason)))
+    def settle(self) -> None:
+        """Look what has become of the documents that were uploaded."""
+        created = dict(self._uploads.created)
+        if created:
+            for document in list_imported(self._connection, self._container, settled=False):
+                if document.custom_id in created and document.error:
+                    del created[document.custom_id]
+                    self.summary.failed.append(Remark(document.name, document.error))
+                elif document.custom_id in created:
+                    self.summary.processing += 1
+        self.summary.new = sum(created.values())
+        self.summary.changed = len(created) - self.summary.new
+
+    def look_for_gone(self, *, prune: bool) -> None:
+        gone = self._recognition.gone()
+        self.summary.unrecognised = [document.name for document in self._recognition.unrecognised]
+        pruned: list[Imported] = []
+        if prune and gone:
+            self.summary.kept = self._reason_to_keep()
+            if not self.summary.kept:
+                pruned = [document for document in gone if not document.shared]
+                self.summary.kept = "in other containers, too"
+                self.summary.failed += delete_imported(self._connection, pruned)
+        self.summary.pruned = [document.name for document in pruned]
+        taken = {document.id for document in pruned}
+        self.summary.gone = [document.name for document in gone if document.id not in taken]
+
+    def _reason_to_keep(self) -> str:
+        """Why nothing is taken away; empty: nothing speaks against it."""
+        if self.summary.failed:
+            return "something failed"
+        seen = {root for root, _ in self._found.seen}
+        for folder in self._found.folders:
+            if folder.id not in seen:  # a drive that is not there looks like this
+                return f"there is no file at all in {folder.name}"
+        return ""
+
+    def _request(self, source: Source) -> UpsertDocumentRequest | None:
+        """What to upload; None: nothing has changed.
+
+        Raises LeftOutError and OSError if the file cannot be read, and
+        UnreadableContentError for what the server could not process either.
+        """
+        content = read(source)
+        digest = _digest(content)
+        document = self._recognition.document_of(source, digest)
+        root, name = source.root.id, source.name
+        if document is not None and document.root and not source.root.named:
+            root, name = document.root, document.name  # of a folder above, or this one
+        if document is not None and _is_current(document, root, name, digest):
+            return None
+        made = document.custom_id if document is not None else self._recognition.new_id(source)
+        return UpsertDocumentRequest(
+            content=content,
+            content_kind=ContentKind.Value(f"CONTENT_KIND_{source.kind.name}"),
+            custom_id=made,
+            container_tags=[self._container],
+            metadata=marks(root, name, source.path.suffix.lower(), digest),
+            title=_title(extractor_for(source.kind).extract(content)) or source.file_name,
+        )
 
 
-def _request(container: str, source: Source, content: str, digest: str) -> UpsertDocumentRequest:
-    """Raises UnreadableContentError for what the server could not process either."""
-    metadata = Struct()
-    metadata.update({"path": source.name, "suffix": source.path.suffix.lower(), DIGEST_KEY: digest})
-    return UpsertDocumentRequest(
-        content=content,
-        content_kind=ContentKind.Value(f"CONTENT_KIND_{source.kind.name}"),
-        custom_id=custom_id(container, source.name),
-        container_tags=[container],
-        metadata=metadata,
-        title=_title(extractor_for(source.kind).extract(content)) or source.file_name,
+def _is_current(document: Imported, root: str, name: str, digest: str) -> bool:
+    return (document.root, document.name, document.digest) == (root, name, digest) and (
+        not document.error
     )
+
+
+def _digest(content: str) -> str:
+    return sha256(content.encode()).hexdigest()
+
+
+def _digest_of(source: Source) -> str | None:
+    try:
+        return _digest(read(source))
+    except (LeftOutError, OSError):
+        return None
 
 
 def _title(extract: Extract) -> str:

@@ -1,0 +1,138 @@
+"""The documents that imports have made: how they are marked, listed and taken away."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.struct_pb2 import Struct
+
+from palimpsest.v1.documents_pb2 import (
+    DOCUMENT_STATUS_DONE,
+    DOCUMENT_STATUS_FAILED,
+    DOCUMENT_STATUS_UNSPECIFIED,
+    BulkDeleteDocumentsRequest,
+    Document,
+    DocumentStatus,
+    ListDocumentsRequest,
+)
+from palimpsest.v1.filter_pb2 import Condition, Filter
+from service.client.connection import Connection
+from service.client.importing.files import Remark
+from service.client.importing.roots import id_prefix
+from service.client.printable import printable
+
+# Metadata keys.
+NAME_KEY: Final = "path"
+"""The name of the file: its path in its root, behind the root's name."""
+SUFFIX_KEY: Final = "suffix"
+DIGEST_KEY: Final = "import_digest"
+"""The SHA-256 of the content, by which the next import recognises it."""
+ROOT_KEY: Final = "import_root"
+"""The id of the root. Documents of earlier releases have none."""
+
+_UNSETTLED: Final = [
+    status
+    for status in DocumentStatus.values()
+    if status not in {DOCUMENT_STATUS_UNSPECIFIED, DOCUMENT_STATUS_DONE}
+]
+_PAGE: Final = 1_000
+_DELETED_AT_ONCE: Final = 100
+_NOT_FOUND: Final = "DOCUMENT_NOT_FOUND"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A document that an import has made.
+
+    Attributes:
+        id: Its id.
+        custom_id: Its custom id.
+        digest: Of the content that was imported.
+        root: The id of its root; empty: an earlier release has imported it.
+        name: Of its file.
+        error: Why it could not be processed; empty if it could, or is not yet.
+        shared: It is in other containers, too.
+    """
+
+    id: str
+    custom_id: str
+    digest: str
+    root: str
+    name: str
+    error: str
+    shared: bool
+
+
+def marks(root: str, name: str, suffix: str, digest: str) -> Struct:
+    """The metadata of a document, by which `list_imported` finds it."""
+    metadata = Struct()
+    metadata.update({NAME_KEY: name, SUFFIX_KEY: suffix, DIGEST_KEY: digest, ROOT_KEY: root})
+    return metadata
+
+
+def list_imported(
+    connection: Connection, container: str, *, settled: bool = True
+) -> Iterator[Imported]:
+    """What has been imported into a container; raises ServerError.
+
+    Args:
+        connection: To the server.
+        container: Where to look.
+        settled: False leaves out what can be found.
+    """
+    request = ListDocumentsRequest(
+        container_tags=[container],
+        filter=Filter(condition=Condition(key=DIGEST_KEY, exists=True)),
+        statuses=() if settled else _UNSETTLED,
+        page_size=_PAGE,
+    )
+    while True:
+        page = connection.call(connection.documents.ListDocuments, request)
+        for document in page.documents:
+            if document.custom_id.startswith(id_prefix(container)):
+                yield _read(document)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+def _read(document: Document) -> Imported:
+    fields = document.metadata.fields
+    failed = document.status == DOCUMENT_STATUS_FAILED
+    return Imported(
+        id=document.id,
+        custom_id=document.custom_id,
+        digest=fields[DIGEST_KEY].string_value,
+        root=fields[ROOT_KEY].string_value if ROOT_KEY in fields else "",
+        name=printable(fields[NAME_KEY].string_value) if NAME_KEY in fields else "",
+        error=printable(document.error or "could not be processed") if failed else "",
+        shared=len(document.container_tags) > 1,
+    )
+
+
+def delete_imported(connection: Connection, documents: Sequence[Imported]) -> list[Remark]:
+    """Delete documents for good.
+
+    Returns:
+        Those that could not be deleted, with the reasons. One that is gone already is
+        not among them.
+
+    Raises:
+        ServerError: A call failed; what was deleted before stays deleted.
+    """
+    failed = []
+    for start in range(0, len(documents), _DELETED_AT_ONCE):
+        batch = documents[start : start + _DELETED_AT_ONCE]
+        request = BulkDeleteDocumentsRequest(
+            ids=[document.id for document in batch], request_id=str(uuid.uuid4())
+        )
+        answer = connection.call(connection.documents.BulkDeleteDocuments, request)
+        failed += [
+            Remark(batch[error.index].name, printable(error.error.message))
+            for error in answer.errors
+            if error.error.reason != _NOT_FOUND
+        ]
+    return failed

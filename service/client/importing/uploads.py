@@ -1,0 +1,65 @@
+"""Uploading documents in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from palimpsest.v1.documents_pb2 import BatchUpsertDocumentsRequest, UpsertDocumentRequest
+from service.client.connection import Connection
+from service.client.importing.files import Remark, Source
+from service.client.printable import printable
+
+_BATCH_ITEMS: Final = 200
+_BATCH_BYTES: Final = 8 * 1024 * 1024
+_BATCH_SECONDS: Final = 300
+_WAIT_SECONDS: Final = 60
+"""How long to wait at the end until what was uploaded can be found."""
+
+
+class Uploads:
+    """Gathers upserts and sends them.
+
+    Attributes:
+        created: By custom id, whether the document is new, of those that were written.
+        failed: Those that were not, with the reasons.
+    """
+
+    def __init__(self, connection: Connection, advance: Callable[[int], object]) -> None:
+        self.created: dict[str, bool] = {}
+        self.failed: list[Remark] = []
+        self._connection = connection
+        self._advance = advance
+        self._batch: list[tuple[Source, UpsertDocumentRequest]] = []
+        self._bytes = 0
+
+    def add(self, source: Source, request: UpsertDocumentRequest) -> None:
+        """Send it, now or with others later; raises ServerError."""
+        size = request.ByteSize()
+        # Only when more follow: the last batch is sent by `finish`, which waits.
+        full = len(self._batch) == _BATCH_ITEMS or self._bytes + size > _BATCH_BYTES
+        if self._batch and full:
+            self._send()
+        self._batch.append((source, request))
+        self._bytes += size
+
+    def finish(self) -> None:
+        """Send the rest, and wait until it can be found, or a minute; raises ServerError."""
+        if self._batch:
+            self._send(wait=True)
+
+    def _send(self, *, wait: bool = False) -> None:
+        items = [item for _, item in self._batch]
+        answer = self._connection.call(
+            self._connection.documents.BatchUpsertDocuments,
+            BatchUpsertDocumentsRequest(items=items, wait=wait),
+            seconds=_WAIT_SECONDS if wait else _BATCH_SECONDS,
+        )
+        for (source, item), outcome in zip(self._batch, answer.outcomes, strict=True):
+            if outcome.HasField("error"):
+                self.failed.append(Remark(source.name, printable(outcome.error.message)))
+            else:
+                self.created[item.custom_id] = outcome.receipt.created
+        self._advance(len(self._batch))
+        self._batch.clear()
+        self._bytes = 0
