@@ -13,6 +13,9 @@ from tests.trust.kinds import Ask, Goals, Kind, Rate, Shelf
 LANGUAGE: Goals = {Rate.FOUND: 0.85, Rate.WRONG: 0.05}
 """The languages differ in how well words are found; to none of them may everything be related."""
 
+_MUSIC = (4, 15)
+"""The piano and the trumpet are played in all languages."""
+
 _SENTENCES = Path(__file__).with_name("languages.txt")
 _ALONE = 4
 """So many queries about other things are put to each memory alone."""
@@ -38,11 +41,15 @@ class Language:
         asks = [Ask(query, number) for number, query in enumerate(self.queries)]
         yield Shelf(self.memories, [*asks, *(Ask(word, None) for word in self.words)])
         for number, query in enumerate(self.queries):
-            others = [*self.memories[:number], *self.memories[number + 1 :]]
-            yield Shelf(others, [Ask(query, None)])
-            strange = [*self.queries[:number], *self.queries[number + 1 :]]
+            strangers = [i for i in range(len(self.queries)) if i not in _same_subject(number)]
+            yield Shelf([self.memories[i] for i in strangers], [Ask(query, None)])
+            strange = [self.queries[i] for i in strangers]
             asked = [*random.sample(strange, _ALONE), random.choice(self.words)]
             yield Shelf([self.memories[number]], [Ask(query, None) for query in asked])
+
+
+def _same_subject(number: int) -> tuple[int, ...]:
+    return _MUSIC if number in _MUSIC else (number,)
 
 
 @cache

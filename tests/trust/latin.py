@@ -202,7 +202,7 @@ _GERMAN_COMPOUNDS = """
     Fahrradschloss:Schloss Vorhängeschloss:Schloss
     Winterreifen:Reifen Ersatzreifen:Reifen Sommerreifen:Reifen
     Kaffeemaschine:Maschine Waschmaschine:Maschine Spülmaschine:Maschine
-    Bücherregal:Regal Schuhregal:Regal Schreibtischlampe:Lampe Taschenlampe:Lampe
+    Bücherregal:Regal Schuhregal:Regal Schreibtischlampe:Lampe Stehlampe:Lampe
     Krankenkassenkarte:Karte Eintrittskarte:Karte Fahrkarte:Karte Landkarte:Karte
     Stromrechnung:Rechnung Handwerkerrechnung:Rechnung Telefonrechnung:Rechnung
     Gartenschlauch:Schlauch Feuerwehrschlauch:Schlauch Kirschkuchen:Kuchen Apfelkuchen:Kuchen
