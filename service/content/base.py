@@ -26,6 +26,7 @@ class Block:
     """Made of lines, as code and tables are: cut between lines, not sentences."""
     speaker: str = ""
     instant: int | None = None
+    offset: int | None = None
     message: int | None = None
     """A message's place in its conversation, from 0."""
 
@@ -53,6 +54,8 @@ class TextChunk:
     speaker: str = ""
     instant: int | None = None
     """Of a message: its time, in microseconds."""
+    offset: int | None = None
+    """Of a message: minutes east of UTC of where it was said."""
     message: int | None = None
     """Of a message: its place in the conversation, from 0."""
 

@@ -112,6 +112,7 @@ def _message(text: str, block: Block) -> TextChunk:
         block.end,
         speaker=block.speaker,
         instant=block.instant,
+        offset=block.offset,
         message=block.message,
     )
 

@@ -32,7 +32,12 @@ class Conversation:
                 end = start + len(text)
                 blocks.append(
                     Block(
-                        start, end, speaker=message.speaker, instant=message.instant, message=place
+                        start,
+                        end,
+                        speaker=message.speaker,
+                        instant=message.instant,
+                        offset=message.offset,
+                        message=place,
                     )
                 )
             parts.append(f"{before}{text}\n")

@@ -30,7 +30,7 @@ from service.core.model import (
     TemporalPatch,
     Unset,
 )
-from service.core.times import FOREVER, parse_instant
+from service.core.times import FOREVER, Moment, parse_moment
 
 
 class End(IntEnum):
@@ -238,10 +238,10 @@ def next_version(
     return version, _open_span(now, forget_after, reason)
 
 
-def date_of(temporal: TemporalContext | TemporalPatch | None) -> int | None:
-    """The instant of the date that is given, if one is."""
+def date_of(temporal: TemporalContext | TemporalPatch | None) -> Moment | None:
+    """The date that is given, if one is."""
     date = None if temporal is None else temporal.document_date
-    return parse_instant(date) if isinstance(date, str) else None
+    return parse_moment(date) if isinstance(date, str) else None
 
 
 def merge_temporal(current: TemporalContext, patch: TemporalPatch | None) -> TemporalContext:

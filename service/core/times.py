@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 SECOND = 1_000_000
 """In the unit of instants."""
@@ -28,11 +29,25 @@ _RFC3339 = re.compile(
 )
 
 
+class Moment(NamedTuple):
+    """An instant, and how many minutes the clocks were ahead of UTC where it is told; None:
+    unknown."""
+
+    instant: int
+    offset: int | None = None
+
+
 def parse_instant(text: str) -> int | None:
     """The instant an RFC 3339 date-time or date stands for; None if it is neither.
 
     A date is midnight UTC. Digits below the microsecond are cut off.
     """
+    moment = parse_moment(text)
+    return None if moment is None else moment.instant
+
+
+def parse_moment(text: str) -> Moment | None:
+    """`parse_instant` with the UTC offset that is written; without one it is 0."""
     match = _RFC3339.fullmatch(text)
     if match is None:
         return None
@@ -52,12 +67,15 @@ def parse_instant(text: str) -> int | None:
     except ValueError:
         return None
     value = (moment - _EPOCH) // _MICROSECOND + (1_000_000 if leap else 0)
+    offset = 0
     if sign is not None:
         if int(off_h) > 23 or int(off_m) > 59:
             return None
-        shift = (int(off_h) * 60 + int(off_m)) * 60_000_000
-        value += -shift if sign == "+" else shift
-    return value if EARLIEST <= value <= LATEST else None
+        offset = int(off_h) * 60 + int(off_m)
+        if sign == "-":
+            offset = -offset
+    value -= offset * 60 * SECOND
+    return Moment(value, offset) if EARLIEST <= value <= LATEST else None
 
 
 def system_clock() -> int:

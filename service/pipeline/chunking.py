@@ -130,18 +130,19 @@ def _chunk(encoder: IndexEncoder, work: Work, text: Extract, now: int) -> _Chunk
     A chunk keeps its id as long as its text and place in the structure stay, and
     its vector as long as what is embedded stays.
     """
-    known: dict[tuple[str, str, str, int | None], list[ChunkRow]] = {}
+    known: dict[tuple[object, ...], list[ChunkRow]] = {}
     for row in reversed(work.chunks):
-        known.setdefault((row.text, row.heading, row.speaker, row.instant), []).append(row)
+        about = (row.text, row.heading, row.speaker, row.instant, row.offset)
+        known.setdefault(about, []).append(row)
     conversation = work.kind is ContentKind.CONVERSATION
     done = _Chunked(work.chunks, [], [], [], set())
     for position, found in enumerate(chunk(text)):
-        instant = _instant(work, found, conversation=conversation)
+        instant, offset = _date(work, found, conversation=conversation)
         heading = indexed_heading(work.kind, work.title, found.heading)
-        twins = known.get((found.text, found.heading, found.speaker, instant))
+        twins = known.get((found.text, found.heading, found.speaker, instant, offset))
         twin = twins.pop() if twins else None
         done.rows.append(_row(found, position, instant, twin, encoder.digester, now))
-        done.passages.append(Passage(found.text, heading, found.speaker, instant))
+        done.passages.append(Passage(found.text, heading, found.speaker, instant, offset))
         # A message is indexed by itself; a section together with the document's title.
         if twin is None or not conversation:
             done.places.append(position)
@@ -171,11 +172,12 @@ def _row(
         instant,
         digester.content(found.text),
         IndexEntry(b""),
+        found.offset,
     )
 
 
-def _instant(work: Work, found: TextChunk, *, conversation: bool) -> int | None:
-    """The time of a message; without one of its own, that of its conversation."""
+def _date(work: Work, found: TextChunk, *, conversation: bool) -> tuple[int | None, int | None]:
+    """The time and UTC offset of a message; without one of its own, its conversation's."""
     if found.instant is None and conversation:
-        return work.document_date
-    return found.instant
+        return work.document_date, None
+    return found.instant, found.offset

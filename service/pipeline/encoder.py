@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from service.core.digests import Digester
+from service.core.times import Moment
 from service.embedding.base import InlineEmbedder, Purpose
 from service.search import entry
 from service.search.analysis import analyse, embedding_text
@@ -19,6 +20,17 @@ class Passage(NamedTuple):
     heading: str = ""
     speaker: str = ""
     instant: int | None = None
+    offset: int | None = None
+
+    @classmethod
+    def dated(cls, text: str, date: Moment | None) -> Passage:
+        """A text and its date."""
+        return cls(text) if date is None else cls(text, instant=date.instant, offset=date.offset)
+
+    @property
+    def date(self) -> Moment | None:
+        """When it was said, if that is known."""
+        return None if self.instant is None else Moment(self.instant, self.offset)
 
     @property
     def embedded(self) -> str:

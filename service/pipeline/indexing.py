@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from service.core.times import Moment
 from service.embedding.base import (
     Embedder,
     EmbedderError,
@@ -75,9 +76,9 @@ class Indexing:
     def is_cheap(self, texts: Sequence[str]) -> bool:
         return self._inline and sum(map(len, texts)) <= CHEAP_CHARACTERS
 
-    async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
+    async def index(self, texts: Sequence[str], dates: Sequence[Moment | None]) -> list[IndexEntry]:
         """Entries for memories. While the embedder is unavailable, they have words alone."""
-        passages = [Passage(text, instant=date) for text, date in zip(texts, dates, strict=True)]
+        passages = [Passage.dated(text, date) for text, date in zip(texts, dates, strict=True)]
         if self._inline:
             return await self._index_inline(passages)
         entries = await self.entries(passages)
@@ -88,9 +89,9 @@ class Indexing:
             return self._without_vectors(passages, entries, error)
         return self._with_vectors(passages, entries, encode_vectors(vectors))
 
-    def dated(self, text: str, instant: int | None) -> bytes:
-        """Words and features of a memory that mentions a date, encoded."""
-        return self._encoder.entries([Passage(text, instant=instant)])[0]
+    def dated(self, text: str, date: Moment | None) -> bytes:
+        """Words and features of a memory that has a date, encoded."""
+        return self._encoder.entries([Passage.dated(text, date)])[0]
 
     async def entries(self, passages: Sequence[Passage]) -> list[bytes]:
         """Words and features of each passage, encoded."""
@@ -154,7 +155,7 @@ class Indexing:
         self, passages: Sequence[Passage], entries: Sequence[bytes], vectors: Sequence[bytes]
     ) -> list[IndexEntry]:
         return [
-            IndexEntry(entry, vector, self.space, passage.instant)
+            IndexEntry(entry, vector, self.space, passage.date)
             for passage, entry, vector in zip(passages, entries, vectors, strict=True)
         ]
 
@@ -164,7 +165,7 @@ class Indexing:
     ) -> list[IndexEntry]:
         log.warning("memories are stored without vectors for now: %s", error)
         return [
-            IndexEntry(entry, None, NO_EMBEDDER, passage.instant)
+            IndexEntry(entry, None, NO_EMBEDDER, passage.date)
             for passage, entry in zip(passages, entries, strict=True)
         ]
 

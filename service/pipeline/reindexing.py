@@ -173,4 +173,4 @@ class _Reports:
 
 
 def _passage(stale: Stale) -> Passage:
-    return Passage(stale.text, stale.heading, stale.speaker, stale.instant)
+    return Passage(stale.text, stale.heading, stale.speaker, stale.instant, stale.offset)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from service.core.times import FOREVER
+from service.core.times import FOREVER, Moment
 
 NO_EMBEDDER = 0
 """The number of the vector space of entries without a vector."""
@@ -20,13 +20,13 @@ class IndexEntry:
         entry: Its words and features, encoded by the search.
         vector: Its vector, encoded by the search; None: found by words alone.
         embedder: The number of the vector's space.
-        date: The instant whose date stands among the words; not stored.
+        date: Its date, which stands among the words; not stored.
     """
 
     entry: bytes
     vector: bytes | None = None
     embedder: int = NO_EMBEDDER
-    date: int | None = None
+    date: Moment | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickled by position: a third of the time that names take, and thousands are sent.
@@ -40,12 +40,12 @@ class Indexer(Protocol):
         """Whether texts are indexed so fast that other writes may wait for it."""
         ...
 
-    async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
+    async def index(self, texts: Sequence[str], dates: Sequence[Moment | None]) -> list[IndexEntry]:
         """One entry for each text and the date it speaks of; without vectors while the
         embedder is unavailable."""
         ...
 
-    def dated(self, text: str, instant: int | None) -> bytes:
+    def dated(self, text: str, date: Moment | None) -> bytes:
         """The words and features of a text that speaks of a date, as `IndexEntry.entry`.
 
         For a date that a version inherits, which is known only inside its transaction; vectors
@@ -63,11 +63,11 @@ class NullIndexer:
     async def index(
         self,
         texts: Sequence[str],  # noqa: ARG002
-        dates: Sequence[int | None],  # noqa: ARG002
+        dates: Sequence[Moment | None],  # noqa: ARG002
     ) -> list[IndexEntry]:
         return []
 
-    def dated(self, text: str, instant: int | None) -> bytes:  # noqa: ARG002
+    def dated(self, text: str, date: Moment | None) -> bytes:  # noqa: ARG002
         return b""
 
 

@@ -25,6 +25,8 @@ class ChunkRow:
     instant: int | None
     digest: bytes
     index: IndexEntry
+    offset: int | None = None
+    """Minutes east of UTC of where it was said; None: unknown."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ChunkRow, _chunk_fields(self)  # As IndexEntry does.

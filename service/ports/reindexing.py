@@ -24,6 +24,7 @@ class Stale:
     heading: str = ""
     speaker: str = ""
     instant: int | None = None
+    offset: int | None = None
 
 
 class Reindex(Protocol):

@@ -27,7 +27,7 @@ COVERED: Final[dict[str, tuple[str, ...]]] = {
         "event_instants",
         "create_time",
     ),
-    "chunks": ("chunk_id", "starts", "ends", "heading", "speaker", "instant"),
+    "chunks": ("chunk_id", "starts", "ends", "heading", "speaker", "instant", "utc_offset"),
     "api_keys": (
         "key_id",
         "key_hash",
@@ -50,7 +50,7 @@ def of_memory(digester: Digester, row: dict[str, Any]) -> bytes:
 
 
 def of_chunk(digester: Digester, row: dict[str, Any]) -> bytes:
-    return digester.checksum(*map(row.__getitem__, COVERED["chunks"]))
+    return of_values(digester, "chunks", map(row.__getitem__, COVERED["chunks"]))
 
 
 def of_key(digester: Digester, row: dict[str, Any]) -> bytes:
@@ -77,4 +77,8 @@ def of_values(digester: Digester, table: str, values: Iterable[Any]) -> bytes:
     """
     if table == "memory_spans":
         return of_span(digester, *values)
+    if table == "chunks":
+        *others, offset = values
+        # Most have none, and all that were written before there were offsets.
+        values = others if offset is None else (*others, offset)
     return digester.checksum(*values)

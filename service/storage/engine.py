@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from service.core.errors import OpenTimeError, PalimpsestError, Reason
 from service.core.model import Principal
+from service.core.times import Moment
 from service.core.windows import DailyWindow
 from service.ports.indexing import Indexer
 from service.runtime.coalescing import Coalescer
@@ -140,7 +141,7 @@ class MutationEngine:
         operation: Operation[P, R],
         mutation: Mutation[P],
         texts: Sequence[str],
-        dates: Sequence[int | None],
+        dates: Sequence[Moment | None],
     ) -> R:
         """`mutate`, of memories with these texts: they are findable when it is done."""
         mutation.dated = self.indexer.dated

@@ -192,6 +192,7 @@ chunks = Table(
     Column("vector", LargeBinary),
     Column("embedder", Integer, nullable=False),
     _checksum(),
+    Column("utc_offset", Integer),
     Index("ix_chunks_indexed", "embedder", _VERSION, "tenant", "document_id", "position"),
 )
 

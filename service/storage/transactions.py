@@ -15,7 +15,7 @@ from service.core import ids, receipts
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError
 from service.core.model import IdempotencyKey, Principal
-from service.core.times import WallClock
+from service.core.times import Moment, WallClock
 from service.ports.indexing import IndexEntry
 from service.storage import dialects
 from service.storage.change_kinds import NON_DESTRUCTIVE, ChangeKind
@@ -56,11 +56,11 @@ class Mutation(Generic[P_co]):
     """The unfinished receipt of an earlier mutation with the same request_id."""
     texts: Sequence[str] = ()
     """Of memories that are to be indexed together with others of the batch."""
-    dates: Sequence[int | None] = ()
+    dates: Sequence[Moment | None] = ()
     """The date that each of the texts is about."""
     index: Sequence[IndexEntry] = ()
     """Of the texts of memories, one for each; or nothing."""
-    dated: Callable[[str, int | None], bytes] | None = None
+    dated: Callable[[str, Moment | None], bytes] | None = None
     """Makes the entry of a text whose date was not known before."""
 
     @property

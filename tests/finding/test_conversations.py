@@ -83,6 +83,63 @@ async def test_messages_come_back_as_they_were(lab: Lab) -> None:
     assert list(listed[0].conversation.messages) == given
 
 
+async def test_messages_keep_the_utc_offset_of_where_they_were_said(lab: Lab) -> None:
+    given = [
+        message("a quarter of an hour ahead", "Ann"),
+        message("behind", "Ben"),
+        message("here"),
+    ]
+    for one, offset in zip(given, (825, -300, 0), strict=True):
+        one.time.FromJsonString("2026-03-02T04:30:00Z")
+        one.utc_offset_minutes = offset
+    plain = message("behind", "Ben")
+    plain.time.CopyFrom(given[1].time)
+    first = await append(lab, "talk", *given, create_if_missing=True)
+    await append(lab, "talk", plain)
+    document = await lab.settled("talk")
+    assert list(document.conversation.messages) == [*given, plain]
+    assert first.receipt.etag != document.etag  # type: ignore[attr-defined]
+    hits = await lab.search("behind ahead here", limit=10)
+    offsets = {
+        one.chunk.position: one.chunk.utc_offset_minutes
+        if one.chunk.HasField("utc_offset_minutes")
+        else None
+        for hit in hits
+        for one in hit.chunks
+    }
+    # The two of one text are found once, by the first of them.
+    assert offsets == {0: 825, 1: -300, 2: 0}
+    ids = [row.chunk_id for row in lab.chunks(document.id)]
+    # Said elsewhere: all that is known of it is another.
+    given[0].utc_offset_minutes = 60
+    await lab.client.documents.UpdateDocument(
+        d.UpdateDocumentRequest(
+            id="talk", conversation=d.Conversation(messages=[*given, plain]), wait=True
+        )
+    )
+    after = [row.chunk_id for row in lab.chunks(document.id)]
+    assert after[0] != ids[0]
+    assert after[1:] == ids[1:]
+    assert lab.check() == []
+
+
+@pytest.mark.parametrize("offset", [-1440, 1440, 2**31 - 1])
+async def test_an_offset_that_no_clock_has_is_refused(lab: Lab, offset: int) -> None:
+    bad = message("hello")
+    bad.time.FromJsonString("2026-03-02T04:30:00Z")
+    bad.utc_offset_minutes = offset
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
+        await append(lab, "talk", bad, create_if_missing=True)
+    assert refusal.fields == ["messages[0].utc_offset_minutes"]
+
+
+async def test_an_offset_needs_a_time(lab: Lab) -> None:
+    bad = d.ConversationMessage(text="hello", utc_offset_minutes=0)
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
+        await append(lab, "talk", bad, create_if_missing=True)
+    assert refusal.fields == ["messages[0].utc_offset_minutes"]
+
+
 async def test_appending_sets_title_and_metadata_as_an_upsert_does(lab: Lab) -> None:
     made = await append(
         lab,

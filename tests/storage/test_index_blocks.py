@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from service.core import model as m
-from service.core.times import FOREVER, SECOND
+from service.core.times import FOREVER, SECOND, Moment
 from service.ports.indexing import BlockCursor, IndexBlock, IndexEntry, IndexRow, NullIndexer
 from service.storage.index import blocks as index_blocks
 from service.storage.index import rows as index_rows
@@ -21,7 +21,7 @@ VECTOR = b"\2" * 128
 class Entries(NullIndexer):
     """Gives every text the same entry."""
 
-    async def index(self, texts: Sequence[str], dates: Sequence[int | None]) -> list[IndexEntry]:
+    async def index(self, texts: Sequence[str], dates: Sequence[Moment | None]) -> list[IndexEntry]:
         return [IndexEntry(ENTRY, VECTOR, SPACE, date) for date in dates]
 
     def is_cheap(self, texts: Sequence[str]) -> bool:

@@ -263,12 +263,18 @@ class ConversationMessage(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     IMAGE_CAPTION_FIELD_NUMBER: _builtins.int
+    UTC_OFFSET_MINUTES_FIELD_NUMBER: _builtins.int
     speaker: _builtins.str
     """Who says it; empty when unknown."""
     text: _builtins.str
     """What is said."""
     image_caption: _builtins.str
     """What a picture in the message shows."""
+    utc_offset_minutes: _builtins.int
+    """How many minutes the clocks were ahead of UTC where it was said (-300 for
+    23:30-05:00); only with a time. It says on which day that was, and a search
+    for "2026-03-01" finds what was said on that day. Absent: unknown.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When; years 1 to 9999."""
@@ -280,12 +286,15 @@ class ConversationMessage(_message.Message):
         text: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
         image_caption: _builtins.str = ...,
+        utc_offset_minutes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_utc_offset_minutes", b"_utc_offset_minutes", "time", b"time", "utc_offset_minutes", b"utc_offset_minutes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_caption", b"image_caption", "speaker", b"speaker", "text", b"text", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_utc_offset_minutes", b"_utc_offset_minutes", "image_caption", b"image_caption", "speaker", b"speaker", "text", b"text", "time", b"time", "utc_offset_minutes", b"utc_offset_minutes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__utc_offset_minutes: _TypeAlias = _typing.Literal["utc_offset_minutes"]  # noqa: Y015
+    _WhichOneofArgType__utc_offset_minutes: _TypeAlias = _typing.Literal["_utc_offset_minutes", b"_utc_offset_minutes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__utc_offset_minutes) -> _WhichOneofReturnType__utc_offset_minutes | None: ...
 
 Global___ConversationMessage: _TypeAlias = ConversationMessage  # noqa: Y015
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apalimpsest/v1/search.proto\x12\rpalimpsest.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x01\n\x05\x43hunk\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05start\x18\x05 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x06 \x01(\x05\x12\x0f\n\x07heading\x18\x07 \x01(\t\x12\x0f\n\x07speaker\x18\x08 \x01(\t\x12(\n\x04time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb9\x01\n\x08\x43hunkHit\x12#\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x14.palimpsest.v1.Chunk\x12\r\n\x05score\x18\x02 \x01(\x01\x12$\n\x06\x62\x65\x66ore\x18\x03 \x03(\x0b\x32\x14.palimpsest.v1.Chunk\x12#\n\x05\x61\x66ter\x18\x04 \x03(\x0b\x32\x14.palimpsest.v1.Chunk\x12.\n\x0bscore_parts\x18\x05 \x01(\x0b\x32\x19.palimpsest.v1.ScoreParts\"Q\n\nScoreParts\x12\x0f\n\x07lexical\x18\x01 \x01(\x01\x12\x10\n\x08semantic\x18\x02 \x01(\x01\x12\x0c\n\x04rank\x18\x03 \x01(\x01\x12\x12\n\nconfidence\x18\x04 \x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apalimpsest/v1/search.proto\x12\rpalimpsest.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x01\n\x05\x43hunk\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05start\x18\x05 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x06 \x01(\x05\x12\x0f\n\x07heading\x18\x07 \x01(\t\x12\x0f\n\x07speaker\x18\x08 \x01(\t\x12(\n\x04time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x12utc_offset_minutes\x18\n \x01(\x05H\x00\x88\x01\x01\x42\x15\n\x13_utc_offset_minutes\"\xb9\x01\n\x08\x43hunkHit\x12#\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x14.palimpsest.v1.Chunk\x12\r\n\x05score\x18\x02 \x01(\x01\x12$\n\x06\x62\x65\x66ore\x18\x03 \x03(\x0b\x32\x14.palimpsest.v1.Chunk\x12#\n\x05\x61\x66ter\x18\x04 \x03(\x0b\x32\x14.palimpsest.v1.Chunk\x12.\n\x0bscore_parts\x18\x05 \x01(\x0b\x32\x19.palimpsest.v1.ScoreParts\"Q\n\nScoreParts\x12\x0f\n\x07lexical\x18\x01 \x01(\x01\x12\x10\n\x08semantic\x18\x02 \x01(\x01\x12\x0c\n\x04rank\x18\x03 \x01(\x01\x12\x12\n\nconfidence\x18\x04 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'palimpsest.v1.search_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHUNK']._serialized_start=79
-  _globals['_CHUNK']._serialized_end=255
-  _globals['_CHUNKHIT']._serialized_start=258
-  _globals['_CHUNKHIT']._serialized_end=443
-  _globals['_SCOREPARTS']._serialized_start=445
-  _globals['_SCOREPARTS']._serialized_end=526
+  _globals['_CHUNK']._serialized_end=311
+  _globals['_CHUNKHIT']._serialized_start=314
+  _globals['_CHUNKHIT']._serialized_end=499
+  _globals['_SCOREPARTS']._serialized_start=501
+  _globals['_SCOREPARTS']._serialized_end=582
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,7 @@ class Chunk(_message.Message):
     HEADING_FIELD_NUMBER: _builtins.int
     SPEAKER_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
+    UTC_OFFSET_MINUTES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Made by the service. It stays while the chunk's text stays."""
     document_id: _builtins.str
@@ -50,6 +51,8 @@ class Chunk(_message.Message):
     """The headings it stands under, outermost first, joined by " > "."""
     speaker: _builtins.str
     """Who said it, in a conversation."""
+    utc_offset_minutes: _builtins.int
+    """The UTC offset of that time, where its message has one."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When, in a conversation."""
@@ -66,12 +69,15 @@ class Chunk(_message.Message):
         heading: _builtins.str = ...,
         speaker: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
+        utc_offset_minutes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_utc_offset_minutes", b"_utc_offset_minutes", "time", b"time", "utc_offset_minutes", b"utc_offset_minutes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "end", b"end", "heading", b"heading", "id", b"id", "position", b"position", "speaker", b"speaker", "start", b"start", "text", b"text", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_utc_offset_minutes", b"_utc_offset_minutes", "document_id", b"document_id", "end", b"end", "heading", b"heading", "id", b"id", "position", b"position", "speaker", b"speaker", "start", b"start", "text", b"text", "time", b"time", "utc_offset_minutes", b"utc_offset_minutes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__utc_offset_minutes: _TypeAlias = _typing.Literal["utc_offset_minutes"]  # noqa: Y015
+    _WhichOneofArgType__utc_offset_minutes: _TypeAlias = _typing.Literal["_utc_offset_minutes", b"_utc_offset_minutes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__utc_offset_minutes) -> _WhichOneofReturnType__utc_offset_minutes | None: ...
 
 Global___Chunk: _TypeAlias = Chunk  # noqa: Y015
 

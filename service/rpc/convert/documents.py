@@ -99,6 +99,7 @@ def messages(
             if message.HasField("time")
             else None,
             message.image_caption,
+            message.utc_offset_minutes if message.HasField("utc_offset_minutes") else None,
         )
         for index, message in enumerate(given)
     )
@@ -222,6 +223,8 @@ def _conversation_to_proto(content: str, message: pb.Conversation) -> None:
         )
         if one.instant is not None:
             times.to_proto(one.instant, added.time)
+        if one.offset is not None:
+            added.utc_offset_minutes = one.offset
 
 
 def watch_response(state: m.Document | str) -> pb.WatchDocumentResponse:

@@ -168,6 +168,8 @@ def _chunk_to_proto(chunk: ChunkRow, message: search_pb2.Chunk, document_id: str
     message.speaker = chunk.speaker
     if chunk.instant is not None:
         times.to_proto(chunk.instant, message.time)
+    if chunk.offset is not None:
+        message.utc_offset_minutes = chunk.offset
 
 
 def _parts_to_proto(parts: s.ScoreParts, message: search_pb2.ScoreParts) -> None:

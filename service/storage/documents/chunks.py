@@ -27,6 +27,7 @@ _COLUMNS = (
     chunks.c.heading,
     chunks.c.speaker,
     chunks.c.instant,
+    chunks.c.utc_offset,
     chunks.c.digest,
 )
 _OF_DOCUMENTS = (
@@ -93,6 +94,7 @@ def chunk_of(row: Any, index: IndexEntry | None = None) -> ChunkRow:
         row.instant,
         bytes(row.digest),
         index or IndexEntry(b""),
+        row.utc_offset,
     )
 
 
@@ -181,6 +183,7 @@ def _row(tx: TenantTx, document_id: str, chunk: ChunkRow) -> dict[str, object]:
         "heading": chunk.heading.encode(),
         "speaker": chunk.speaker.encode(),
         "instant": chunk.instant,
+        "utc_offset": chunk.offset,
         "digest": chunk.digest,
         "entry": chunk.index.entry,
         "vector": chunk.index.vector,

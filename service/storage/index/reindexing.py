@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from service.core.documents import indexed_heading
 from service.core.model import ContentKind, Principal, Status
+from service.core.times import parse_moment
 from service.ports.indexing import NO_EMBEDDER
 from service.ports.reindexing import Stale
 from service.storage.change_kinds import ChangeKind
@@ -125,7 +126,7 @@ _PLACES = (
 )
 """Those of these documents, and more if there are several."""
 
-_TEXTS = select(memories.c.id, memories.c.content, memories.c.document_instant).where(
+_TEXTS = select(memories.c.id, memories.c.content, memories.c.document_date).where(
     memories.c.tenant == bindparam("t"), memories.c.id.in_(bindparam("names", expanding=True))
 )
 _CHUNK_TEXTS = (
@@ -136,6 +137,7 @@ _CHUNK_TEXTS = (
         chunks.c.heading,
         chunks.c.speaker,
         chunks.c.instant,
+        chunks.c.utc_offset,
         documents.c.title,
         documents.c.kind,
     )
@@ -235,17 +237,7 @@ def _find(conn: Connection, finding: _Finding, where: dict[str, object], limit: 
     for tenant in {row.tenant for row in rows}:
         entries = {row.id: _made_by(row) for row in rows if row.tenant == tenant}
         texts = conn.execute(_TEXTS, {"t": tenant, "names": pad_in_list(entries)})
-        found.extend(
-            Stale(
-                tenant,
-                row.id,
-                None,
-                *entries[row.id],
-                str(row.content, "utf-8"),
-                instant=row.document_instant,
-            )
-            for row in texts
-        )
+        found.extend(_stale_memory(tenant, row, *entries[row.id]) for row in texts)
     if len(found) >= limit:
         return found
     rows = conn.execute(finding.chunks, {**where, "most": limit - len(found)}).all()
@@ -261,6 +253,20 @@ def _find(conn: Connection, finding: _Finding, where: dict[str, object], limit: 
     return found
 
 
+def _stale_memory(tenant: int, row: Any, space: int, version: int) -> Stale:
+    date = parse_moment(row.document_date or "")
+    return Stale(
+        tenant,
+        row.id,
+        None,
+        space,
+        version,
+        str(row.content, "utf-8"),
+        instant=date and date.instant,
+        offset=date and date.offset,
+    )
+
+
 def _stale_chunk(tenant: int, row: Any, space: int, version: int) -> Stale:
     return Stale(
         tenant,
@@ -272,6 +278,7 @@ def _stale_chunk(tenant: int, row: Any, space: int, version: int) -> Stale:
         indexed_heading(ContentKind(row.kind), row.title, str(row.heading, "utf-8")),
         str(row.speaker, "utf-8"),
         row.instant,
+        row.utc_offset,
     )
 
 

@@ -82,6 +82,7 @@ class MemoryWriteBatch:
     def add(self, version: Version, span: Span, revision: int, index: IndexEntry | None) -> None:
         """A new version and the span it is shown in."""
         date, events = version.temporal.document_date, version.temporal.event_dates
+        moment = rules.date_of(version.temporal)
         self._versions.append(
             row := {
                 "tenant": self.tx.tenant,
@@ -95,7 +96,7 @@ class MemoryWriteBatch:
                 "comparable": comparable(version.metadata),
                 "is_static": int(version.is_static),
                 "document_date": date,
-                "document_instant": rules.date_of(version.temporal),
+                "document_instant": None if moment is None else moment.instant,
                 "event_dates": json_list(events),
                 "event_instants": json_list(parse_instant(event) for event in events),
                 "source_document_id": version.source_document_id,

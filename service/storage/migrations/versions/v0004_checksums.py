@@ -28,7 +28,9 @@ def upgrade() -> None:
         return  # Nothing was ever written.
     digester = Digester(bytes(secret))
     driver: Any = conn.connection.driver_connection
-    for table, columns in checksums.COVERED.items():
+    for table, covered in checksums.COVERED.items():
+        present = {row[1] for row in driver.execute(f"PRAGMA table_info({table})")}
+        columns = [column if column in present else "NULL" for column in covered]
         driver.create_function("palimpsest_checksum", len(columns), _function(digester, table))
         driver.execute(
             f"UPDATE {table} SET checksum = palimpsest_checksum({', '.join(columns)})"  # noqa: S608
