@@ -23,6 +23,9 @@ class DocumentSearch:
     limit: int = 10
     neighbors: int = 0
     include_content: bool = False
+    must_contain: tuple[str, ...] = ()
+    """Phrases that the text of a hit holds; see `MemorySearch`."""
+    must_not_contain: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ class MemorySearch:
     """Names of those whose chunks are not found."""
     every_text: bool = False
     """Whether items whose text equals that of a better hit are found too."""
+    must_contain: tuple[str, ...] = ()
+    """Phrases that the text of a hit holds, all of them, word for word."""
+    must_not_contain: tuple[str, ...] = ()
+    """Phrases of which it holds none."""
 
 
 @dataclass(frozen=True, slots=True)

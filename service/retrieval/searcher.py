@@ -32,11 +32,13 @@ from service.retrieval.eligibility import (
 )
 from service.retrieval.segments import NoRoomError, Segments
 from service.retrieval.streaming import Streaming
+from service.retrieval.verification import GROWTH, Verification
 from service.runtime import interpreter
 from service.runtime.fairness import FairThreads
 from service.runtime.priority import ForegroundPriority
 from service.search.analysis import speaker_words
 from service.search.entry import TermHasher, hashed_name
+from service.search.phrases import Phrases
 from service.search.query import Query, make_query, text_to_embed, without_speakers
 from service.search.ranking import Hit, Ranking, rank
 from service.search.scope import Scope
@@ -57,6 +59,9 @@ INLINE_ROWS = 16_384
 In a thread each step gives up the interpreter to the event loop and has to wait to get it
 back, which takes longer under load than the work itself (a few milliseconds) does.
 """
+
+INLINE_HITS = 1_000
+"""Up to so many hits, too."""
 
 THREADS = 3
 """Threads that load and rank large segments."""
@@ -181,7 +186,9 @@ class SegmentSearcher:
                 deleted or are no longer to be found.
             distinct: Whether each text is found once.
         """
-        plan = _SearchPlan(who, search, eligibility, to_hydrate, build_hits, distinct)
+        phrases = Phrases(search.must_contain, search.must_not_contain)
+        verification = Verification(phrases, search.limit, self._threads, who.tenant)
+        plan = _SearchPlan(who, search, eligibility, to_hydrate, build_hits, distinct, verification)
         with self._priority.foreground():
             try:
                 return await self._in_memory(plan)
@@ -197,23 +204,27 @@ class SegmentSearcher:
         """Raises NoRoomError."""
         who, search = plan.who, plan.search
         query = await self._remote_query(plan)
-        for number in range(TRIES):
+        wanted, tries = plan.verification.ranked_first, 0
+        while True:
             async with self._segments.current(
-                who.tenant, search.containers, allow_unverified=number == 0
+                who.tenant, search.containers, allow_unverified=tries == 0
             ) as current:
                 scopes = await self._scopes(plan, current)
                 ready = query or await self._query(search.query, scopes)
-                found = await self._rank(
-                    scopes, ready, search, tenant=who.tenant, distinct=plan.distinct
-                )
+                ranked = await self._rank(plan, scopes, ready, wanted)
                 revisions = _Revisions(current)
                 containers = [cached.container for cached in current]
-                request = replace(plan.to_hydrate(found, containers), known=revisions.unverified)
+            found = await self._verified(plan, ranked, containers)
+            if len(found) < search.limit and len(ranked) == wanted:
+                wanted *= GROWTH
+                continue
+            tries += 1
+            request = replace(plan.to_hydrate(found, containers), known=revisions.unverified)
             hydrated = await self._source.hydrate(who, request)
             hits = plan.build_hits(found, hydrated)
-            if revisions.confirmed(hydrated.unchanged) and len(hits) == len(found):
-                break
-        return hits, revisions.lowest
+            complete = revisions.confirmed(hydrated.unchanged) and len(hits) == len(found)
+            if complete or tries == TRIES:
+                return hits, revisions.lowest
 
     async def _streamed(self, plan: _SearchPlan[T]) -> tuple[list[T], int]:
         """The same for containers that do not fit into memory, block by block."""
@@ -223,11 +234,12 @@ class SegmentSearcher:
         async def embedded(query: Query, named: Iterable[Name]) -> Query:
             return await self._embedded(query, without_speakers(query, named))
 
-        for _ in range(TRIES):
+        wanted, tries = plan.verification.ranked_first, 0
+        while True:
             ranking = Ranking(
                 make_query(search.query, self._hasher),
                 self.calibration,
-                search.limit,
+                wanted,
                 distinct=plan.distinct,
             )
             ranked = await self._streaming.rank(
@@ -235,12 +247,30 @@ class SegmentSearcher:
             )
             for container, size in zip(containers, ranked.sizes, strict=True):
                 self._segments.learn(who.tenant, container, size)
-            found = [hit for hit in ranked.hits if hit.score >= search.min_score]
+            good = [hit for hit in ranked.hits if hit.score >= search.min_score]
+            found = await self._verified(plan, good, containers)
+            if len(found) < search.limit and len(good) == wanted:
+                wanted *= GROWTH
+                continue
+            tries += 1
             hydrated = await self._source.hydrate(who, plan.to_hydrate(found, containers))
             hits = plan.build_hits(found, hydrated)
-            if len(hits) == len(found):
-                break
-        return hits, ranked.revision
+            if len(hits) == len(found) or tries == TRIES:
+                return hits, ranked.revision
+
+    async def _verified(
+        self, plan: _SearchPlan[T], ranked: Sequence[Hit], containers: Sequence[str]
+    ) -> list[Hit]:
+        """The best of the ranked hits whose texts hold the search's phrases."""
+
+        async def read(hits: Sequence[Hit]) -> Mapping[str, str]:
+            request = replace(plan.to_hydrate(hits, containers), neighbors=0, content=False)
+            hydrated = await self._source.hydrate(plan.who, request)
+            texts = {name: chunk.text for name, (chunk,) in hydrated.near.items()}
+            texts.update((name, memory.content) for name, memory in hydrated.memories.items())
+            return texts
+
+        return await plan.verification.admitted(ranked, read)
 
     def _say_streamed(self, tenant: int, containers: Sequence[str], needed: int) -> None:
         # Each is noted, so that none of them begins a burst in the next search.
@@ -288,19 +318,18 @@ class SegmentSearcher:
 
     async def _rank(
         self,
+        plan: _SearchPlan[T],
         scopes: Sequence[Scope],
         query: Query,
-        search: DocumentSearch | MemorySearch,
-        *,
-        tenant: int,
-        distinct: bool,
+        wanted: int,
     ) -> list[Hit]:
         def ranked() -> list[Hit]:
-            return rank(scopes, query, self.calibration, search.limit, distinct=distinct)
+            return rank(scopes, query, self.calibration, wanted, distinct=plan.distinct)
 
-        small = sum(scope.segment.rows for scope in scopes) <= INLINE_ROWS
-        found = ranked() if small else await self._threads.run(tenant, ranked)
-        return [hit for hit in found if hit.score >= search.min_score]
+        rows = sum(scope.segment.rows for scope in scopes)
+        small = rows <= INLINE_ROWS and wanted <= INLINE_HITS
+        found = ranked() if small else await self._threads.run(plan.who.tenant, ranked)
+        return [hit for hit in found if hit.score >= plan.search.min_score]
 
 
 def _chunk_hits(found: Sequence[Hit], hydrated: Hydrated) -> list[tuple[ChunkHit, Document]]:
@@ -356,6 +385,7 @@ class _SearchPlan(Generic[T]):
     to_hydrate: Callable[[Sequence[Hit], Sequence[str]], HydrationRequest]
     build_hits: Callable[[Sequence[Hit], Hydrated], list[T]]
     distinct: bool
+    verification: Verification
 
 
 class _Revisions:

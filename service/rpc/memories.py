@@ -125,8 +125,8 @@ class Memories:
     ) -> pb.ForgetMemoriesResponse:
         violations = check(request)
         forget = convert.forget_many(request, violations)
+        query = search.to_forget(request, forget, violations)
         raise_for_violations(violations)
-        query = search.to_forget(request, forget)
 
         async def work(key: m.IdempotencyKey | None) -> m.ForgetManyReceipt:
             found = forget

@@ -20,6 +20,7 @@ class ProfileQuery:
     filter: f.Filter | None = None
     limit: int = 20
     min_score: float = 0.0
+    must_contain: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ async def read_profile(
             wanted.filter,
             wanted.min_score,
             wanted.limit + len(shown),
+            must_contain=wanted.must_contain,
         )
         found = await searcher.memories(who, search)
         hits = [

@@ -47,9 +47,9 @@ def thresholds_are_low(patch: pytest.MonkeyPatch) -> None:
     """What scores less than the threshold is found."""
     rank = SegmentSearcher._rank
 
-    async def generous(self: Any, scopes: Any, query: Any, search: Any, **more: Any) -> Any:
-        lower = replace(search, min_score=search.min_score * 0.4)
-        return await rank(self, scopes, query, lower, **more)
+    async def generous(self: Any, plan: Any, *more: Any) -> Any:
+        lower = replace(plan.search, min_score=plan.search.min_score * 0.4)
+        return await rank(self, replace(plan, search=lower), *more)
 
     patch.setattr(SegmentSearcher, "_rank", generous)
 

@@ -1152,8 +1152,13 @@ class SearchDocumentsRequest(_message.Message):
     NEIGHBORS_FIELD_NUMBER: _builtins.int
     INCLUDE_CONTENT_FIELD_NUMBER: _builtins.int
     INCLUDE_SCORE_PARTS_FIELD_NUMBER: _builtins.int
+    MUST_CONTAIN_FIELD_NUMBER: _builtins.int
+    MUST_NOT_CONTAIN_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """Words or a question: 1 to 10,000 code points."""
+    """Words or a question: 1 to 10,000 code points. What stands in double quotes
+    ("…", “…”, „…“, «…») is also a phrase of must_contain, up to 16 of them; a
+    quote that is not closed is text.
+    """
     min_score: _builtins.float
     """Leave out chunks that score less."""
     limit: _builtins.int
@@ -1172,6 +1177,17 @@ class SearchDocumentsRequest(_message.Message):
     def filter(self) -> _filter_pb2.Filter:
         """Only documents for which this is true."""
 
+    @_builtins.property
+    def must_contain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only chunks whose text holds each of these phrases: its words, next to
+        each other and in order, without regard to case, accents and punctuation, but
+        with their endings ("runs" is not "run"). Each has a letter or digit.
+        """
+
+    @_builtins.property
+    def must_not_contain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only chunks whose text holds none of these phrases."""
+
     def __init__(
         self,
         *,
@@ -1183,10 +1199,12 @@ class SearchDocumentsRequest(_message.Message):
         neighbors: _builtins.int = ...,
         include_content: _builtins.bool = ...,
         include_score_parts: _builtins.bool = ...,
+        must_contain: _abc.Iterable[_builtins.str] | None = ...,
+        must_not_contain: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tags", b"container_tags", "filter", b"filter", "include_content", b"include_content", "include_score_parts", b"include_score_parts", "limit", b"limit", "min_score", b"min_score", "neighbors", b"neighbors", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tags", b"container_tags", "filter", b"filter", "include_content", b"include_content", "include_score_parts", b"include_score_parts", "limit", b"limit", "min_score", b"min_score", "must_contain", b"must_contain", "must_not_contain", b"must_not_contain", "neighbors", b"neighbors", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -889,6 +889,8 @@ class ForgetMemoriesRequest(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     MIN_SCORE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MUST_CONTAIN_FIELD_NUMBER: _builtins.int
+    MUST_NOT_CONTAIN_FIELD_NUMBER: _builtins.int
     container_tag: _builtins.str
     """The container; empty: "default"."""
     max_forget: _builtins.int
@@ -901,7 +903,8 @@ class ForgetMemoriesRequest(_message.Message):
     """Answer what would be forgotten, and forget nothing."""
     query: _builtins.str
     """All latest, remembered memories that a search for this finds with at least
-    `min_score`.
+    `min_score`. What stands in double quotes is also a phrase of must_contain, as
+    in SearchMemories.
     """
     min_score: _builtins.float
     """By query: the score from which on memories are forgotten, above 0 to 1."""
@@ -915,6 +918,17 @@ class ForgetMemoriesRequest(_message.Message):
     def filter(self) -> _filter_pb2.Filter:
         """All latest, remembered memories for which this is true."""
 
+    @_builtins.property
+    def must_contain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """By query: only memories whose text holds each of these phrases: its words, next to
+        each other and in order, without regard to case, accents and punctuation, but
+        with their endings ("runs" is not "run"). Each has a letter or digit.
+        """
+
+    @_builtins.property
+    def must_not_contain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """By query: only memories whose text holds none of these phrases."""
+
     def __init__(
         self,
         *,
@@ -927,10 +941,12 @@ class ForgetMemoriesRequest(_message.Message):
         query: _builtins.str = ...,
         min_score: _builtins.float = ...,
         request_id: _builtins.str = ...,
+        must_contain: _abc.Iterable[_builtins.str] | None = ...,
+        must_not_contain: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tag", b"container_tag", "filter", b"filter", "ids", b"ids", "max_forget", b"max_forget", "min_score", b"min_score", "query", b"query", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tag", b"container_tag", "filter", b"filter", "ids", b"ids", "max_forget", b"max_forget", "min_score", b"min_score", "must_contain", b"must_contain", "must_not_contain", b"must_not_contain", "query", b"query", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1153,8 +1169,13 @@ class SearchMemoriesRequest(_message.Message):
     INCLUDE_CHUNKS_FIELD_NUMBER: _builtins.int
     INCLUDE_SCORE_PARTS_FIELD_NUMBER: _builtins.int
     EXCLUDE_SPEAKERS_FIELD_NUMBER: _builtins.int
+    MUST_CONTAIN_FIELD_NUMBER: _builtins.int
+    MUST_NOT_CONTAIN_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """Words or a question: 1 to 10,000 code points."""
+    """Words or a question: 1 to 10,000 code points. What stands in double quotes
+    ("…", “…”, „…“, «…») is also a phrase of must_contain, up to 16 of them; a
+    quote that is not closed is text.
+    """
     min_score: _builtins.float
     """Leave out what scores less."""
     limit: _builtins.int
@@ -1190,6 +1211,17 @@ class SearchMemoriesRequest(_message.Message):
         of what is found.
         """
 
+    @_builtins.property
+    def must_contain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only memories and chunks whose text holds each of these phrases: its words, next to
+        each other and in order, without regard to case, accents and punctuation, but
+        with their endings ("runs" is not "run"). Each has a letter or digit.
+        """
+
+    @_builtins.property
+    def must_not_contain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only memories and chunks whose text holds none of these phrases."""
+
     def __init__(
         self,
         *,
@@ -1204,10 +1236,12 @@ class SearchMemoriesRequest(_message.Message):
         include_chunks: _builtins.bool = ...,
         include_score_parts: _builtins.bool = ...,
         exclude_speakers: _abc.Iterable[_builtins.str] | None = ...,
+        must_contain: _abc.Iterable[_builtins.str] | None = ...,
+        must_not_contain: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "container_tags", b"container_tags", "exclude_speakers", b"exclude_speakers", "filter", b"filter", "include_chunks", b"include_chunks", "include_forgotten", b"include_forgotten", "include_history", b"include_history", "include_score_parts", b"include_score_parts", "limit", b"limit", "min_score", b"min_score", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "container_tags", b"container_tags", "exclude_speakers", b"exclude_speakers", "filter", b"filter", "include_chunks", b"include_chunks", "include_forgotten", b"include_forgotten", "include_history", b"include_history", "include_score_parts", b"include_score_parts", "limit", b"limit", "min_score", b"min_score", "must_contain", b"must_contain", "must_not_contain", b"must_not_contain", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1297,7 +1331,9 @@ class GetProfileRequest(_message.Message):
     container_tag: _builtins.str
     """The container; empty: "default"."""
     query: _builtins.str
-    """Also answer what fits this: 1 to 10,000 code points. Empty: nothing."""
+    """Also answer what fits this: 1 to 10,000 code points; with phrases in double
+    quotes as in SearchMemories. Empty: nothing.
+    """
     limit: _builtins.int
     """How many of each kind: 1 to 100; 0 means 20."""
     min_score: _builtins.float

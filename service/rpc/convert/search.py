@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from palimpsest.v1 import documents_pb2, memories_pb2, search_pb2
-from service.core import filters
+from service.core import filters, quotes
 from service.core import model as m
 from service.core.errors import Violation
 from service.ports import search as s
@@ -39,6 +39,14 @@ def _filter(
     return read_filter(request.filter, "filter", kind, violations)
 
 
+def _quoted(query: str, violations: list[Violation]) -> tuple[str, ...]:
+    phrases = quotes.quoted(query)
+    if len(phrases) > quotes.MAX_PHRASES:
+        rule = f"must have at most {quotes.MAX_PHRASES} phrases in double quotes"
+        violations.append(Violation("query", rule))
+    return phrases
+
+
 def documents(
     request: documents_pb2.SearchDocumentsRequest, violations: list[Violation]
 ) -> s.DocumentSearch:
@@ -50,6 +58,8 @@ def documents(
         request.limit or _DEFAULT_LIMIT,
         request.neighbors,
         request.include_content,
+        must_contain=(*request.must_contain, *_quoted(request.query, violations)),
+        must_not_contain=tuple(request.must_not_contain),
     )
 
 
@@ -67,13 +77,18 @@ def memories(
         request.include_history,
         request.include_chunks,
         tuple(request.exclude_speakers),
+        must_contain=(*request.must_contain, *_quoted(request.query, violations)),
+        must_not_contain=tuple(request.must_not_contain),
     )
 
 
 def to_forget(
-    request: memories_pb2.ForgetMemoriesRequest, forget: m.MemoryForgetMany
+    request: memories_pb2.ForgetMemoriesRequest,
+    forget: m.MemoryForgetMany,
+    violations: list[Violation],
 ) -> s.MemorySearch | None:
     """The search that says what to forget; None when ids or a filter do."""
+    phrases = (*request.must_contain, *_quoted(request.query, violations))
     if not request.query:
         return None
     return s.MemorySearch(
@@ -82,6 +97,8 @@ def to_forget(
         min_score=request.min_score,
         limit=forget.max_forget + 1,
         every_text=True,
+        must_contain=phrases,
+        must_not_contain=tuple(request.must_not_contain),
     )
 
 
@@ -100,6 +117,7 @@ def profile(request: memories_pb2.GetProfileRequest, violations: list[Violation]
         _filter(request, filters.Target.MEMORY, violations),
         request.limit or _PROFILE_LIMIT,
         request.min_score,
+        _quoted(request.query, violations),
     )
 
 

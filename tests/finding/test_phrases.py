@@ -1,0 +1,191 @@
+"""Phrases that what is found must and must not contain, in searches and in forgetting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+
+from palimpsest.v1 import documents_pb2 as d
+from palimpsest.v1 import memories_pb2 as m
+from tests.client import refused, struct
+from tests.finding.lab import Lab, where
+from tests.inprocess import ManualClock
+
+INVOICES = 40
+
+
+def said(speaker: str, text: str) -> d.ConversationMessage:
+    return d.ConversationMessage(speaker=speaker, text=text)
+
+
+async def invoices(lab: Lab) -> None:
+    """Memories alike in all but a number; every fifth is unpaid."""
+    await lab.client.remember(
+        *(
+            m.NewMemory(
+                content=f"Invoice {number} was {'not ' if number % 5 == 0 else ''}paid in cash",
+                metadata=struct({"even": "no" if number % 2 else "yes"}),
+            )
+            for number in range(INVOICES)
+        )
+    )
+
+
+async def test_memories_hold_what_they_must_word_for_word(any_lab: Lab) -> None:
+    await invoices(any_lab)
+
+    async def found(query: str = "invoice paid in cash", **fields: Any) -> set[int]:
+        contents = await any_lab.contents(query, limit=100, **fields)
+        return {int(content.split()[1]) for content in contents}
+
+    unpaid = set(range(0, INVOICES, 5))
+    assert await found() == set(range(INVOICES))
+    assert await found(must_contain=["INVOICE 7 was"]) == {7}
+    assert await found(must_contain=["7 invoice"]) == set()
+    assert await found(must_contain=["was not"]) == unpaid
+    assert await found(must_contain=["was", "not paid"], must_not_contain=["5"]) == unpaid - {5}
+    assert await found(must_not_contain=["was not"]) == set(range(INVOICES)) - unpaid
+    assert await found(must_contain=["was not"], filter=where("even", "yes")) == {0, 10, 20, 30}
+    assert await found('was “not paid” invoice "in cash"') == unpaid
+    assert await found('was "not paid invoice') == set(range(INVOICES))
+    assert await found('"paid in money" invoice') == set()
+
+
+async def test_the_best_of_those_that_hold_a_phrase_are_found(any_lab: Lab) -> None:
+    """However many others rank before them."""
+    await any_lab.client.remember(*(f"green tea {'tea ' * (n % 7)}note {n}" for n in range(100)))
+    await any_lab.client.remember("a note of the green gate", "of the green gate, a long note")
+    found = await any_lab.contents("green tea note", limit=1, must_contain=["of the"])
+    assert found == ["a note of the green gate"]
+    both = await any_lab.contents("green tea note", limit=2, must_contain=["of the"])
+    assert set(both) == {"a note of the green gate", "of the green gate, a long note"}
+    few = await any_lab.contents("green tea note", limit=3, must_not_contain=["tea", "long"])
+    assert few == ["a note of the green gate"]
+    assert await any_lab.contents("green tea", min_score=1, must_contain=["of the"]) == []
+
+
+async def test_what_is_forgotten_superseded_or_past_is_judged_by_its_own_text(
+    any_lab: Lab, clock: ManualClock
+) -> None:
+    (made,) = await any_lab.client.remember("the boat is red now")
+    before = clock.tick()
+    await any_lab.client.memories.UpdateMemory(
+        m.UpdateMemoryRequest(id=made.id, new_content="the boat is blue now")
+    )
+    assert await any_lab.contents("boat", must_contain=["is red"]) == []
+    assert await any_lab.contents("boat", must_contain=["is blue"]) == ["the boat is blue now"]
+    assert await any_lab.contents("boat", must_contain=["is red"], include_history=True) == [
+        "the boat is red now"
+    ]
+    assert await any_lab.contents("boat", must_contain=["is red"], as_of=before) == [
+        "the boat is red now"
+    ]
+    assert await any_lab.contents("boat", must_contain=["is blue"], as_of=before) == []
+
+
+async def test_the_text_of_a_chunk_counts_and_not_its_speaker_title_or_heading(
+    any_lab: Lab,
+) -> None:
+    lab = any_lab
+    talk = d.Conversation(
+        messages=[
+            said("Ann Boat", "the red boat leaves at nine"),
+            said("Ben", "which boat is it, Ann Boat?"),
+            said("Ann Boat", "a boat"),
+        ]
+    )
+    await lab.client.documents.UpsertDocument(
+        d.UpsertDocumentRequest(conversation=talk, title="boat Journal", wait=True)
+    )
+    await lab.client.put(
+        "# Red boats\n\nThey leave when the boat is full.\n\n# Tariff\n\nOne boat coin.",
+        content_kind=d.CONTENT_KIND_MARKDOWN,
+        wait=True,
+    )
+
+    async def found(**fields: Any) -> set[str]:
+        return set(await lab.texts("boat", limit=100, **fields))
+
+    assert await found(must_contain=["ann boat"]) == {"which boat is it, Ann Boat?"}
+    assert await found(must_contain=["boat journal"]) == set()
+    assert await found(must_contain=["red boat"]) == {"the red boat leaves at nine"}
+    (full,) = await found(must_contain=["boat is full"])
+    assert full.endswith("They leave when the boat is full.")
+    assert await found(must_contain=["boat"], must_not_contain=["red", "red boats", "it"]) == {
+        "a boat",
+        "# Tariff\n\nOne boat coin." if "# Tariff" in full else "Tariff\n\nOne boat coin.",
+    }
+    (hit,) = await lab.search("boat", must_contain=["which boat"], neighbors=1)
+    (chunk,) = hit.chunks
+    assert [one.text for one in (*chunk.before, *chunk.after)] == [
+        "the red boat leaves at nine",
+        "a boat",
+    ]
+    both = await lab.memories("boat", include_chunks=True, must_contain=["red boat"])
+    assert [hit.chunk.text for hit in both] == ["the red boat leaves at nine"]
+
+
+async def test_forgetting_by_query_takes_only_what_holds_the_phrases(any_lab: Lab) -> None:
+    await invoices(any_lab)
+
+    async def forget(**fields: Any) -> m.ForgetMemoriesResponse:
+        request = m.ForgetMemoriesRequest(min_score=0.001, max_forget=500, **fields)
+        return await any_lab.client.memories.ForgetMemories(request)
+
+    unpaid = len(range(0, INVOICES, 5))
+    seen = await forget(query="invoice paid", must_contain=["was not"], validate_only=True)
+    assert seen.forgotten_count == unpaid
+    seen = await forget(query='invoice "was not paid"', validate_only=True)
+    assert seen.forgotten_count == unpaid
+    seen = await forget(query="invoice paid", must_not_contain=["was not"], validate_only=True)
+    assert seen.forgotten_count == INVOICES - unpaid
+    assert (await forget(query='"invoice 7" was paid')).forgotten_count == 1
+    assert (await forget(query='"invoice 7" was paid')).forgotten_count == 0
+    left = await any_lab.contents("invoice paid", limit=100)
+    assert len(left) == INVOICES - 1
+    assert "Invoice 7 was paid in cash" not in left
+
+
+async def test_a_profile_takes_phrases_in_quotes(lab: Lab) -> None:
+    await lab.client.remember(*(f"note {number} of tea" for number in range(5)))
+    answer = await lab.client.memories.GetProfile(
+        m.GetProfileRequest(query='tea "note 3"', limit=1)
+    )
+    assert [hit.memory.content for hit in answer.hits] == ["note 3 of tea"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"must_contain": ["a", "..."]}, "must_contain[1]"),
+        ({"must_contain": [""]}, "must_contain[0]"),
+        ({"must_not_contain": ["a\0"]}, "must_not_contain[0]"),
+        ({"must_not_contain": ["x" * 201]}, "must_not_contain[0]"),
+        ({"must_contain": ["x"] * 17}, "must_contain"),
+        ({"query": '"a" ' * 17}, "query"),
+    ],
+)
+async def test_phrases_are_bounded(lab: Lab, fields: dict[str, Any], named: str) -> None:
+    query = {"query": "tea", **fields}
+    calls = (
+        lambda: lab.search(**query),
+        lambda: lab.memories(**query),
+        lambda: lab.client.memories.ForgetMemories(m.ForgetMemoriesRequest(min_score=1, **query)),
+    )
+    for call in calls:
+        with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
+            await call()
+        assert refusal.fields == [named]
+
+
+async def test_phrases_are_for_forgetting_by_query_alone(lab: Lab) -> None:
+    (made,) = await lab.client.remember("tea")
+    for fields in ({"ids": [made.id]}, {"filter": where("k", "v")}):
+        for name in ("must_contain", "must_not_contain"):
+            request = m.ForgetMemoriesRequest(**fields, **{name: ["tea"]})  # type: ignore[arg-type]
+            with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
+                await lab.client.memories.ForgetMemories(request)
+            assert refusal.fields == [name]
+    assert not (await lab.client.memory(made.id)).forgotten
