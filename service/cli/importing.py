@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
 
     from service.client.importing.files import Remark
+    from service.client.importing.pruning import Pruned
     from service.client.importing.run import Summary
     from service.client.target import Target
 
@@ -76,7 +77,7 @@ def import_command(
     found = find(paths, name)
     try:
         with connected(target) as connection, _Bar.shown(len(found.sources)) as bar:
-            summary = import_files(connection, container, found, Path.cwd(), bar, prune=prune)
+            summary = import_files(connection, container, found, Path.cwd(), bar, prune_gone=prune)
     except AmbiguousRootError as error:
         raise click.ClickException(f"{error}. Nothing was uploaded.") from error
     except (ServerError, OSError) as error:
@@ -128,21 +129,23 @@ def _report(summary: Summary, shown: int | None) -> None:
         click.echo(f"Still being processed: {summary.processing}; they are found when that is done")
     if summary.left_out:
         _report_left_out(summary.left_out, shown)
-    if summary.pruned:
-        click.echo(f"Taken away: {len(summary.pruned)} whose files are no longer there")
-        _list(summary.pruned, shown)
-    if summary.gone:
-        advice = (
-            f"not taken away: {summary.kept}" if summary.kept else "take them away with --prune"
-        )
-        click.echo(f"No longer there, but still found: {len(summary.gone)}; {advice}")
-        _list(summary.gone, shown)
+    _report_gone(summary.gone, shown)
     if summary.unrecognised:
         click.echo(
             f"Imported by an earlier release and not recognised: {len(summary.unrecognised)}; "
             "import them from the folder where they were imported then"
         )
         _list(summary.unrecognised, shown)
+
+
+def _report_gone(gone: Pruned, shown: int | None) -> None:
+    if gone.taken:
+        click.echo(f"Taken away: {len(gone.taken)} whose files are no longer there")
+        _list(gone.taken, shown)
+    if gone.left:
+        advice = f"not taken away: {gone.reason}" if gone.reason else "--prune takes them away"
+        click.echo(f"No longer there, but still found: {len(gone.left)}; {advice}")
+        _list(gone.left, shown)
 
 
 def _report_left_out(left_out: Sequence[Remark], shown: int | None) -> None:

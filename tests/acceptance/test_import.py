@@ -292,7 +292,7 @@ def test_what_is_no_longer_there_is_said_and_pruned(
     assert done.exit_code == 0, done.output
     assert "1 new, 0 changed, 1 unchanged, 0 failed" in done.stdout
     assert done.stdout.endswith(
-        "No longer there, but still found: 2; take them away with --prune\n"
+        "No longer there, but still found: 2; --prune takes them away\n"
         "  docs/notes/plain.txt\n"
         "  docs/readme.md\n"
     )

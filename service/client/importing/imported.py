@@ -1,9 +1,8 @@
-"""The documents that imports have made: how they are marked, listed and taken away."""
+"""The documents that imports have made: how they are marked and listed."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,14 +12,12 @@ from palimpsest.v1.documents_pb2 import (
     DOCUMENT_STATUS_DONE,
     DOCUMENT_STATUS_FAILED,
     DOCUMENT_STATUS_UNSPECIFIED,
-    BulkDeleteDocumentsRequest,
     Document,
     DocumentStatus,
     ListDocumentsRequest,
 )
 from palimpsest.v1.filter_pb2 import Condition, Filter
 from service.client.connection import Connection
-from service.client.importing.files import Remark
 from service.client.importing.roots import id_prefix
 from service.client.printable import printable
 
@@ -39,8 +36,6 @@ _UNSETTLED: Final = [
     if status not in {DOCUMENT_STATUS_UNSPECIFIED, DOCUMENT_STATUS_DONE}
 ]
 _PAGE: Final = 1_000
-_DELETED_AT_ONCE: Final = 100
-_NOT_FOUND: Final = "DOCUMENT_NOT_FOUND"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,28 +106,3 @@ def _read(document: Document) -> Imported:
         error=printable(document.error or "could not be processed") if failed else "",
         shared=len(document.container_tags) > 1,
     )
-
-
-def delete_imported(connection: Connection, documents: Sequence[Imported]) -> list[Remark]:
-    """Delete documents for good.
-
-    Returns:
-        Those that could not be deleted, with the reasons. One that is gone already is
-        not among them.
-
-    Raises:
-        ServerError: A call failed; what was deleted before stays deleted.
-    """
-    failed = []
-    for start in range(0, len(documents), _DELETED_AT_ONCE):
-        batch = documents[start : start + _DELETED_AT_ONCE]
-        request = BulkDeleteDocumentsRequest(
-            ids=[document.id for document in batch], request_id=str(uuid.uuid4())
-        )
-        answer = connection.call(connection.documents.BulkDeleteDocuments, request)
-        failed += [
-            Remark(batch[error.index].name, printable(error.error.message))
-            for error in answer.errors
-            if error.error.reason != _NOT_FOUND
-        ]
-    return failed

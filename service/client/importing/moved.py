@@ -28,44 +28,52 @@ def require_unmoved(
     Raises:
         AmbiguousRootError: One has the same files as another; it may have been moved.
     """
-    roots = found.roots()
-    here = {root.id for root in roots}
-    known = {document.root for document in recognition.with_root()}
-    for root in roots:
+    here = {root.id for root in found.roots()}
+    known = set[str]()
+    elsewhere: dict[str, list[Imported]] = defaultdict(list)
+    for document in recognition.with_root():
+        known.add(document.root)
+        if document.root not in here:
+            elsewhere[_split(document.name)[1]].append(document)
+    files: dict[Root, list[Source]] = defaultdict(list)
+    for source in found.sources:
+        files[source.root].append(source)
+    folders = set(found.folders)
+    for root, sources in files.items():
         if root.named or root.id in known:
             continue
-        sources = [source for source in found.sources if source.root == root]
-        # A file that was named itself says little: only a folder of the same name is the same.
-        folder = root in found.folders
-        others: dict[str, list[Imported]] = defaultdict(list)
-        for document in recognition.with_root():
-            name, _, path = document.name.partition("/")
-            if document.root not in here and (folder or name == root.name):
-                others[path].append(document)
-        new = [source for source in sources if not recognition.known(source)]
-        _require_other_content(root, new, len(sources), others, digest)
+        candidates = {
+            source: [
+                document
+                for document in elsewhere.get(_split(source.name)[1], ())
+                # Files that were named themselves say little of their folder.
+                if root in folders or _split(document.name)[0] == root.name
+            ]
+            for source in sources
+            if not recognition.known(source)
+        }
+        _require_other_content(root, len(sources), candidates, digest)
 
 
 def _require_other_content(
     root: Root,
-    new: Sequence[Source],
     total: int,
-    others: Mapping[str, Sequence[Imported]],
+    candidates: Mapping[Source, Sequence[Imported]],
     digest: Callable[[Source], str | None],
 ) -> None:
-    candidates = [source for source in new if _path(source.name) in others]
-    if not candidates or len(candidates) < total * _SAME_SHARE:
+    """
+    Args:
+        root: The folder.
+        total: How many files are in it.
+        candidates: Files in it, and the documents of the same paths in other folders.
+        digest: As above.
+    """
+    if sum(map(bool, candidates.values())) < total * _SAME_SHARE:
         return
     same = Counter[str]()
-    for source in candidates:
-        content = digest(source)
-        same.update(
-            {
-                document.name.partition("/")[0]
-                for document in others[_path(source.name)]
-                if document.digest == content
-            }
-        )
+    for source, documents in candidates.items():
+        content = digest(source) if documents else None
+        same.update({_split(other.name)[0] for other in documents if other.digest == content})
     for name, count in same.most_common(1):
         if count >= total * _SAME_SHARE:
             raise AmbiguousRootError(
@@ -76,6 +84,7 @@ def _require_other_content(
             )
 
 
-def _path(name: str) -> str:
-    """The path of a file in its root."""
-    return name.partition("/")[2]
+def _split(name: str) -> tuple[str, str]:
+    """The name of the root, and the path in it."""
+    root, _, path = name.partition("/")
+    return root, path

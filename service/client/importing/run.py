@@ -12,11 +12,11 @@ from service.client.connection import Connection
 from service.client.importing.files import Found, Remark, Source
 from service.client.importing.imported import (
     Imported,
-    delete_imported,
     list_imported,
     marks,
 )
 from service.client.importing.moved import require_unmoved
+from service.client.importing.pruning import Pruned, prune, reason_to_keep
 from service.client.importing.reading import LeftOutError, read
 from service.client.importing.recognition import Recognition
 from service.client.importing.uploads import Uploads
@@ -47,10 +47,7 @@ class Summary:
         processing: Documents that were uploaded and cannot be found yet.
         left_out: Files that are not imported.
         failed: What could not be imported or taken away.
-        gone: Documents from the given folders whose files are no longer there, and that
-            were not taken away.
-        pruned: Documents that were taken away, as their files are no longer there.
-        kept: Why those in `gone` were not taken away, if that was asked for.
+        gone: Documents from the given folders whose files are no longer there.
         unrecognised: Documents of earlier releases that belong to no file found.
     """
 
@@ -60,9 +57,7 @@ class Summary:
     processing: int = 0
     left_out: list[Remark] = field(default_factory=list)
     failed: list[Remark] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    pruned: list[str] = field(default_factory=list)
-    kept: str = ""
+    gone: Pruned = field(default_factory=Pruned)
     unrecognised: list[str] = field(default_factory=list)
 
 
@@ -73,7 +68,7 @@ def import_files(
     base: Path,
     progress: Progress,
     *,
-    prune: bool = False,
+    prune_gone: bool = False,
 ) -> Summary:
     """Upload what the server does not have, has with other content, or failed to process.
 
@@ -83,7 +78,8 @@ def import_files(
         found: The files.
         base: The working folder.
         progress: Is told how far it is.
-        prune: Take away documents whose files are no longer there, unless something fails.
+        prune_gone: Take away documents whose files are no longer there, unless something
+            fails.
 
     Raises:
         AmbiguousRootError: It is not clear which folder is meant; nothing was uploaded.
@@ -97,7 +93,7 @@ def import_files(
     run = _Import(connection, container, found, recognition, progress)
     run.upload()
     run.settle()
-    run.look_for_gone(prune=prune)
+    run.look_for_gone(prune_gone=prune_gone)
     return run.summary
 
 
@@ -136,8 +132,9 @@ class _Import:
                     continue
                 self.summary.unchanged += 1
             self._progress.advance(1)
-        self._progress.stage("Waiting until all can be found")
-        self._uploads.finish()
+        if self._uploads.pending:
+            self._progress.stage("Waiting until all can be found")
+            self._uploads.finish()
         self.summary.failed += self._uploads.failed
 
     def settle(self) -> None:
@@ -153,29 +150,15 @@ class _Import:
         self.summary.new = sum(created.values())
         self.summary.changed = len(created) - self.summary.new
 
-    def look_for_gone(self, *, prune: bool) -> None:
+    def look_for_gone(self, *, prune_gone: bool) -> None:
         gone = self._recognition.gone()
+        if prune_gone:
+            reason = reason_to_keep(self._found, failed=bool(self.summary.failed))
+            self.summary.gone = prune(self._connection, gone, reason)
+            self.summary.failed += self.summary.gone.failed
+        else:
+            self.summary.gone = Pruned(left=[document.name for document in gone])
         self.summary.unrecognised = [document.name for document in self._recognition.unrecognised]
-        pruned: list[Imported] = []
-        if prune and gone:
-            self.summary.kept = self._reason_to_keep()
-            if not self.summary.kept:
-                pruned = [document for document in gone if not document.shared]
-                self.summary.kept = "in other containers, too"
-                self.summary.failed += delete_imported(self._connection, pruned)
-        self.summary.pruned = [document.name for document in pruned]
-        taken = {document.id for document in pruned}
-        self.summary.gone = [document.name for document in gone if document.id not in taken]
-
-    def _reason_to_keep(self) -> str:
-        """Why nothing is taken away; empty: nothing speaks against it."""
-        if self.summary.failed:
-            return "something failed"
-        seen = {root for root, _ in self._found.seen}
-        for folder in self._found.folders:
-            if folder.id not in seen:  # a drive that is not there looks like this
-                return f"there is no file at all in {folder.name}"
-        return ""
 
     def _request(self, source: Source) -> UpsertDocumentRequest | None:
         """What to upload; None: nothing has changed.

@@ -33,6 +33,11 @@ class Uploads:
         self._batch: list[tuple[Source, UpsertDocumentRequest]] = []
         self._bytes = 0
 
+    @property
+    def pending(self) -> bool:
+        """Whether something was added that has not been sent."""
+        return bool(self._batch)
+
     def add(self, source: Source, request: UpsertDocumentRequest) -> None:
         """Send it, now or with others later; raises ServerError."""
         size = request.ByteSize()
@@ -45,8 +50,7 @@ class Uploads:
 
     def finish(self) -> None:
         """Send the rest, and wait until it can be found, or a minute; raises ServerError."""
-        if self._batch:
-            self._send(wait=True)
+        self._send(wait=True)
 
     def _send(self, *, wait: bool = False) -> None:
         items = [item for _, item in self._batch]
