@@ -69,4 +69,14 @@ def languages() -> Sequence[Language]:
     return found
 
 
+def _abroad(random: Random) -> Iterator[Shelf]:
+    """Memories of one language, and words of others that have to do with none of them."""
+    for language in languages():
+        others = [other for other in languages() if other.script != language.script]
+        asked = [random.choice(other.words) for other in random.sample(others, 8)]
+        yield Shelf(language.memories, [Ask(word, None) for word in asked])
+
+
+ABROAD = Kind("words of another script", {Rate.WRONG: 0.05}, _abroad)
+
 LANGUAGES = tuple(Kind(language.name, LANGUAGE, language.shelves) for language in languages())

@@ -196,16 +196,16 @@ _GERMAN_COMPOUNDS = """
     Haftpflichtversicherung:Versicherung Hausratversicherung:Versicherung
     Mietvertrag:Vertrag Arbeitsvertrag:Vertrag Kaufvertrag:Vertrag
     Geburtstagsgeschenk:Geschenk Abschiedsgeschenk:Geschenk
-    Küchenfenster:Fenster Schlafzimmerfenster:Fenster Schaufenster:Fenster
+    Kellerfenster:Fenster Schlafzimmerfenster:Fenster Schaufenster:Fenster
     Wohnungsschlüssel:Schlüssel Autoschlüssel:Schlüssel Kellerschlüssel:Schlüssel
     Zahnarzttermin:Termin Besichtigungstermin:Termin Abgabetermin:Termin
     Fahrradschloss:Schloss Vorhängeschloss:Schloss
     Winterreifen:Reifen Ersatzreifen:Reifen Sommerreifen:Reifen
     Kaffeemaschine:Maschine Waschmaschine:Maschine Spülmaschine:Maschine
-    Bücherregal:Regal Schuhregal:Regal Schreibtischlampe:Lampe Stehlampe:Lampe
+    Wandregal:Regal Schuhregal:Regal Schreibtischlampe:Lampe Stehlampe:Lampe
     Krankenkassenkarte:Karte Eintrittskarte:Karte Fahrkarte:Karte Landkarte:Karte
     Stromrechnung:Rechnung Handwerkerrechnung:Rechnung Telefonrechnung:Rechnung
-    Gartenschlauch:Schlauch Feuerwehrschlauch:Schlauch Kirschkuchen:Kuchen Apfelkuchen:Kuchen
+    Wasserschlauch:Schlauch Feuerwehrschlauch:Schlauch Kirschkuchen:Kuchen Apfelkuchen:Kuchen
     Bergwanderung:Wanderung Nachtwanderung:Wanderung Segelboot:Boot Ruderboot:Boot
     Steuererklärung:Erklärung Bedienungsanleitung:Anleitung Bauanleitung:Anleitung
     Hundeleine:Leine Wäscheleine:Leine Regenschirm:Schirm Sonnenschirm:Schirm

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from tests.trust.codes import CODES
 from tests.trust.kinds import Kind
-from tests.trust.languages import LANGUAGES
+from tests.trust.languages import ABROAD, LANGUAGES
 from tests.trust.latin import LATIN
 from tests.trust.scripts import SCRIPTS
 from tests.trust.talk import TALK
 
-KINDS: Sequence[Kind] = (*CODES, *LATIN, *SCRIPTS, *TALK, *LANGUAGES)
+KINDS: Sequence[Kind] = (*CODES, *LATIN, *SCRIPTS, *TALK, ABROAD, *LANGUAGES)

@@ -15,7 +15,8 @@ MADE = [kind for kind in KINDS if kind.goals is not LANGUAGE]
 @pytest.mark.parametrize("kind", MADE, ids=lambda kind: kind.name)
 def test_each_kind_asks_for_what_is_there_and_for_what_is_not(kind: Kind) -> None:
     asks = [ask for shelf in kind.shelves() for ask in shelf.asks]
-    assert sum(ask.answer is not None for ask in asks) >= LEAST
+    if Rate.FOUND in kind.goals:
+        assert sum(ask.answer is not None for ask in asks) >= LEAST
     if Rate.WRONG in kind.goals:
         assert sum(ask.answer is None for ask in asks) >= LEAST / 2
     assert asks == [ask for shelf in kind.shelves() for ask in shelf.asks]
