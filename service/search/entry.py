@@ -30,7 +30,7 @@ import numpy.typing as npt
 from service.search.analysis import Features
 from service.search.words import term_of
 
-VERSION = 1
+VERSION = 2
 """Of the analysis whose terms an entry has, written as its first byte.
 
 Raised with every change of what the analysis makes of a text: entries of an older one are
