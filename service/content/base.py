@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 
@@ -37,6 +37,17 @@ class Extract:
 
     text: str
     blocks: tuple[Block, ...]
+
+    def titled(self, title: str) -> Extract:
+        """The same with this as its first heading; as it is with an empty one."""
+        if not title:
+            return self
+        before = f"{title}\n\n" if self.blocks else title
+        blocks = (
+            replace(block, start=block.start + len(before), end=block.end + len(before))
+            for block in self.blocks
+        )
+        return Extract(before + self.text, (Block(0, len(title), 1), *blocks))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,126 +1,371 @@
-"""HTML: the visible text of the page, without scripts, styles and navigation."""
+"""HTML: the text that a browser shows of a page, without its navigation."""
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, NamedTuple
 
-from lxml import etree
+from service.content.base import Extract
+from service.content.markup import End, Start, tokens
+from service.content.navigation import (
+    is_contents_title,
+    is_navigation,
+    may_be_navigation,
+)
+from service.content.writer import Mark, Writer
 
-from service.content.base import Extract, UnreadableContentError
-from service.content.writer import Writer
 
-MAX_DEPTH: Final = 1_000
-"""Depth of nested elements. The parser goes through those that are open for
-every end tag: without a bound, a megabyte of tags would keep it busy for minutes."""
+def _names(names: str) -> frozenset[str]:
+    return frozenset(names.split())
 
-_FEED: Final = 2_048
-"""Bytes between two checks of the depth."""
 
-_HIDDEN: Final = frozenset(
-    (  # noqa: SIM905
-        "canvas head iframe nav noscript object script select style svg template"
-    ).split()
+_VOID: Final = _names(
+    "area base basefont bgsound br col embed frame hr img input keygen link meta param source "
+    "track wbr"
 )
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
-_BREAKING: Final = frozenset(
-    (  # noqa: SIM905
-        "address article aside blockquote body caption center dd details dialog div dl dt fieldset "
-        "figcaption figure footer form header hr html legend main menu ol p section summary table "
-        "ul"
-    ).split()
+_LINED: Final = _names("pre textarea xmp")
+_BLOCKS: Final = (
+    _names(
+        "address article aside blockquote body caption center dd details dialog dir div dl dt "
+        "fieldset figcaption figure footer form header hgroup html legend li listing main menu nav "
+        "ol p search section summary table ul"
+    )
+    | _LINED
+    | _HEADINGS.keys()
 )
+"""Elements that begin a block of text, and end one."""
+_PAGE: Final = _names("body head html")
+_LISTS: Final = _names("dir menu ol ul")
+_ROWS: Final = _names("table tbody td tfoot th thead tr")
+_STRUCTURE: Final = _BLOCKS | _ROWS | _names("button foreignobject math object select svg template")
+"""Elements that an end tag of formatting does not reach beyond."""
+
+_HIDDEN: Final = _names("annotation annotation-xml datalist metadata rp template")
+"""Elements that no browser shows."""
+_SKIPPED: Final = _names("audio canvas nav noscript object select video")
+"""Elements that are left out, if they are closed: else the page is in them."""
+_NEVER_SKIPPED: Final = _names("article main title")
+_DRAWINGS: Final = _names("math svg")
+_DRAWN_TEXT: Final = _names("desc foreignobject text title")
+_ENDS_DRAWING: Final = (
+    _names(
+        "b big br code em embed head hr i img meta nobr ruby s small span strike strong sub sup "
+        "tt u var"
+    )
+    | _BLOCKS
+)
+"""Elements that are in no drawing: their start tag ends one that is open."""
+
+_IN_TABLE: Final = _names("table")
+_ENDED_BY: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
+    "li": (_names("li"), _LISTS),
+    "dt": (_names("dd dt"), _names("dl")),
+    "dd": (_names("dd dt"), _names("dl")),
+    "option": (_names("option"), _names("select")),
+    "td": (_names("td th"), _names("table tr")),
+    "th": (_names("td th"), _names("table tr")),
+    "tr": (_names("tr"), _IN_TABLE),
+    "tbody": (_names("tbody tfoot thead"), _IN_TABLE),
+    "tfoot": (_names("tbody tfoot thead"), _IN_TABLE),
+    "thead": (_names("tbody tfoot thead"), _IN_TABLE),
+    "a": (_names("a"), _STRUCTURE),
+}
+"""Elements whose start tag ends an open one of these, unless one of those is in between."""
+_PARAGRAPH: Final = (_names("p"), _STRUCTURE - {"p"})
+
+_REACH: Final = 100
+"""How many elements up an open one is looked for, so that the work grows with the page."""
+
+_INVISIBLE: Final = re.compile(
+    r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE
+)
+_TITLE: Final = _names("title")
+_CELLS: Final = _names("td th")
+_PICTURES: Final = _names("area img")
+_NUMBERING: Final = " \t\r\n\x1f0123456789.·•|-"
 _ROW, _CELL = "\n", "\x1f"
 
 
 class Html:
     """Broken markup is read as browsers read it; entities are decoded.
 
-    Headings keep their levels. Rows of a table are lines with " | " between the
-    cells, items of a list begin with "- ", and preformatted text keeps its lines.
+    The page's title is its first heading. Headings keep their levels, images their
+    descriptions. Rows of a table are lines with " | " between the cells, items of a list begin
+    with "- ", and preformatted text keeps its lines. Left out are scripts, what is hidden, and
+    navigation: menus, tables of contents and links to the place where they stand.
     """
 
     def extract(self, content: str) -> Extract:
         page = _Page()
-        # libxml2 fetches nothing, expands no entity but HTML's own, and here builds no tree.
-        parser = etree.HTMLParser(target=page, encoding="utf-8", no_network=True)
-        data = content.encode()
-        for at in range(0, len(data), _FEED):
-            parser.feed(data[at : at + _FEED])
-            if page.depth > MAX_DEPTH:
-                raise UnreadableContentError(
-                    f"the HTML has more than {MAX_DEPTH} elements inside one another; "
-                    "close its elements, or send its text as plain text"
-                )
-        if data:
-            try:
-                parser.close()
-            except etree.XMLSyntaxError:
-                # It complains of a page without any element, which is a page without text.
-                page.close()
-        return page.writer.extract()
+        for token in tokens(content.removeprefix("\ufeff")):
+            if isinstance(token, str):
+                page.text(token)
+            elif isinstance(token, Start):
+                page.start(token)
+            else:
+                page.end(token)
+        return page.close()
+
+
+class _Skip(Enum):
+    """When an element is left out, provided that an end tag closes it."""
+
+    NEVER = auto()
+    ALWAYS = auto()
+    LINKS = auto()
+    """If it is made of links."""
+    CONTENTS = auto()
+    """If it is made of links to places of the page."""
+    PERMALINK = auto()
+    """If it is a sign, such as a pilcrow, that links to a place of the page."""
+
+
+@dataclass(slots=True)
+class _Element:
+    name: str
+    hidden: bool = False
+    skip: _Skip = _Skip.NEVER
+    begin: _Begin | None = None
+    within: bool = False
+    """A link to a place of the page."""
+    drawn: bool = False
+    """Text of a drawing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    """The state of the page where an element begins that may be left out."""
+
+    written: Mark
+    buffered: int
+    prefix: str
+    read: _Amount
+
+
+class _Amount(NamedTuple):
+    """How much was read: characters, and links."""
+
+    letters: int
+    linked: int
+    """Characters in links."""
+    within: int
+    """Characters in links to places of the page."""
+    links: int
+    """Links to places of the page."""
+
+    def plus(self, letters: int = 0, linked: int = 0, within: int = 0, links: int = 0) -> _Amount:
+        return _Amount(
+            self.letters + letters, self.linked + linked, self.within + within, self.links + links
+        )
+
+    def since(self, before: _Amount) -> _Amount:
+        return self.plus(*(-count for count in before))
 
 
 class _Page:
-    """Takes the parser's events."""
+    """Takes the tags and texts of a page, in order."""
 
     def __init__(self) -> None:
-        self.writer = Writer()
-        self.depth = 0
-        self._hidden = 0
-        self._preformatted = 0
+        self._writer = Writer()
+        self._title: list[str] = []
+        self._titled: _Element | None = None
+        """The first title."""
+        self._open: list[_Element] = []
+        self._counts: Counter[str] = Counter()
+        """Open elements by name."""
+        # Open elements of a kind.
+        self._hidden = self._drawn = self._preformatted = self._links_within = 0
         self._level = 0
         self._prefix = ""
         self._rows = False
         self._buffer: list[str] = []
+        self._read = _Amount(0, 0, 0, 0)
 
-    def start(self, tag: str, attributes: object) -> None:  # noqa: ARG002  (the parser gives it)
-        self.depth += 1
-        if tag in _HIDDEN:
-            self._hidden += 1
-        elif self._hidden:
+    def start(self, tag: Start) -> None:
+        name = tag.name
+        if name in _ENDS_DRAWING and self._in_drawing:
+            self._end_drawing()
+        if self._counts["title"] and not self._in_drawing:
+            # One that is not closed is over where something else begins.
+            self._close(_TITLE, _STRUCTURE)
+        if name in _PAGE:
+            self._flush()
             return
-        elif tag in _BREAKING:
-            self._flush()
-        elif tag in _HEADINGS:
-            self._flush()
-            self._level = _HEADINGS[tag]
-        elif tag == "li":
-            self._flush()
-            self._prefix = "- "
-        elif tag in {"pre", "textarea"}:
-            self._flush()
-            self._preformatted += 1
-        elif tag == "tr":
-            self._rows = True
-            self._buffer.append(_ROW)
-        elif tag in {"td", "th"}:
-            self._buffer.append(_CELL)
-        elif tag == "br":
-            self._buffer.append("\n")
-
-    def end(self, tag: str) -> None:
-        self.depth -= 1
-        if tag in _HIDDEN:
-            self._hidden -= 1
-        elif self._hidden:
+        attributes = tag.attributes() if tag.source else {}
+        if name in _VOID:
+            self._void(name, attributes)
             return
-        elif tag in _BREAKING or tag == "li":
+        if name in _ENDED_BY:
+            self._close(*_ENDED_BY[name])
+        if name in _BLOCKS:
+            self._close(*_PARAGRAPH)
             self._flush()
-        elif tag in _HEADINGS:
-            self._flush()
-            self._level = 0
-        elif tag in {"pre", "textarea"}:
-            self._flush()
-            self._preformatted -= 1
+        self._push(name, attributes)
 
-    def data(self, text: str) -> None:
-        if not self._hidden:
-            self._buffer.append(text if self._preformatted else text.replace("\n", " "))
+    def end(self, tag: End) -> None:
+        name = tag.name
+        if name in _HEADINGS and not self._counts[name]:
+            name = next((other for other in _HEADINGS if self._counts[other]), name)
+        if name == "br":
+            self._append("\n")
+        elif name not in _STRUCTURE and name not in _PAGE:
+            self._close(frozenset((name,)), _STRUCTURE, explicit=True)
+        elif self._counts[name]:
+            while self._open[-1].name != name:
+                self._pop(explicit=False)
+            self._pop(explicit=True)
+        elif name not in _ROWS:
+            self._flush()
 
-    def close(self) -> None:
+    def text(self, text: str) -> None:
+        if self._open and self._open[-1].name == "title" and not self._in_drawing:
+            if self._open[-1] is self._titled:
+                self._title.append(text)
+        else:
+            self._append(text if self._preformatted else text.replace("\n", " "))
+
+    def close(self) -> Extract:
+        """What the page says; elements that are still open are not left out."""
         self._flush()
+        extract = self._writer.extract()
+        title = " ".join("".join(self._title).split())
+        first = extract.blocks[0] if extract.blocks else None
+        if first is not None and first.level and title == extract.text[first.start : first.end]:
+            return extract
+        return extract.titled(title)
+
+    @property
+    def _in_drawing(self) -> bool:
+        return self._counts["svg"] > 0 or self._counts["math"] > 0
+
+    def _push(self, name: str, attributes: Mapping[str, str]) -> None:
+        element = _Element(
+            name,
+            hidden=_is_hidden(name, attributes),
+            skip=_skip(name, attributes),
+            within=name == "a" and attributes.get("href", "").startswith("#"),
+            drawn=name in _DRAWN_TEXT and self._counts["svg"] > 0,
+        )
+        if element.skip is not _Skip.NEVER:
+            element.begin = _Begin(self._writer.mark(), len(self._buffer), self._prefix, self._read)
+        if name in _DRAWINGS or element.drawn:
+            self._append(" ")
+        if name == "svg":
+            self._append(attributes.get("aria-label", ""))
+        self._open.append(element)
+        self._counts[name] += 1
+        self._hidden += element.hidden
+        self._drawn += element.drawn
+        if element.within:
+            self._links_within += 1
+            self._read = self._read.plus(links=1)
+        if name == "title" and self._titled is None and not self._in_drawing:
+            self._titled = element
+        elif name in _HEADINGS:
+            self._level = _HEADINGS[name]
+        elif name == "li":
+            self._prefix = "- "
+        elif name in _LINED:
+            self._preformatted += 1
+        elif name == "tr":
+            self._rows = True
+            self._append(_ROW)
+        elif name in _CELLS:
+            self._append(_CELL)
+
+    def _pop(self, *, explicit: bool) -> None:
+        """End the innermost element, by its end tag or by what the end of another implies."""
+        element = self._open[-1]
+        name = element.name
+        if name in _BLOCKS:
+            self._flush()
+        if name in _DRAWINGS or element.drawn:
+            self._append(" ")
+        self._open.pop()
+        self._counts[name] -= 1
+        self._hidden -= element.hidden
+        self._drawn -= element.drawn
+        self._links_within -= element.within
+        if name in _HEADINGS:
+            self._level = 0
+        elif name in _LINED:
+            self._preformatted -= 1
+        begin = element.begin
+        if begin is not None and explicit and self._is_left_out(element.skip, begin):
+            self._leave_out(begin)
+
+    def _close(
+        self, names: frozenset[str], barriers: frozenset[str], *, explicit: bool = False
+    ) -> None:
+        """End the innermost open element of these names, if no barrier is inside of it."""
+        for up, element in enumerate(reversed(self._open[-_REACH:])):
+            if element.name in names:
+                for _ in range(up):
+                    self._pop(explicit=False)
+                self._pop(explicit=explicit)
+                return
+            if element.name in barriers:
+                return
+
+    def _end_drawing(self) -> None:
+        """End the drawing, unless what begins is in a part of it that holds a page's text."""
+        while self._in_drawing and self._open[-1].name != "foreignobject":
+            self._pop(explicit=False)
+
+    def _void(self, name: str, attributes: Mapping[str, str]) -> None:
+        if name == "br":
+            self._append("\n")
+        elif name == "hr":
+            self._close(*_PARAGRAPH)
+            self._flush()
+        elif (
+            name in _PICTURES or attributes.get("type", "").lower() == "image"
+        ) and not _is_hidden(name, attributes):
+            self._append(" ".join(attributes.get("alt", "").split()))
+
+    def _append(self, text: str) -> None:
+        if self._hidden or (self._counts["svg"] and not self._drawn):
+            return
+        self._buffer.append(text)
+        letters = len(text.strip(_NUMBERING))
+        if letters:
+            self._read = self._read.plus(
+                letters,
+                letters if self._counts["a"] else 0,
+                letters if self._links_within else 0,
+            )
+
+    def _is_left_out(self, skip: _Skip, begin: _Begin) -> bool:
+        apart = begin.buffered == 0
+        if not apart and self._writer.mark() != begin.written:
+            return False  # A paragraph goes on into it.
+        if skip is _Skip.PERMALINK:
+            return not any(map(str.isalnum, "".join(self._buffer[begin.buffered :])))
+        read = self._read.since(begin.read)
+        if skip is _Skip.LINKS:
+            return 2 * read.linked >= read.letters
+        if skip is _Skip.CONTENTS:
+            return read.links > 1 and 10 * read.within >= 9 * read.letters
+        return True
+
+    def _leave_out(self, begin: _Begin) -> None:
+        if self._writer.mark() == begin.written:
+            del self._buffer[begin.buffered :]
+        else:
+            self._writer.rollback(begin.written)
+            self._buffer.clear()
+            if is_contents_title(self._writer.last):
+                self._writer.drop_last()
+        self._prefix = begin.prefix
 
     def _flush(self) -> None:
+        if not self._buffer:
+            return
         raw = "".join(self._buffer)
         self._buffer.clear()
         if self._preformatted:
@@ -130,9 +375,35 @@ class _Page:
         if text.strip():
             item = self._prefix != ""
             lines = self._rows or self._preformatted > 0
-            self.writer.add(self._prefix + text, level=self._level, lines=lines, tight=item)
+            self._writer.add(self._prefix + text, level=self._level, lines=lines, tight=item)
             self._prefix = ""
+            self._level = 0
         self._rows = False
+
+
+def _is_hidden(name: str, attributes: Mapping[str, str]) -> bool:
+    """Whether a browser does not show the element."""
+    if name in _HIDDEN or (name == "dialog" and "open" not in attributes):
+        return True
+    if not attributes:
+        return False
+    # Browsers find the text of "until-found", and then show it.
+    hidden = attributes.get("hidden", "until-found").lower()
+    return hidden != "until-found" or _INVISIBLE.search(attributes.get("style", "")) is not None
+
+
+def _skip(name: str, attributes: Mapping[str, str]) -> _Skip:
+    if name in _NEVER_SKIPPED:
+        return _Skip.NEVER
+    if name in _SKIPPED or is_navigation(attributes):
+        return _Skip.ALWAYS
+    if may_be_navigation(attributes):
+        return _Skip.LINKS
+    if name in _LISTS:
+        return _Skip.CONTENTS
+    if name == "a" and "#" in attributes.get("href", ""):
+        return _Skip.PERMALINK
+    return _Skip.NEVER
 
 
 def _line(raw: str) -> str:

@@ -11,6 +11,7 @@ from markdown_it.token import Token
 
 from service.content.base import Extract
 from service.content.html import Html
+from service.content.navigation import is_contents_title
 from service.content.text import Text
 from service.content.writer import Writer
 
@@ -23,7 +24,21 @@ _INLINE_LENGTH: Final = 20_000
 """Characters of a paragraph whose markup is read: marks that find no partner make the
 parser look through all of it."""
 
-_FRONT_MATTER: Final = re.compile(r"---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
+_FRONT_MATTER: Final = re.compile(
+    r"(?:---[ \t]*\n(?!\s*\n)(.*?\n)?(?:---|\.\.\.)|\+\+\+[ \t]*\n(.*?\n)?\+\+\+)[ \t]*(?:\n|\Z)",
+    re.DOTALL,
+)
+"""YAML between lines of dashes, or TOML between lines of plus signs. A line of dashes with a
+blank line below is a rule."""
+_CONTENTS_ITEM: Final = re.compile(r"\[[^\[\]]*\]\(#[^()\s]*\)")
+"""An item of a table of contents: a link to a place of the document."""
+_LISTS: Final = frozenset({"bullet_list_open", "ordered_list_open"})
+_LIST_PARTS: Final = frozenset(
+    (  # noqa: SIM905
+        "bullet_list_open bullet_list_close ordered_list_open ordered_list_close list_item_open "
+        "list_item_close paragraph_open paragraph_close"
+    ).split()
+)
 _BREAKS: Final = {"softbreak": " ", "hardbreak": "\n"}
 _SHOWN: Final = frozenset({"text", "text_special", "code_inline", "image"})
 
@@ -46,12 +61,13 @@ class Markdown:
         if sum(map(content.count, _MARKS)) > MAX_MARKS:
             return self._text.extract(content)
         writer = Writer()
+        content = content.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         front = _FRONT_MATTER.match(content)
         if front is not None:
-            writer.add(front[1], lines=True)
+            writer.add(front[1] or front[2] or "", lines=True)
             content = content[front.end() :]
         references: dict[str, Any] = {}
-        tokens = iter(self._parser.parse(content, references))
+        tokens = _without_contents(self._parser.parse(content, references), writer)
         item = False
         for token in tokens:
             if token.type == "inline":
@@ -89,6 +105,35 @@ class Markdown:
         found: list[Token] = []
         self._parser.inline.parse(source, self._parser, references, found)
         return _plain(found)
+
+
+def _without_contents(tokens: Sequence[Token], writer: Writer) -> Iterator[Token]:
+    """The tokens without lists of links to places of the document, and without their title.
+
+    Args:
+        tokens: Those of a document.
+        writer: Has been given all that was taken of what this yields.
+    """
+    end = 0
+    for place, token in enumerate(tokens):
+        if place < end:
+            continue
+        if token.type in _LISTS and token.level == 0:
+            end = (
+                next(
+                    later
+                    for later in range(place, len(tokens))
+                    if tokens[later].nesting < 0 and tokens[later].level == 0
+                )
+                + 1
+            )
+            texts = [one.content for one in tokens[place:end] if one.type not in _LIST_PARTS]
+            if len(texts) > 1 and all(map(_CONTENTS_ITEM.fullmatch, texts)):
+                if is_contents_title(writer.last):
+                    writer.drop_last()
+                continue
+            end = 0
+        yield token
 
 
 def _plain(tokens: Sequence[Token]) -> str:

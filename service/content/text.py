@@ -15,7 +15,7 @@ class Text:
 
     def extract(self, content: str) -> Extract:
         blocks: list[Block] = []
-        start = 0
+        start = len(content) - len(content.removeprefix("\ufeff"))
         for gap in _BLANK_LINE.finditer(content):
             _add(blocks, content, start, gap.start())
             start = gap.end()

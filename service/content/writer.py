@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from service.content.base import Block, Extract
+
+
+class Mark(NamedTuple):
+    """What a writer had written at some moment."""
+
+    parts: int
+    blocks: int
+    length: int
 
 
 class Writer:
@@ -35,6 +45,28 @@ class Writer:
         """Appends the blocks of another extract."""
         for block in extract.blocks:
             self.add(extract.text[block.start : block.end], level=block.level, lines=block.lines)
+
+    @property
+    def last(self) -> str:
+        """The last block; empty when there is none."""
+        return self._parts[-1] if self._parts else ""
+
+    def mark(self) -> Mark:
+        """What is written now, for `rollback`."""
+        return Mark(len(self._parts), len(self._blocks), self._length)
+
+    def rollback(self, mark: Mark) -> None:
+        """Take back what was added since."""
+        del self._parts[mark.parts :]
+        del self._blocks[mark.blocks :]
+        self._length = mark.length
+
+    def drop_last(self) -> None:
+        """Take back the last block, and what parts it from the one before."""
+        blocks = len(self._blocks) - 1
+        self.rollback(
+            Mark(max(0, len(self._parts) - 2), blocks, self._blocks[-2].end if blocks else 0)
+        )
 
     def extract(self) -> Extract:
         """All that was added."""

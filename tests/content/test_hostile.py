@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from service.content.base import UnreadableContentError
+from service.content.base import TextChunk, UnreadableContentError
 from service.content.chunking import chunk
 from service.content.registry import extractor_for
 from service.core.model import ContentKind
@@ -34,6 +34,24 @@ HTML = {
     "ends": "</p>",
     "blanks": " ",
     "null": "\0",
+    "navigation": "<nav>",
+    "menus": "<nav><a href=#a>b</a></nav>",
+    "links": "<a href=#a>b",
+    "hidden": "<p hidden>a",
+    "roles": "<b role=navigation>",
+    "drawings": "<svg><p>a",
+    "texts": "<svg><text>",
+    "titles": "<title>",
+    "empty scripts": "<script/>",
+    "areas": "<textarea>",
+    "closed areas": "<textarea></textarea>",
+    "headings": "<h1>",
+    "mixed": "<b><p><i>",
+    "wrong ends": "<b></i>",
+    "quotes": "<a b='>",
+    "equals": "<a =",
+    "names": "<a b",
+    "references": "&#0",
 }
 MARKDOWN = {
     "brackets": "[",
@@ -64,12 +82,18 @@ TEXT = {
 }
 
 
-def seconds(kind: ContentKind, content: str) -> float:
-    """Of processor, to extract and chunk, whatever else the machine does."""
+def read(kind: ContentKind, content: str) -> tuple[list[TextChunk], float]:
+    """Its chunks, if it can be read, and the seconds of processor that took, whatever else
+    the machine does."""
     began = time.process_time()
+    chunks: list[TextChunk] = []
     with contextlib.suppress(UnreadableContentError):
-        chunk(extractor_for(kind).extract(content))
-    return time.process_time() - began
+        chunks = chunk(extractor_for(kind).extract(content))
+    return chunks, time.process_time() - began
+
+
+def seconds(kind: ContentKind, content: str) -> float:
+    return read(kind, content)[1]
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +116,32 @@ def limit() -> float:
 )
 def test_a_megabyte_of_one_thing_is_done_soon(kind: ContentKind, unit: str, limit: float) -> None:
     content = unit * (MEGABYTE // len(unit.encode()))
-    assert seconds(kind, content) < limit
-    try:
-        chunks = chunk(extractor_for(kind).extract(content))
-    except UnreadableContentError:
-        chunks = []
+    chunks, taken = read(kind, content)
+    assert taken < limit
     assert sum(len(part.text) + len(part.heading) for part in chunks) <= 4 * MEGABYTE
 
 
-def test_end_tags_do_not_search_a_deep_page_forever(limit: float) -> None:
-    content = "<div>" * 900 + "</p>" * (MEGABYTE // 4 - 1_200)
+@pytest.mark.parametrize(
+    ("starts", "ends"),
+    [
+        ("<div>", "</p>"),
+        ("<b>", "</i>"),
+        ("<u><div>" + "<b>" * 98, "</u>"),
+        ("<ul><li>", "<li>a</li>"),
+        ("<a href=#a>", "b"),
+        ("<nav>a", "</nav>"),
+        ("<div>", "</div>"),
+        ("<h1>", "</h2>"),
+        ("<svg>", "<p>"),
+        ("<div ", "a=b "),
+        ("<!--", "--"),
+    ],
+)
+def test_what_follows_does_not_search_a_deep_page_forever(
+    starts: str, ends: str, limit: float
+) -> None:
+    half = MEGABYTE // 2
+    content = starts * (half // len(starts)) + ends * (half // len(ends))
     assert seconds(ContentKind.HTML, content) < limit
 
 

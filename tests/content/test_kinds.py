@@ -83,10 +83,41 @@ def test_markdown_has_underlined_headings_and_references() -> None:
     assert blocks(Markdown(), content)[-1] == "See there."
 
 
-def test_front_matter_is_no_heading() -> None:
-    content = "---\ntitle: X\ntags: [a]\n---\n\n# X\n"
-    assert headings(Markdown(), content) == [(1, "X")]
-    assert blocks(Markdown(), content)[0] == "title: X\ntags: [a]"
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("before", ["", "\ufeff"])
+@pytest.mark.parametrize(
+    ("opening", "closing", "front"),
+    [
+        ("---", "---", ["title: X", "tags: [a]"]),
+        ("--- ", "...", ["title: X", "", "tags: [a]"]),
+        ("+++", "+++\t", ['title = "X"', "[params]", "draft = true"]),
+    ],
+)
+def test_front_matter_is_no_heading(
+    before: str, end: str, opening: str, closing: str, front: list[str]
+) -> None:
+    content = before + end.join([opening, *front, closing, "", "# Y", "", "Text.", ""])
+    assert headings(Markdown(), content) == [(1, "Y")]
+    assert blocks(Markdown(), content) == ["\n".join(front), "Y", "Text."]
+
+
+@pytest.mark.parametrize("content", ["---\n---\n# Y", "+++\n+++\n# Y", "---\n\nY\n=\n\n---\n"])
+def test_what_holds_nothing_is_no_front_matter(content: str) -> None:
+    assert blocks(Markdown(), content) == ["Y"]
+    assert headings(Markdown(), content) == [(1, "Y")]
+
+
+@pytest.mark.parametrize("kind", [Text(), Markdown(), Html()])
+def test_a_byte_order_mark_is_no_text(kind: Extractor) -> None:
+    assert blocks(kind, "\ufeffplain words") == ["plain words"]
+
+
+def test_markdown_tables_of_contents_are_not_read() -> None:
+    content = (
+        "# Tariff\n\n## Table of contents\n\n- [Adults](#adults)\n  - [Dogs](#dogs)\n\n"
+        "## Adults\n\n- [four](#coins) coins\n- [a list](https://example.com/#x)\n"
+    )
+    assert blocks(Markdown(), content) == ["Tariff", "Adults", "- four coins", "- a list"]
 
 
 def test_html_in_markdown_is_read_as_html() -> None:
@@ -116,6 +147,7 @@ def test_html_reads_as_shown() -> None:
     two
 </pre>"""
     assert blocks(Html(), content) == [
+        "T",
         "Café & bar",
         "Open from 8 to 5.\nClosed on Sunday.",
         "- tea",
@@ -123,7 +155,7 @@ def test_html_reads_as_shown() -> None:
         "Cup | Price\nsmall | 2",
         "one\n    two",
     ]
-    assert headings(Html(), content) == [(1, "Café & bar")]
+    assert headings(Html(), content) == [(1, "T"), (1, "Café & bar")]
 
 
 @pytest.mark.parametrize(
@@ -151,9 +183,179 @@ def test_html_is_unicode_whatever_it_says() -> None:
     assert blocks(Html(), "<meta charset='latin-1'><p>漢字 😀 é") == ["漢字 😀 é"]
 
 
-def test_html_nested_too_deeply_is_refused_with_advice() -> None:
-    with pytest.raises(UnreadableContentError, match="plain text"):
-        Html().extract("<div>" * 5_000 + "text")
+def test_html_may_be_nested_deeply() -> None:
+    assert blocks(Html(), "<div>" * 5_000 + "plain words") == ["plain words"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<nav><p>plain words",
+        "<div><nav><p>plain words</div>",
+        "<body><nav><p>plain words</body></html>",
+        "<nav><ul><li>plain words</ul>",
+        "<div role=navigation><p>plain words",
+        "<div class=toc><p>plain words",
+        "<svg><path d='M0 0'><p>plain words",
+        "<svg><g><text></text><div>plain words</div>",
+        "<math><mi></mi><p>plain words",
+        "<select><option></option><p>plain words",
+        "<object><p>plain words",
+        "<canvas><p>plain words",
+        "<p hidden>secret<p>plain words",
+        "<li hidden>secret<li><p>plain words",
+        "<nav>menu</nav><p>plain words",
+        "<nav><nav>menu</nav><p>plain words",
+        "<nav><b>menu</nav><p>plain words",
+        "<nav><p>menu</p></p></nav>plain words",
+        "<p>plain <span class=menu>words",
+        "plain words<script>secret",
+        "plain words<style>secret",
+        "plain words<iframe>secret<p>",
+        "plain words<!-- secret",
+        "plain words<a title='secret",
+        "plain words<template>secret",
+        "plain words<div hidden><p>secret",
+        "<script/><p>plain words",
+        "<!--><p>plain words",
+        "<!-- a <nav> -- b --!><p>plain words",
+        "<script>'<nav>' </scripted> '</nav>'</script><p>plain words",
+        "<a title='<nav>'><p>plain words",
+        "<TABLE><TR><TD>plain words",
+    ],
+)
+def test_what_is_not_closed_is_read_as_browsers_show_it(content: str) -> None:
+    assert [text.removeprefix("- ") for text in blocks(Html(), content)] == ["plain words"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<p hidden>secret</p>",
+        "<div hidden=hidden><p>secret</div>",
+        "<p style='color: red; display : none'>secret</p>",
+        "<span style='visibility:hidden'>secret</span>",
+        "<dialog>secret</dialog>",
+        "<template><p>secret</template>",
+        "<svg><metadata>secret</metadata>secret</svg>",
+        "<ruby><rp>secret</rp></ruby>",
+        "<img hidden alt=secret>",
+        "<noscript>secret</noscript>",
+        "<select><option>secret</select>",
+    ],
+)
+def test_what_browsers_hide_is_not_read(content: str) -> None:
+    assert blocks(Html(), f"<p>plain {content}<p>words") == ["plain", "words"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["<p hidden=until-found>plain words", "<dialog open>plain words", "<details>plain words"],
+)
+def test_what_browsers_can_show_is_read(content: str) -> None:
+    assert blocks(Html(), content) == ["plain words"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<title>Ferry tariff</title><p>Four coins.",
+        "<title>Ferry\n tariff<p>Four coins.",
+        "<head><meta charset=utf-8><TITLE lang=en>Ferry &#116;ariff</title></head>Four coins.",
+        "<p>Four coins.<title>Ferry tariff</title>",
+        "<title>Ferry tariff</title><h1>Ferry  tariff</h1><p>Four coins.",
+        "<title>Ferry tariff</title><title>Another</title><p>Four coins.",
+    ],
+)
+def test_the_title_of_a_page_is_its_first_heading(content: str) -> None:
+    assert headings(Html(), content) == [(1, "Ferry tariff")]
+    assert blocks(Html(), content) == ["Ferry tariff", "Four coins."]
+    assert [part.heading for part in chunk(Html().extract(content))] == ["Ferry tariff"]
+
+
+def test_a_heading_that_is_not_closed_is_one_block() -> None:
+    assert headings(Html(), "<h1>Tariff<p>Four coins.<h2>Dogs<p>One.") == [
+        (1, "Tariff"),
+        (2, "Dogs"),
+    ]
+    assert headings(Html(), "<h1><span>Tariff</span></h2><p>Four coins.") == [(1, "Tariff")]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ('<p>At <img src="a.png" alt="the\n old  pier"> now.', "At the old pier now."),
+        ("<p><IMG ALT='the pier &amp; a dog'>", "the pier & a dog"),
+        ("<img alt=pier>", "pier"),
+        ('<p><input type="image" alt="Buy a ticket">', "Buy a ticket"),
+        ("<map><area alt='The pier'></map>", "The pier"),
+        ('<a href="/x"><img alt="The pier"></a>', "The pier"),
+        ("<p>A <svg><title>pier</title><path d='M'></svg> here", "A pier here"),
+        ("<p>A <svg aria-label='pier'><path></svg> here", "A pier here"),
+        ("<svg><text>pier</text><text>dog</text></svg>", "pier dog"),
+    ],
+)
+def test_descriptions_of_pictures_are_read(content: str, text: str) -> None:
+    assert blocks(Html(), content) == [text]
+
+
+@pytest.mark.parametrize(
+    "navigation",
+    [
+        "<nav><p>Home</p><ul><li>Prices</ul></nav>",
+        '<div role="navigation"><h3>Menu</h3><div>Prices</div></div>',
+        '<ul role="menu"><li>Prices</ul>',
+        '<form role="search"><label>Search <input></label></form>',
+        '<div class="sphinxsidebar"><h3><a href="/c">Menu</a></h3><a href="/x">Prices</a></div>',
+        '<div id="toc"><h2>Contents</h2><ul><li><a href="#a">Prices list</a></ul></div>',
+        """<h2>Table of Contents</h2><ul><li><a href="#a">Prices</a>
+        <ul><li><a href="#b">Dogs</a></ul><li><a href="#c">Boats</a></ul>""",
+        '<p>Contents:<ol><li>1. <a href="#a">Prices</a><li>2. <a href="#b">Dogs</a></ol>',
+        '<ol class="breadcrumb"><li><a href="/">Home</a><li>Prices</ol>',
+        '<a class="skip-link" href="#main">Skip to content</a>',
+    ],
+)
+def test_navigation_is_not_read(navigation: str) -> None:
+    content = f"<h1>Tariff</h1>{navigation}<p>Four coins.</p>"
+    assert blocks(Html(), content) == ["Tariff", "Four coins."]
+    assert headings(Html(), content) == [(1, "Tariff")]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<a class="headerlink" href="#tariff" title="Link to this heading">¶</a>',
+        '<a href="#tariff">#</a>',
+        '<a href="page.html#tariff">\N{LINK SYMBOL}</a>',
+        '<a href="#tariff" aria-hidden="true"><svg><path d=""></path></svg></a>',
+        '<span class="mw-editsection">[<a href="/edit">edit</a>]</span>',
+    ],
+)
+def test_links_to_the_place_where_they_stand_are_not_read(link: str) -> None:
+    content = f"<h2 id=tariff>Tariff{link}</h2><p>Four coins{link}.</p>"
+    assert blocks(Html(), content) == ["Tariff", "Four coins."]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '<div class="menu"><p>Soup of the day</p><p>costs four coins.</p></div>',
+        '<aside class="contents"><p>Soup of the day</p><p>costs four coins.</p></aside>',
+        "<header><p>Soup of the day</header><footer>costs four coins.</footer>",
+        '<main class="nav"><p>Soup of the day<p>costs four coins.</main>',
+        '<ul><li><a href="/s">Soup of the day</a><li><a href="/c">costs four coins.</a></ul>',
+        '<p><a href="#note">Soup of the day</a><p>costs four <a href="#coins">coins</a>.',
+        '<div id="menu"><a href="/soup">Soup</a> of the day<p>costs four coins.</div>',
+    ],
+)
+def test_what_is_only_called_navigation_is_read(content: str) -> None:
+    text = "\n".join(blocks(Html(), content)).replace("- ", "")
+    assert text == "Soup of the day\ncosts four coins."
+
+
+def test_long_numbers_of_characters_are_no_error() -> None:
+    content = f"plain &#{'0' * 9_000}119;ords&#{'9' * 9_000};"
+    assert blocks(Html(), content) == ["plain words\ufffd"]
 
 
 # --- conversations -------------------------------------------------------

@@ -47,6 +47,28 @@ async def test_a_hit_names_where_it_stands(lab: Lab) -> None:
     assert full.document.content == MARKDOWN
 
 
+async def test_a_document_says_how_many_chunks_it_has(lab: Lab) -> None:
+    async def counts(content: str, kind: d.ContentKind.ValueType) -> set[int]:
+        await lab.client.put(content, custom_id="a", content_kind=kind, wait=True)
+        page = await lab.client.documents.ListDocuments(d.ListDocumentsRequest())
+        in_two = await lab.client.documents.ListDocuments(
+            d.ListDocumentsRequest(container_tags=["default", "other"])
+        )
+        (last,) = [
+            state.document
+            async for state in lab.client.documents.WatchDocument(d.WatchDocumentRequest(id="a"))
+        ]
+        documents = [await lab.client.get("a"), *page.documents, *in_two.documents, last]
+        assert {document.status for document in documents} == {d.DOCUMENT_STATUS_DONE}
+        assert len(documents) == 4
+        return {document.chunk_count for document in documents}
+
+    assert await counts(MARKDOWN, d.CONTENT_KIND_MARKDOWN) == {3}
+    assert await counts("<p>Quinces.<script>x()</script>", d.CONTENT_KIND_HTML) == {1}
+    assert await counts("<nav>Home</nav><script>x()</script>", d.CONTENT_KIND_HTML) == {0}
+    assert await lab.search("quinces") == []
+
+
 async def test_offsets_are_those_of_the_extracted_text(lab: Lab) -> None:
     text = "Änne \N{GRINNING FACE} likes quinces. " * 60 + "\n\n" + "Ben likes medlars. " * 60
     await lab.client.put(text, wait=True)

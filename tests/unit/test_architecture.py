@@ -124,7 +124,7 @@ SEEDS = {
     ],
     "Only the kinds of content see their parsers": [
         "service.client -> markdown_it",
-        "service.pipeline -> lxml",
+        "service.pipeline -> markdown_it",
     ],
 }
 """Wrong imports by the contract that forbids them."""

@@ -153,6 +153,7 @@ def test_a_document_comes_out_whole() -> None:
             update_time=2,
             error="why",
             attempts=5,
+            chunks=7,
         ),
         message,
     )

@@ -151,6 +151,7 @@ class Document(_message.Message):
     ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
     CONTENT_KIND_FIELD_NUMBER: _builtins.int
     CONVERSATION_FIELD_NUMBER: _builtins.int
+    CHUNK_COUNT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Made by the service: "doc_" and 22 characters."""
     custom_id: _builtins.str
@@ -173,6 +174,11 @@ class Document(_message.Message):
     """How often processing was tried; 0 unless FAILED."""
     content_kind: Global___ContentKind.ValueType
     """What the content is."""
+    chunk_count: _builtins.int
+    """How many chunks of it can be found. Of a document that is DONE, all of them:
+    0 when no text is left of its content. Until it is DONE again, those of the
+    last time.
+    """
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
         """The caller's data."""
@@ -220,10 +226,11 @@ class Document(_message.Message):
         attempt_count: _builtins.int = ...,
         content_kind: Global___ContentKind.ValueType = ...,
         conversation: Global___Conversation | None = ...,
+        chunk_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "create_time", b"create_time", "document_date", b"document_date", "metadata", b"metadata", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "container_tags", b"container_tags", "content", b"content", "content_kind", b"content_kind", "conversation", b"conversation", "create_time", b"create_time", "custom_id", b"custom_id", "document_date", b"document_date", "error", b"error", "etag", b"etag", "id", b"id", "metadata", b"metadata", "revision", b"revision", "status", b"status", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "chunk_count", b"chunk_count", "container_tags", b"container_tags", "content", b"content", "content_kind", b"content_kind", "conversation", b"conversation", "create_time", b"create_time", "custom_id", b"custom_id", "document_date", b"document_date", "error", b"error", "etag", b"etag", "id", b"id", "metadata", b"metadata", "revision", b"revision", "status", b"status", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

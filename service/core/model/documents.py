@@ -114,6 +114,8 @@ class Document:
     error: str = ""
     attempts: int = 0
     kind: ContentKind = ContentKind.TEXT
+    chunks: int = 0
+    """How many it has in the index."""
 
 
 @dataclass(slots=True)

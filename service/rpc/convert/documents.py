@@ -214,6 +214,7 @@ def to_proto(document: m.Document, message: pb.Document) -> None:
         message.error = document.error
     if document.attempts:
         message.attempt_count = document.attempts
+    message.chunk_count = document.chunks
 
 
 def _conversation_to_proto(content: str, message: pb.Conversation) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from service.core import ids
 from service.core.documents import DocumentState
@@ -19,6 +19,7 @@ from service.core.model import (
     Status,
 )
 from service.storage.tables import (
+    chunks,
     document_contents,
     documents,
 )
@@ -49,6 +50,16 @@ _BY_ID = _STATE.where(documents.c.id.in_(bindparam("names", expanding=True)))
 _BY_CUSTOM_ID = _STATE.where(documents.c.custom_id.in_(bindparam("names", expanding=True)))
 
 
+# Positions count from 0 without gaps: the last one is a single step in the index.
+_CHUNKS = (
+    select(func.coalesce(func.max(chunks.c.position) + 1, 0))
+    .where(chunks.c.tenant == documents.c.tenant, chunks.c.document_id == documents.c.id)
+    .correlate(documents)
+    .scalar_subquery()
+    .label("chunks")
+)
+
+
 READ_COLUMNS = (
     documents.c.id,
     documents.c.custom_id,
@@ -64,6 +75,7 @@ READ_COLUMNS = (
     documents.c.error,
     documents.c.attempts,
     documents.c.kind,
+    _CHUNKS,
 )
 
 
@@ -131,6 +143,7 @@ def document_of(row: Any, content: str | None, visible: frozenset[str] | None) -
         error,
         attempts,
         kind,
+        chunk_count,
     ) = row[: len(READ_COLUMNS)]
     tags = _tags(containers)
     if visible is not None:
@@ -151,6 +164,7 @@ def document_of(row: Any, content: str | None, visible: frozenset[str] | None) -
         error,
         attempts,
         _KIND[kind],
+        chunk_count,
     )
 
 
