@@ -14,7 +14,7 @@ LANE_rest := tests $(addprefix --ignore ,$(LANE_calls))
 PYTEST = $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test coverage bench bench-retrieval bench-search soak generate fix lint breaking lock client check-client clean
+.PHONY: help install run check test coverage bench bench-retrieval bench-search bench-trust soak generate fix lint breaking lock client check-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench-retrieval: $(STAMP) ## Measure what search finds: make bench-retrieval DAT
 
 bench-search: $(STAMP) ## Measure how fast documents are processed and found
 	$(BIN)/python -m tests.bench.search $(ARGS)
+
+bench-trust: $(STAMP) ## Measure how often numbers, codes, spellings and languages are found (some: make bench-trust ARGS="versions German")
+	$(BIN)/python -m tests.trust $(ARGS)
 
 soak: $(STAMP) ## Run the long forms of the tests (some: make soak ARGS="races kills=200")
 	$(BIN)/python -m tests.soak $(ARGS)

@@ -1,4 +1,4 @@
-"""`python -m tests.trust`: how far what search answers can be trusted, as a table.
+"""`make bench-trust`: how far what search answers can be trusted, as a table.
 
 First kinds, with rates; then single cases. Behind each stands the goal, and ! before what
 misses it. Name some, by the beginnings of their names, to measure these alone.
