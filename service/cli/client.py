@@ -22,12 +22,27 @@ if TYPE_CHECKING:
     help="Where to look; repeat for several. Without it, the container `default`.",
 )
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option(
+    "--must-contain",
+    multiple=True,
+    metavar="PHRASE",
+    help="Find only what contains this, word for word; repeat for several. Double quotes in "
+    "QUERY mean the same.",
+)
+@click.option(
+    "--must-not-contain",
+    multiple=True,
+    metavar="PHRASE",
+    help="Find only what does not contain this; repeat for several.",
+)
 @click.option("--memories", is_flag=True, help="Look through memories instead of documents.")
 @target_options(with_key=True)
 def search_command(
     query: str,
     containers: tuple[str, ...],
     limit: int,
+    must_contain: tuple[str, ...],
+    must_not_contain: tuple[str, ...],
     memories: bool,
     target: Target,
 ) -> None:
@@ -37,12 +52,13 @@ def search_command(
     """
     from service.client.channel import ServerError
     from service.client.connection import connected
-    from service.client.searching import search_documents, search_memories
+    from service.client.searching import Question, search_documents, search_memories
 
     search = search_memories if memories else search_documents
+    question = Question(query, containers, limit, must_contain, must_not_contain)
     try:
         with connected(target) as connection:
-            results = search(connection, query, containers, limit)
+            results = search(connection, question)
     except (ServerError, OSError) as error:
         raise click.ClickException(str(error)) from error
     for result in results:

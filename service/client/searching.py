@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from palimpsest.v1.documents_pb2 import SearchDocumentsRequest
 from palimpsest.v1.memories_pb2 import SearchMemoriesRequest
@@ -25,11 +26,33 @@ class Result:
     text: str
 
 
-def search_documents(
-    connection: Connection, query: str, containers: Sequence[str], limit: int
-) -> list[Result]:
+class Question(NamedTuple):
+    """What to search for.
+
+    Attributes:
+        query: Words or a question.
+        containers: Where to look; empty: in the default one.
+        limit: How many hits at most.
+        must_contain: Phrases that a hit has, each of them.
+        must_not_contain: Phrases that a hit does not have, none of them.
+    """
+
+    query: str
+    containers: Sequence[str]
+    limit: int
+    must_contain: Sequence[str] = ()
+    must_not_contain: Sequence[str] = ()
+
+
+def search_documents(connection: Connection, question: Question) -> list[Result]:
     """Chunks, best first; raises ServerError."""
-    request = SearchDocumentsRequest(query=query, container_tags=containers, limit=limit)
+    request = SearchDocumentsRequest(
+        query=question.query,
+        container_tags=question.containers,
+        limit=question.limit,
+        must_contain=question.must_contain,
+        must_not_contain=question.must_not_contain,
+    )
     answer = connection.call(connection.documents.SearchDocuments, request)
     results = [
         Result(
@@ -51,11 +74,15 @@ def search_documents(
     return sorted(results, key=lambda result: -result.score)
 
 
-def search_memories(
-    connection: Connection, query: str, containers: Sequence[str], limit: int
-) -> list[Result]:
+def search_memories(connection: Connection, question: Question) -> list[Result]:
     """Memories, best first; raises ServerError."""
-    request = SearchMemoriesRequest(query=query, container_tags=containers, limit=limit)
+    request = SearchMemoriesRequest(
+        query=question.query,
+        container_tags=question.containers,
+        limit=question.limit,
+        must_contain=question.must_contain,
+        must_not_contain=question.must_not_contain,
+    )
     answer = connection.call(connection.memories.SearchMemories, request)
     return [
         Result(

@@ -139,6 +139,31 @@ async def test_what_is_found_sends_nothing_to_the_terminal(tmp_path: Path) -> No
             assert {c for c in done.stdout if unicodedata.category(c) == "Cc"} == {"\n"}
 
 
+async def test_searches_that_insist_on_phrases(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    for name, text in {"red": "Invoice 48 is paid", "blue": "Invoice 84 is open"}.items():
+        (notes / f"{name}.txt").write_text(f"{text}.")
+    async with served(tmp_path, None) as service:
+        command = ("import", str(notes), "--container", "default")
+        done = await run(service.address, *command, key=service.first_key)
+        assert done.exit_code == 0, done.output
+        async with connected(service.address, service.first_key) as client:
+            await client.remember("Invoice 48 is paid.", "Invoice 84 is open.")
+        for kind in ((), ("--memories",)):
+            for options, found in (
+                ((), {"48", "84"}),
+                (("--must-contain", "48"), {"48"}),
+                (("--must-contain", "invoice", "--must-contain", "is open"), {"84"}),
+                (("--must-not-contain", "is open"), {"48"}),
+            ):
+                done = await run(
+                    service.address, "search", "invoice", *kind, *options, key=service.first_key
+                )
+                assert done.exit_code == 0, done.output
+                assert {number for number in ("48", "84") if number in done.stdout} == found
+
+
 async def test_plaintext_to_a_server_with_tls(tmp_path: Path) -> None:
     async with served(tmp_path, "server") as service:
         words = await fail_in_words(tmp_path, service, ())
