@@ -127,6 +127,9 @@ def _report(summary: Summary, shown: int | None) -> None:
     )
     if summary.processing:
         click.echo(f"Still being processed: {summary.processing}; they are found when that is done")
+    if summary.textless:
+        click.echo(f"Without any text, so not to be found: {len(summary.textless)}")
+        _list(summary.textless, shown)
     if summary.left_out:
         _report_left_out(summary.left_out, shown)
     _report_gone(summary.gone, shown)

@@ -27,18 +27,18 @@ class Result:
 
 
 class Question(NamedTuple):
-    """What to search for.
+    """What to search for; named as in the requests.
 
     Attributes:
         query: Words or a question.
-        containers: Where to look; empty: in the default one.
+        container_tags: Where to look; empty: in the default one.
         limit: How many hits at most.
         must_contain: Phrases that a hit has, each of them.
         must_not_contain: Phrases that a hit does not have, none of them.
     """
 
     query: str
-    containers: Sequence[str]
+    container_tags: Sequence[str]
     limit: int
     must_contain: Sequence[str] = ()
     must_not_contain: Sequence[str] = ()
@@ -46,13 +46,7 @@ class Question(NamedTuple):
 
 def search_documents(connection: Connection, question: Question) -> list[Result]:
     """Chunks, best first; raises ServerError."""
-    request = SearchDocumentsRequest(
-        query=question.query,
-        container_tags=question.containers,
-        limit=question.limit,
-        must_contain=question.must_contain,
-        must_not_contain=question.must_not_contain,
-    )
+    request = SearchDocumentsRequest(**question._asdict())
     answer = connection.call(connection.documents.SearchDocuments, request)
     results = [
         Result(
@@ -76,13 +70,7 @@ def search_documents(connection: Connection, question: Question) -> list[Result]
 
 def search_memories(connection: Connection, question: Question) -> list[Result]:
     """Memories, best first; raises ServerError."""
-    request = SearchMemoriesRequest(
-        query=question.query,
-        container_tags=question.containers,
-        limit=question.limit,
-        must_contain=question.must_contain,
-        must_not_contain=question.must_not_contain,
-    )
+    request = SearchMemoriesRequest(**question._asdict())
     answer = connection.call(connection.memories.SearchMemories, request)
     return [
         Result(

@@ -42,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files = {
         "readme.md": "Intro.\n\n# A *great* thing\n\nIt whistles.\n",
         "notes/plain.txt": "Nothing but text.",
-        "notes/Page.HTML": "<title>t</title><h2>Page &amp; more</h2><p>Shown.</p>",
+        "notes/Page.HTML": "<title>Page &amp; more</title><h2>t</h2><p>Shown.</p>",
         "notes/.hidden.md": "# hidden",
         ".git/config.txt": "hidden",
         "photo.jpg": "no text",
@@ -199,12 +199,12 @@ def test_more_files_than_one_batch_takes(folder: Path, run: Import) -> None:
 
 
 def test_what_fails_is_named_and_the_rest_goes_on(folder: Path, run: Import) -> None:
-    (folder / "deep.html").write_text("<div>" * 5_000 + "text")
+    (folder / "lost.html").symlink_to(folder / "nowhere.html")
     (folder / "locked.txt").symlink_to(folder / "nowhere.txt")
     done = run(".")
     assert done.exit_code == 1
     assert "3 new, 0 changed, 0 unchanged, 2 failed" in done.stdout
-    assert "deep.html: the HTML has more than" in done.stderr
+    assert "lost.html: No such file" in done.stderr
     assert "locked.txt: No such file" in done.stderr
     assert "run the command again" in done.stderr
 
@@ -265,6 +265,17 @@ def test_encodings_that_files_tell_are_read(
     assert found["utf16.txt"].content == "Löwe im Käfig"
     assert found["mark.md"].content == "# Löwe"
     assert "wide.txt: larger than 1 MiB" in run("wide.txt").stderr
+
+
+def test_pages_without_any_text_are_named(folder: Path, run: Import) -> None:
+    (folder / "blank.html").write_text("<html><body><img src=a.png></body></html>")
+    done = run("blank.html", "readme.md")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == (
+        "2 new, 0 changed, 0 unchanged, 0 failed\n"
+        "Without any text, so not to be found: 1\n"
+        "  docs/blank.html\n"
+    )
 
 
 def test_text_of_other_kinds_is_imported(

@@ -39,11 +39,7 @@ class Server:
 
     def list(self, request: pb.ListDocumentsRequest) -> pb.ListDocumentsResponse:
         """Two on each page, of which the second may be empty."""
-        found = [
-            document
-            for document in self.documents.values()
-            if not request.statuses or document.status in request.statuses
-        ]
+        found = list(self.documents.values())
         start = int(request.page_token or 0)
         token = str(start + 2) if len(found) > start else ""
         return pb.ListDocumentsResponse(documents=found[start : start + 2], next_page_token=token)

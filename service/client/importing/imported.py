@@ -11,9 +11,7 @@ from google.protobuf.struct_pb2 import Struct
 from palimpsest.v1.documents_pb2 import (
     DOCUMENT_STATUS_DONE,
     DOCUMENT_STATUS_FAILED,
-    DOCUMENT_STATUS_UNSPECIFIED,
     Document,
-    DocumentStatus,
     ListDocumentsRequest,
 )
 from palimpsest.v1.filter_pb2 import Condition, Filter
@@ -30,11 +28,6 @@ DIGEST_KEY: Final = "import_digest"
 ROOT_KEY: Final = "import_root"
 """The id of the root. Documents of earlier releases have none."""
 
-_UNSETTLED: Final = [
-    status
-    for status in DocumentStatus.values()
-    if status not in {DOCUMENT_STATUS_UNSPECIFIED, DOCUMENT_STATUS_DONE}
-]
 _PAGE: Final = 1_000
 
 
@@ -49,6 +42,8 @@ class Imported:
         root: The id of its root; empty: an earlier release has imported it.
         name: Of its file.
         error: Why it could not be processed; empty if it could, or is not yet.
+        processing: It is not processed yet.
+        textless: It is processed, and no text was found in it.
         shared: It is in other containers, too.
     """
 
@@ -59,6 +54,8 @@ class Imported:
     name: str
     error: str
     shared: bool
+    processing: bool = False
+    textless: bool = False
 
 
 def marks(root: str, name: str, suffix: str, digest: str) -> Struct:
@@ -68,20 +65,11 @@ def marks(root: str, name: str, suffix: str, digest: str) -> Struct:
     return metadata
 
 
-def list_imported(
-    connection: Connection, container: str, *, settled: bool = True
-) -> Iterator[Imported]:
-    """What has been imported into a container; raises ServerError.
-
-    Args:
-        connection: To the server.
-        container: Where to look.
-        settled: False leaves out what can be found.
-    """
+def list_imported(connection: Connection, container: str) -> Iterator[Imported]:
+    """What has been imported into a container; raises ServerError."""
     request = ListDocumentsRequest(
         container_tags=[container],
         filter=Filter(condition=Condition(key=DIGEST_KEY, exists=True)),
-        statuses=() if settled else _UNSETTLED,
         page_size=_PAGE,
     )
     while True:
@@ -96,6 +84,7 @@ def list_imported(
 
 def _read(document: Document) -> Imported:
     fields = document.metadata.fields
+    done = document.status == DOCUMENT_STATUS_DONE
     failed = document.status == DOCUMENT_STATUS_FAILED
     return Imported(
         id=document.id,
@@ -105,4 +94,6 @@ def _read(document: Document) -> Imported:
         name=printable(fields[NAME_KEY].string_value) if NAME_KEY in fields else "",
         error=printable(document.error or "could not be processed") if failed else "",
         shared=len(document.container_tags) > 1,
+        processing=not (done or failed),
+        textless=done and not document.chunk_count,
     )

@@ -45,6 +45,7 @@ class Summary:
         changed: Documents that were changed.
         unchanged: Files whose documents are as they should be.
         processing: Documents that were uploaded and cannot be found yet.
+        textless: Documents that were uploaded and in which no text was found.
         left_out: Files that are not imported.
         failed: What could not be imported or taken away.
         gone: Documents from the given folders whose files are no longer there.
@@ -55,6 +56,7 @@ class Summary:
     changed: int = 0
     unchanged: int = 0
     processing: int = 0
+    textless: list[str] = field(default_factory=list)
     left_out: list[Remark] = field(default_factory=list)
     failed: list[Remark] = field(default_factory=list)
     gone: Pruned = field(default_factory=Pruned)
@@ -140,13 +142,16 @@ class _Import:
     def settle(self) -> None:
         """Look what has become of the documents that were uploaded."""
         created = dict(self._uploads.created)
-        if created:
-            for document in list_imported(self._connection, self._container, settled=False):
-                if document.custom_id in created and document.error:
-                    del created[document.custom_id]
-                    self.summary.failed.append(Remark(document.name, document.error))
-                elif document.custom_id in created:
-                    self.summary.processing += 1
+        for document in list_imported(self._connection, self._container) if created else ():
+            if document.custom_id not in created:
+                continue
+            if document.error:
+                del created[document.custom_id]
+                self.summary.failed.append(Remark(document.name, document.error))
+            elif document.processing:
+                self.summary.processing += 1
+            elif document.textless:
+                self.summary.textless.append(document.name)
         self.summary.new = sum(created.values())
         self.summary.changed = len(created) - self.summary.new
 
