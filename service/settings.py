@@ -124,7 +124,7 @@ class Settings(BaseSettings):
     embedder: Annotated[
         str,
         Field(
-            description="`static`, `onnx:FOLDER` or "
+            description="`static`, `multilingual`, `onnx:FOLDER` or "
             "`openai:https://HOST/v1?model=NAME&dimension=NUMBER`."
         ),
     ] = "static"

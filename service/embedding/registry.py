@@ -11,6 +11,7 @@ from service.embedding.base import Embedder, EmbedderRefusedError, InlineEmbedde
 # Modules, so that only the libraries of the embedder in use are loaded.
 _MODULES = {
     "static": "service.embedding.static",
+    "multilingual": "service.embedding.multilingual",
     "onnx": "service.embedding.onnx",
     "openai": "service.embedding.openai",
 }

@@ -26,8 +26,15 @@ def load_tokenizer(file: Path, max_tokens: int | None = None) -> Tokenizer:
     tokenizer.no_truncation()
     if max_tokens is not None:
         tokenizer.enable_truncation(max_tokens)
+    return without_cache(tokenizer)
+
+
+def without_cache(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer, keeping nothing of the texts it reads.
+
+    Its cache of words would keep texts in memory after they are deleted, and a tokenizer
+    that does not split words first would hold whole texts in it.
+    """
     if hasattr(tokenizer.model, "_resize_cache"):
-        # Its cache of words would keep texts in memory after they are deleted, and
-        # a tokenizer that does not split words first would hold whole texts in it.
         tokenizer.model._resize_cache(0)
     return tokenizer

@@ -35,7 +35,7 @@ async def test_a_server_gets_the_key_of_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "fault"),
     [
-        ("", "there are onnx, openai, static"),
+        ("", "there are multilingual, onnx, openai, static"),
         ("word2vec", "no embedder 'word2vec'"),
         ("static:x", "without anything behind it"),
         ("onnx", "name the model's folder"),
