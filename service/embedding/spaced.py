@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_SPACE: Final = "▁"
+SPACE: Final = "▁"
 _WORD: Final = re.compile(" +[^ ]*")
 
 REMEMBERED: Final = 65_536
@@ -40,13 +40,13 @@ class SpacedTokens:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         names = tokenizer.get_vocab(with_added_tokens=False)
-        inside = any(_SPACE in name.lstrip(_SPACE) for name in names)
+        inside = any(SPACE in name.lstrip(SPACE) for name in names)
         if inside or tokenizer.pre_tokenizer is not None:
             raise ValueError("the tokenizer joins tokens over spaces")
         self._tokenizer = tokenizer
         special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
         # In texts with one of these the words are not all that is between spaces.
-        self._odd = re.compile("|".join((r" \Z", *map(re.escape, (_SPACE, *special)))))
+        self._odd = re.compile("|".join((r" \Z", *map(re.escape, (SPACE, *special)))))
         self._known: dict[str, bytes] = {}
 
     def ids(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:

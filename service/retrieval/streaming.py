@@ -98,6 +98,8 @@ class Streaming:
             spaces = self._space
         measured = await self._round(tenant, containers, eligible, spaces, ranking.measure)
         await self._round(tenant, containers, eligible, spaces, ranking.collect)
+        if ranking.unsettled:
+            await self._round(tenant, containers, eligible, spaces, ranking.settle)
         return Ranked(ranking.hits(), revision, measured.sizes)
 
     async def _round(

@@ -1,4 +1,4 @@
-"""What the index keeps of an item's text, and what ranking needs of a query's."""
+"""What the index keeps of an item's text."""
 
 from __future__ import annotations
 
@@ -8,10 +8,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from service.search.words import paired_characters, split_words, term_of
+from service.search.forms import further_forms, written_out
+from service.search.languages import (
+    ENGLISH,
+    STOP_WORDS,
+    function_words,
+    languages_of,
+)
+from service.search.stemming import stem, stems_of, without_prefixes
+from service.search.words import (
+    VERBATIM,
+    folded,
+    paired_characters,
+    split_folded,
+    split_words,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MONTHS = (
+MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
@@ -19,7 +33,7 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 
 _YEARS = map(str, range(1900, 2100))
 _TIMES = frozenset(
-    ("yesterday", "today", "tonight", "tomorrow", "recently", "ago", *_WEEKDAYS, *_MONTHS, *_YEARS)
+    ("yesterday", "today", "tonight", "tomorrow", "recently", "ago", *_WEEKDAYS, *MONTHS, *_YEARS)
 ) - {"may"}
 _WHICH = frozenset(("last", "next", "this", "past", "previous", "coming", "few"))
 _SPANS = frozenset(
@@ -31,10 +45,18 @@ _SPANS = frozenset(
 _BEFORE_MAY = frozenset(("in", "since", "of", "last", "next", "this"))
 _HINTS = _TIMES | _WHICH | {"may"}
 
-_ASKS_WHEN = re.compile(
-    r"\bwhen\b|\b(?:what|which)\s(?:\w+\s)?(?:date|day|week|month|year|time)\b|\bhow\slong\b",
-    re.IGNORECASE,
+_CAPITALISED = "|".join(
+    sorted({form for word in STOP_WORDS for form in (word.capitalize(), word.upper())})
 )
+CAPITAL = re.compile(rf"(?<=[\w,;] )(?=[A-Z])(?!I\b)({_CAPITALISED})\b")
+"""A stop word with a capital inside a sentence, which makes it a name."""
+
+_COMPOUNDING = frozenset(
+    ("german", "dutch", "swedish", "danish", "norwegian", "finnish", "hungarian")
+)
+_LEAST_COMPOUND, _MOST_COMPOUND = 10, 40
+_LEAST_PART, _LEAST_OTHER = 5, 3
+_NOON = 12
 _LEADING_NAME = re.compile(r"\s*([^\W\d_][\w.'’-]*(?: [^\W\d_][\w.'’-]*){0,2}): +\S")
 
 
@@ -46,7 +68,7 @@ class Features:
     """The folded words of the text, its heading, speaker and date, as often as they occur."""
 
     words: int
-    """How many of them are the text's alone."""
+    """How many of `counted` are the text's alone."""
 
     asks: bool
     """The text is a question."""
@@ -57,16 +79,8 @@ class Features:
     speaker: tuple[str, ...]
     """The folded words of the speaker's name; empty if the speaker is unknown."""
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What ranking needs of a query's text."""
-
-    words: tuple[str, ...]
-    """Distinct folded words that are terms, in the order of their first occurrence."""
-
-    asks_when: bool
-    """The query asks for a time."""
+    further: Sequence[str] = ()
+    """More words that the item is found by (`forms`); they make it no longer."""
 
 
 def analyse(
@@ -74,7 +88,7 @@ def analyse(
     heading: str = "",
     speaker: str = "",
     instant: int | None = None,
-    offset: int | None = None,  # noqa: ARG001
+    offset: int | None = None,
 ) -> Features:
     """The features of an item.
 
@@ -87,18 +101,30 @@ def analyse(
         heading: what stands above it in its document.
         speaker: who says it; if empty, a name that leads the text ("Ann: …").
         instant: when, in microseconds since 1970 (UTC).
-        offset: minutes east of UTC of where it was said; None: unknown.
+        offset: minutes east of UTC of where it was said; None if unknown.
     """
-    words = split_words(text)
+    said = folded(text)
+    words = split_folded(said)
     name = split_words(speaker or leading_name(text))
-    added = [*split_words(heading), *paired_characters(heading), *paired_characters(text)]
+    added = paired_characters(text)
+    further = [*further_forms(said), *_names(said, words), *written_out(text).values()]
+    languages = languages_of(text, words)
+    if languages != (ENGLISH,) or not text.isascii():
+        further += _other_languages(words, languages)
+    if heading:
+        above = folded(heading)
+        added += (*split_folded(above), *paired_characters(heading))
+        further += further_forms(above)
     if speaker and not leads(speaker, text):
         added += name
+    further += [VERBATIM + word for word in name if word in STOP_WORDS]
     if instant is not None:
-        day = _EPOCH + timedelta(microseconds=instant)
-        added += (str(day.day), _MONTHS[day.month - 1], str(day.year))
+        day = _local(instant, offset)
+        added += (str(day.day), MONTHS[day.month - 1], str(day.year))
+        further += _iso_dates(day, offset)
     return Features(
         counted=words + added if added else words,
+        further=further,
         words=len(words),
         asks=text.rstrip().endswith("?"),
         tells_time=_tells_time(words),
@@ -139,12 +165,65 @@ def leads(name: str, text: str) -> bool:
     return bool(name) and text.lstrip().startswith(f"{name}:")
 
 
-def analyse_query(text: str) -> Question:
-    """What a query looks for."""
-    return Question(
-        words=tuple(filter(term_of, dict.fromkeys(split_words(text)))),
-        asks_when=_ASKS_WHEN.search(text) is not None,
-    )
+def _names(said: str, words: Sequence[str]) -> list[str]:
+    """The stop words that are names, since they have a capital inside a sentence ("Will");
+    and all the words of a text that has nothing but stop words."""
+    if STOP_WORDS.issuperset(words):
+        return [VERBATIM + word for word in words]
+    return [VERBATIM + name.lower() for name in CAPITAL.findall(said)]
+
+
+def _other_languages(words: Sequence[str], languages: Sequence[str]) -> Iterator[str]:
+    """What words of other languages than English are found by: their stems, the parts of
+    compounds, and what is left without a prefix."""
+    if languages != (ENGLISH,):
+        known = function_words(languages)
+        latin = [word for word in words if word.isascii() and word not in known]
+        for language in languages:
+            for word, stemmed in zip(latin, stems_of(language, latin), strict=True):
+                if stemmed != stem(word):
+                    yield VERBATIM + stemmed
+        if not languages or not _COMPOUNDING.isdisjoint(languages):
+            for word in latin:
+                yield from _compound_parts(word)
+    for word in words:
+        if not word.isascii():
+            bare = without_prefixes(word)
+            if bare != word:
+                yield bare
+
+
+def _compound_parts(word: str) -> Iterator[str]:
+    """The ends and beginnings that may be words of their own in a compound: without a
+    dictionary, all that leave enough on the other side."""
+    if _LEAST_COMPOUND <= len(word) <= _MOST_COMPOUND and word.isalpha():
+        for cut in range(_LEAST_OTHER, len(word) - _LEAST_PART + 1):
+            yield word[cut:]
+        for cut in range(_LEAST_PART, len(word) - _LEAST_OTHER + 1):
+            yield word[:cut]
+
+
+def _local(instant: int, offset: int | None) -> datetime:
+    """When it was where it was said."""
+    moment = _EPOCH + timedelta(microseconds=instant)
+    try:
+        return moment + timedelta(minutes=offset or 0)
+    except OverflowError:
+        return moment
+
+
+def _iso_dates(moment: datetime, offset: int | None) -> Iterator[str]:
+    """The day and the month in ISO form.
+
+    Where the offset is unknown, the day before or after, which it was in parts of the
+    world, is there as well.
+    """
+    yield moment.date().isoformat()
+    yield moment.date().isoformat()[:7]
+    if offset is None:
+        other = timedelta(days=-1 if moment.hour < _NOON else 1)
+        with suppress(OverflowError):
+            yield (moment.date() + other).isoformat()
 
 
 def _tells_time(words: Sequence[str]) -> bool:

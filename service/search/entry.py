@@ -128,19 +128,29 @@ class Entries:
 
 def encode_entries(items: Sequence[Features], hasher: TermHasher) -> list[bytes]:
     """The entry of each item's features: all of them in one sort, since most are short."""
-    counted = list(chain.from_iterable(item.counted for item in items))
-    hashes = np.fromiter(map(hasher.terms.__getitem__, counted), np.int64, len(counted))
-    owners = np.repeat(np.arange(len(items)), [len(item.counted) for item in items])
-    occurrences = (owners << 32 | hashes)[hashes != NO_TERM]
+    words = list(chain.from_iterable(chain(item.counted, item.further) for item in items))
+    hashes = np.fromiter(map(hasher.terms.__getitem__, words), np.int64, len(words))
+    counted, further = (
+        np.array([len(part) for part in parts], np.int64)
+        for parts in ([item.counted for item in items], [item.further for item in items])
+    )
+    owners = np.repeat(np.arange(len(items)), counted + further)
+    known = hashes != NO_TERM
+    # Of each item, what is counted comes first, and makes up its length.
+    place = np.arange(len(words)) - np.repeat(
+        np.cumsum(counted + further) - counted - further, counted + further
+    )
+    lengths = np.bincount(
+        owners[known & (place < np.repeat(counted, counted + further))], minlength=len(items)
+    ).tolist()
+    occurrences = (owners << 32 | hashes)[known]
     occurrences.sort()
     first = np.flatnonzero(np.diff(occurrences, prepend=-1))
     distinct = occurrences[first]
     often = np.diff(first, append=len(occurrences))
     terms = distinct.astype("<u4").tobytes()
     counts = np.minimum(often, 255).astype(np.uint8).tobytes()
-    owned = np.arange(len(items) + 1) << 32
-    lengths = np.diff(np.searchsorted(occurrences, owned)).tolist()
-    ends = np.searchsorted(distinct, owned).tolist()
+    ends = np.searchsorted(distinct, np.arange(len(items) + 1) << 32).tolist()
     return [
         _entry(item, hasher, length, terms[4 * start : 4 * end], counts[start:end])
         for item, length, (start, end) in zip(items, lengths, pairwise(ends), strict=True)

@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from service.search.analysis import analyse_query
-from service.search.entry import TermHasher
+from service.search.entry import NO_TERM, TermHasher
+from service.search.question import QueryTerm, analyse_query
 from service.search.scope import Scope, named_speakers
 from service.search.speakers import Name
 from service.search.words import split_words, without_words
+
+Synonyms: TypeAlias = tuple[int, ...]
+"""Hashes of terms of which one is as good as another."""
+
+
+@dataclass(frozen=True, slots=True)
+class HashedTerm:
+    """A `question.QueryTerm` by the numbers of its synonyms in `Query.synonyms`."""
+
+    text: str
+    forms: int
+    parts: tuple[int, ...] = ()
+    fallback: int | None = None
+    accepted: int | None = None
+    """What meets `insisted`: `forms`, and what is accepted in their place; None: `forms`."""
+    insisted: bool = False
+    dated: bool = False
+    doubt: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +40,19 @@ class Query:
 
     text: str
 
-    terms: tuple[int, ...]
-    """Hashes of its distinct terms."""
+    synonyms: tuple[Synonyms, ...]
+    """All that is looked up in the index."""
+
+    terms: tuple[HashedTerm, ...]
 
     names: Mapping[int, str]
     """Its words by their hashes as words of a speaker's name."""
 
+    words: int = 0
+    """How many it has, function words too."""
+
     asks_when: bool = False
+    asks: bool = False
     vector: npt.NDArray[np.float32] | None = None
     """(dimension,) of unit length; None: search by words alone."""
 
@@ -44,11 +69,42 @@ class Query:
 def make_query(text: str, hasher: TermHasher) -> Query:
     """Analyse a query."""
     question = analyse_query(text)
+    synonyms: dict[Synonyms, int] = {}
+
+    def number(words: Iterable[str]) -> int | None:
+        hashes = sorted({hasher.terms[word] for word in words} - {NO_TERM})
+        if not hashes:
+            return None
+        return synonyms.setdefault(tuple(hashes), len(synonyms))
+
+    def hashed(term: QueryTerm) -> HashedTerm | None:
+        forms = number(term.forms)
+        if forms is None:
+            return None
+        parts = (number((part,)) for part in term.parts)
+        return HashedTerm(
+            text=term.text,
+            forms=forms,
+            parts=tuple(part for part in parts if part is not None),
+            fallback=number(term.fallback),
+            accepted=number((*term.forms, *term.accepted)) if term.accepted else None,
+            insisted=term.insisted,
+            dated=term.dated,
+            doubt=term.doubt,
+        )
+
+    by_forms: dict[int, HashedTerm] = {}
+    for term in map(hashed, question.terms):
+        if term is not None:
+            by_forms.setdefault(term.forms, term)
     return Query(
         text=text,
-        terms=tuple(dict.fromkeys(map(hasher.terms.__getitem__, question.words))),
+        synonyms=tuple(synonyms),
+        terms=tuple(by_forms.values()),
         names={hasher.name(word): word for word in question.words},
+        words=len(split_words(text)),
         asks_when=question.asks_when,
+        asks=question.asks,
     )
 
 

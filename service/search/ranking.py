@@ -24,14 +24,28 @@ from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from service.search.columns import Counts, Floats, Rows
+from service.search.columns import Counts, Floats, Mask, Rows
+from service.search.evidence import Evidence, weigh
 from service.search.query import Query
 from service.search.scope import Scope
 from service.search.scorer import SegmentScorer
 from service.search.segment import ItemKind
 from service.search.speakers import Name
-from service.search.weights import ENOUGH_WORDS, LOGISTIC_SLOPE, WEIGHTS, Calibration, Weights
+from service.search.weights import (
+    CLOSE_CALL,
+    CLOSE_MARGIN,
+    ENOUGH,
+    ENOUGH_ALONE,
+    EXACT_EVIDENCE,
+    LOGISTIC_SLOPE,
+    OWN_EVIDENCE,
+    UNMET,
+    WEIGHTS,
+    Calibration,
+    Weights,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,7 @@ class Parts:
     semantic: float
     coverage: float
     reply: float
+    exact: float
     speaker: float
     substance: float
     question: float
@@ -49,7 +64,7 @@ class Parts:
     document: float
 
     confidence: float
-    """0..1, of the query as a whole."""
+    """0..1, that this item has to do with the query."""
 
     bm25: float
     """Unweighted, of the item alone."""
@@ -73,10 +88,27 @@ class Hit:
     score: float
     """0..1, comparable across the queries of one embedder."""
 
+    found: tuple[str, ...]
+    """The terms of the query that the item holds."""
+
+    insisted: tuple[str, ...]
+    """The numbers and codes among them."""
+
+    lacking: tuple[str, ...]
+    """The numbers and codes of the query that it does not hold."""
+
+    sharing: int
+    """How many eligible items have its text, itself included."""
+
     parts: Parts
 
 
 _NEXT_TO_NOTHING = 1e-9
+_ECHO = 1.25
+"""A question of up to so many times the query's words may ask just the same."""
+
+_ALL = np.float32(1 - 1e-5)
+"""A sum of shares from here on is all of them."""
 
 
 class _Candidate(NamedTuple):
@@ -91,7 +123,7 @@ class _Ranked(NamedTuple):
     id: str
     digest: int
     hit: Hit
-    """Without its score, which the best total decides."""
+    """With its confidence as its score, which its place among the others may lower."""
 
 
 def rank(
@@ -102,6 +134,7 @@ def rank(
     weights: Weights = WEIGHTS,
     *,
     distinct: bool = True,
+    required: Sequence[Sequence[int]] = (),
 ) -> list[Hit]:
     """The `limit` best eligible items of some segments taken as one corpus.
 
@@ -113,15 +146,17 @@ def rank(
     scorers = _scorers(scopes)
     if limit < 1 or not any(scorer.count for scorer in scorers):
         return []
-    ranking = Ranking(query, calibration, limit, weights, distinct=distinct)
+    ranking = Ranking(query, calibration, limit, weights, distinct=distinct, required=required)
     ranking.count(scorers)
     ranking.measure(scorers)
     ranking.collect(scorers)
+    if ranking.unsettled:
+        ranking.settle(scorers)
     return ranking.hits()
 
 
 class Ranking:
-    """One query's ranking, in three rounds over the scorers; see the module.
+    """One query's ranking, in rounds over the scorers; see the module.
 
     Each round is given every scorer once, all together or a few at a time. Between rounds a
     scorer may be created again from the same items; one that is the same object keeps its scores.
@@ -131,7 +166,9 @@ class Ranking:
         calibration: Of its embedder.
         limit: How many hits are wanted, 1 or more.
         weights: The parameters.
-        distinct: Whether items of equal text are found once.
+        distinct: Whether items of equal text are found once. A memory then stands for chunks
+            of its text.
+        required: Hashes of terms, all of which a hit has to hold.
     """
 
     def __init__(
@@ -142,22 +179,29 @@ class Ranking:
         weights: Weights = WEIGHTS,
         *,
         distinct: bool = True,
+        required: Sequence[Sequence[int]] = (),
     ) -> None:
         self.query = query
         self.items = 0
         """Eligible ones that were counted."""
         self.named: set[Name] = set()
         """Speakers of eligible items whose name has a word of the query."""
-        self._calibration = calibration
+        self._floor, self._certain = calibration.for_query(query.text)
         self._limit = limit
         self._weights = weights
         self._distinct = distinct
-        self._frequencies = [0] * len(query.terms)
+        self._required = required
+        self._frequencies = [0] * len(query.synonyms)
+        self._evidence: Evidence | None = None
         self._length = 0.0
         self._bm25 = self._lexical = self._coverage = self._cosine = 0.0
         self._nearest = -np.float32(np.inf)
         self._farthest = np.float32(np.inf)
+        self._digests: list[npt.NDArray[np.uint64]] = []
+        self._memories: list[npt.NDArray[np.uint64]] = []
         self._ranked: list[_Ranked] = []
+        self._memory_of: dict[int, _Ranked] = {}
+        """By digest, the memory that takes the place of a chunk of its text."""
 
     def count(self, scorers: Sequence[SegmentScorer]) -> None:
         """The first round: how many items there are, and how many hold each term."""
@@ -167,6 +211,9 @@ class Ranking:
             for number, (rows, _) in enumerate(self._postings(scorer)):
                 self._frequencies[number] += len(rows)
             self.named |= scorer.segment.named(self.query.names, scorer.eligible)
+            self._digests.append(scorer.segment.digests(scorer.eligible))
+            memories = scorer.segment.present(ItemKind.MEMORY, scorer.eligible)
+            self._memories.append(scorer.segment.digests(memories))
 
     def measure(self, scorers: Sequence[SegmentScorer]) -> None:
         """The second round: the highest scores, which the others are compared with."""
@@ -183,37 +230,91 @@ class Ranking:
 
     def collect(self, scorers: Sequence[SegmentScorer]) -> None:
         """The third round: the best items so far."""
-        for scorer in scorers:
-            self._score(scorer)
-        parts = [self._parts(scorer) for scorer in scorers]
-        totals = [reduce(np.add, part.values()) for part in parts]
-        for candidate in _best(scorers, totals, self._limit, distinct=self._distinct):
-            scorer, row = scorers[candidate.scorer], candidate.row
-            digest = scorer.segment.digest_at(row)
-            hit = self._hit(scorer, row, parts[candidate.scorer])
-            self._ranked.append(_Ranked(candidate.minus_total, candidate.id, digest, hit))
-        self._ranked.sort(key=lambda ranked: ranked[:2])
+        allowed = [scorer.holding(self._required) for scorer in scorers]
+        # One more than is wanted: how far the best is ahead of the next tells how sure it is.
+        wanted = self._limit + 1
+        found = self._best(scorers, allowed, wanted)
+        self._ranked = sorted((*self._ranked, *found), key=lambda ranked: ranked[:2])
         if self._distinct:
             texts: dict[int, _Ranked] = {}
             for ranked in self._ranked:
                 texts.setdefault(ranked.digest, ranked)
             self._ranked = list(texts.values())
-        del self._ranked[self._limit :]
+        del self._ranked[wanted:]
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether chunks were found whose text is that of a memory, which goes before them."""
+        return bool(self._unsettled())
+
+    def settle(self, scorers: Sequence[SegmentScorer]) -> None:
+        """A last round, needed if `unsettled`: a memory takes the place of a chunk of its text."""
+        unsettled = self._unsettled()
+        digests = np.array(list(unsettled), np.uint64)
+        allowed = [
+            scorer.segment.present(ItemKind.MEMORY, scorer.eligible)
+            & np.isin(scorer.segment.digest, digests)
+            for scorer in scorers
+        ]
+        for ranked in self._best(scorers, allowed, len(unsettled)):
+            other = self._memory_of.get(ranked.digest, ranked)
+            self._memory_of[ranked.digest] = min(ranked, other, key=_order)
 
     def hits(self) -> list[Hit]:
         """The best of all, in order."""
         if not self._ranked:
             return []
-        confidence = self._confidence()
+        digests = np.concatenate(self._digests)
         highest = max(-self._ranked[0].minus_total, _NEXT_TO_NOTHING)
+        hits = []
+        margin = self._margin()
+        score = 1.0
+        for ranked in self._ranked[: self._limit]:
+            shown = self._memory_of.get(ranked.digest, ranked).hit
+            share = max(0.0, -ranked.minus_total / highest)
+            score = min(score, shown.score * share * margin)
+            sharing = int(np.count_nonzero(digests == np.uint64(ranked.digest)))
+            hits.append(replace(shown, score=score, sharing=sharing))
+        return hits
+
+    def _margin(self) -> float:
+        """What is left of the confidence in the best, given how close the next one is."""
+        if len(self._ranked) < 2:
+            return 1.0
+        ahead = self._ranked[1].minus_total - self._ranked[0].minus_total
+        return 1 - CLOSE_CALL * math.exp(-ahead / CLOSE_MARGIN)
+
+    def _unsettled(self) -> set[int]:
+        """Digests of texts that are both a chunk that was found and a memory."""
+        if not self._distinct:
+            return set()
+        chunks = {r.digest for r in self._ranked if r.hit.kind is ItemKind.CHUNK}
+        if not chunks:
+            return chunks
+        memories = np.concatenate(self._memories)
+        return {digest for digest in chunks if np.any(memories == np.uint64(digest))}
+
+    def _best(
+        self, scorers: Sequence[SegmentScorer], allowed: Sequence[Mask], limit: int
+    ) -> list[_Ranked]:
+        """The best of the allowed rows, in order."""
+        for scorer in scorers:
+            self._score(scorer)
+        parts = [self._parts(scorer) for scorer in scorers]
+        totals = [reduce(np.add, part.values()) for part in parts]
         return [
-            replace(ranked.hit, score=confidence * max(0.0, -ranked.minus_total / highest))
-            for ranked in self._ranked
+            _Ranked(
+                candidate.minus_total,
+                candidate.id,
+                scorers[candidate.scorer].segment.digest_at(candidate.row),
+                self._hit(scorers[candidate.scorer], candidate.row, parts[candidate.scorer]),
+            )
+            for candidate in _best(scorers, totals, allowed, limit, distinct=self._distinct)
         ]
 
     def _postings(self, scorer: SegmentScorer) -> list[tuple[Rows, Counts]]:
         if scorer.postings is None:
-            scorer.postings = [scorer.find(term) for term in self.query.terms]
+            scorer.postings = [scorer.find(synonyms) for synonyms in self.query.synonyms]
         return scorer.postings
 
     def _score(self, scorer: SegmentScorer) -> None:
@@ -221,29 +322,41 @@ class Ranking:
         if scorer.scored:
             return
         if any(self._frequencies):
-            idfs = [math.log(1 + (self.items - df + 0.5) / (df + 0.5)) for df in self._frequencies]
+            self._postings(scorer)
             average = self._length / self.items
-            scorer.score_words(self._postings(scorer), idfs, average, self._weights)
+            scorer.score_words(self._weighed(), average, self._weights)
         if self.query.vector is not None:
             scorer.score_vectors(self.query.vector)
         scorer.scored = True
 
+    def _weighed(self) -> Evidence:
+        if self._evidence is None:
+            self._evidence = weigh(self.query, self._frequencies, self.items)
+        return self._evidence
+
     def _semantic(self, scorer: SegmentScorer) -> Floats:
         if not np.isfinite(self._nearest):
             return scorer.semantic
-        calibration = self._calibration
         # Among few items, or very similar ones, do not magnify differences that mean nothing.
-        least = np.float32(calibration.certain - calibration.noise_floor)
+        least = np.float32(self._certain - self._floor)
         width = max(self._nearest - self._farthest, least)
         return np.where(scorer.embedded, 1 - (self._nearest - scorer.nearness) / width, 0)
 
-    def _confidence(self) -> float:
-        """0..1: that the query has to do with any of the eligible items."""
-        calibration = self._calibration
-        beyond = max(0.0, self._cosine - calibration.noise_floor)
-        beyond /= calibration.certain - calibration.noise_floor
-        evidence = self._coverage + ENOUGH_WORDS * beyond
-        return 1 / (1 + math.exp(-LOGISTIC_SLOPE * (evidence - ENOUGH_WORDS)))
+    def _confidence(self, scorer: SegmentScorer, row: int) -> float:
+        """0..1: that an item has to do with the query."""
+        evidence = self._weighed()
+        own = self._shown(float(scorer.coverage[row]), float(scorer.cosine[row]))
+        best = self._shown(self._coverage, self._cosine)
+        shown = OWN_EVIDENCE * own + (1 - OWN_EVIDENCE) * best
+        shown += EXACT_EVIDENCE * float(scorer.exact[row])
+        enough = ENOUGH if scorer.embedded[row] else ENOUGH_ALONE
+        confidence = 1 / (1 + math.exp(-LOGISTIC_SLOPE * (shown - enough)))
+        lacking = evidence.insisted and scorer.near_exact[row] < _ALL
+        return UNMET * confidence if evidence.absent or lacking else confidence
+
+    def _shown(self, coverage: float, cosine: float) -> float:
+        """What words and vector show together."""
+        return coverage + ENOUGH * max(0.0, cosine - self._floor) / (self._certain - self._floor)
 
     def _parts(self, scorer: SegmentScorer) -> dict[str, Floats]:
         """The weighted parts of the rank scores, (rows,) each."""
@@ -253,17 +366,22 @@ class Ranking:
             segment.said_by(speaker) if speaker is not None else np.zeros(segment.rows, np.bool_)
         )
         substance = np.minimum(segment.words, weights.full_length)
-        asks_when = self.query.asks_when
+        query = self.query
+        asked: Floats = np.float32(weights.question) * segment.asks
+        if query.asks:
+            same = (scorer.own >= _ALL) & (segment.words <= _ECHO * query.words)
+            asked += np.float32(weights.echo) * (segment.asks & same)
         parts = {
             "lexical": scorer.lexical / np.float32(self._lexical or 1),
             "semantic": np.float32(weights.semantic) * self._semantic(scorer),
             "coverage": np.float32(weights.coverage) * scorer.coverage,
             "reply": np.float32(weights.reply) * (scorer.reply / np.float32(self._bm25 or 1)),
+            "exact": np.float32(weights.exact) * scorer.exact,
             "speaker": np.float32(weights.speaker) * spoken,
             "substance": np.float32(weights.substance)
             * (substance / np.float32(weights.full_length)),
-            "question": np.float32(weights.question) * segment.asks,
-            "time": np.float32(weights.time if asks_when else 0) * segment.tells_time,
+            "question": asked,
+            "time": np.float32(weights.time if query.asks_when else 0) * segment.tells_time,
         }
         alone: Floats = reduce(np.add, parts.values())
         parts["document"] = np.float32(weights.document) * scorer.highest_of_group(alone)
@@ -271,20 +389,48 @@ class Ranking:
 
     def _hit(self, scorer: SegmentScorer, row: int, parts: dict[str, Floats]) -> Hit:
         segment = scorer.segment
+        held = {number for number, (rows, _) in enumerate(self._postings(scorer)) if row in rows}
+        found, insisted, lacking = self._terms(held)
+        confidence = self._confidence(scorer, row)
         return Hit(
             segment=scorer.number,
             id=segment.id_at(row),
             kind=segment.kind_at(row),
             group=segment.group_at(row),
             position=segment.position_at(row),
-            score=0.0,
+            score=confidence,
+            found=found,
+            insisted=insisted,
+            lacking=lacking,
+            sharing=1,
             parts=Parts(
-                confidence=self._confidence(),
+                confidence=confidence,
                 bm25=float(scorer.bm25[row]),
                 cosine=float(scorer.cosine[row]),
                 **{name: float(part[row]) for name, part in parts.items()},
             ),
         )
+
+    def _terms(self, held: set[int]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """The query's terms that are found, and those insisted on that are found and lacking,
+        in an item that holds these synonyms."""
+        found: list[str] = []
+        insisted: list[str] = []
+        lacking: list[str] = []
+        for term in self.query.terms:
+            meets = {term.forms, term.fallback}
+            if term.accepted is not None:
+                meets.add(term.accepted)
+            there = bool(held & meets)
+            if there or (term.parts and not term.insisted and held.issuperset(term.parts)):
+                found.append(term.text)
+            if term.insisted:
+                (insisted if there else lacking).append(term.text)
+        return tuple(found), tuple(insisted), tuple(lacking)
+
+
+def _order(ranked: _Ranked) -> tuple[float, str]:
+    return ranked.minus_total, ranked.id
 
 
 def _scorers(scopes: Sequence[Scope]) -> list[SegmentScorer]:
@@ -301,12 +447,17 @@ def _scorers(scopes: Sequence[Scope]) -> list[SegmentScorer]:
 
 
 def _best(
-    scorers: Sequence[SegmentScorer], totals: Sequence[Floats], limit: int, *, distinct: bool
+    scorers: Sequence[SegmentScorer],
+    totals: Sequence[Floats],
+    allowed: Sequence[Mask],
+    limit: int,
+    *,
+    distinct: bool,
 ) -> list[_Candidate]:
-    """The best candidates in order; `distinct`: one of each text."""
+    """The best allowed candidates in order; `distinct`: one of each text."""
     scores = [
-        np.where(((scorer.lexical > 0) | scorer.embedded) & scorer.findable, total, -np.inf)
-        for scorer, total in zip(scorers, totals, strict=True)
+        np.where(((scorer.lexical > 0) | scorer.embedded) & scorer.findable & mask, total, -np.inf)
+        for scorer, total, mask in zip(scorers, totals, allowed, strict=True)
     ]
     wanted = limit
     while True:

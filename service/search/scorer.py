@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from service.search.columns import Counts, Floats, Mask, Rows, padded
+from service.search.evidence import Evidence
+from service.search.query import Synonyms
 from service.search.segment import Segment
 from service.search.weights import Weights
 
@@ -35,57 +37,101 @@ class SegmentScorer:
         """(rows,) what may be a hit."""
         self.number = number
         self.postings: list[tuple[Rows, Counts]] | None = None
-        """For each term of the query, once they were looked up."""
+        """For each of the query's synonyms, once they were looked up."""
         self.scored = False
         """Whether the scores below have been filled in."""
         self.count = int(np.count_nonzero(eligible))
         self.embedded = self._none()
         self.bm25 = self.lexical = self.coverage = self.reply = self._zeros()
+        self.own = self.exact = self.near_exact = self._zeros()
         self.cosine = self.nearness = self.semantic = self._zeros()
 
     def has(self, group: str) -> bool:
         """Whether a group is here, and eligible."""
         return bool(np.any(self.eligible & self.segment.rows_of([group])))
 
-    def find(self, term: int) -> tuple[Rows, Counts]:
-        """The eligible rows that hold a term, and how often each does."""
-        rows, counts = self.segment.find(term)
+    def find(self, synonyms: Synonyms) -> tuple[Rows, Counts]:
+        """The eligible rows that hold one of some terms, and how often each does."""
+        found = [self.segment.find(term) for term in synonyms]
+        if len(found) == 1:
+            rows, counts = found[0]
+        else:
+            rows, where = np.unique(
+                np.concatenate([rows for rows, _ in found]), return_inverse=True
+            )
+            counts = np.zeros(len(rows), np.uint8)
+            np.maximum.at(counts, where, np.concatenate([counts for _, counts in found]))
         kept = self.eligible[rows]
         return rows[kept], counts[kept]
+
+    def holding(self, required: Sequence[Sequence[int]]) -> Mask:
+        """(rows,) which eligible rows hold every one of some terms."""
+        holding = self.eligible
+        for term in {term for terms in required for term in terms}:
+            rows, _ = self.segment.find(term)
+            there = self._none()
+            there[rows] = True
+            holding = holding & there
+        return holding
 
     @property
     def total_length(self) -> float:
         """Of all eligible rows; exact, so that it does not depend on how rows are split."""
         return float(self.segment.length[self.eligible].sum(dtype=np.float64))
 
-    def score_words(
-        self,
-        postings: Sequence[tuple[Rows, Counts]],
-        idfs: Sequence[float],
-        average: float,
-        weights: Weights,
-    ) -> None:
+    def score_words(self, evidence: Evidence, average: float, weights: Weights) -> None:
         """Fill in BM25, its share from neighbours, and the coverage of the query's terms.
 
         Args:
-            postings: for each term of the query.
-            idfs: inverse document frequency of each term.
-            average: the average length of the eligible items of all segments.
-            weights: the parameters.
+            evidence: The query's terms.
+            average: The average length of the eligible items of all segments.
+            weights: The parameters.
         """
-        bm25, coverage = self._zeros(), self._zeros()
-        seen = np.zeros(self.segment.rows + 1, np.bool_)
+        assert self.postings is not None  # noqa: S101  (they are looked up in the first round)
+        bm25 = self._zeros()
         damping = weights.k1 * (1 - weights.b + weights.b / average * self.segment.length)
-        for (rows, counts), idf in zip(postings, idfs, strict=True):
+        for number, idf in evidence.idfs:
+            rows, counts = self.postings[number]
             often = counts.astype(np.float32)
             bm25[rows] += idf * (weights.k1 + 1) * often / (often + damping[rows])
-            near = self._with_neighbours(rows, seen)
-            coverage[near] += np.float32(idf / sum(idfs))
-        self.bm25, self.coverage = bm25, coverage
+        self.bm25 = bm25
+        self._cover(evidence)
         if self.segment.has_groups:
             questions = padded(bm25 * self.segment.asks, 0)
             self.reply = questions[self.segment.before]
         self.lexical = self._with_near(bm25, weights)
+
+    def _cover(self, evidence: Evidence) -> None:
+        """Fill in which share of the query's terms each row holds: by itself and with its
+        neighbours, of all terms and of those that are insisted on."""
+        assert self.postings is not None  # noqa: S101
+        self.own, self.coverage = self._zeros(), self._zeros()
+        self.exact, self.near_exact = self._zeros(), self._zeros()
+        seen = np.zeros(self.segment.rows + 1, np.bool_)
+        for term in evidence.terms:
+            share = np.float32(term.share)
+            if term.parts:
+                for near in (False, True):
+                    held = self._zeros()
+                    for number, part in term.parts:
+                        rows = self.postings[number][0]
+                        held[self._with_neighbours(rows, seen) if near else rows] += part
+                    if term.whole is not None:
+                        rows = self.postings[term.whole][0]
+                        held[self._with_neighbours(rows, seen) if near else rows] = 1
+                    if near:
+                        self.coverage += share * held
+                    else:
+                        self.own += share * held
+            elif term.whole is not None:
+                rows = self.postings[term.whole][0]
+                self.own[rows] += share
+                self.coverage[self._with_neighbours(rows, seen)] += share
+            if term.insisted is not None:
+                rows = self.postings[term.insisted][0]
+                share = np.float32(term.share / evidence.insisted)
+                self.exact[rows] += share
+                self.near_exact[self._with_neighbours(rows, seen)] += share
 
     def score_vectors(self, vector: Floats) -> None:
         """Fill in the cosines: raw, and with the neighbours' vectors added to each item's."""

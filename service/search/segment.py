@@ -274,6 +274,15 @@ class Segment:
     def position_at(self, row: int) -> int:
         return self._groups.position_at(row)
 
+    @property
+    def digest(self) -> npt.NDArray[np.uint64]:
+        """(rows,) of each row's text."""
+        return self._digest.values
+
+    def digests(self, mask: Mask) -> npt.NDArray[np.uint64]:
+        """The digests of the rows in `mask`."""
+        return self._digest.values[mask]
+
     def digest_at(self, row: int) -> int:
         return int(self._digest.values[row])
 

@@ -10,7 +10,8 @@ import pytest
 from service.core.conversations import Message
 from service.core.documents import heading_of
 from service.core.times import FOREVER
-from service.search.analysis import Features, analyse, analyse_query, embedding_text
+from service.search.analysis import Features, analyse, embedding_text
+from service.search.question import analyse_query
 from service.search.segment import ItemKind
 from service.search.words import split_words, without_words
 from tests.finding.words import WordsEmbedder
@@ -202,12 +203,14 @@ def judge(
     reference = Reference(texts, query, vector)
     totals = reference.totals()
     said = {text.id: text.text for text in texts}
-    best: dict[str, float] = {}
+    shown: dict[str, str] = {}
     for name in sorted(totals, key=lambda name: -totals[name]):
-        best.setdefault(name if asked.every else said[name], totals[name])
-    highest = max(max(best.values(), default=1.0), 1e-9)
-    ranks = [rank for text, rank in best.items() if text not in asked.without][: asked.limit]
-    scores = [reference.confidence * max(0.0, rank / highest) for rank in ranks]
+        shown.setdefault(name if asked.every else said[name], name)
+    all_ranks = [totals[name] for name in shown.values()]
+    all_scores = reference.scores(list(shown.values()), all_ranks)
+    wanted = [place for place, text in enumerate(shown) if text not in asked.without]
+    ranks = [all_ranks[place] for place in wanted][: asked.limit]
+    scores = [all_scores[place] for place in wanted][: asked.limit]
     # What lies just at the threshold may be on either side of it.
     kept = [score for score in scores if score >= asked.floor + CLOSE]
     near = [score for score in scores if abs(score - asked.floor) < CLOSE]

@@ -9,6 +9,7 @@ import pytest
 from service.search.query import make_query
 from service.search.ranking import Hit, rank
 from service.search.scope import Scope
+from service.search.segment import ItemKind
 from tests.search.reference import CALIBRATION, HASHER, Reference, Text
 
 CLOSE = 1e-3
@@ -36,14 +37,18 @@ def assert_same(
     best: dict[bytes, float] = {}
     for item_id in sorted(totals, key=lambda item_id: -totals[item_id]):
         best.setdefault(digests[item_id], totals[item_id])
-    expected = list(best.values())[:limit]
+    expected = list(best.values())
+    memories = {t.digest for t in eligible if t.kind is ItemKind.MEMORY and t.id in totals}
 
     found = [hit.id for hit in hits]
     assert set(found) <= totals.keys()
-    assert len({digests[item_id] for item_id in found}) == len(found) == len(expected)
-    assert [totals[item_id] for item_id in found] == pytest.approx(expected, abs=CLOSE)
+    assert len({digests[item_id] for item_id in found}) == len(found) == len(expected[:limit])
+    ranks = [best[digests[item_id]] for item_id in found]
+    assert ranks == pytest.approx(expected[:limit], abs=CLOSE)
+    scores = reference.scores(found, expected)
+    assert [hit.score for hit in hits] == pytest.approx(scores, abs=CLOSE)
     for hit in hits:
-        share = max(0.0, totals[hit.id] / max(expected[0], 1e-9))
-        assert hit.score == pytest.approx(reference.confidence * share, abs=CLOSE)
         assert 0 <= hit.score <= 1
+        assert hit.kind is ItemKind.MEMORY or digests[hit.id] not in memories
+        assert hit.sharing == sum(text.digest == digests[hit.id] for text in eligible)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
 
-from service.search.analysis import Features, analyse, analyse_query
+from service.search.analysis import Features, analyse
 from service.search.entry import TermHasher, encode_entries, encode_vectors
+from service.search.evidence import PART_SHARE
+from service.search.question import QueryTerm, analyse_query
 from service.search.segment import ALWAYS, Item, ItemKind
 from service.search.visibility import Spans
 from service.search.weights import (
-    ENOUGH_WORDS,
+    CLOSE_CALL,
+    CLOSE_MARGIN,
+    ENOUGH,
+    ENOUGH_ALONE,
+    EXACT_EVIDENCE,
     LOGISTIC_SLOPE,
+    OWN_EVIDENCE,
+    UNMET,
     WEIGHTS,
     Calibration,
 )
-from service.search.words import term_of
+from service.search.words import split_words, term_of
 
 HASHER = TermHasher(b"a secret of the tests")
 CALIBRATION = Calibration(neighbourhood=(0.5, 0.25), noise_floor=0.4, certain=0.6)
@@ -67,9 +75,27 @@ class Text:
 
 def terms_of(features: Features) -> Counter[str]:
     """How often each term occurs."""
-    terms = Counter(map(term_of, features.counted))
+    terms = Counter(map(term_of, (*features.counted, *features.further)))
     del terms[""]
     return terms
+
+
+def length_of(features: Features) -> int:
+    """How many terms make up the length of an item."""
+    return sum(term_of(word) != "" for word in features.counted)
+
+
+@dataclass
+class Weighed:
+    """A query's term among the eligible: what it counts, and what each row holds of it."""
+
+    weight: float
+    whole: list[int] | None
+    """How often each row has it; None: no row does."""
+    parts: list[tuple[float, list[int]]]
+    """Of a compound: what each part counts, and how often each row has it."""
+    exact: list[int] | None
+    """How often each row has what is insisted on; None: nothing is, or no row does."""
 
 
 def unit(vector: Sequence[float]) -> list[float]:
@@ -95,7 +121,9 @@ class Reference:
         self.features = [text.features for text in self.texts]
         self.question = analyse_query(query)
         self.vector = vector
-        self.confidence = 0.0
+        self.query = query
+        self.confidence: dict[str, float] = {}
+        """Of each text, by id; known after `totals`."""
 
     def neighbours(self, row: int, distance: int) -> list[int]:
         """The rows at a distance in the row's group."""
@@ -116,7 +144,12 @@ class Reference:
     def totals(self) -> dict[str, float]:
         """The rank score of each text that is a result, by id."""
         rows = range(len(self.texts))
-        bm25, coverage = self.words()
+        self.terms = [terms_of(features) for features in self.features]
+        weighed, absent = self.weighed()
+        bm25 = self.bm25()
+        own = [self.share(weighed, (row,)) for row in rows]
+        coverage = [self.share(weighed, self.around(row)) for row in rows]
+        exact = [self.exact(weighed, (row,)) for row in rows]
         lexical = []
         for row in rows:
             shared = bm25[row]
@@ -137,10 +170,13 @@ class Reference:
             total += WEIGHTS.semantic * (semantic[row] or 0)
             total += WEIGHTS.coverage * coverage[row]
             total += WEIGHTS.reply * (reply / best if best else 0)
+            total += WEIGHTS.exact * exact[row]
             total += WEIGHTS.speaker * (speaker is not None and features.speaker == speaker)
             total += WEIGHTS.substance * min(1, features.words / WEIGHTS.full_length)
             total += WEIGHTS.question * features.asks
             total += WEIGHTS.time * (self.question.asks_when and features.tells_time)
+            if self.question.asks and features.asks and own[row] > 0.9999:
+                total += WEIGHTS.echo * (features.words <= 1.25 * len(split_words(self.query)))
             totals.append(total)
         whole = [
             totals[row]
@@ -153,34 +189,126 @@ class Reference:
             )
             for row in rows
         ]
-        self.confidence = self.confident(max(coverage, default=0), max(cosine, default=0))
+        most_shown = self.shown(max(coverage, default=0), max(cosine, default=0))
+        for row in rows:
+            shown = self.shown(coverage[row], cosine[row] if cosine else 0)
+            shown = OWN_EVIDENCE * shown + (1 - OWN_EVIDENCE) * most_shown
+            shown += EXACT_EVIDENCE * exact[row]
+            enough = ENOUGH if semantic[row] is not None else ENOUGH_ALONE
+            confidence = 1 / (1 + math.exp(-LOGISTIC_SLOPE * (shown - enough)))
+            insisted = any(term.exact is not None for term in weighed)
+            met = not insisted or self.exact(weighed, self.around(row)) > 0.9999
+            self.confidence[self.texts[row].id] = confidence * (1 if met and not absent else UNMET)
         return {
             self.texts[row].id: whole[row]
             for row in rows
             if lexical[row] > 0 or semantic[row] is not None
         }
 
-    def words(self) -> tuple[list[float], list[float]]:
-        """BM25, and the share of the query's terms in each text and its neighbours."""
-        count = len(self.texts)
-        bm25, coverage = [0.0] * count, [0.0] * count
-        terms = [terms_of(features) for features in self.features]
-        lengths = [sum(counts.values()) for counts in terms]
-        average = sum(lengths) / count if count else 0
-        idfs = {}
-        for term in dict.fromkeys(map(term_of, self.question.words)):
-            df = sum(term in counts for counts in terms)
-            idfs[term] = math.log(1 + (count - df + 0.5) / (df + 0.5))
-        for row in range(count):
-            for term, idf in idfs.items():
-                times = terms[row].get(term, 0)
+    def scores(self, found: Sequence[str], best: Sequence[float]) -> list[float]:
+        """The scores of what was found.
+
+        Args:
+            found: Ids, in order.
+            best: The rank scores of all texts in order, those that were not found too.
+        """
+        margin = 1.0
+        if len(best) > 1:
+            margin -= CLOSE_CALL * math.exp((best[1] - best[0]) / CLOSE_MARGIN)
+        scores: list[float] = []
+        for item_id, total in zip(found, best, strict=False):
+            share = max(0.0, total / max(best[0], 1e-9)) * margin
+            scores.append(min(*scores, 1.0, self.confidence[item_id] * share))
+        return scores
+
+    def around(self, row: int) -> tuple[int, ...]:
+        return (row, *self.neighbours(row, 1))
+
+    def holds(self, words: Iterable[str]) -> list[int]:
+        """How often each row has one of some words."""
+        forms = {term_of(word) for word in words} - {""}
+        return [max((terms.get(form, 0) for form in forms), default=0) for terms in self.terms]
+
+    def idf(self, holds: Sequence[int]) -> float:
+        df = sum(map(bool, holds))
+        return math.log(1 + (len(self.texts) - df + 0.5) / (df + 0.5))
+
+    def asked(self) -> list[QueryTerm]:
+        """The query's terms that are in the index at all, each once."""
+        distinct: dict[frozenset[str], QueryTerm] = {}
+        for term in self.question.terms:
+            forms = frozenset(map(term_of, term.forms)) - {""}
+            if forms:
+                distinct.setdefault(forms, term)
+        return list(distinct.values())
+
+    def whole(self, term: QueryTerm) -> list[int] | None:
+        """How often each row has a term, by its forms or else its fallback."""
+        for words in (term.forms, term.fallback):
+            if any(holds := self.holds(words)):
+                return holds
+        return None
+
+    def parts(self, term: QueryTerm) -> list[list[int]]:
+        return [self.holds((part,)) for part in term.parts if term_of(part)]
+
+    def weighed(self) -> tuple[list[Weighed], bool]:
+        """The terms, and whether no row has something that the query insists on."""
+        weighed = []
+        absent = False
+        for term in self.asked():
+            whole, parts = self.whole(term), self.parts(term)
+            weight = term.doubt * self.idf([0]) if whole is None else self.idf(whole)
+            if whole is None and parts:
+                weight = max(map(self.idf, parts))
+            exact = None
+            if term.insisted:
+                met = self.holds((*term.forms, *term.accepted))
+                absent |= not any(met)
+                if any(met) and not term.dated:
+                    exact = met
+            most = PART_SHARE if whole is not None else 1
+            total = sum(map(self.idf, parts))
+            shares = [(most * self.idf(part) / total, part) for part in parts]
+            weighed.append(Weighed(weight, whole, shares, exact))
+        return weighed, absent
+
+    def share(self, weighed: Sequence[Weighed], rows: Sequence[int]) -> float:
+        """Which share of the query's terms some rows hold together."""
+        total = sum(term.weight for term in weighed) or 1
+        share = 0.0
+        for term in weighed:
+            if term.whole is not None and any(term.whole[row] for row in rows):
+                held = 1.0
+            else:
+                held = sum(part for part, holds in term.parts if any(holds[row] for row in rows))
+            share += term.weight / total * held
+        return share
+
+    def exact(self, weighed: Sequence[Weighed], rows: Sequence[int]) -> float:
+        """Which share of the numbers and codes insisted on some rows hold together."""
+        insisted = [term for term in weighed if term.exact is not None]
+        total = sum(term.weight for term in insisted)
+        met = [term for term in insisted if term.exact and any(term.exact[r] for r in rows)]
+        return sum(term.weight for term in met) / total if total else 0.0
+
+    def bm25(self) -> list[float]:
+        lengths = [length_of(features) for features in self.features]
+        average = sum(lengths) / len(lengths) if lengths else 0
+        counted: dict[tuple[str, ...], list[int]] = {}
+        for term in self.asked():
+            words = term.forms if any(self.holds(term.forms)) else term.fallback
+            for some in (words, *((part,) for part in term.parts)):
+                forms = tuple(sorted({term_of(word) for word in some} - {""}))
+                counted[forms] = self.holds(some)
+        bm25 = [0.0] * len(self.texts)
+        for holds in counted.values():
+            for row, times in enumerate(holds):
                 if times:
                     longer = 1 - WEIGHTS.b + WEIGHTS.b * lengths[row] / average
+                    idf = self.idf(holds)
                     bm25[row] += idf * times * (WEIGHTS.k1 + 1) / (times + WEIGHTS.k1 * longer)
-                near = (row, *self.neighbours(row, 1))
-                if any(term in terms[other] for other in near):
-                    coverage[row] += idf / sum(idfs.values())
-        return bm25, coverage
+        return bm25
 
     def vectors(self) -> tuple[list[float], list[float | None]]:
         """Each text's own cosine, and that of its surroundings brought to 0..1."""
@@ -202,7 +330,7 @@ class Reference:
             near.append(dot(unit(around), asked) if text.vector else None)
         known = [value for value in near if value is not None]
         if not known:
-            return [0.0], near
+            return [0.0] * len(self.texts), near
         width = max(max(known) - min(known), CALIBRATION.certain - CALIBRATION.noise_floor)
         scaled = [None if v is None else 1 - (max(known) - v) / width for v in near]
         return [dot(vector, asked) for vector in own], scaled
@@ -211,9 +339,7 @@ class Reference:
         named = {f.speaker for f in self.features if set(f.speaker) & set(self.question.words)}
         return named.pop() if len(named) == 1 else None
 
-    def confident(self, words: float, cosine: float) -> float:
-        far = max(0, cosine - CALIBRATION.noise_floor) / (
-            CALIBRATION.certain - CALIBRATION.noise_floor
-        )
-        evidence = words + ENOUGH_WORDS * far
-        return 1 / (1 + math.exp(-LOGISTIC_SLOPE * (evidence - ENOUGH_WORDS)))
+    def shown(self, words: float, cosine: float) -> float:
+        """What words and vector show together."""
+        floor, certain = CALIBRATION.noise_floor, CALIBRATION.certain
+        return words + ENOUGH * max(0, cosine - floor) / (certain - floor)

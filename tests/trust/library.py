@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from service.core.digests import Digester
-from service.core.times import parse_moment
+from service.core.times import parse_instant
 from service.embedding.base import InlineEmbedder, Purpose
 from service.embedding.static import StaticEmbedder
 from service.pipeline.encoder import IndexEncoder, Passage
@@ -65,7 +65,7 @@ class Library:
         stored = [Stored(item) if isinstance(item, str) else item for item in items]
         self._encoder = IndexEncoder(_DIGESTER, 0, embedder())
         passages = [
-            Passage(item.text, "", item.speaker, *(parse_moment(item.time) or ()))
+            Passage(item.text, "", item.speaker, parse_instant(item.time) if item.time else None)
             for item in stored
         ]
         self._calibration = calibration(embedder().name)
