@@ -4,7 +4,8 @@ The table has a section for each collection: LoCoMo (conversations, as conversat
 and as isolated memories), XQuAD (paragraphs in seven languages), NPL (abstracts), and
 Django's manual, whose headings are searched for among its passages. Next to each stands
 a plain BM25 measured the same way, or what others have published. The collections' files
-are not part of this repository; the manual is downloaded.
+are not part of this repository; the manual is downloaded. Last comes trust, what
+`make bench-trust` measures: whether a score of one half or more can be believed.
 
 DATA is a folder with the folders `locomo` (LoCoMo's JSON files), `xquad` and `npl`
 (`corpus.jsonl`, `queries.jsonl`, `qrels.tsv`), or one of LoCoMo's files alone.
@@ -29,6 +30,7 @@ from tests.bench.inprocess_engine import InProcess
 from tests.bench.outcomes import ask_all, rates, separation, table, top_scores_elsewhere
 from tests.bench.service_engine import Service
 from tests.harness import running_server
+from tests.trust import __main__ as trust
 
 MANUAL = "django==5.2.8"  # BSD licence
 MOST_HEADINGS = 600
@@ -77,6 +79,11 @@ async def measure_manual(engine: Engine, archive: Path, _: Mode) -> None:
     await compare(engine, f"{MANUAL}, its manual", asked, Mode.DOCUMENTS)
 
 
+async def measure_trust(engine: Engine, _path: Path, _mode: Mode) -> None:
+    say("Trust, with the default embedder and without a server")
+    trust.main([])
+
+
 async def compare(engine: Engine, title: str, collection: Collection, mode: Mode) -> None:
     """This search, and a plain BM25 next to it."""
     plain = PlainBm25()
@@ -100,6 +107,7 @@ MEASURES = {
     "xquad": measure_xquad,
     "npl": measure_npl,
     "manual": measure_manual,
+    "trust": measure_trust,
 }
 
 
@@ -145,6 +153,7 @@ def main(arguments: Sequence[str]) -> None:
     data = find_data(options.data) if options.data else {}
     if options.data and not data:
         parser.error(f"{options.data} has no collection: name the folder of locomo, xquad and npl")
+    data["trust"] = Path()  # its texts are made by code
     wanted = options.sections or [s for s in MEASURES if s in data or s == "manual"]
     if options.no_manual:
         wanted = [section for section in wanted if section != "manual"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from tests.trust.cases import cases
 from tests.trust.kinds import Kind, Rate, reached
@@ -16,11 +17,11 @@ from tests.trust.table import KINDS
 _WIDTH = 30
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.trust", description=__doc__)
     parser.add_argument("names", nargs="*", help="the beginnings of names; all if none is given")
     parser.add_argument("--failures", type=int, default=0, help="show so many of each rate")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     names = tuple(name.lower() for name in options.names) or ("",)
     missed = 0
     _say(" " * _WIDTH + "".join(f"{rate.value:>22}" for rate in Rate))
@@ -67,4 +68,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
