@@ -71,6 +71,17 @@ class TextChunk:
     """Of a message: its place in the conversation, from 0."""
 
 
+class FileExtractor(Protocol):
+    """Reads the text out of one kind of file, with a library that a file may mislead.
+
+    The caller bounds the time and the memory of it. The registry has a line for each.
+    """
+
+    def extract(self, content: bytes) -> Extract:
+        """Reads the text out of `content`; UnreadableContentError if it cannot."""
+        ...
+
+
 class Extractor(Protocol):
     """Reads the text out of one kind of content. The registry has a line for each."""
 

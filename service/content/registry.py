@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
-from service.content.base import Extractor, UnreadableContentError
+from service.content.base import Extractor, FileExtractor, UnreadableContentError
 from service.core.model import ContentKind
 
 # By name, so that parsers are loaded only by processes that read content.
@@ -15,6 +15,10 @@ EXTRACTORS: Final[dict[int, str]] = {
     ContentKind.MARKDOWN: "service.content.markdown:Markdown",
     ContentKind.HTML: "service.content.html:Html",
     ContentKind.CONVERSATION: "service.content.conversation:Conversation",
+}
+FILE_EXTRACTORS: Final[dict[int, str]] = {
+    ContentKind.PDF: "service.content.pdf:Pdf",
+    ContentKind.DOCX: "service.content.docx:Docx",
 }
 
 
@@ -28,11 +32,17 @@ def extractor_for(number: int) -> Extractor:
         raise UnreadableContentError(
             f"content of kind {number} cannot be read by this release; update the server"
         )
-    return _instance(EXTRACTORS[number])
+    found: Extractor = _instance(EXTRACTORS[number])
+    return found
+
+
+def file_extractor_for(number: int) -> FileExtractor:
+    """The extractor for files of this ContentKind, which is one of FILE_KINDS."""
+    found: FileExtractor = _instance(FILE_EXTRACTORS[number])
+    return found
 
 
 @cache
-def _instance(place: str) -> Extractor:
+def _instance(place: str) -> Any:
     module, _, name = place.partition(":")
-    kind: Extractor = getattr(import_module(module), name)()
-    return kind
+    return getattr(import_module(module), name)()

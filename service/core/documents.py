@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.core import metadata as md
-from service.core.conversations import MAX_BYTES, MAX_MESSAGES, decode, encode
+from service.core.conversations import MAX_BYTES, MAX_MESSAGES, Message, decode, encode
 from service.core.digests import TenantDigester
 from service.core.errors import (
     PalimpsestError,
@@ -18,6 +18,8 @@ from service.core.errors import (
 )
 from service.core.model import (
     DEFAULT_CONTAINER,
+    FILE_KINDS,
+    Content,
     ContentKind,
     DocumentPatch,
     DocumentWrite,
@@ -26,6 +28,7 @@ from service.core.model import (
     Status,
     Unset,
     UpsertMode,
+    encoded,
 )
 
 
@@ -91,7 +94,7 @@ class DocumentDraft:
         queue: Whether it must be processed again.
     """
 
-    content: str | None
+    content: Content | None
     fields: DocumentFields
     etag: str
     changed: bool
@@ -165,7 +168,7 @@ def _draft_new(digester: TenantDigester, who: Principal, write: DocumentWrite) -
     check_etag(write.etag, None)
     metadata = md.canonical(md.without_nulls(write.metadata or {}))
     fields = DocumentFields(
-        content_hash=digester.content(write.content),
+        content_hash=digester.content_of_bytes(encoded(write.content)),
         metadata=metadata,
         containers=containers,
         title=write.title or "",
@@ -189,7 +192,7 @@ def _draft_change(
 ) -> DocumentDraft:
     content, content_hash = None, current.content_hash
     if change.content is not None:
-        given_hash = digester.content(change.content)
+        given_hash = digester.content_of_bytes(encoded(change.content))
         if given_hash != content_hash:
             content, content_hash = change.content, given_hash
     metadata = current.metadata
@@ -214,16 +217,24 @@ def _draft_change(
 
 
 def _kind(change: DocumentWrite | DocumentPatch, current: DocumentState) -> ContentKind:
-    conversation = current.kind is ContentKind.CONVERSATION
-    if change.content is None and change.kind is not None and conversation:
-        raise invalid([Violation("content_kind", "needs content: the document has messages")])
-    if change.kind is not None:
-        return change.kind
-    return ContentKind.TEXT if change.content is not None and conversation else current.kind
+    if change.kind is None:
+        text = change.content is None or _form(current.kind) is str
+        return current.kind if text else ContentKind.TEXT
+    if change.content is None and _form(change.kind) is not _form(current.kind):
+        has = {str: "a text", Message: "messages", bytes: "a file"}[_form(current.kind)]
+        raise invalid([Violation("content_kind", f"needs content: the document has {has}")])
+    return change.kind
+
+
+def _form(kind: ContentKind) -> type:
+    """What content of this kind is made of."""
+    if kind is ContentKind.CONVERSATION:
+        return Message
+    return bytes if kind in FILE_KINDS else str
 
 
 def appended(
-    append: MessagesAppend, current: DocumentState, content: str
+    append: MessagesAppend, current: DocumentState, content: bytes
 ) -> tuple[DocumentPatch, int]:
     """The update that appending messages to a conversation is, and their number then.
 
@@ -236,12 +247,12 @@ def appended(
     if current.kind is not ContentKind.CONVERSATION:
         raise PalimpsestError(
             Reason.NOT_A_CONVERSATION,
-            "The document has a text, not messages",
+            "The document has a text or a file, not messages",
             resource=("palimpsest.v1.Document", current.id),
         )
-    messages = (*decode(content), *append.messages)
-    encoded = encode(messages)
-    if len(encoded.encode()) > MAX_BYTES or len(messages) > MAX_MESSAGES:
+    messages = (*decode(str(content, "utf-8")), *append.messages)
+    text = encode(messages)
+    if len(text.encode()) > MAX_BYTES or len(messages) > MAX_MESSAGES:
         raise PalimpsestError(
             Reason.CONTENT_TOO_LARGE,
             f"The conversation would have more than {MAX_BYTES:,} bytes or {MAX_MESSAGES:,} "
@@ -250,7 +261,7 @@ def appended(
         )
     patch = DocumentPatch(
         current.id,
-        content=encoded,
+        content=text,
         metadata=append.metadata,
         title=append.title,
         etag=append.etag,

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 from service.content.base import Extract, TextChunk, UnreadableContentError
 from service.content.chunking import chunk
-from service.content.registry import extractor_for
 from service.core import ids
 from service.core.digests import Digester
 from service.core.documents import indexed_heading
 from service.core.model import ContentKind
 from service.embedding.base import EmbedderError
 from service.pipeline.encoder import IndexEncoder, Passage
+from service.pipeline.extracting import FilesNotReadError, extract
 from service.ports.indexing import IndexEntry
 from service.ports.processing import ChunkRow, Work
 
@@ -48,7 +48,7 @@ their own, between which other work has its turn."""
 
 def chunk_documents(
     encoder: IndexEncoder, works: Sequence[Work], now: int
-) -> list[ChunkingResult | UnreadableContentError]:
+) -> list[ChunkingResult | UnreadableContentError | FilesNotReadError]:
     """Extract the text of each document, chunk it, and embed it if that is little work.
 
     Args:
@@ -59,11 +59,11 @@ def chunk_documents(
     Returns:
         For each document its result, or why there is none.
     """
-    chunked: list[_Chunked | UnreadableContentError] = []
+    chunked: list[_Chunked | UnreadableContentError | FilesNotReadError] = []
     for work in works:
         try:
-            text = extractor_for(work.kind).extract(work.content)
-        except UnreadableContentError as error:
+            text = extract(work.kind, work.content)
+        except (FilesNotReadError, UnreadableContentError) as error:
             chunked.append(error)
         else:
             chunked.append(_chunk(encoder, work, text, now))

@@ -9,15 +9,17 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TypeAlias
 
 from service.content.base import UnreadableContentError
 from service.core.errors import PalimpsestError
-from service.core.model import Status
+from service.core.model import FILE_KINDS, Status
 from service.core.times import SECOND
 from service.embedding.base import EmbedderError, EmbedderRefusedError
 from service.pipeline import chunking
 from service.pipeline.chunking import ChunkingResult
 from service.pipeline.executors import BackgroundScheduler
+from service.pipeline.extracting import FilesNotReadError
 from service.pipeline.indexing import Indexing
 from service.ports.processing import Failed, Job, Processed, Queue, Work
 from service.processes.worker_process import WorkerDiedError
@@ -59,6 +61,9 @@ class PipelineOptions:
     batch: int = 256
     workers: int = 3
     pause: float = 1.0
+
+
+_Chunked: TypeAlias = ChunkingResult | UnreadableContentError | FilesNotReadError
 
 
 class Pipeline:
@@ -199,7 +204,7 @@ class Pipeline:
         for work, result in zip(works, results, strict=True):
             if isinstance(result, UnreadableContentError):
                 await self._fail(work.job, str(result), retry=False)
-            elif isinstance(result, WorkerDiedError):
+            elif isinstance(result, (FilesNotReadError, WorkerDiedError)):
                 await self._fail(work.job, str(result), retry=True)
             else:
                 chunked.append((work.job, result))
@@ -212,10 +217,19 @@ class Pipeline:
                 [Processed(job, result.changed, result.count) for job, result in embedded]
             )
 
-    async def _chunk(
-        self, works: Sequence[Work]
-    ) -> list[ChunkingResult | UnreadableContentError | WorkerDiedError]:
+    async def _chunk(self, works: Sequence[Work]) -> list[_Chunked | WorkerDiedError]:
         """Chunk the documents; for one that its compute workers died of, the error."""
+        files = [work for work in works if work.kind in FILE_KINDS]
+        if files and len(works) > 1:
+            # Each by itself: they may take long, and much memory.
+            texts = [work for work in works if work.kind not in FILE_KINDS]
+            groups = [[work] for work in files] + ([texts] if texts else [])
+            done: dict[int, _Chunked | WorkerDiedError] = {}
+            for group, found in zip(
+                groups, await asyncio.gather(*map(self._chunk, groups)), strict=True
+            ):
+                done.update(zip(map(id, group), found, strict=True))
+            return [done[id(work)] for work in works]
         try:
             results = await self._background.map(
                 chunking.chunk_documents, works, SLICE, self._queue.now()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, Protocol
 
-from service.core.model import ContentKind, Status
+from service.core.model import Content, ContentKind, Status
 from service.ports.indexing import IndexEntry
 
 
@@ -52,7 +52,7 @@ class Work:
 
     job: Job
     kind: ContentKind
-    content: str
+    content: Content
     title: str
     document_date: int | None
     chunks: Sequence[ChunkRow]

@@ -14,7 +14,7 @@ from service.embedding.base import EmbedderError, Purpose
 from service.embedding.registry import open_inline
 from service.pipeline.encoder import IndexEncoder
 from service.processes.worker_process import HEADER, open_results, send_result
-from service.runtime import interpreter
+from service.runtime import interpreter, limits
 
 OOM_POINTS = 600
 """See `interpreter.raise_oom_score`: what is lost with this process is computed again."""
@@ -23,6 +23,8 @@ NICENESS = 5
 """Documents can wait: the server and its searches go first on busy processors."""
 
 _SOURCE = 0
+_HEARTBEAT = 0
+"""Not the number of any call."""
 
 
 def _read() -> tuple[int, Any]:
@@ -51,6 +53,8 @@ def main() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):
         number, (idle, *parts) = _read()
         encoder = _encoder(*parts)
+        # A call works in this thread, and answers when it is done: nothing else is written then.
+        limits.enable(lambda: send_result(frames, _HEARTBEAT, (True, None)))
         interpreter.freeze_gc()
         result: tuple[bool, object] = (True, None)
         while True:

@@ -14,7 +14,7 @@ from service.content.html import Html
 from service.content.markdown import MAX_MARKS, Markdown
 from service.content.text import Text
 from service.core.conversations import Message, encode
-from service.core.model import ContentKind
+from service.core.model import FILE_KINDS, ContentKind
 
 
 def blocks(kind: Extractor, content: str) -> list[str]:
@@ -394,7 +394,8 @@ def test_what_is_no_conversation_is_refused_with_advice(content: str) -> None:
 
 
 def test_every_kind_of_the_contract_is_registered() -> None:
-    assert set(registry.EXTRACTORS) == set(ContentKind)
+    assert set(registry.FILE_EXTRACTORS) == FILE_KINDS
+    assert set(registry.EXTRACTORS) == set(ContentKind) - FILE_KINDS
 
 
 class Shouted:

@@ -81,7 +81,7 @@ async def _readable(store: SqliteStore, who: m.Principal, workload: Workload) ->
     for wanted in workload.documents:
         document = await store.documents.get(who, wanted.custom_id)
         metadata = parse(document.metadata)
-        assert document.content is not None
+        assert isinstance(document.content, str)
         assert document.containers == wanted.containers
         shown |= {document.custom_id or "", document.title, str(metadata["note"]), *metadata}
         shown.add(document.content.strip("ab"))

@@ -29,7 +29,7 @@ class Claims:
             works = await claim(holder, limit, lease)
             if works:
                 self.limits.append(limit)
-                self.taken.append(sorted(work.content for work in works))
+                self.taken.append(sorted(str(work.content) for work in works))
             return works
 
         queue.claim = noted  # type: ignore[method-assign]

@@ -13,6 +13,7 @@ from service.content.base import UnreadableContentError
 from service.pipeline import chunking
 from service.pipeline.chunking import ChunkingResult
 from service.pipeline.encoder import IndexEncoder
+from service.pipeline.extracting import FilesNotReadError
 from service.ports.processing import Work
 
 POISON = "Nobody can read this."
@@ -47,7 +48,7 @@ def hang(_: IndexEncoder) -> None:
 
 def chunk_documents_or(
     end: Callable[[IndexEncoder], None], encoder: IndexEncoder, works: Sequence[Work], now: int
-) -> list[ChunkingResult | UnreadableContentError]:
+) -> list[ChunkingResult | UnreadableContentError | FilesNotReadError]:
     if any(work.content == POISON for work in works):
         end(encoder)
     return chunking.chunk_documents(encoder, works, now)

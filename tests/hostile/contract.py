@@ -22,7 +22,11 @@ from google.protobuf.message_factory import GetMessageClass
 
 import palimpsest.v1
 from buf.validate import validate_pb2
-from palimpsest.v1.documents_pb2 import CONTENT_KIND_CONVERSATION
+from palimpsest.v1.documents_pb2 import (
+    CONTENT_KIND_CONVERSATION,
+    CONTENT_KIND_DOCX,
+    CONTENT_KIND_PDF,
+)
 
 STRUCT: Final = "google.protobuf.Struct"
 TIMESTAMP: Final = "google.protobuf.Timestamp"
@@ -30,6 +34,7 @@ LEAVES: Final = frozenset({STRUCT, TIMESTAMP})
 """Messages that stand for a value."""
 
 FREE_TEXT: Final = "2026-05-08"
+FREE_FILE: Final = b"%PDF-1.7 \0\xff"
 """A text that is right wherever a text is, and where a date is too."""
 
 FUTURE: Final = 1_900_000_000
@@ -113,6 +118,8 @@ class Samples:
         kind = field.cpp_type
         if kind == FieldDescriptor.CPPTYPE_MESSAGE:
             return self._message(field)
+        if field.type == FieldDescriptor.TYPE_BYTES:
+            return FREE_FILE
         if kind == FieldDescriptor.CPPTYPE_STRING:
             return self._text(field)
         if kind == FieldDescriptor.CPPTYPE_ENUM:
@@ -190,9 +197,14 @@ def _untargeted(request: Any) -> bool:
 
 
 def _of_no_kind(request: Any) -> bool:
-    kind = request.content_kind
+    kind, data = request.content_kind, request.content_bytes
+    if data and not kind:
+        return not (b"%PDF-" in data[:1024] or (data.startswith(b"PK\3\4") and b"word/" in data))
     talks = request.HasField("conversation")
-    return bool(kind) and talks != (kind == CONTENT_KIND_CONVERSATION)
+    agrees = talks == (kind == CONTENT_KIND_CONVERSATION)
+    if data or request.content:
+        agrees = agrees and bool(data) == (kind in {CONTENT_KIND_PDF, CONTENT_KIND_DOCX})
+    return bool(kind) and not agrees
 
 
 def _reason_alone(memory: Any) -> bool:

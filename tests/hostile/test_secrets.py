@@ -38,7 +38,7 @@ class Marked(Samples):
             value = super().value(field)
             value.update({MARK: f"{MARK} metadata", "list": [f"{MARK} element"]})
             return value
-        if field.cpp_type == FieldDescriptor.CPPTYPE_STRING and field.name != "request_id":
+        if field.type == FieldDescriptor.TYPE_STRING and field.name != "request_id":
             return f"{MARK}.{field.name}"
         return super().value(field)
 

@@ -14,6 +14,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from palimpsest.v1.filter_pb2 import Filter, FilterList, MatchCondition
 from tests.hostile.contract import (
+    FREE_FILE,
     FREE_TEXT,
     FUTURE,
     PAST,
@@ -66,6 +67,8 @@ def cases(field: FieldDescriptor, samples: Samples) -> Iterator[Case]:
 
 def _single(field: FieldDescriptor) -> Iterator[Case]:
     match field.cpp_type:
+        case FieldDescriptor.CPPTYPE_STRING if field.type == FieldDescriptor.TYPE_BYTES:
+            yield from _files(field)
         case FieldDescriptor.CPPTYPE_STRING:
             yield from _texts(field)
         case FieldDescriptor.CPPTYPE_BOOL:
@@ -79,6 +82,17 @@ def _single(field: FieldDescriptor) -> Iterator[Case]:
             yield from _messages(field)
         case _:
             yield from _integers(field)
+
+
+def _files(field: FieldDescriptor) -> Iterator[Case]:
+    limit = rules(field).bytes.max_len
+    yield Case("empty", b"", REFUSED if rules(field).bytes.min_len else EITHER)
+    yield Case("a file", FREE_FILE, TAKEN)
+    yield Case("a damaged archive", b"PK\3\4word/\0\xff", TAKEN)
+    for data in (b"x", b"\0", b"\xff" * 100, b"PK\3\4", b"%PDF"):
+        yield Case("no file", data, REFUSED)
+    yield Case("bytes at the limit", FREE_FILE.ljust(limit), TAKEN)
+    yield Case("bytes past the limit", FREE_FILE.ljust(limit + 1), REFUSED)
 
 
 def _texts(field: FieldDescriptor) -> Iterator[Case]:

@@ -37,6 +37,11 @@ DESCENDING = (
 Write = pb.UpsertDocumentRequest | pb.UpdateDocumentRequest
 
 
+def form(kind: int) -> int:
+    """0 for kinds of text, 1 for messages, 2 for files."""
+    return max(0, min(kind - pb.CONTENT_KIND_CONVERSATION + 1, 2))
+
+
 @dataclass
 class Document:
     id: str
@@ -44,6 +49,7 @@ class Document:
     create_time: int
     content: str = ""
     messages: tuple[pb.ConversationMessage, ...] = ()
+    file: bytes = b""
     kind: pb.ContentKind.ValueType = pb.CONTENT_KIND_TEXT
     metadata: dict[str, Value] = field(default_factory=dict)
     containers: frozenset[str] = frozenset()
@@ -58,16 +64,20 @@ class Document:
         said = tuple(message.SerializeToString(deterministic=True) for message in self.messages)
         metadata = frozen(self.metadata)
         about = (metadata, self.containers, self.title, self.date)
-        return (self.kind, self.content, said, *about)
+        return (self.kind, self.content, said, self.file, *about)
 
     def take_content(self, request: Write) -> None:
         """What the request says of content and kind; nothing is said of what stays."""
         if request.HasField("conversation"):
-            self.content, self.messages = "", tuple(request.conversation.messages)
+            self.content, self.messages, self.file = "", tuple(request.conversation.messages), b""
             self.kind = pb.CONTENT_KIND_CONVERSATION
+        elif request.content_bytes:
+            self.content, self.messages, self.file = "", (), request.content_bytes
+            is_pdf = request.content_bytes.startswith(b"%PDF-")
+            self.kind = pb.CONTENT_KIND_PDF if is_pdf else pb.CONTENT_KIND_DOCX
         elif request.content:
-            self.content, self.messages = request.content, ()
-            if self.kind == pb.CONTENT_KIND_CONVERSATION:
+            self.content, self.messages, self.file = request.content, (), b""
+            if form(self.kind):
                 self.kind = pb.CONTENT_KIND_TEXT
         if request.HasField("content_kind"):
             self.kind = request.content_kind
@@ -111,7 +121,7 @@ class Documents:
 
     def get_document(self, who: Caller, request: pb.GetDocumentRequest) -> pb.GetDocumentResponse:
         document = self._existing(who, request.id)
-        return pb.GetDocumentResponse(document=self._shown(who, document, content=True))
+        return pb.GetDocumentResponse(document=self._shown(who, document, content=True, file=True))
 
     def watch_document(
         self, who: Caller, request: pb.WatchDocumentRequest
@@ -146,7 +156,9 @@ class Documents:
             raise RefusedError(["DOCUMENT_NOT_FOUND"], {})
         return document
 
-    def _shown(self, who: Caller, document: Document, *, content: bool) -> pb.Document:
+    def _shown(
+        self, who: Caller, document: Document, *, content: bool, file: bool = False
+    ) -> pb.Document:
         visible = document.containers
         if who.containers is not None:
             visible &= who.containers
@@ -155,6 +167,7 @@ class Documents:
             id=document.id,
             custom_id=document.custom_id,
             content=document.content if content else "",
+            content_bytes=document.file if file else b"",
             metadata=struct(document.metadata),
             container_tags=sorted(visible),
             status=document.status,
@@ -198,9 +211,9 @@ class Documents:
     ) -> pb.UpdateDocumentResponse:
         document = self._writable(who, request.id, request.etag)
         says_kind_alone = request.HasField("content_kind") and not (
-            request.content or request.HasField("conversation")
+            request.content or request.content_bytes or request.HasField("conversation")
         )
-        if says_kind_alone and document.kind == pb.CONTENT_KIND_CONVERSATION:
+        if says_kind_alone and form(document.kind) != form(request.content_kind):
             refuse("INVALID_REQUEST")
         before = document.written()
         if request.container_tags:

@@ -183,6 +183,8 @@ conversations = some(messages).map(lambda given: documents.Conversation(messages
 LIKE_MESSAGES = '[["","tea",null,""]]'
 """A text that reads like messages and is none."""
 kinds = st.sampled_from([1, 2, 3])
+all_kinds = st.sampled_from([1, 2, 3, 5, 6])
+FILES = [(5, b"%PDF-1.7 \xff"), (6, b"PK\x03\x04word/\xff"), (6, b"PK\x03\x04word/tea")]
 bodies: Strategy = st.one_of(
     words.map(lambda text: {"content": text}),
     words.map(lambda text: {"content": text}),
@@ -193,6 +195,8 @@ bodies: Strategy = st.one_of(
     ),
     conversations.map(lambda given: {"conversation": given}),
     conversations.map(lambda given: {"conversation": given, "content_kind": 4}),
+    st.sampled_from(FILES).map(lambda file: {"content_bytes": file[1]}),
+    st.sampled_from(FILES).map(lambda file: {"content_bytes": file[1], "content_kind": file[0]}),
 )
 """Content of a document, of any kind."""
 
@@ -248,7 +252,7 @@ updates = filled(
         etag=etags,
         request_id=request_ids,
     ),
-    both(st.just({}) | bodies | kinds.map(lambda kind: {"content_kind": kind}), changed_dates),
+    both(st.just({}) | bodies | all_kinds.map(lambda kind: {"content_kind": kind}), changed_dates),
 )
 appends = built(
     documents.AppendMessagesRequest,

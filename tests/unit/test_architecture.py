@@ -126,6 +126,10 @@ SEEDS = {
         "service.client -> markdown_it",
         "service.pipeline -> markdown_it",
     ],
+    "Only the kinds of files see the libraries that read them": [
+        "service.content.html -> mammoth",
+        "service.pipeline -> pypdf",
+    ],
 }
 """Wrong imports by the contract that forbids them."""
 

@@ -85,6 +85,12 @@ class _ContentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContentKi
     """HTML, as text."""
     CONTENT_KIND_CONVERSATION: _ContentKind.ValueType  # 4
     """Messages."""
+    CONTENT_KIND_PDF: _ContentKind.ValueType  # 5
+    """PDF, as bytes: the text of its pages. What is encrypted, or has pictures of
+    pages alone, has none.
+    """
+    CONTENT_KIND_DOCX: _ContentKind.ValueType  # 6
+    """Word (DOCX), as bytes: its text, without headers, footers and comments."""
 
 class ContentKind(_ContentKind, metaclass=_ContentKindEnumTypeWrapper):
     """What content is, and so how text is read out of it."""
@@ -99,6 +105,12 @@ CONTENT_KIND_HTML: ContentKind.ValueType  # 3
 """HTML, as text."""
 CONTENT_KIND_CONVERSATION: ContentKind.ValueType  # 4
 """Messages."""
+CONTENT_KIND_PDF: ContentKind.ValueType  # 5
+"""PDF, as bytes: the text of its pages. What is encrypted, or has pictures of
+pages alone, has none.
+"""
+CONTENT_KIND_DOCX: ContentKind.ValueType  # 6
+"""Word (DOCX), as bytes: its text, without headers, footers and comments."""
 Global___ContentKind: _TypeAlias = ContentKind  # noqa: Y015
 
 class _UpsertMode:
@@ -152,12 +164,15 @@ class Document(_message.Message):
     CONTENT_KIND_FIELD_NUMBER: _builtins.int
     CONVERSATION_FIELD_NUMBER: _builtins.int
     CHUNK_COUNT_FIELD_NUMBER: _builtins.int
+    CONTENT_BYTES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Made by the service: "doc_" and 22 characters."""
     custom_id: _builtins.str
     """The caller's own id; empty when it has none."""
     content: _builtins.str
-    """The text. Empty in lists unless asked for, and in WatchDocument."""
+    """The text. Empty in lists unless asked for, and in WatchDocument. Of a file it
+    is `content_bytes`.
+    """
     status: Global___DocumentStatus.ValueType
     """How far processing has come."""
     title: _builtins.str
@@ -178,6 +193,10 @@ class Document(_message.Message):
     """How many chunks of it can be found. Of a document that is DONE, all of them:
     0 when no text is left of its content. Until it is DONE again, those of the
     last time.
+    """
+    content_bytes: _builtins.bytes
+    """A PDF or a Word document, byte for byte as it was written; what was read out
+    of it is in the chunks. In GetDocument alone: lists and searches leave it out.
     """
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
@@ -227,10 +246,11 @@ class Document(_message.Message):
         content_kind: Global___ContentKind.ValueType = ...,
         conversation: Global___Conversation | None = ...,
         chunk_count: _builtins.int = ...,
+        content_bytes: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "create_time", b"create_time", "document_date", b"document_date", "metadata", b"metadata", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "chunk_count", b"chunk_count", "container_tags", b"container_tags", "content", b"content", "content_kind", b"content_kind", "conversation", b"conversation", "create_time", b"create_time", "custom_id", b"custom_id", "document_date", b"document_date", "error", b"error", "etag", b"etag", "id", b"id", "metadata", b"metadata", "revision", b"revision", "status", b"status", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "chunk_count", b"chunk_count", "container_tags", b"container_tags", "content", b"content", "content_bytes", b"content_bytes", "content_kind", b"content_kind", "conversation", b"conversation", "create_time", b"create_time", "custom_id", b"custom_id", "document_date", b"document_date", "error", b"error", "etag", b"etag", "id", b"id", "metadata", b"metadata", "revision", b"revision", "status", b"status", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -384,6 +404,7 @@ class UpsertDocumentRequest(_message.Message):
     CONVERSATION_FIELD_NUMBER: _builtins.int
     CONTENT_KIND_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
+    CONTENT_BYTES_FIELD_NUMBER: _builtins.int
     content: _builtins.str
     """The text: 1 to 1,048,576 bytes of UTF-8."""
     custom_id: _builtins.str
@@ -401,13 +422,19 @@ class UpsertDocumentRequest(_message.Message):
     request_id: _builtins.str
     """A UUID that makes a retry of this request safe for at least 24 hours."""
     content_kind: Global___ContentKind.ValueType
-    """What the content is; with a conversation CONTENT_KIND_CONVERSATION, with a text
-    anything else. Absent: on create, plain text; on an existing document of text,
-    as it is.
+    """What the content is; with a conversation CONTENT_KIND_CONVERSATION, with
+    content_bytes CONTENT_KIND_PDF or CONTENT_KIND_DOCX, with a text anything else.
+    Absent: a text is on create plain text and on an existing document of text as
+    it is; a file is what its first bytes say.
     """
     wait: _builtins.bool
     """Answer when the document is DONE or FAILED, or at the deadline (without one,
     after a minute) with the status so far.
+    """
+    content_bytes: _builtins.bytes
+    """A PDF or a Word document (DOCX), in place of content: 1 to 3,145,728 bytes. One
+    that cannot be read, or not with the time and memory there are for a document,
+    becomes FAILED.
     """
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -445,10 +472,11 @@ class UpsertDocumentRequest(_message.Message):
         conversation: Global___Conversation | None = ...,
         content_kind: Global___ContentKind.ValueType | None = ...,
         wait: _builtins.bool = ...,
+        content_bytes: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_content_kind", b"_content_kind", "_mode", b"_mode", "_title", b"_title", "clear_document_date", b"clear_document_date", "content_kind", b"content_kind", "conversation", b"conversation", "document_date", b"document_date", "document_date_change", b"document_date_change", "metadata", b"metadata", "mode", b"mode", "title", b"title"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_kind", b"_content_kind", "_mode", b"_mode", "_title", b"_title", "clear_document_date", b"clear_document_date", "container_tags", b"container_tags", "content", b"content", "content_kind", b"content_kind", "conversation", b"conversation", "custom_id", b"custom_id", "document_date", b"document_date", "document_date_change", b"document_date_change", "etag", b"etag", "metadata", b"metadata", "mode", b"mode", "request_id", b"request_id", "title", b"title", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_kind", b"_content_kind", "_mode", b"_mode", "_title", b"_title", "clear_document_date", b"clear_document_date", "container_tags", b"container_tags", "content", b"content", "content_bytes", b"content_bytes", "content_kind", b"content_kind", "conversation", b"conversation", "custom_id", b"custom_id", "document_date", b"document_date", "document_date_change", b"document_date_change", "etag", b"etag", "metadata", b"metadata", "mode", b"mode", "request_id", b"request_id", "title", b"title", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__content_kind: _TypeAlias = _typing.Literal["content_kind"]  # noqa: Y015
     _WhichOneofArgType__content_kind: _TypeAlias = _typing.Literal["_content_kind", b"_content_kind"]  # noqa: Y015
@@ -751,6 +779,7 @@ class UpdateDocumentRequest(_message.Message):
     CONVERSATION_FIELD_NUMBER: _builtins.int
     CONTENT_KIND_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
+    CONTENT_BYTES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id or the custom id."""
     content: _builtins.str
@@ -764,12 +793,18 @@ class UpdateDocumentRequest(_message.Message):
     request_id: _builtins.str
     """A UUID that makes a retry of this request safe for at least 24 hours."""
     content_kind: Global___ContentKind.ValueType
-    """What the content is; with a conversation CONTENT_KIND_CONVERSATION, else anything
-    else. Absent: as it is; a text given in place of a conversation is plain text.
+    """What the content is; with a conversation CONTENT_KIND_CONVERSATION, with
+    content_bytes CONTENT_KIND_PDF or CONTENT_KIND_DOCX, with a text anything else.
+    Absent: as it is; a text given in place of messages or a file is plain text, and
+    a file is what its first bytes say.
     """
     wait: _builtins.bool
     """Answer when the document is DONE or FAILED, or at the deadline with the
     status so far.
+    """
+    content_bytes: _builtins.bytes
+    """Absent: keep. Else a PDF or a Word document (DOCX), in place of all content: 1
+    to 3,145,728 bytes.
     """
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
@@ -802,13 +837,16 @@ class UpdateDocumentRequest(_message.Message):
         conversation: Global___Conversation | None = ...,
         content_kind: Global___ContentKind.ValueType | None = ...,
         wait: _builtins.bool = ...,
+        content_bytes: _builtins.bytes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_content_kind", b"_content_kind", "_title", b"_title", "clear_document_date", b"clear_document_date", "content", b"content", "content_kind", b"content_kind", "conversation", b"conversation", "document_date", b"document_date", "document_date_change", b"document_date_change", "metadata", b"metadata", "title", b"title"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_content_bytes", b"_content_bytes", "_content_kind", b"_content_kind", "_title", b"_title", "clear_document_date", b"clear_document_date", "content", b"content", "content_bytes", b"content_bytes", "content_kind", b"content_kind", "conversation", b"conversation", "document_date", b"document_date", "document_date_change", b"document_date_change", "metadata", b"metadata", "title", b"title"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_content_kind", b"_content_kind", "_title", b"_title", "clear_document_date", b"clear_document_date", "container_tags", b"container_tags", "content", b"content", "content_kind", b"content_kind", "conversation", b"conversation", "document_date", b"document_date", "document_date_change", b"document_date_change", "etag", b"etag", "id", b"id", "metadata", b"metadata", "request_id", b"request_id", "title", b"title", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_content_bytes", b"_content_bytes", "_content_kind", b"_content_kind", "_title", b"_title", "clear_document_date", b"clear_document_date", "container_tags", b"container_tags", "content", b"content", "content_bytes", b"content_bytes", "content_kind", b"content_kind", "conversation", b"conversation", "document_date", b"document_date", "document_date_change", b"document_date_change", "etag", b"etag", "id", b"id", "metadata", b"metadata", "request_id", b"request_id", "title", b"title", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__content: _TypeAlias = _typing.Literal["content"]  # noqa: Y015
     _WhichOneofArgType__content: _TypeAlias = _typing.Literal["_content", b"_content"]  # noqa: Y015
+    _WhichOneofReturnType__content_bytes: _TypeAlias = _typing.Literal["content_bytes"]  # noqa: Y015
+    _WhichOneofArgType__content_bytes: _TypeAlias = _typing.Literal["_content_bytes", b"_content_bytes"]  # noqa: Y015
     _WhichOneofReturnType__content_kind: _TypeAlias = _typing.Literal["content_kind"]  # noqa: Y015
     _WhichOneofArgType__content_kind: _TypeAlias = _typing.Literal["_content_kind", b"_content_kind"]  # noqa: Y015
     _WhichOneofReturnType__title: _TypeAlias = _typing.Literal["title"]  # noqa: Y015
@@ -817,6 +855,8 @@ class UpdateDocumentRequest(_message.Message):
     _WhichOneofArgType_document_date_change: _TypeAlias = _typing.Literal["document_date_change", b"document_date_change"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__content) -> _WhichOneofReturnType__content | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__content_bytes) -> _WhichOneofReturnType__content_bytes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__content_kind) -> _WhichOneofReturnType__content_kind | None: ...
     @_typing.overload

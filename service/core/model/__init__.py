@@ -20,9 +20,11 @@ from service.core.model.base import (
 )
 from service.core.model.containers import Container, ContainerDeleteReceipt
 from service.core.model.documents import (
+    FILE_KINDS,
     AppendReceipt,
     BatchReceipt,
     BulkDeleteReceipt,
+    Content,
     ContentKind,
     DeleteReceipt,
     Document,
@@ -35,6 +37,8 @@ from service.core.model.documents import (
     MessagesAppend,
     Status,
     UpsertMode,
+    decoded,
+    encoded,
 )
 from service.core.model.memories import (
     ForgetManyReceipt,
@@ -60,12 +64,14 @@ from service.core.model.memories import (
 
 __all__ = [
     "DEFAULT_CONTAINER",
+    "FILE_KINDS",
     "UNSET",
     "AppendReceipt",
     "BatchReceipt",
     "BulkDeleteReceipt",
     "Container",
     "ContainerDeleteReceipt",
+    "Content",
     "ContentKind",
     "DeleteReceipt",
     "Document",
@@ -103,4 +109,6 @@ __all__ = [
     "Unset",
     "UpdatedMemory",
     "UpsertMode",
+    "decoded",
+    "encoded",
 ]

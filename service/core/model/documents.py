@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeAlias
 
 from service.core.conversations import Message
 from service.core.filters import Filter
@@ -30,6 +31,24 @@ class ContentKind(IntEnum):
     MARKDOWN = 2
     HTML = 3
     CONVERSATION = 4
+    PDF = 5
+    DOCX = 6
+
+
+FILE_KINDS = frozenset({ContentKind.PDF, ContentKind.DOCX})
+"""Kinds whose content is bytes; that of the others is text."""
+
+Content: TypeAlias = str | bytes
+
+
+def encoded(content: Content) -> bytes:
+    """Content as it is stored."""
+    return content if isinstance(content, bytes) else content.encode()
+
+
+def decoded(kind: ContentKind, data: bytes) -> Content:
+    """Content of this kind that `encoded` made."""
+    return bytes(data) if kind in FILE_KINDS else str(data, "utf-8")
 
 
 class UpsertMode(IntEnum):
@@ -47,7 +66,7 @@ class DocumentWrite:
     The content of a conversation is encoded by `conversations.encode`.
     """
 
-    content: str
+    content: Content
     custom_id: str | None = None
     containers: tuple[str, ...] = ()
     metadata: MetadataPatch | None = None
@@ -63,7 +82,7 @@ class DocumentPatch:
     """An update of the document called `id` (its id or custom id)."""
 
     id: str
-    content: str | None = None
+    content: Content | None = None
     containers: tuple[str, ...] = ()
     metadata: MetadataPatch | None = None
     title: str | None = None
@@ -101,7 +120,7 @@ class Document:
 
     id: str
     custom_id: str | None
-    content: str | None
+    content: Content | None
     metadata: str
     containers: tuple[str, ...]
     status: Status

@@ -8,7 +8,7 @@ from typing import Final
 
 from palimpsest.v1 import documents_pb2 as pb
 from palimpsest.v1 import errors_pb2
-from service.core import filters
+from service.core import files, filters
 from service.core import model as m
 from service.core.conversations import MAX_BYTES, Message, decode, encode
 from service.core.errors import Reason, Violation
@@ -37,7 +37,7 @@ def write(
     mode = _MODES.get(request.mode, m.UpsertMode.CREATE_OR_UPDATE)
     if mode is m.UpsertMode.UPDATE_ONLY and not request.custom_id:
         violations.append(Violation(f"{path}mode", "to update only, give the custom_id"))
-    content = request.content
+    content: m.Content = request.content_bytes or request.content
     if request.HasField("conversation"):
         content = _encoded(request.conversation, f"{path}conversation", violations)
     return m.DocumentWrite(
@@ -74,18 +74,21 @@ def _kind(
     path: str,
     violations: list[Violation],
 ) -> m.ContentKind | None:
-    kind = request.content_kind
-    talks = request.HasField("conversation")
-    if kind and talks != (kind == pb.CONTENT_KIND_CONVERSATION):
-        violations.append(
-            Violation(
-                f"{path}content_kind", "must agree with what is given: content or conversation"
-            )
-        )
-    if talks:
-        return m.ContentKind.CONVERSATION
     # A number that is no kind has been found by the annotations.
-    return _KINDS.get(kind)
+    kind = _KINDS.get(request.content_kind)
+    talks, has_file = request.HasField("conversation"), bool(request.content_bytes)
+    agrees = talks == (kind is m.ContentKind.CONVERSATION)
+    if has_file or request.content:
+        agrees = agrees and has_file == (kind in m.FILE_KINDS)
+    if kind is not None and not agrees:
+        rule = "must agree with what is given: content, conversation or content_bytes"
+        violations.append(Violation(f"{path}content_kind", rule))
+    if has_file and kind is None:
+        kind = files.kind_of(request.content_bytes)
+        if kind is None:
+            rule = "must be a PDF or a Word document (DOCX); a damaged one needs its content_kind"
+            violations.append(Violation(f"{path}content_bytes", rule))
+    return m.ContentKind.CONVERSATION if talks else kind
 
 
 def messages(
@@ -160,7 +163,9 @@ def _date(
 def patch(request: pb.UpdateDocumentRequest, violations: list[Violation]) -> m.DocumentPatch:
     ids.check_document(request.id, "id", "Memories.UpdateMemory", violations)
     given = _metadata(request, violations)
-    content = request.content if request.HasField("content") else None
+    content: m.Content | None = request.content if request.HasField("content") else None
+    if request.HasField("content_bytes"):
+        content = request.content_bytes
     if request.HasField("conversation"):
         content = _encoded(request.conversation, "conversation", violations)
     return m.DocumentPatch(
@@ -195,8 +200,10 @@ def to_proto(document: m.Document, message: pb.Document) -> None:
     if document.custom_id:
         message.custom_id = document.custom_id
     message.content_kind = _KIND_NUMBERS[document.kind]
-    if document.content and document.kind is m.ContentKind.CONVERSATION:
+    if isinstance(document.content, str) and document.kind is m.ContentKind.CONVERSATION:
         _conversation_to_proto(document.content, message.conversation)
+    elif isinstance(document.content, bytes):
+        message.content_bytes = document.content
     elif document.content:
         message.content = document.content
     metadata.to_proto(document.metadata, message.metadata)
@@ -237,6 +244,7 @@ def watch_response(state: m.Document | str) -> pb.WatchDocumentResponse:
     else:
         to_proto(state, response.document)
         response.document.ClearField("content")
+        response.document.ClearField("content_bytes")
         response.document.ClearField("conversation")
     return response
 

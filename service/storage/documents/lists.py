@@ -9,7 +9,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, select
 
 from service.core import filters as f
-from service.core.model import Document, DocumentQuery, PageRequest, Position, Principal
+from service.core.model import (
+    FILE_KINDS,
+    Document,
+    DocumentQuery,
+    PageRequest,
+    Position,
+    Principal,
+    encoded,
+)
 from service.ports.store import Page
 from service.storage.documents.rows import READ_COLUMNS, document_of
 from service.storage.filters import compile_filter
@@ -43,12 +51,15 @@ def list_documents(
     statement = build(conn.dialect.name, who.tenant, query, tags, shape_of(page))
     rows = conn.execute(statement, after(page)).all()
 
-    contents: Iterator[tuple[str, str]] = iter(())
+    contents: Iterator[str] = iter(())
     if query.include_content:
-        contents = _contents(conn, who.tenant, [row.id for row in rows[: page.size]])
+        # Not of files: a page of them would be as many answers.
+        texts = [row.id for row in rows[: page.size] if row.kind not in FILE_KINDS]
+        contents = _contents(conn, who.tenant, texts)
 
     def make(row: Any) -> Document:
-        content = next(contents)[1] if query.include_content else None
+        has_text = query.include_content and row.kind not in FILE_KINDS
+        content = next(contents) if has_text else None
         return document_of(row, content, who.containers)
 
     def position(row: Any) -> Position:
@@ -75,7 +86,7 @@ _CACHED_WEIGHT = 4096
 
 def _weight(document: Document) -> int:
     content = document.content or ""
-    size = len(content) if content.isascii() else len(content.encode())
+    size = len(content) if content.isascii() else len(encoded(content))
     return size + len(document.metadata) + len(document.title) + _ROW_BYTES
 
 
@@ -128,11 +139,11 @@ def _conditions(query: DocumentQuery, dialect: str) -> Iterator[ColumnElement[bo
         yield compile_filter(query.filter, documents, FIELDS, dialect)
 
 
-def _contents(conn: Connection, tenant: int, names: list[str]) -> Iterator[tuple[str, str]]:
+def _contents(conn: Connection, tenant: int, names: list[str]) -> Iterator[str]:
     """Contents in order, read a few at a time: the page may end before the rest."""
     for start in range(0, len(names), _CONTENTS_AT_ONCE):
         part = names[start : start + _CONTENTS_AT_ONCE]
         rows = conn.execute(_CONTENTS, {"t": tenant, "names": pad_in_list(part)})
         found = {row.document_id: str(row.content, "utf-8") for row in rows}
         for name in part:
-            yield name, found[name]
+            yield found[name]

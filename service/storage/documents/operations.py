@@ -213,7 +213,7 @@ def append_messages(
             continue
         taken.add(name)
         try:
-            receipt = _append(tx, mutation, writes, current, stored.get(name, ""))
+            receipt = _append(tx, mutation, writes, current, stored.get(name, b""))
         except PalimpsestError as error:
             results.append(error)
             continue
@@ -228,7 +228,7 @@ def _append(
     mutation: Mutation[MessagesAppend],
     writes: DocumentWriteBatch,
     current: DocumentState | None,
-    content: str,
+    content: bytes,
 ) -> AppendReceipt:
     append = mutation.payload
     creates = append.create_if_missing and not is_document_id(append.id)

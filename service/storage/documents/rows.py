@@ -7,16 +7,19 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Executable, bindparam, case, func, select
 
 from service.core import ids
 from service.core.documents import DocumentState
 from service.core.errors import PalimpsestError, document_not_found
 from service.core.model import (
+    FILE_KINDS,
+    Content,
     ContentKind,
     Document,
     Principal,
     Status,
+    decoded,
 )
 from service.storage.tables import (
     chunks,
@@ -96,6 +99,22 @@ _READ = (
 _READ_BY_ID = _READ.where(documents.c.id.in_(bindparam("names", expanding=True)))
 
 
+_READ_TEXTS = (
+    select(
+        *READ_COLUMNS,
+        case(
+            (documents.c.kind.in_([int(kind) for kind in FILE_KINDS]), None),
+            else_=document_contents.c.content,
+        ).label("content"),
+    )
+    .select_from(WITH_CONTENT)
+    .where(
+        documents.c.tenant == bindparam("t"),
+        documents.c.id.in_(bindparam("names", expanding=True)),
+    )
+)
+
+
 _READ_BARE = select(*READ_COLUMNS).where(
     documents.c.tenant == bindparam("t"),
     documents.c.id.in_(bindparam("names", expanding=True)),
@@ -126,7 +145,7 @@ def _tags(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
-def document_of(row: Any, content: str | None, visible: frozenset[str] | None) -> Document:
+def document_of(row: Any, content: Content | None, visible: frozenset[str] | None) -> Document:
     """A row that begins with READ_COLUMNS as a document, with visible containers."""
     (
         document_id,
@@ -192,26 +211,27 @@ def read(
         if row is None:
             results.append(document_not_found())
             continue
-        document = document_of(row, str(row.content, "utf-8"), who.containers)
+        content = decoded(_KIND[row.kind], row.content)
+        document = document_of(row, content, who.containers)
         results.append(document if document.containers else document_not_found())
     return results
 
 
-def read_bare(
-    conn: Connection, wanted: Sequence[tuple[Principal, str]]
-) -> list[Document | PalimpsestError]:
-    """The same without content, for ids of one principal."""
-    rows: dict[str, Any] = {}
-    if wanted:
-        names = pad_in_list(name for _, name in wanted)
-        found = conn.execute(_READ_BARE, {"t": wanted[0][0].tenant, "names": names})
-        rows = {row.id: row for row in found}
-    results: list[Document | PalimpsestError] = []
-    for who, name in wanted:
-        row = rows.get(name)
-        document = None if row is None else document_of(row, None, who.containers)
-        results.append(document if document and document.containers else document_not_found())
-    return results
+def read_found(
+    conn: Connection, who: Principal, names: Iterable[str], *, content: bool
+) -> dict[str, Document]:
+    """Those of these ids that are there, with their content or without.
+
+    The content of a file is left out: many together would be too much to read.
+    """
+    statement: Executable = _READ_TEXTS if content else _READ_BARE
+    found: dict[str, Document] = {}
+    for row in conn.execute(statement, {"t": who.tenant, "names": pad_in_list(names)}):
+        text = decoded(_KIND[row.kind], row.content) if content and row.content else None
+        document = document_of(row, text, who.containers)
+        if document.containers:
+            found[document.id] = document
+    return found
 
 
 class Membership(Protocol):
@@ -260,10 +280,10 @@ def containers_of(
     return {member.id: member.containers for member in members(rows)}
 
 
-def contents(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, str]:
-    """The contents of documents by id."""
+def contents(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, bytes]:
+    """The contents of documents by id, as they are stored."""
     rows = conn.execute(_CONTENTS, {"t": tenant, "names": pad_in_list(names)})
-    return {row.document_id: str(row.content, "utf-8") for row in rows}
+    return {row.document_id: bytes(row.content) for row in rows}
 
 
 def _state_of(row: Any) -> DocumentState:

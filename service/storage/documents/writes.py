@@ -13,6 +13,7 @@ from service.core.metadata import comparable
 from service.core.model import (
     DocumentReceipt,
     Status,
+    encoded,
 )
 from service.storage import dialects
 from service.storage.change_kinds import ChangeKind
@@ -162,7 +163,7 @@ class DocumentWriteBatch:
             {
                 "tenant": tx.tenant,
                 "document_id": document_id,
-                "content": (draft.content or "").encode(),
+                "content": encoded(draft.content or ""),
             }
         )
         for container in draft.fields.containers:
@@ -196,7 +197,7 @@ class DocumentWriteBatch:
         )
         where = {"t": tx.tenant, "document": current.id}
         if draft.content is not None:
-            self.rows["recontents"].append({**where, "to_content": draft.content.encode()})
+            self.rows["recontents"].append({**where, "to_content": encoded(draft.content)})
         for container in before & after:
             self.rows["moves"].append({**where, "in_container": container, "to_revision": revision})
         for container in before - after:

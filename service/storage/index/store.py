@@ -139,11 +139,10 @@ def _chunks(
     conn: Connection, who: Principal, wanted: HydrationRequest
 ) -> tuple[dict[str, Document], dict[str, Sequence[ChunkRow]]]:
     names = dict.fromkeys(document_id for document_id, _, _ in wanted.chunks)
-    read_all = document_rows.read if wanted.content else document_rows.read_bare
-    found = read_all(conn, [(who, name) for name in names]) if names else []
+    found = document_rows.read_found(conn, who, names, content=wanted.content) if names else {}
     near: dict[str, Sequence[ChunkRow]] = {}
     for document_id, position, chunk_id in wanted.chunks:
         rows = chunks.around(conn, who.tenant, document_id, position, wanted.neighbors)
         if any(row.id == chunk_id and row.position == position for row in rows):
             near[chunk_id] = rows
-    return {one.id: one for one in found if isinstance(one, Document)}, near
+    return found, near

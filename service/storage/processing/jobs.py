@@ -29,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 
-from service.core.model import ContentKind, Status
+from service.core.model import ContentKind, Status, decoded
 from service.ports.processing import Job, Work
 from service.storage.documents.chunks import load_chunks
 from service.storage.documents.rows import WITH_CONTENT
@@ -375,7 +375,7 @@ def load_work(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Wo
         for document_id, revision, kind, title, document_date, content in rows:
             job = mine[document_id]
             if revision == job.revision:
-                text = str(content, "utf-8")
                 before = chunks.get(document_id, [])
-                found.append(Work(job, ContentKind(kind), text, title, document_date, before))
+                what = ContentKind(kind)
+                found.append(Work(job, what, decoded(what, content), title, document_date, before))
     return found, rest
