@@ -56,6 +56,7 @@ _COMPOUNDING = frozenset(
 )
 _LEAST_COMPOUND, _MOST_COMPOUND = 10, 40
 _LEAST_PART, _LEAST_OTHER = 5, 3
+_SHORT = 4
 _NOON = 12
 _LEADING_NAME = re.compile(r"\s*([^\W\d_][\w.'’-]*(?: [^\W\d_][\w.'’-]*){0,2}): +\S")
 
@@ -179,6 +180,10 @@ def _other_languages(words: Sequence[str], languages: Sequence[str]) -> Iterator
     if languages != (ENGLISH,):
         known = function_words(languages)
         latin = [word for word in words if word.isascii() and word not in known]
+        for word in latin:
+            # English stop words and stems may be words of their own here ("ours", "île").
+            if word in STOP_WORDS or (len(word) <= _SHORT and stem(word) != word):
+                yield VERBATIM + word
         for language in languages:
             for word, stemmed in zip(latin, stems_of(language, latin), strict=True):
                 if stemmed != stem(word):

@@ -53,6 +53,7 @@ class Query:
 
     asks_when: bool = False
     asks: bool = False
+    english: bool = True
     vector: npt.NDArray[np.float32] | None = None
     """(dimension,) of unit length; None: search by words alone."""
 
@@ -105,6 +106,7 @@ def make_query(text: str, hasher: TermHasher) -> Query:
         words=len(split_words(text)),
         asks_when=question.asks_when,
         asks=question.asks,
+        english=question.english,
     )
 
 

@@ -111,6 +111,9 @@ class Question:
     asks: bool
     """The query is a question."""
 
+    english: bool
+    """It is in English, as far as its function words tell."""
+
 
 def analyse_query(text: str) -> Question:
     """What a query looks for."""
@@ -127,7 +130,7 @@ def analyse_query(text: str) -> Question:
     kept = [term for term in terms if not _is_function_word(term, known)]
     kept += [QueryTerm(name[1:], (name,)) for name in names]
     if not kept:
-        kept = [QueryTerm(word, (VERBATIM + word, word)) for word in words]
+        kept = [QueryTerm(word, (VERBATIM + word,), fallback=(word,)) for word in words]
     distinct = {term.forms: term for term in reversed(kept)}
     ordered = sorted(distinct.values(), key=kept.index)[:_MOST_TERMS]
     named = [word for word in words if term_of(word)] + [name[1:] for name in names]
@@ -136,6 +139,7 @@ def analyse_query(text: str) -> Question:
         words=tuple(dict.fromkeys(named)),
         asks_when=_ASKS_WHEN.search(text) is not None,
         asks=text.rstrip().endswith("?"),
+        english=languages == (ENGLISH,),
     )
 
 

@@ -186,7 +186,7 @@ class Ranking:
         """Eligible ones that were counted."""
         self.named: set[Name] = set()
         """Speakers of eligible items whose name has a word of the query."""
-        self._floor, self._certain = calibration.for_query(query.text)
+        self._floor, self._certain = calibration.for_query(query.text, english=query.english)
         self._limit = limit
         self._weights = weights
         self._distinct = distinct

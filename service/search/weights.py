@@ -84,17 +84,27 @@ class Calibration:
     """The cosine that shows by itself, without a word in common, that the query has to
     do with the item."""
 
+    elsewhere: tuple[float, float] | None = None
+    """The last two for queries in other languages than English, where they differ."""
+
     cyrillic: tuple[float, float] | None = None
-    """The last two for queries in Cyrillic letters, where they differ."""
+    """The same for queries in Cyrillic letters."""
 
-    def for_query(self, text: str) -> tuple[float, float]:
-        """The noise floor and what is certain for a query in the script it is in."""
-        if self.cyrillic is not None and _CYRILLIC.search(text):
-            return self.cyrillic
-        return self.noise_floor, self.certain
+    def for_query(self, text: str, *, english: bool) -> tuple[float, float]:
+        """The noise floor, and what is certain, for a query in its language."""
+        usual = (self.noise_floor, self.certain)
+        if _CYRILLIC.search(text):
+            return self.cyrillic or usual
+        return usual if english else self.elsewhere or usual
 
 
-STATIC = Calibration(neighbourhood=(0.5, 0.25), noise_floor=0.4, certain=0.6, cyrillic=(0.55, 0.75))
+STATIC = Calibration(
+    neighbourhood=(0.5, 0.25),
+    noise_floor=0.4,
+    certain=0.6,
+    elsewhere=(0.45, 0.65),
+    cyrillic=(0.55, 0.75),
+)
 """Averaged vectors of tokens (WordLlama): a short text's is noisy, and gains from a wide view."""
 
 TRANSFORMER = Calibration(neighbourhood=(0.3,), noise_floor=0.43, certain=0.6)
