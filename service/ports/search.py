@@ -45,6 +45,8 @@ class MemorySearch:
     """Names of those whose chunks are not found."""
     every_text: bool = False
     """Whether items whose text equals that of a better hit are found too."""
+    insist: bool = False
+    """Whether a hit holds all that the query insists on: the numbers and codes in it."""
     must_contain: tuple[str, ...] = ()
     """Phrases that the text of a hit holds, all of them, word for word."""
     must_not_contain: tuple[str, ...] = ()
@@ -59,6 +61,8 @@ class ScoreParts:
     semantic: float
     rank: float
     confidence: float
+    found_terms: tuple[str, ...]
+    missing_terms: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -67,6 +71,8 @@ class ChunkHit:
     chunk: ChunkRow
     score: float
     parts: ScoreParts
+    same_text: int
+    """How many of the items searched have its text, itself included."""
     before: Sequence[ChunkRow] = ()
     after: Sequence[ChunkRow] = ()
 
@@ -84,6 +90,8 @@ class MemoryHit:
     memory: Memory
     score: float
     parts: ScoreParts
+    same_text: int
+    """As in `ChunkHit`."""
 
 
 @dataclass(frozen=True, slots=True)

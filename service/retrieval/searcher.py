@@ -32,13 +32,14 @@ from service.retrieval.eligibility import (
 )
 from service.retrieval.segments import NoRoomError, Segments
 from service.retrieval.streaming import Streaming
-from service.retrieval.verification import GROWTH, Verification
+from service.retrieval.verification import GROWTH, ReadTexts, Verification
 from service.runtime import interpreter
 from service.runtime.fairness import FairThreads
 from service.runtime.priority import ForegroundPriority
 from service.search.analysis import speaker_words
 from service.search.entry import TermHasher, hashed_name
 from service.search.phrases import Phrases
+from service.search.places import Place, places
 from service.search.query import Query, make_query, text_to_embed, without_speakers
 from service.search.ranking import Hit, Ranking, rank
 from service.search.scope import Scope
@@ -49,6 +50,10 @@ from service.search.weights import calibration
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+UNSETTLED = 1
+"""So many rankings may give too few hits that hold the phrases of a search before they are
+looked for in all texts that may hold them."""
 
 INLINE_CHARACTERS = 2_000
 """Queries up to this length are embedded on the event loop, without a thread."""
@@ -121,7 +126,7 @@ class SegmentSearcher:
         async def eligible(cached: CachedSegment, masks: Masks) -> Scope:
             return await eligible_chunks(who.tenant, cached, search.filter, masks)
 
-        def to_hydrate(found: Sequence[Hit], _: object) -> HydrationRequest:
+        def to_hydrate(found: Sequence[Hit | Place], _: object) -> HydrationRequest:
             return HydrationRequest(
                 chunks=[(hit.group, hit.position, hit.id) for hit in found],
                 neighbors=search.neighbors,
@@ -150,7 +155,7 @@ class SegmentSearcher:
 
             return eligible
 
-        def to_hydrate(found: Sequence[Hit], containers: Sequence[str]) -> HydrationRequest:
+        def to_hydrate(found: Sequence[Hit | Place], containers: Sequence[str]) -> HydrationRequest:
             return HydrationRequest(
                 [(containers[hit.segment], hit.id) for hit in found if hit.kind is ItemKind.MEMORY],
                 search.as_of,
@@ -161,7 +166,13 @@ class SegmentSearcher:
             return _memory_hits(search, found, hydrated)
 
         hits, revision = await self._searched(
-            who, search, eligibility, to_hydrate, build_hits, distinct=not search.every_text
+            who,
+            search,
+            eligibility,
+            to_hydrate,
+            build_hits,
+            distinct=not search.every_text,
+            insist=search.insist,
         )
         return MemoryHits(hits, revision)
 
@@ -170,10 +181,11 @@ class SegmentSearcher:
         who: Principal,
         search: DocumentSearch | MemorySearch,
         eligibility: Callable[[], Eligibility],
-        to_hydrate: Callable[[Sequence[Hit], Sequence[str]], HydrationRequest],
+        to_hydrate: Callable[[Sequence[Hit | Place], Sequence[str]], HydrationRequest],
         build_hits: Callable[[Sequence[Hit], Hydrated], list[T]],
         *,
         distinct: bool = True,
+        insist: bool = False,
     ) -> tuple[list[T], int]:
         """The best hits, and the revision up to which they are true.
 
@@ -185,9 +197,10 @@ class SegmentSearcher:
             build_hits: Combines ranked hits with what was read; leaves out those that were
                 deleted or are no longer to be found.
             distinct: Whether each text is found once.
+            insist: Whether hits hold all that the query insists on.
         """
         phrases = Phrases(search.must_contain, search.must_not_contain)
-        verification = Verification(phrases, search.limit, self._threads, who.tenant)
+        verification = Verification(phrases, search.limit, self._threads, who.tenant, insist=insist)
         plan = _SearchPlan(who, search, eligibility, to_hydrate, build_hits, distinct, verification)
         with self._priority.foreground():
             try:
@@ -204,21 +217,28 @@ class SegmentSearcher:
         """Raises NoRoomError."""
         who, search = plan.who, plan.search
         query = await self._remote_query(plan)
-        wanted, tries = plan.verification.ranked_first, 0
+        wanted, tries, unsettled = plan.verification.ranked_first, 0, 0
         while True:
+            if unsettled > UNSETTLED:
+                await self._judge_all(plan)
             async with self._segments.current(
                 who.tenant, search.containers, allow_unverified=tries == 0
             ) as current:
-                scopes = await self._scopes(plan, current)
+                scopes = plan.verification.narrowed(await self._scopes(plan, current))
                 ready = query or await self._query(search.query, scopes)
                 ranked = await self._rank(plan, scopes, ready, wanted)
                 revisions = _Revisions(current)
                 containers = [cached.container for cached in current]
-            found = await self._verified(plan, ranked, containers)
-            if len(found) < search.limit and len(ranked) == wanted:
+            good, settled = await self._verified(plan, ranked, containers)
+            short = len(ranked) == wanted and len(good) < search.limit
+            if not settled:
+                unsettled += short
+                continue
+            if short and ranked[-1].score >= search.min_score:
                 wanted *= GROWTH
                 continue
             tries += 1
+            found = _scoring(good, search.min_score)
             request = replace(plan.to_hydrate(found, containers), known=revisions.unverified)
             hydrated = await self._source.hydrate(who, request)
             hits = plan.build_hits(found, hydrated)
@@ -241,18 +261,22 @@ class SegmentSearcher:
                 self.calibration,
                 wanted,
                 distinct=plan.distinct,
+                required=plan.verification.required(self._hasher),
             )
             ranked = await self._streaming.rank(
-                who.tenant, containers, plan.eligibility(), ranking, embedded
+                who.tenant, containers, plan.narrowed_eligibility(), ranking, embedded
             )
             for container, size in zip(containers, ranked.sizes, strict=True):
                 self._segments.learn(who.tenant, container, size)
-            good = [hit for hit in ranked.hits if hit.score >= search.min_score]
-            found = await self._verified(plan, good, containers)
-            if len(found) < search.limit and len(good) == wanted:
+            good, settled = await self._verified(plan, ranked.hits, containers)
+            short = len(ranked.hits) == wanted and len(good) < search.limit
+            if short and (not settled or ranked.hits[-1].score >= search.min_score):
                 wanted *= GROWTH
                 continue
+            if not settled:
+                continue
             tries += 1
+            found = _scoring(good, search.min_score)
             hydrated = await self._source.hydrate(who, plan.to_hydrate(found, containers))
             hits = plan.build_hits(found, hydrated)
             if len(hits) == len(found) or tries == TRIES:
@@ -260,17 +284,38 @@ class SegmentSearcher:
 
     async def _verified(
         self, plan: _SearchPlan[T], ranked: Sequence[Hit], containers: Sequence[str]
-    ) -> list[Hit]:
-        """The best of the ranked hits whose texts hold the search's phrases."""
+    ) -> tuple[list[Hit], bool]:
+        """The best of the ranked hits that hold what the search insists on, and whether they
+        were ranked among such: else they have to be ranked again."""
+        rejected = plan.verification.rejected
+        # No other hit makes one score more than its own confidence.
+        hopeful = [hit for hit in ranked if hit.parts.confidence >= plan.search.min_score]
+        good = await plan.verification.admitted(hopeful, self._texts(plan, containers))
+        return good, plan.verification.rejected == rejected
 
-        async def read(hits: Sequence[Hit]) -> Mapping[str, str]:
+    async def _judge_all(self, plan: _SearchPlan[T]) -> None:
+        """Look for the phrases in all texts that may hold them.
+
+        After the best that were ranked hardly did: ranking more and more takes longer.
+        """
+        tenant, required = plan.who.tenant, plan.verification.required(self._hasher)
+        async with self._segments.current(tenant, plan.search.containers) as current:
+            scopes = plan.verification.narrowed(await self._scopes(plan, current))
+            containers = [cached.container for cached in current]
+            listed = await self._threads.run(tenant, lambda: list(places(scopes, required)))
+        await plan.verification.judge(listed, self._texts(plan, containers))
+
+    def _texts(self, plan: _SearchPlan[T], containers: Sequence[str]) -> ReadTexts:
+        """Reads what hits say, but of those that were deleted."""
+
+        async def read(hits: Sequence[Hit | Place]) -> Mapping[str, str]:
             request = replace(plan.to_hydrate(hits, containers), neighbors=0, content=False)
             hydrated = await self._source.hydrate(plan.who, request)
             texts = {name: chunk.text for name, (chunk,) in hydrated.near.items()}
             texts.update((name, memory.content) for name, memory in hydrated.memories.items())
             return texts
 
-        return await plan.verification.admitted(ranked, read)
+        return read
 
     def _say_streamed(self, tenant: int, containers: Sequence[str], needed: int) -> None:
         # Each is noted, so that none of them begins a burst in the next search.
@@ -324,12 +369,23 @@ class SegmentSearcher:
         wanted: int,
     ) -> list[Hit]:
         def ranked() -> list[Hit]:
-            return rank(scopes, query, self.calibration, wanted, distinct=plan.distinct)
+            return rank(
+                scopes,
+                query,
+                self.calibration,
+                wanted,
+                distinct=plan.distinct,
+                required=plan.verification.required(self._hasher),
+            )
 
         rows = sum(scope.segment.rows for scope in scopes)
         small = rows <= INLINE_ROWS and wanted <= INLINE_HITS
-        found = ranked() if small else await self._threads.run(plan.who.tenant, ranked)
-        return [hit for hit in found if hit.score >= plan.search.min_score]
+        return ranked() if small else await self._threads.run(plan.who.tenant, ranked)
+
+
+def _scoring(found: Sequence[Hit], least: float) -> list[Hit]:
+    """The hits that score enough."""
+    return [hit for hit in found if hit.score >= least]
 
 
 def _chunk_hits(found: Sequence[Hit], hydrated: Hydrated) -> list[tuple[ChunkHit, Document]]:
@@ -342,7 +398,8 @@ def _chunk_hits(found: Sequence[Hit], hydrated: Hydrated) -> list[tuple[ChunkHit
         after = [row for row in rows if row.position > hit.position]
         chunk = rows[len(before)]
         parts = _parts(hit)
-        hits.append((ChunkHit(hit.group, chunk, hit.score, parts, before, after), document))
+        found_hit = ChunkHit(hit.group, chunk, hit.score, parts, hit.sharing, before, after)
+        hits.append((found_hit, document))
     return hits
 
 
@@ -354,7 +411,7 @@ def _memory_hits(
     for hit in found:
         memory = hydrated.memories.get(hit.id)
         if memory is not None and _wanted(memory, search):
-            by_id[hit.id] = MemoryHit(memory, hit.score, _parts(hit))
+            by_id[hit.id] = MemoryHit(memory, hit.score, _parts(hit), hit.sharing)
     return [by_id[hit.id] for hit in found if hit.id in by_id]
 
 
@@ -372,6 +429,8 @@ def _parts(hit: Hit) -> ScoreParts:
         hit.parts.cosine,
         hit.score / confidence if confidence else 0.0,
         confidence,
+        hit.found,
+        hit.lacking,
     )
 
 
@@ -382,10 +441,20 @@ class _SearchPlan(Generic[T]):
     who: Principal
     search: DocumentSearch | MemorySearch
     eligibility: Callable[[], Eligibility]
-    to_hydrate: Callable[[Sequence[Hit], Sequence[str]], HydrationRequest]
+    to_hydrate: Callable[[Sequence[Hit | Place], Sequence[str]], HydrationRequest]
     build_hits: Callable[[Sequence[Hit], Hydrated], list[T]]
     distinct: bool
     verification: Verification
+
+    def narrowed_eligibility(self) -> Eligibility:
+        """As `eligibility`, without what is known not to pass the verification."""
+        eligibility = self.eligibility()
+
+        async def narrowed(cached: CachedSegment, masks: Masks) -> Scope:
+            (scope,) = self.verification.narrowed([await eligibility(cached, masks)])
+            return scope
+
+        return narrowed
 
 
 class _Revisions:

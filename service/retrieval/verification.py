@@ -1,12 +1,19 @@
-"""Which of the ranked hits hold the phrases that a search insists on: read in their texts."""
+"""Which of the ranked hits hold what a search insists on.
+
+Of its words the index knows it; phrases are looked for in the texts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from service.runtime.fairness import FairThreads
+from service.search.entry import TermHasher
 from service.search.phrases import Phrases
+from service.search.places import Place, without
 from service.search.ranking import Hit
+from service.search.scope import Scope
 
 INLINE_CHARACTERS = 50_000
 """Texts with fewer characters in total are looked through on the event loop: some 5 ms."""
@@ -19,8 +26,11 @@ GROWTH = 8
 
 MOST_RANKED_FIRST = 1_000
 
-Texts = Mapping[str, str]
+Texts: TypeAlias = Mapping[str, str]
 """By the id of a memory or a chunk."""
+
+ReadTexts: TypeAlias = Callable[[Sequence[Hit | Place]], Awaitable[Texts]]
+"""Reads the texts of some items, but of those that were deleted."""
 
 
 class Verification:
@@ -33,36 +43,62 @@ class Verification:
         limit: How many hits are wanted.
         threads: Where many texts are looked through.
         tenant: Whose they are.
+        insist: Whether hits lack none of the query's numbers and codes.
     """
 
-    def __init__(self, phrases: Phrases, limit: int, threads: FairThreads, tenant: int) -> None:
+    def __init__(
+        self,
+        phrases: Phrases,
+        limit: int,
+        threads: FairThreads,
+        tenant: int,
+        *,
+        insist: bool = False,
+    ) -> None:
         self._phrases = phrases
         self._limit = limit
         self._threads = threads
         self._tenant = tenant
+        self._insist = insist
         self._admitted: dict[str, bool] = {}
+        self._rejected_texts: set[int] = set()
+        self.rejected = 0
+        """How many were found not to pass."""
 
     @property
     def ranked_first(self) -> int:
         """How many hits to rank at first."""
-        return min(GROWTH * self._limit, MOST_RANKED_FIRST) if self._phrases else self._limit
-
-    async def admitted(
-        self, found: Sequence[Hit], read: Callable[[Sequence[Hit]], Awaitable[Texts]]
-    ) -> list[Hit]:
-        """The best `limit` of some ranked hits that pass.
-
-        Args:
-            found: The hits, best first.
-            read: Reads their texts, but those that were deleted.
-        """
         if not self._phrases:
-            return list(found[: self._limit])
+            return self._limit
+        return max(self._limit, min(GROWTH * self._limit, MOST_RANKED_FIRST))
+
+    def required(self, hasher: TermHasher) -> list[tuple[int, ...]]:
+        """What the index is asked for: for each phrase, the terms that a hit has to have."""
+        return self._phrases.required(hasher)
+
+    def narrowed(self, scopes: list[Scope]) -> list[Scope]:
+        """The scopes without what is known not to pass."""
+        rejected = [name for name, passes in self._admitted.items() if not passes]
+        return without(scopes, rejected, self._rejected_texts) if rejected else scopes
+
+    async def judge(self, items: Sequence[Place], read: ReadTexts) -> None:
+        """Test all of these items, those that were not before."""
+        left = [item for item in items if item.id not in self._admitted]
+        for start in range(0, len(left) if self._phrases else 0, MOST_READ):
+            await self._judge(await read(left[start : start + MOST_READ]))
+
+    async def admitted(self, found: Sequence[Hit], read: ReadTexts) -> list[Hit]:
+        """The best `limit` of some ranked hits that pass; they are ordered, best first."""
+        rest = [hit for hit in found if not (self._insist and hit.lacking)]
+        if not self._phrases:
+            return rest[: self._limit]
         kept: list[Hit] = []
-        size, rest = self._limit, list(found)
+        size = self._limit
         while rest and len(kept) < self._limit:
             batch, rest = rest[:size], rest[size:]
-            await self._judge(await read([h for h in batch if h.id not in self._admitted]))
+            new = [hit for hit in batch if hit.id not in self._admitted]
+            if new:
+                await self._judge(await read(new))
             kept += [hit for hit in batch if self._admitted.get(hit.id, False)]
             size = min(2 * size, MOST_READ)
         return kept[: self._limit]
@@ -72,6 +108,8 @@ class Verification:
             return {name: self._phrases.admit(text) for name, text in texts.items()}
 
         if sum(map(len, texts.values())) <= INLINE_CHARACTERS:
-            self._admitted.update(judged())
+            new = judged()
         else:
-            self._admitted.update(await self._threads.run(self._tenant, judged))
+            new = await self._threads.run(self._tenant, judged)
+        self._admitted.update(new)
+        self.rejected += len(new) - sum(new.values())

@@ -127,12 +127,15 @@ class Memories:
         forget = convert.forget_many(request, violations)
         query = search.to_forget(request, forget, violations)
         raise_for_violations(violations)
+        terms: dict[str, tuple[str, ...]] = {}
 
         async def work(key: m.IdempotencyKey | None) -> m.ForgetManyReceipt:
             found = forget
             if query is not None:
                 hits = (await self._searcher.memories(call.principal, query)).hits
                 found = search.with_hits(forget, hits)
+                if request.validate_only:
+                    terms.update(search.found_terms(hits))
             return await self._store.memories.forget_many(
                 call.principal, found, key, validate_only=request.validate_only
             )
@@ -147,7 +150,7 @@ class Memories:
             forget_batch_id=done.forget_batch_id,
             forgotten_count=len(done.ids),
             matches=[
-                pb.ForgetMatch(id=memory_id, score=score)
+                pb.ForgetMatch(id=memory_id, score=score, found_terms=terms.get(memory_id, ()))
                 for memory_id, score in zip(done.ids, scores, strict=True)
             ],
             revision=done.revision,

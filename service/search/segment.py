@@ -250,6 +250,12 @@ class Segment:
             mask[list(self._rows_of_owner(owner))] = True
         return mask
 
+    def rows_with(self, ids: Iterable[str]) -> Mask:
+        """(rows,) the items of these ids; unknown ones are ignored."""
+        mask = np.zeros(self.rows, np.bool_)
+        mask[[self._row_of[item_id] for item_id in ids if item_id in self._row_of]] = True
+        return mask
+
     def find(self, term: int) -> tuple[Rows, Counts]:
         """The rows that hold a term (dead ones too), each once, and how often each does."""
         return self._postings.find(term)

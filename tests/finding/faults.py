@@ -11,7 +11,6 @@ import pytest
 from service.retrieval import searcher, segments
 from service.retrieval.cached_segment import apply_delta
 from service.retrieval.eligibility import eligible_memories
-from service.retrieval.searcher import SegmentSearcher
 
 Seed = Callable[[pytest.MonkeyPatch], None]
 
@@ -45,13 +44,12 @@ def the_past_is_now(patch: pytest.MonkeyPatch) -> None:
 
 def thresholds_are_low(patch: pytest.MonkeyPatch) -> None:
     """What scores less than the threshold is found."""
-    rank = SegmentSearcher._rank
+    scoring = searcher._scoring
 
-    async def generous(self: Any, plan: Any, *more: Any) -> Any:
-        lower = replace(plan.search, min_score=plan.search.min_score * 0.4)
-        return await rank(self, replace(plan, search=lower), *more)
+    def generous(found: Any, least: float) -> Any:
+        return scoring(found, least * 0.4)
 
-    patch.setattr(SegmentSearcher, "_rank", generous)
+    patch.setattr(searcher, "_scoring", generous)
 
 
 def unverified_segments_are_believed(patch: pytest.MonkeyPatch) -> None:

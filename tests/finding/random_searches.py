@@ -40,6 +40,7 @@ class RandomSearches(RandomWrites):
         which: Which,
         limit: int,
         floor: float,
+        phrases: tuple[str, str],
         beside: int,
     ) -> None:
         filter_, fitting = self._filter(which)
@@ -50,12 +51,13 @@ class RandomSearches(RandomWrites):
             min_score=floor,
             filter=filter_,
             neighbors=beside,
+            **_insisting(phrases),
         )
         hits = [chunk for hit in found for chunk in hit.chunks]
         named = [(f"{hit.chunk.document_id} {hit.chunk.position:05}", hit.score) for hit in hits]
         named.sort(key=lambda pair: -pair[1])
         eligible = self.world.chunks(tags, fitting)
-        self._judge(named, eligible, Asked(query, limit, floor))
+        self._judge(named, eligible, Asked(query, limit, floor, phrases=phrases))
         for hit in hits:
             self._check_neighbours(hit, beside)
 
@@ -78,6 +80,7 @@ class RandomSearches(RandomWrites):
         which: Which,
         limit: int,
         floor: float,
+        phrases: tuple[str, str],
         past: int,
         forgotten: bool,
         history: bool,
@@ -96,12 +99,13 @@ class RandomSearches(RandomWrites):
             include_forgotten=forgotten,
             include_history=history,
             include_chunks=chunks,
+            **_insisting(phrases),
         )
         at = self.now if then is None else then.ToMicroseconds()
         eligible = self.world.memories(tags, fitting, at, forgotten=forgotten, history=history)
         if chunks:
             eligible += self.world.chunks(tags, fitting)
-        self._judge(_named(hits), eligible, Asked(query, limit, floor))
+        self._judge(_named(hits), eligible, Asked(query, limit, floor, phrases=phrases))
 
     async def profile(self, tag: str, query: str, which: Which, limit: int, floor: float) -> None:
         filter_, fitting = self._filter(which)
@@ -123,7 +127,9 @@ class RandomSearches(RandomWrites):
         asked = Asked(query, limit, floor, without=frozenset(shown))
         self._judge(_named(answer.hits), eligible, asked)
 
-    async def forget_found(self, tag: str, query: str, floor: float, preview: bool) -> None:
+    async def forget_found(
+        self, tag: str, query: str, floor: float, phrases: tuple[str, str], preview: bool
+    ) -> None:
         answer = await self.lab.client.memories.ForgetMemories(
             m.ForgetMemoriesRequest(
                 container_tag=tag,
@@ -131,11 +137,13 @@ class RandomSearches(RandomWrites):
                 min_score=floor,
                 max_forget=500,
                 validate_only=preview,
+                **_insisting(phrases),
             )
         )
         named = [(match.id, match.score) for match in answer.matches]
         eligible = self.world.memories([tag], ANY, self.now)
-        self._judge(named, eligible, Asked(query, len(eligible), floor, every=True))
+        asked = Asked(query, len(eligible), floor, every=True, insist=True, phrases=phrases)
+        self._judge(named, eligible, asked)
         if preview or not named:
             return
         gone = {name for name, _ in named}
@@ -194,6 +202,12 @@ class RandomSearches(RandomWrites):
     ) -> None:
         self.searches += 1
         judge(named, eligible, self.embedder, asked)
+
+
+def _insisting(phrases: tuple[str, str]) -> dict[str, Any]:
+    """The fields of a request."""
+    held, barred = ([phrase] if phrase else [] for phrase in phrases)
+    return {"must_contain": held, "must_not_contain": barred}
 
 
 def _named(hits: Iterable[m.SearchHit]) -> list[tuple[str, float]]:

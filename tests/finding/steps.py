@@ -36,6 +36,9 @@ WHICH = (
     Which(age=3),
     Which("a", age=-2),
 )
+phrase = st.lists(st.sampled_from(["quince", "likes", "the", "Ann"]), min_size=1, max_size=2)
+none_or_phrase = st.just("") | phrase.map(" ".join)
+phrases = st.just(("", "")) | st.tuples(none_or_phrase, none_or_phrase)
 searches = {
     "query": texts,
     "tags": tags,
@@ -43,7 +46,7 @@ searches = {
     "limit": st.sampled_from([1, 2, 5, 100]),
     "floor": st.sampled_from([0.0, 0.0, 0.3, 0.9]),
 }
-in_documents = {**searches, "beside": st.integers(0, 2)}
+in_documents = {**searches, "phrases": phrases, "beside": st.integers(0, 2)}
 
 
 def step(name: str, /, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Step]:
@@ -53,6 +56,7 @@ def step(name: str, /, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy
 in_memories = step(
     "search_memories",
     **searches,
+    phrases=phrases,
     past=st.integers(0, 15),
     forgotten=st.booleans(),
     history=st.booleans(),
@@ -98,6 +102,7 @@ change = st.one_of(
         tag=tag,
         query=texts,
         floor=st.sampled_from([0.001, 0.3, 0.5]),
+        phrases=phrases,
         preview=st.booleans(),
     ),
     step("restore_together", number=numbers),

@@ -66,6 +66,18 @@ async def test_the_best_of_those_that_hold_a_phrase_are_found(any_lab: Lab) -> N
     assert await any_lab.contents("green tea", min_score=1, must_contain=["of the"]) == []
 
 
+async def test_a_hit_scores_as_if_what_lacks_the_phrases_were_not_there(any_lab: Lab) -> None:
+    """However often it is there."""
+    other, _ = await any_lab.client.remember("green tea, no cups", "green tea with cups " * 2)
+    await any_lab.client.remember(*["green tea, green tea and green tea"] * 90)
+    for fields in ({"must_contain": ["no cups"]}, {"must_not_contain": ["green tea and", "with"]}):
+        (hit,) = await any_lab.memories("green tea", **fields)
+        assert hit.memory.id == other.id
+        (again,) = await any_lab.memories("green tea", min_score=hit.score, **fields)
+        assert again == hit
+        assert hit.score > 0.5
+
+
 async def test_what_is_forgotten_superseded_or_past_is_judged_by_its_own_text(
     any_lab: Lab, clock: ManualClock
 ) -> None:
@@ -182,9 +194,11 @@ async def test_phrases_are_bounded(lab: Lab, fields: dict[str, Any], named: str)
 
 async def test_phrases_are_for_forgetting_by_query_alone(lab: Lab) -> None:
     (made,) = await lab.client.remember("tea")
-    for fields in ({"ids": [made.id]}, {"filter": where("k", "v")}):
+    selectors: list[dict[str, Any]] = [{"ids": [made.id]}, {"filter": where("k", "v")}]
+    for fields in selectors:
         for name in ("must_contain", "must_not_contain"):
-            request = m.ForgetMemoriesRequest(**fields, **{name: ["tea"]})  # type: ignore[arg-type]
+            phrases: dict[str, Any] = {name: ["tea"]}
+            request = m.ForgetMemoriesRequest(**fields, **phrases)
             with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
                 await lab.client.memories.ForgetMemories(request)
             assert refusal.fields == [name]

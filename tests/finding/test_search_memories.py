@@ -38,6 +38,39 @@ async def test_every_change_is_seen_by_the_next_search(lab: Lab) -> None:
     assert await lab.contents("quinces medlars", include_history=True) == []
 
 
+async def test_a_hit_says_how_many_share_its_text(any_lab: Lab) -> None:
+    lab = any_lab
+    await lab.client.remember(*["Ann likes quinces"] * 3, "Ann likes medlars")
+    talk = [d.ConversationMessage(speaker="Ben", text="Ann likes quinces")] * 2
+    await lab.client.documents.UpsertDocument(
+        d.UpsertDocumentRequest(conversation=d.Conversation(messages=talk), wait=True)
+    )
+    hits = await lab.memories("quinces medlars")
+    assert {hit.memory.content: hit.same_text_count for hit in hits} == {
+        "Ann likes quinces": 3,
+        "Ann likes medlars": 1,
+    }
+    hits = await lab.memories("quinces", include_chunks=True)
+    counts = {hit.memory.content or hit.chunk.text: hit.same_text_count for hit in hits}
+    assert counts["Ann likes quinces"] == 5
+    (hit,) = await lab.search("quinces")
+    assert [chunk.same_text_count for chunk in hit.chunks] == [2]
+
+
+async def test_score_parts_name_the_terms_that_were_found_and_those_that_are_missing(
+    any_lab: Lab,
+) -> None:
+    await any_lab.client.remember("Bo paid the invoice 48213", "Bo paid the invoice 48214")
+    hits = await any_lab.memories("paid invoice 48213 ferry", include_score_parts=True)
+    parts = {hit.memory.content[-5:]: hit.score_parts for hit in hits}
+    assert set(parts["48213"].found_terms) == {"paid", "invoice", "48213"}
+    assert list(parts["48213"].missing_terms) == []
+    assert set(parts["48214"].found_terms) == {"paid", "invoice"}
+    assert list(parts["48214"].missing_terms) == ["48213"]
+    hits = await any_lab.memories("paid invoice 48213 ferry")
+    assert not any(hit.HasField("score_parts") for hit in hits)
+
+
 async def test_chunks_are_left_out_by_speaker(any_lab: Lab) -> None:
     said = [
         ("José  Álvarez", "the ferry leaves at nine"),

@@ -178,6 +178,8 @@ class Asked:
     Args:
         every: Whether a text is to be found as often as it is there.
         without: Texts that are not to be found, though they are eligible.
+        insist: Whether only what lacks no number or code of the query is to be found.
+        phrases: What a text must hold, and what it must not hold; "": anything, nothing.
     """
 
     query: str
@@ -185,6 +187,19 @@ class Asked:
     floor: float
     every: bool = False
     without: frozenset[str] = frozenset()
+    insist: bool = False
+    phrases: tuple[str, str] = ("", "")
+
+    def passes(self, text: str) -> bool:
+        """Whether a text holds the one phrase, and not the other."""
+        held, barred = self.phrases
+        return holds(text, held) and not (barred and holds(text, barred))
+
+
+def holds(text: str, phrase: str) -> bool:
+    """Whether the words of a phrase stand in a text next to each other."""
+    words, wanted = split_words(text), split_words(phrase)
+    return any(words[i : i + len(wanted)] == wanted for i in range(len(words) + 1))
 
 
 def judge(
@@ -205,10 +220,15 @@ def judge(
     said = {text.id: text.text for text in texts}
     shown: dict[str, str] = {}
     for name in sorted(totals, key=lambda name: -totals[name]):
-        shown.setdefault(name if asked.every else said[name], name)
+        if asked.passes(said[name]):
+            shown.setdefault(name if asked.every else said[name], name)
     all_ranks = [totals[name] for name in shown.values()]
     all_scores = reference.scores(list(shown.values()), all_ranks)
-    wanted = [place for place, text in enumerate(shown) if text not in asked.without]
+    wanted = [
+        place
+        for place, (text, name) in enumerate(shown.items())
+        if text not in asked.without and not (asked.insist and reference.lacking(name))
+    ]
     ranks = [all_ranks[place] for place in wanted][: asked.limit]
     scores = [all_scores[place] for place in wanted][: asked.limit]
     # What lies just at the threshold may be on either side of it.

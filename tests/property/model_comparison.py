@@ -200,6 +200,7 @@ class ModelComparison:
         matches = self._ask("ForgetMemories", full, preview).matches
         hits = self._ask("SearchMemories", full, search).hits
         memories.scores = {self.names.ours(match.id): match.score for match in matches}
+        memories.terms = {self.names.ours(match.id): list(match.found_terms) for match in matches}
         best = {self.names.ours(hit.memory.id): hit.score for hit in hits}
         try:
             found.judge_matches(

@@ -24,6 +24,8 @@ class Memories(MemoryReads):
         self.scores: dict[str, float] = {}
         """By id: what the query finds that ForgetMemories is about to be asked with. Which
         memories that are is the search's own affair, what then becomes of them is not."""
+        self.terms: dict[str, list[str]] = {}
+        """Of each of these: the words of the query that it holds, as a preview says."""
 
     def create_memories(
         self, who: Caller, request: pb.CreateMemoriesRequest
@@ -138,7 +140,12 @@ class Memories(MemoryReads):
             forget_batch_id=batch,
             forgotten_count=len(found),
             matches=[
-                pb.ForgetMatch(id=version.id, score=scores.get(version.id, 0)) for version in found
+                pb.ForgetMatch(
+                    id=version.id,
+                    score=scores.get(version.id, 0),
+                    found_terms=self.terms[version.id] if scores and request.validate_only else (),
+                )
+                for version in found
             ],
             revision=self.tenant.revision,
         )

@@ -229,6 +229,15 @@ class Reference:
         forms = {term_of(word) for word in words} - {""}
         return [max((terms.get(form, 0) for form in forms), default=0) for terms in self.terms]
 
+    def lacking(self, item_id: str) -> list[str]:
+        """What the query insists on and a text does not have."""
+        row = [text.id for text in self.texts].index(item_id)
+        return [
+            term.text
+            for term in self.asked()
+            if term.insisted and not self.holds((*term.forms, *term.fallback, *term.accepted))[row]
+        ]
+
     def idf(self, holds: Sequence[int]) -> float:
         df = sum(map(bool, holds))
         return math.log(1 + (len(self.texts) - df + 0.5) / (df + 0.5))

@@ -903,8 +903,9 @@ class ForgetMemoriesRequest(_message.Message):
     """Answer what would be forgotten, and forget nothing."""
     query: _builtins.str
     """All latest, remembered memories that a search for this finds with at least
-    `min_score`. What stands in double quotes is also a phrase of must_contain, as
-    in SearchMemories.
+    `min_score` and that hold all that it insists on: the numbers and codes among
+    its words. What stands in double quotes is also a phrase of must_contain, as in
+    SearchMemories.
     """
     min_score: _builtins.float
     """By query: the score from which on memories are forgotten, above 0 to 1."""
@@ -996,19 +997,27 @@ class ForgetMatch(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    FOUND_TERMS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The memory."""
     score: _builtins.float
     """By query: its score."""
+    @_builtins.property
+    def found_terms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """By query with validate_only: the words of the query that it holds, as in
+        ScoreParts.
+        """
+
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         score: _builtins.float = ...,
+        found_terms: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found_terms", b"found_terms", "id", b"id", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1285,8 +1294,13 @@ class SearchHit(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     SCORE_PARTS_FIELD_NUMBER: _builtins.int
+    SAME_TEXT_COUNT_FIELD_NUMBER: _builtins.int
     score: _builtins.float
     """How well it fits, 0 to 1, comparable across queries of one embedder."""
+    same_text_count: _builtins.int
+    """How many of the memories and chunks searched have its text, itself included;
+    they are found once.
+    """
     @_builtins.property
     def memory(self) -> Global___Memory:
         """A memory; `source_document_id` says where it is from."""
@@ -1306,10 +1320,11 @@ class SearchHit(_message.Message):
         chunk: _search_pb2.Chunk | None = ...,
         score: _builtins.float = ...,
         score_parts: _search_pb2.ScoreParts | None = ...,
+        same_text_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "found", b"found", "memory", b"memory", "score_parts", b"score_parts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "found", b"found", "memory", b"memory", "score", b"score", "score_parts", b"score_parts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "found", b"found", "memory", b"memory", "same_text_count", b"same_text_count", "score", b"score", "score_parts", b"score_parts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_found: _TypeAlias = _typing.Literal["memory", "chunk"]  # noqa: Y015
     _WhichOneofArgType_found: _TypeAlias = _typing.Literal["found", b"found"]  # noqa: Y015

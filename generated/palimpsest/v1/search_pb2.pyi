@@ -92,9 +92,14 @@ class ChunkHit(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     SCORE_PARTS_FIELD_NUMBER: _builtins.int
+    SAME_TEXT_COUNT_FIELD_NUMBER: _builtins.int
     score: _builtins.float
     """How well it fits, 0 to 1, comparable across queries of one embedder: a
     query unrelated to everything scores low everywhere.
+    """
+    same_text_count: _builtins.int
+    """How many of the chunks searched have its text, itself included; they are
+    found once.
     """
     @_builtins.property
     def chunk(self) -> Global___Chunk:
@@ -120,10 +125,11 @@ class ChunkHit(_message.Message):
         before: _abc.Iterable[Global___Chunk] | None = ...,
         after: _abc.Iterable[Global___Chunk] | None = ...,
         score_parts: Global___ScoreParts | None = ...,
+        same_text_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "score_parts", b"score_parts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "chunk", b"chunk", "score", b"score", "score_parts", b"score_parts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "chunk", b"chunk", "same_text_count", b"same_text_count", "score", b"score", "score_parts", b"score_parts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -141,6 +147,8 @@ class ScoreParts(_message.Message):
     SEMANTIC_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
+    FOUND_TERMS_FIELD_NUMBER: _builtins.int
+    MISSING_TERMS_FIELD_NUMBER: _builtins.int
     lexical: _builtins.float
     """The words in common (BM25), 0 to 1 among what was eligible."""
     semantic: _builtins.float
@@ -148,7 +156,19 @@ class ScoreParts(_message.Message):
     rank: _builtins.float
     """The rank score of all signals, 0 to 1 among what was eligible."""
     confidence: _builtins.float
-    """How sure the search is that anything fits at all, 0 to 1."""
+    """How sure the search is that this fits at all, 0 to 1."""
+    @_builtins.property
+    def found_terms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The words of the query that it holds, in one of the forms in which the search
+        compares them.
+        """
+
+    @_builtins.property
+    def missing_terms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The words that the query insists on (numbers, codes) and that it does not
+        hold: these lower its score.
+        """
+
     def __init__(
         self,
         *,
@@ -156,10 +176,12 @@ class ScoreParts(_message.Message):
         semantic: _builtins.float = ...,
         rank: _builtins.float = ...,
         confidence: _builtins.float = ...,
+        found_terms: _abc.Iterable[_builtins.str] | None = ...,
+        missing_terms: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "lexical", b"lexical", "rank", b"rank", "semantic", b"semantic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "found_terms", b"found_terms", "lexical", b"lexical", "missing_terms", b"missing_terms", "rank", b"rank", "semantic", b"semantic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -97,6 +97,7 @@ def to_forget(
         min_score=request.min_score,
         limit=forget.max_forget + 1,
         every_text=True,
+        insist=True,
         must_contain=phrases,
         must_not_contain=tuple(request.must_not_contain),
     )
@@ -108,6 +109,11 @@ def with_hits(
     """`forget` with the memories that its search has found."""
     found = tuple((hit.memory.id, hit.score) for hit in hits if isinstance(hit, s.MemoryHit))
     return replace(forget, found=found)
+
+
+def found_terms(hits: Sequence[s.MemoryHit | s.ChunkHit]) -> dict[str, tuple[str, ...]]:
+    """The words of the query that each memory holds."""
+    return {hit.memory.id: hit.parts.found_terms for hit in hits if isinstance(hit, s.MemoryHit)}
 
 
 def profile(request: memories_pb2.GetProfileRequest, violations: list[Violation]) -> ProfileQuery:
@@ -130,7 +136,7 @@ def documents_response(
         message = documents_pb2.DocumentHit(score=hit.chunks[0].score)
         documents_convert.to_proto(hit.document, message.document)
         for chunk in hit.chunks:
-            added = message.chunks.add(score=chunk.score)
+            added = message.chunks.add(score=chunk.score, same_text_count=chunk.same_text)
             _chunk_to_proto(chunk.chunk, added.chunk, chunk.document_id)
             for row in chunk.before:
                 _chunk_to_proto(row, added.before.add(), chunk.document_id)
@@ -167,6 +173,7 @@ def _hit_to_proto(
     hit: s.MemoryHit | s.ChunkHit, message: memories_pb2.SearchHit, *, parts: bool
 ) -> None:
     message.score = hit.score
+    message.same_text_count = hit.same_text
     if isinstance(hit, s.MemoryHit):
         memories_convert.to_proto(hit.memory, message.memory)
     else:
@@ -195,3 +202,5 @@ def _parts_to_proto(parts: s.ScoreParts, message: search_pb2.ScoreParts) -> None
     message.semantic = parts.semantic
     message.rank = parts.rank
     message.confidence = parts.confidence
+    message.found_terms.extend(parts.found_terms)
+    message.missing_terms.extend(parts.missing_terms)
