@@ -120,6 +120,9 @@ class Entries:
     words: Ints
     """(items,) words, stop words too."""
 
+    outdated: npt.NDArray[np.bool_]
+    """(items,) which are of an older version."""
+
     asks: npt.NDArray[np.bool_]
     tells_time: npt.NDArray[np.bool_]
     speakers: list[tuple[int, ...]]
@@ -207,6 +210,7 @@ def decode_entries(blobs: Sequence[bytes]) -> Entries:
         sizes=sizes,
         lengths=sizes_of_text >> 16,
         words=sizes_of_text & 0xFFFF,
+        outdated=versions < VERSION,
         asks=(flags & _ASKS) != 0,
         tells_time=(flags & _TELLS_TIME) != 0,
         speakers=_speakers(cells, first, names),

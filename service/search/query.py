@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.search.entry import NO_TERM, TermHasher
+from service.search.former import former_parts
 from service.search.question import QueryTerm, analyse_query
 from service.search.scope import Scope, named_speakers
 from service.search.speakers import Name
@@ -47,6 +48,9 @@ class Query:
 
     names: Mapping[int, str]
     """Its words by their hashes as words of a speaker's name."""
+
+    former_synonyms: tuple[Synonyms, ...] = ()
+    """The same as `synonyms`, and what stands for them in entries of an older analysis."""
 
     words: int = 0
     """How many it has, function words too."""
@@ -98,11 +102,22 @@ def make_query(text: str, hasher: TermHasher) -> Query:
     for term in map(hashed, question.terms):
         if term is not None:
             by_forms.setdefault(term.forms, term)
+    names = {hasher.name(word): word for word in question.words}
+    looked_up, terms = list(synonyms), tuple(by_forms.values())
+    for part in former_parts(text):
+        if len(part.words) == len(part.former_words) == 1 and part.words[0] in question.words:
+            names.setdefault(hasher.name(part.former_words[0]), part.words[0])
+        former = [hasher.term(term) for term in part.former_terms]
+        for one in terms:
+            # Of a number or code no part may stand for the whole.
+            if one.text in part.called and (len(former) == 1 or not one.insisted):
+                looked_up[one.forms] = tuple(sorted({*looked_up[one.forms], *former}))
     return Query(
         text=text,
         synonyms=tuple(synonyms),
-        terms=tuple(by_forms.values()),
-        names={hasher.name(word): word for word in question.words},
+        terms=terms,
+        names=names,
+        former_synonyms=tuple(looked_up),
         words=len(split_words(text)),
         asks_when=question.asks_when,
         asks=question.asks,

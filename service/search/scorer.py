@@ -65,14 +65,18 @@ class SegmentScorer:
         return rows[kept], counts[kept]
 
     def holding(self, required: Sequence[Sequence[int]]) -> Mask:
-        """(rows,) which eligible rows hold every one of some terms."""
+        """(rows,) which eligible rows hold every one of some terms.
+
+        Of those with an entry of an older analysis this cannot be told: they do.
+        """
         holding = self.eligible
         for term in {term for terms in required for term in terms}:
             rows, _ = self.segment.find(term)
             there = self._none()
             there[rows] = True
             holding = holding & there
-        return holding
+        outdated = self.segment.outdated
+        return holding if outdated is None else holding | (self.eligible & outdated)
 
     @property
     def total_length(self) -> float:

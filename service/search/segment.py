@@ -102,6 +102,8 @@ class Segment:
         self._tells_time = Column(np.bool_)
         self._vectors = UnitVectors(dimension)
         self._embedded = Column(np.bool_)
+        self._outdated = Column(np.bool_)
+        self._may_be_outdated = False
 
     # What is there
 
@@ -181,6 +183,8 @@ class Segment:
         self._tells_time.extend(entries.tells_time)
         self._vectors.extend(vectors)
         self._embedded.extend(embedded)
+        self._outdated.extend(entries.outdated)
+        self._may_be_outdated |= bool(entries.outdated.any())
         self._groups.link(touched, self.vectors, self.words)
         self._compact()
 
@@ -330,6 +334,15 @@ class Segment:
     def embedded(self) -> Mask:
         """(rows,) which have a vector."""
         return self._embedded.values
+
+    @property
+    def outdated(self) -> Mask | None:
+        """(rows,) which have an entry of an older analysis; None: none has."""
+        if not self._may_be_outdated:
+            return None
+        outdated: Mask = self._outdated.values & self._alive.values
+        self._may_be_outdated = bool(outdated.any())
+        return outdated if self._may_be_outdated else None
 
     @property
     def length(self) -> Floats:
