@@ -19,6 +19,10 @@ _PAIRS = 100
 _ABSENT = 200
 _TRIES = 200
 
+_AROUND = ("({})", "[{}]", "{},", "{};", "«{}»", "<{}>", "*{}*", "`{}`", "'{}'", "{}:", "{}!")
+_WRAPPED = 0.2
+"""So often a code stands in punctuation."""
+
 _SITUATIONS = (
     *("Bo noticed it first.", "Ada wrote it on the board.", "The harbour master was told."),
     *("It rained all that day.", "Nobody has complained since.", "We talk about it on Monday."),
@@ -247,7 +251,6 @@ def exact(
     twist: Twist,
     texts: Sequence[str],
     queries: Sequence[str],
-    typed: Callable[[str], str] = str,
 ) -> Kind:
     """A kind of codes.
 
@@ -257,15 +260,19 @@ def exact(
         twist: Makes one that is easily taken for a given one.
         texts: What is stored, with {} where the code is.
         queries: How it is asked for.
-        typed: How a code is written in a query.
     """
 
     def make(random: Random) -> Iterator[Shelf]:
         stored, absent = _pairs(random, code, twist)
         random.shuffle(stored)
-        memories = [random.choice(texts).format(one) for one in stored]
-        asks = [Ask(random.choice(queries).format(typed(c)), i) for i, c in enumerate(stored)]
-        asks += [Ask(random.choice(queries).format(typed(one)), None) for one in absent]
+
+        def put(forms: Sequence[str], one: str) -> str:
+            around = random.choice(_AROUND) if random.random() < _WRAPPED else "{}"
+            return random.choice(forms).format(around.format(one))
+
+        memories = [put(texts, one) for one in stored]
+        asks = [Ask(put(queries, one), number) for number, one in enumerate(stored)]
+        asks += [Ask(put(queries, one), None) for one in absent]
         yield Shelf(memories, asks)
 
     return Kind(name, EXACT, make)
