@@ -26,7 +26,7 @@ class Want(Enum):
     FOUND = "the answer scores 0.5 or more"
     CERTAIN = "the answer scores 0.9 or more"
     AMONG_TEN = "the answer is among the first ten"
-    ONLY_HIT = "there is one hit"
+    SHARED = "there is one hit, which says that two share its text"
     BELOW = "nothing scores 0.5 or more"
     KEPT = "forgetting takes nothing, whatever the lowest score"
 
@@ -45,8 +45,8 @@ class Want(Enum):
                 return score >= CERTAIN
             case Want.AMONG_TEN:
                 return answer in [hit.number for hit in hits[:10]]
-            case Want.ONLY_HIT:
-                return len(hits) == 1
+            case Want.SHARED:
+                return [hit.sharing for hit in hits] == [2]
             case Want.BELOW:
                 return all(hit.score < SURE for hit in hits)
             case Want.KEPT:
@@ -377,9 +377,7 @@ _TWINS = (
         Want.FIRST,
         [_shelf([Stored(_TWICE, "Mia", document="chat"), _TWICE], ("spare key", 1))],
     ),
-    Case(
-        "two memories of one text", Want.ONLY_HIT, [_shelf([_TWICE, _TWICE], ("spare key", None))]
-    ),
+    Case("two memories of one text", Want.SHARED, [_shelf([_TWICE, _TWICE], ("spare key", None))]),
     Case("a stored question", Want.FIRST, [_shelf(_ASKED, ("Where is the spare key?", 1))]),
 )
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from service.core.digests import Digester
-from service.core.times import parse_instant
+from service.core.times import parse_moment
 from service.embedding.base import InlineEmbedder, Purpose
 from service.embedding.static import StaticEmbedder
 from service.pipeline.encoder import IndexEncoder, Passage
@@ -45,6 +45,12 @@ class Found(NamedTuple):
     """Of the text among those that the library was made of."""
 
     score: float
+    lacking: tuple[str, ...]
+    """The numbers and codes of the query that it does not hold."""
+
+    sharing: int
+    """How many texts are equal to it, itself included."""
+
     parts: Parts
 
 
@@ -65,8 +71,7 @@ class Library:
         stored = [Stored(item) if isinstance(item, str) else item for item in items]
         self._encoder = IndexEncoder(_DIGESTER, 0, embedder())
         passages = [
-            Passage(item.text, "", item.speaker, parse_instant(item.time) if item.time else None)
-            for item in stored
+            Passage(item.text, "", item.speaker, *(parse_moment(item.time) or ())) for item in stored
         ]
         self._calibration = calibration(embedder().name)
         self._segment = Segment(embedder().dimension, self._calibration.neighbourhood)
@@ -95,7 +100,7 @@ class Library:
         asked = make_query(query, self._encoder.hasher)
         (vector,) = embedder().embed_now([text_to_embed(asked, scopes)], Purpose.QUERY)
         hits = rank(scopes, asked.near(vector), self._calibration, limit, distinct=distinct)
-        return [Found(int(hit.id), hit.score, hit.parts) for hit in hits]
+        return [Found(int(hit.id), hit.score, hit.lacking, hit.sharing, hit.parts) for hit in hits]
 
     def best(self, query: str) -> float:
         """The score of the best text; 0 if none is found."""
@@ -108,4 +113,4 @@ class Library:
 
 def taken(hits: Iterable[Found], min_score: float) -> set[int]:
     """Which of the hits of a query forgetting by it would take."""
-    return {found.number for found in hits if found.score >= min_score}
+    return {hit.number for hit in hits if hit.score >= min_score and not hit.lacking}
