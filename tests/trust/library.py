@@ -71,7 +71,8 @@ class Library:
         stored = [Stored(item) if isinstance(item, str) else item for item in items]
         self._encoder = IndexEncoder(_DIGESTER, 0, embedder())
         passages = [
-            Passage(item.text, "", item.speaker, *(parse_moment(item.time) or ())) for item in stored
+            Passage(item.text, "", item.speaker, *(parse_moment(item.time) or ()))
+            for item in stored
         ]
         self._calibration = calibration(embedder().name)
         self._segment = Segment(embedder().dimension, self._calibration.neighbourhood)
