@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from io import BytesIO
 from typing import Any, Final
 from zipfile import BadZipFile, ZipFile
@@ -24,9 +23,6 @@ _OLD_HEADER: Final = bytes.fromhex("d0cf11e0a1b11ae1")
 """Of files of Word before 2007, and of encrypted ones."""
 
 _MARKUP: Final = (".xml", ".rels")
-_CELL_PARAGRAPH: Final = re.compile(r"(<t[dh][^<>]*>)<p>|</p>(</t[dh]>)")
-"""Cells hold paragraphs; as text alone they are one line with the others of their row."""
-
 _STYLES: Final = "\n".join(
     (
         "p[style-name='Title'] => h1:fresh",
@@ -54,7 +50,7 @@ class Docx:
                 style_map=_STYLES,
                 convert_image=mammoth.images.img_element(_no_source),
             )
-            extract = Html().extract(_CELL_PARAGRAPH.sub(r"\1\2", converted.value))
+            extract = Html().extract(converted.value)
         except MemoryError:
             raise
         except RecursionError as error:

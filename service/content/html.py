@@ -39,6 +39,8 @@ _BLOCKS: Final = (
     | _HEADINGS.keys()
 )
 """Elements that begin a block of text, and end one."""
+_FLAT: Final = _names("div p")
+_MARGINS: Final = _names("aside footer header")
 _PAGE: Final = _names("body head html")
 _LISTS: Final = _names("dir menu ol ul")
 _ROWS: Final = _names("table tbody td tfoot th thead tr")
@@ -119,6 +121,8 @@ class _Skip(Enum):
     ALWAYS = auto()
     LINKS = auto()
     """If it is made of links."""
+    MARGIN = auto()
+    """If it is made of links and has no heading."""
     CONTENTS = auto()
     """If it is made of links to places of the page."""
     PERMALINK = auto()
@@ -135,6 +139,8 @@ class _Element:
     """A link to a place of the page."""
     drawn: bool = False
     """Text of a drawing."""
+    flat: bool = False
+    """It begins and ends no block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +208,14 @@ class _Page:
             return
         if name in _ENDED_BY:
             self._close(*_ENDED_BY[name])
+        flat = False
         if name in _BLOCKS:
             self._close(*_PARAGRAPH)
-            self._flush()
-        self._push(name, attributes)
+            # What a cell begins with is in one line with the other cells.
+            flat = name in _FLAT and "".join(self._buffer[-2:]).rstrip(" ").endswith(_CELL)
+            if not flat:
+                self._flush()
+        self._push(name, attributes, flat=flat)
 
     def end(self, tag: End) -> None:
         name = tag.name
@@ -243,13 +253,14 @@ class _Page:
     def _in_drawing(self) -> bool:
         return self._counts["svg"] > 0 or self._counts["math"] > 0
 
-    def _push(self, name: str, attributes: Mapping[str, str]) -> None:
+    def _push(self, name: str, attributes: Mapping[str, str], *, flat: bool) -> None:
         element = _Element(
             name,
             hidden=_is_hidden(name, attributes),
             skip=_skip(name, attributes),
             within=name == "a" and attributes.get("href", "").startswith("#"),
             drawn=name in _DRAWN_TEXT and self._counts["svg"] > 0,
+            flat=flat,
         )
         if element.skip is not _Skip.NEVER:
             element.begin = _Begin(self._writer.mark(), len(self._buffer), self._prefix, self._read)
@@ -282,7 +293,7 @@ class _Page:
         """End the innermost element, by its end tag or by what the end of another implies."""
         element = self._open[-1]
         name = element.name
-        if name in _BLOCKS:
+        if name in _BLOCKS and not element.flat:
             self._flush()
         if name in _DRAWINGS or element.drawn:
             self._append(" ")
@@ -347,7 +358,9 @@ class _Page:
         if skip is _Skip.PERMALINK:
             return not any(map(str.isalnum, "".join(self._buffer[begin.buffered :])))
         read = self._read.since(begin.read)
-        if skip is _Skip.LINKS:
+        if skip is _Skip.MARGIN and self._writer.has_heading(begin.written):
+            return False
+        if skip in {_Skip.LINKS, _Skip.MARGIN}:
             return 2 * read.linked >= read.letters
         if skip is _Skip.CONTENTS:
             return read.links > 1 and 10 * read.within >= 9 * read.letters
@@ -399,6 +412,8 @@ def _skip(name: str, attributes: Mapping[str, str]) -> _Skip:
         return _Skip.ALWAYS
     if may_be_navigation(attributes):
         return _Skip.LINKS
+    if name in _MARGINS:
+        return _Skip.MARGIN
     if name in _LISTS:
         return _Skip.CONTENTS
     if name == "a" and "#" in attributes.get("href", ""):

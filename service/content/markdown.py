@@ -30,6 +30,8 @@ _FRONT_MATTER: Final = re.compile(
 )
 """YAML between lines of dashes, or TOML between lines of plus signs. A line of dashes with a
 blank line below is a rule."""
+_CONTENTS_PLACE: Final = re.compile(r"\[\[?_?toc_?\]?\]", re.IGNORECASE)
+"""Where renderers put a table of contents."""
 _CONTENTS_ITEM: Final = re.compile(r"\[[^\[\]]*\]\(#[^()\s]*\)")
 """An item of a table of contents: a link to a place of the document."""
 _LISTS: Final = frozenset({"bullet_list_open", "ordered_list_open"})
@@ -71,6 +73,8 @@ class Markdown:
         item = False
         for token in tokens:
             if token.type == "inline":
+                if _CONTENTS_PLACE.fullmatch(token.content):
+                    continue
                 text = self._inline(token.content, references)
                 writer.add("- " + text if item else text, tight=item)
                 item = False

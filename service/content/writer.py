@@ -13,6 +13,7 @@ class Mark(NamedTuple):
     parts: int
     blocks: int
     length: int
+    headings: int
 
 
 class Writer:
@@ -22,6 +23,7 @@ class Writer:
         self._parts: list[str] = []
         self._blocks: list[Block] = []
         self._length = 0
+        self._headings = 0
 
     def add(self, text: str, *, level: int = 0, lines: bool = False, tight: bool = False) -> None:
         """Appends a block; one without characters is left out.
@@ -40,6 +42,7 @@ class Writer:
         start = self._length
         self._write(text)
         self._blocks.append(Block(start, self._length, level, lines))
+        self._headings += level > 0
 
     def append(self, extract: Extract) -> None:
         """Appends the blocks of another extract."""
@@ -53,20 +56,25 @@ class Writer:
 
     def mark(self) -> Mark:
         """What is written now, for `rollback`."""
-        return Mark(len(self._parts), len(self._blocks), self._length)
+        return Mark(len(self._parts), len(self._blocks), self._length, self._headings)
+
+    def has_heading(self, mark: Mark) -> bool:
+        """Whether a heading was added since."""
+        return self._headings > mark.headings
 
     def rollback(self, mark: Mark) -> None:
         """Take back what was added since."""
         del self._parts[mark.parts :]
         del self._blocks[mark.blocks :]
         self._length = mark.length
+        self._headings = mark.headings
 
     def drop_last(self) -> None:
         """Take back the last block, and what parts it from the one before."""
-        blocks = len(self._blocks) - 1
-        self.rollback(
-            Mark(max(0, len(self._parts) - 2), blocks, self._blocks[-2].end if blocks else 0)
-        )
+        last = self._blocks.pop()
+        del self._parts[max(0, len(self._parts) - 2) :]
+        self._length = self._blocks[-1].end if self._blocks else 0
+        self._headings -= last.level > 0
 
     def extract(self) -> Extract:
         """All that was added."""

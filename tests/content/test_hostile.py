@@ -130,6 +130,7 @@ def test_a_megabyte_of_one_thing_is_done_soon(kind: ContentKind, unit: str, limi
         ("<ul><li>", "<li>a</li>"),
         ("<a href=#a>", "b"),
         ("<nav>a", "</nav>"),
+        ("<footer>a", "</footer>"),
         ("<div>", "</div>"),
         ("<h1>", "</h2>"),
         ("<svg>", "<p>"),

@@ -114,7 +114,7 @@ def test_a_byte_order_mark_is_no_text(kind: Extractor) -> None:
 
 def test_markdown_tables_of_contents_are_not_read() -> None:
     content = (
-        "# Tariff\n\n## Table of contents\n\n- [Adults](#adults)\n  - [Dogs](#dogs)\n\n"
+        "# Tariff\n\n[TOC]\n\n## Table of contents\n\n- [Adults](#adults)\n  - [Dogs](#dogs)\n\n"
         "## Adults\n\n- [four](#coins) coins\n- [a list](https://example.com/#x)\n"
     )
     assert blocks(Markdown(), content) == ["Tariff", "Adults", "- four coins", "- a list"]
@@ -273,6 +273,14 @@ def test_the_title_of_a_page_is_its_first_heading(content: str) -> None:
     assert [part.heading for part in chunk(Html().extract(content))] == ["Ferry tariff"]
 
 
+def test_a_paragraph_in_a_cell_is_in_the_line_of_its_row() -> None:
+    content = """<table><tr><th><p>Cup</p></th>
+    <th> <div>Price</div> </th></tr><tr><td>small<td><p>2</table><p>Tax<p>included."""
+    assert blocks(Html(), content) == ["Cup | Price\nsmall | 2", "Tax", "included."]
+    content = "<table><tr><td><h1>Menu</h1><p>Soup.</p><p>Bread.</p></td></tr></table>"
+    assert blocks(Html(), content) == ["Menu", "Soup.", "Bread."]
+
+
 def test_a_heading_that_is_not_closed_is_one_block() -> None:
     assert headings(Html(), "<h1>Tariff<p>Four coins.<h2>Dogs<p>One.") == [
         (1, "Tariff"),
@@ -312,6 +320,8 @@ def test_descriptions_of_pictures_are_read(content: str, text: str) -> None:
         <ul><li><a href="#b">Dogs</a></ul><li><a href="#c">Boats</a></ul>""",
         '<p>Contents:<ol><li>1. <a href="#a">Prices</a><li>2. <a href="#b">Dogs</a></ol>',
         '<ol class="breadcrumb"><li><a href="/">Home</a><li>Prices</ol>',
+        '<footer>Meet us: <a href="/map">Map of the harbour</a></footer>',
+        '<header><a href="/">Harbour</a> <a href="/boats">Boats</a></header>',
         '<a class="skip-link" href="#main">Skip to content</a>',
     ],
 )
@@ -342,6 +352,7 @@ def test_links_to_the_place_where_they_stand_are_not_read(link: str) -> None:
         '<div class="menu"><p>Soup of the day</p><p>costs four coins.</p></div>',
         '<aside class="contents"><p>Soup of the day</p><p>costs four coins.</p></aside>',
         "<header><p>Soup of the day</header><footer>costs four coins.</footer>",
+        '<header><h1><a href="/s">Soup of the day</a></h1></header><p>costs four coins.',
         '<main class="nav"><p>Soup of the day<p>costs four coins.</main>',
         '<ul><li><a href="/s">Soup of the day</a><li><a href="/c">costs four coins.</a></ul>',
         '<p><a href="#note">Soup of the day</a><p>costs four <a href="#coins">coins</a>.',
