@@ -32,7 +32,7 @@ _PACKAGE = "wordllama"
 _WEIGHTS = "wordllama/weights/l2_supercat_256.safetensors"
 _TOKENIZER = "wordllama/tokenizers/l2_supercat_tokenizer_config.json"
 _TENSOR = "embedding.weight"
-_RECIPE = "mean of words, their parts and punctuation, none special"
+_RECIPE = "mean of words, their parts and punctuation, none special; capitals alone as small"
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _KNOWN_LETTERS = 1.4
 """Letters of a token, on average over a text: 2 to 3.5 in languages that the model knows, 1.2
@@ -97,7 +97,9 @@ class StaticEmbedder(InlineEmbedder):
         model = self._loaded()
         # Without the division by the count: only the direction is used.
         sums = np.zeros((len(texts), self._dimension), np.float32)
-        for row, tokens in enumerate(model.tokens.ids(texts)):
+        # Capitals are other tokens, and fall into pieces: a text of them alone is read as small.
+        read = [text.lower() if text.isupper() else text for text in texts]
+        for row, tokens in enumerate(model.tokens.ids(read)):
             if model.telling[tokens].sum() > 0:
                 np.take(model.vectors, tokens, axis=0).sum(axis=0, out=sums[row])
         return sums

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import date
+from functools import lru_cache
 
 from service.search.forms import further_forms, written_out
 from service.search.languages import (
@@ -24,7 +25,9 @@ from service.search.words import (
     split_words,
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = date(1970, 1, 1).toordinal()
+_MINUTE = 60_000_000
+_DAY = 1440 * _MINUTE
 MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
@@ -45,11 +48,7 @@ _SPANS = frozenset(
 _BEFORE_MAY = frozenset(("in", "since", "of", "last", "next", "this"))
 _HINTS = _TIMES | _WHICH | {"may"}
 
-_CAPITALISED = "|".join(
-    sorted({form for word in STOP_WORDS for form in (word.capitalize(), word.upper())})
-)
-CAPITAL = re.compile(rf"(?<=[\w,;] )(?=[A-Z])(?!I\b)({_CAPITALISED})\b")
-"""A stop word with a capital inside a sentence, which makes it a name."""
+_CAPITAL = re.compile(r"[A-Z](?<=[\w,;] .)[A-Za-z]*\b")
 
 _COMPOUNDING = frozenset(
     ("german", "dutch", "swedish", "danish", "norwegian", "finnish", "hungarian")
@@ -57,7 +56,6 @@ _COMPOUNDING = frozenset(
 _LEAST_COMPOUND, _MOST_COMPOUND = 10, 40
 _LEAST_PART, _LEAST_OTHER = 5, 3
 _SHORT = 4
-_NOON = 12
 _LEADING_NAME = re.compile(r"\s*([^\W\d_][\w.'’-]*(?: [^\W\d_][\w.'’-]*){0,2}): +\S")
 
 
@@ -120,9 +118,9 @@ def analyse(
         added += name
     further += [VERBATIM + word for word in name if word in STOP_WORDS]
     if instant is not None:
-        day = _local(instant, offset)
-        added += (str(day.day), MONTHS[day.month - 1], str(day.year))
-        further += _iso_dates(day, offset)
+        in_words, in_iso = _dates(*_day(instant, offset))
+        added += in_words
+        further += in_iso
     return Features(
         counted=words + added if added else words,
         further=further,
@@ -171,7 +169,13 @@ def _names(said: str, words: Sequence[str]) -> list[str]:
     and all the words of a text that has nothing but stop words."""
     if STOP_WORDS.issuperset(words):
         return [VERBATIM + word for word in words]
-    return [VERBATIM + name.lower() for name in CAPITAL.findall(said)]
+    return [VERBATIM + name for name in capitalised_stop_words(said)]
+
+
+def capitalised_stop_words(said: str) -> list[str]:
+    """The stop words with a capital inside a sentence, in small letters."""
+    names = (name.lower() for name in _CAPITAL.findall(said) if name != "I")
+    return [name for name in names if name in STOP_WORDS]
 
 
 def _other_languages(words: Sequence[str], languages: Sequence[str]) -> Iterator[str]:
@@ -208,27 +212,28 @@ def _compound_parts(word: str) -> Iterator[str]:
             yield word[:cut]
 
 
-def _local(instant: int, offset: int | None) -> datetime:
-    """When it was where it was said."""
-    moment = _EPOCH + timedelta(microseconds=instant)
-    try:
-        return moment + timedelta(minutes=offset or 0)
-    except OverflowError:
-        return moment
+def _day(instant: int, offset: int | None) -> tuple[int, int]:
+    """The day since 1970 where it was said; and the one after or before it (1, -1) that it
+    was in other parts of the world, or 0 where the offset is known."""
+    day, within = divmod(instant + (offset or 0) * _MINUTE, _DAY)
+    if offset is not None:
+        return day, 0
+    return day, -1 if within < _DAY // 2 else 1
 
 
-def _iso_dates(moment: datetime, offset: int | None) -> Iterator[str]:
-    """The day and the month in ISO form.
+@lru_cache(maxsize=1024)
+def _dates(day: int, other: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The date in words, and in ISO form: the day, its month, and another day if it may be."""
+    that = _date(day)
+    iso = that.isoformat()
+    in_iso = [iso, iso[:7]]
+    if other:
+        in_iso.append(_date(day + other).isoformat())
+    return (str(that.day), MONTHS[that.month - 1], str(that.year)), tuple(in_iso)
 
-    Where the offset is unknown, the day before or after, which it was in parts of the
-    world, is there as well.
-    """
-    yield moment.date().isoformat()
-    yield moment.date().isoformat()[:7]
-    if offset is None:
-        other = timedelta(days=-1 if moment.hour < _NOON else 1)
-        with suppress(OverflowError):
-            yield (moment.date() + other).isoformat()
+
+def _date(day: int) -> date:
+    return date.fromordinal(min(max(_EPOCH + day, 1), date.max.toordinal()))
 
 
 def _tells_time(words: Sequence[str]) -> bool:

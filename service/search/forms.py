@@ -28,15 +28,21 @@ _ABBREVIATIONS = (7, 8)  # of hexadecimal ids, as version control shows them
 _LEAST_DIGITS = 7  # of a number whose hyphens may be left out, such as a telephone number's
 
 _JOINTS = r"[.\-/:_@#,]|_{2,}"
-_HINT = re.compile(
-    r"\w[.\-/:@#,]\w|[^\W_]_+[^\W_]|'(?!(?:s|m|d|t|re|ve|ll)\b)\w"
-    r"|[^\W\d_]\d|\d[^\W\d_]|[a-zß-ÿ][A-Z]|[A-Z]{2}[a-z]"
+# What tells that a text has more forms than its words. Each begins with the rarest character,
+# which is what the search for it then skips to.
+_HINTS = (
+    re.compile(r"[.\-/:@#,_](?<=\w.)(?=\w)"),
+    re.compile(r"[A-Z](?:(?<=[^\WA-Z\d_].)|(?<=[A-Z].)(?=[a-z]))"),
+    re.compile(r"'(?<=\w.)(?=\w)(?!(?:s|m|d|t|re|ve|ll)\b)"),
 )
+_BESIDE_DIGIT = re.compile(r"\d(?:(?<=[^\W\d_].)|(?=[^\W\d_]))")
 _PIECES = re.compile(r"\d+|[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[^\WA-Z\d_])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _VERSION = re.compile(r"v(\d.*)", re.IGNORECASE)
-_WORD_AND_NUMBER = re.compile(r"([^\W\d_]{2,})(?: ?[:#] ?| )(\d\w*)")
+_NUMBER = re.compile(r"\d\w*")
+_WORD_BEFORE = re.compile(r"([^\W\d_]{2,})(?: ?[:#] ?| )$")
+_LONGEST_BEFORE = 40
 _DIGIT = re.compile(r"\d")
 _WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
 _UMLAUT = re.compile("[äöüøå]")
@@ -78,18 +84,35 @@ def further_forms(text: str) -> list[str]:
         text: From `words.folded`.
     """
     forms: list[str] = []
-    text = _TIME_OF_DAY.sub(" ", text)
-    if _HINT.search(text):
+    digits = _DIGIT.search(text) is not None
+    if digits and "T" in text:
+        text = _TIME_OF_DAY.sub(" ", text)
+    if _hinted(text, digits=digits):
         for part in text.split():
-            if _HINT.search(part):
+            if _hinted(part, digits=digits):
                 for run in runs(part):
                     whole = run.casefold()
                     _, wholes, others = analysed_run(run)
                     forms += [form for form in wholes if form != whole or not run.isalnum()]
                     forms += others
-    if _DIGIT.search(text):
-        forms += [f"{word}{number}".lower() for word, number in _WORD_AND_NUMBER.findall(text)]
+    if digits:
+        forms += _words_with_numbers(text)
     return forms
+
+
+def _hinted(text: str, *, digits: bool) -> bool:
+    if digits and _BESIDE_DIGIT.search(text):
+        return True
+    return any(hint.search(text) for hint in _HINTS)
+
+
+def _words_with_numbers(text: str) -> Iterator[str]:
+    """Each number with the word before it: "err4032" of "ERR 4032"."""
+    for number in _NUMBER.finditer(text):
+        start = number.start()
+        before = _WORD_BEFORE.search(text[max(0, start - _LONGEST_BEFORE) : start])
+        if before is not None:
+            yield f"{before.group(1)}{number.group()}".casefold()
 
 
 def analysed_run(run: str) -> Run:

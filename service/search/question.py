@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from service.search.analysis import CAPITAL, MONTHS
+from service.search.analysis import MONTHS, capitalised_stop_words
 from service.search.forms import Run, analysed_run, runs, written_out
 from service.search.languages import (
     ENGLISH,
@@ -120,7 +120,7 @@ def analyse_query(text: str) -> Question:
     said = folded(text)
     words = split_folded(said)
     languages = languages_of(text, [word for word in words if word.isascii()])
-    names = [VERBATIM + name.lower() for name in CAPITAL.findall(said)]
+    names = [VERBATIM + name for name in capitalised_stop_words(said)]
     spelled = written_out(text)
     variants = {
         fold_key: out for word, out in spelled.items() for fold_key in split_folded(folded(word))

@@ -29,7 +29,10 @@ EVERYTHING = ItemKind.MEMORY | ItemKind.CHUNK
 
 vectors = st.none() | st.tuples(*[st.integers(-3, 3)] * DIMENSION).filter(any)
 words = st.sampled_from(
-    ["apple", "apples", "banana", "cherry", "the", "yesterday", "ann", "bob", "when", "Ann:"]
+    [
+        *("apple", "apples", "banana", "cherry", "the", "yesterday", "ann", "bob", "when", "Ann:"),
+        *("2.1", "1.2", "2", "plug-in", "plugin", "ERR_40", "May", "Äpfel", "Apfel", "seit"),
+    ]
 )
 sentences = st.builds(
     lambda parts, end: " ".join(parts) + end,
@@ -211,7 +214,7 @@ def test_items_that_are_ranked_block_by_block_are_one_corpus(
     place = {text.owner: number for text, number in zip(chosen, split, strict=False)}
     asked = make_query(query, HASHER)
     ranking = Ranking(asked if vector is None else asked.near(vector), CALIBRATION, limit)
-    for turn in (ranking.count, ranking.measure, ranking.collect):
+    for turn in (ranking.count, ranking.measure, ranking.collect, ranking.settle):
         for number in sorted(set(place.values())):
             block = Segment(DIMENSION, CALIBRATION.neighbourhood)
             block.put([text.item for text in chosen if place[text.owner] == number])
