@@ -55,16 +55,16 @@ def import_command(
     verbose: bool,
     target: Target,
 ) -> None:
-    """Upload files of text, Markdown and HTML, and those in folders, to a running server.
+    """Upload text, Markdown, HTML, PDF and Word files, and those in folders, to a server.
 
     Each becomes a document that is called by its path in the folder that is imported, with
     the folder's own name in front (notes/trips/oslo.md), from wherever the command runs. A
     further import uploads only what has changed, and says what is no longer there.
 
-    In folders, Markdown, HTML, plain text, source code, data and settings are recognised
-    by their suffixes; files without one (README) are read as text; hidden ones are left
-    out. A file that is named itself is read whatever its suffix. Text is UTF-8, or has a
-    byte order mark; HTML may declare another encoding.
+    In folders, Markdown, HTML, PDF, Word (DOCX), plain text, source code, data and settings
+    are recognised by their suffixes; files without one (README) are read as text; hidden
+    ones are left out. A file that is named itself is read as text if its suffix is unknown.
+    Text is UTF-8, or has a byte order mark; HTML may declare another encoding.
     """
     from service.client.channel import ServerError
     from service.client.connection import connected

@@ -15,8 +15,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from palimpsest.v1.documents_pb2 import (
+    CONTENT_KIND_DOCX,
     CONTENT_KIND_HTML,
     CONTENT_KIND_MARKDOWN,
+    CONTENT_KIND_PDF,
     CONTENT_KIND_TEXT,
     DOCUMENT_STATUS_DONE,
     Document,
@@ -28,6 +30,7 @@ from palimpsest.v1.documents_pb2 import (
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from service.cli import main
 from service.client.importing import uploads
+from tests.files import docx, paragraph, pdf
 from tests.harness import REPOSITORY, Server, environment
 from tests.waiting import HANG_SECONDS
 
@@ -276,6 +279,50 @@ def test_pages_without_any_text_are_named(folder: Path, run: Import) -> None:
         "Without any text, so not to be found: 1\n"
         "  docs/blank.html\n"
     )
+
+
+def test_pdf_and_word_files(
+    folder: Path,
+    run: Import,
+    listed: Callable[[], dict[str, Document]],
+    shared_server: Server,
+    key: str,
+) -> None:
+    papers = folder / "papers"
+    papers.mkdir()
+    (papers / "ferry.pdf").write_bytes(pdf(["The ferry leaves at seven."]))
+    (papers / "Harbour.DOCX").write_bytes(docx(paragraph("The harbour has a blue crane.")))
+    done = run("papers")
+    assert done.exit_code == 0, done.output
+    assert "2 new, 0 changed, 0 unchanged, 0 failed" in done.stdout
+    found = listed()
+    assert found["ferry.pdf"].content_kind == CONTENT_KIND_PDF
+    assert found["ferry.pdf"].title == "ferry.pdf"
+    assert found["Harbour.DOCX"].content_kind == CONTENT_KIND_DOCX
+    for words in ("ferry leaves at seven", "blue crane"):
+        arguments = ["search", words, "--container", "docs", "--address", shared_server.address]
+        shown = CliRunner().invoke(main, arguments, env={"PALIMPSEST_KEY": key})
+        assert words in shown.stdout, shown.output
+    assert "0 new, 0 changed, 2 unchanged" in run("papers").stdout
+    (papers / "ferry.pdf").write_bytes(pdf(["The ferry leaves at eight."]))
+    assert "0 new, 1 changed, 1 unchanged" in run("papers").stdout
+
+
+def test_files_that_cannot_be_processed_fail_alone(folder: Path, run: Import) -> None:
+    papers = folder / "papers"
+    papers.mkdir()
+    (papers / "broken.pdf").write_bytes(b"no PDF at all")
+    (papers / "good.pdf").write_bytes(pdf(["The ferry leaves at seven."]))
+    (papers / "blank.pdf").write_bytes(pdf([]))
+    (papers / "empty.docx").write_bytes(b"")
+    (papers / "large.pdf").write_bytes(bytes(3_145_729))
+    done = run("papers")
+    assert done.exit_code == 1
+    assert "2 new, 0 changed, 0 unchanged, 1 failed" in done.stdout
+    assert "papers/broken.pdf: " in done.stderr
+    assert "Without any text, so not to be found: 1\n  papers/blank.pdf" in done.stdout
+    assert "papers/empty.docx: empty" in done.stdout
+    assert "papers/large.pdf: larger than 3 MiB" in done.stdout
 
 
 def test_text_of_other_kinds_is_imported(

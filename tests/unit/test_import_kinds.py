@@ -13,6 +13,8 @@ from service.core.model import ContentKind
     [
         ("a.md A.MARKDOWN", ContentKind.MARKDOWN),
         ("a.html A.HTM a.b.xhtml", ContentKind.HTML),
+        ("a.pdf A.PDF", ContentKind.PDF),
+        ("a.docx", ContentKind.DOCX),
         (
             (
                 "a.txt a.rst a.adoc a.json a.csv a.log a.tex a.yaml a.yml a.toml a.ini a.xml a.py "
@@ -21,7 +23,7 @@ from service.core.model import ContentKind
             ),
             ContentKind.TEXT,
         ),
-        ("a.png a.zip a.exe a.so a.mp3 a.xlsx a.tar.gz a.pyc", None),
+        ("a.png a.zip a.exe a.so a.mp3 a.xlsx a.doc a.tar.gz a.pyc", None),
     ],
 )
 def test_kinds_by_name(names: str, kind: ContentKind | None) -> None:

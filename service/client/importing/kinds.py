@@ -8,6 +8,8 @@ from typing import Final
 from service.core.model import ContentKind
 
 _SUFFIXES: Final = {
+    ContentKind.PDF: ".pdf",
+    ContentKind.DOCX: ".docx",
     ContentKind.MARKDOWN: ".markdown .md .mdown .mdx .mkd",
     ContentKind.HTML: ".htm .html .xhtml",
     ContentKind.TEXT: (

@@ -20,8 +20,9 @@ from service.client.importing.pruning import Pruned, prune, reason_to_keep
 from service.client.importing.reading import LeftOutError, read
 from service.client.importing.recognition import Recognition
 from service.client.importing.uploads import Uploads
-from service.content.base import Extract, UnreadableContentError
+from service.content.base import UnreadableContentError
 from service.content.registry import extractor_for
+from service.core.model import Content, encoded
 
 _TITLE_LENGTH: Final = 200
 
@@ -180,13 +181,15 @@ class _Import:
         if document is not None and _is_current(document, root, name, digest):
             return None
         made = document.custom_id if document is not None else self._recognition.new_id(source)
+        text, data = (content, b"") if isinstance(content, str) else ("", content)
         return UpsertDocumentRequest(
-            content=content,
+            content=text,
+            content_bytes=data,
             content_kind=ContentKind.Value(f"CONTENT_KIND_{source.kind.name}"),
             custom_id=made,
             container_tags=[self._container],
             metadata=marks(root, name, source.path.suffix.lower(), digest),
-            title=_title(extractor_for(source.kind).extract(content)) or source.file_name,
+            title=_title(source, content),
         )
 
 
@@ -196,8 +199,8 @@ def _is_current(document: Imported, root: str, name: str, digest: str) -> bool:
     )
 
 
-def _digest(content: str) -> str:
-    return sha256(content.encode()).hexdigest()
+def _digest(content: Content) -> str:
+    return sha256(encoded(content)).hexdigest()
 
 
 def _digest_of(source: Source) -> str | None:
@@ -207,9 +210,11 @@ def _digest_of(source: Source) -> str | None:
         return None
 
 
-def _title(extract: Extract) -> str:
-    """The first heading; empty when there is none."""
-    for block in extract.blocks:
-        if block.level:
-            return " ".join(extract.text[block.start : block.end].split())[:_TITLE_LENGTH]
-    return ""
+def _title(source: Source, content: Content) -> str:
+    """The first heading of a text; without one, and of other files, the name of the file."""
+    if isinstance(content, str):
+        extract = extractor_for(source.kind).extract(content)
+        for block in extract.blocks:
+            if block.level:
+                return " ".join(extract.text[block.start : block.end].split())[:_TITLE_LENGTH]
+    return source.file_name
