@@ -45,6 +45,15 @@ _NAMED = 20
     is_flag=True,
     help="Delete documents that were imported from these folders and whose files are gone.",
 )
+@click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.IntRange(10, 3600),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait at the end until what was uploaded can be found.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Name all files that are told about.")
 @target_options(with_key=True)
 def import_command(
@@ -52,6 +61,7 @@ def import_command(
     container: str,
     name: str | None,
     prune: bool,
+    wait_seconds: int,
     verbose: bool,
     target: Target,
 ) -> None:
@@ -77,7 +87,15 @@ def import_command(
     found = find(paths, name)
     try:
         with connected(target) as connection, _Bar.shown(len(found.sources)) as bar:
-            summary = import_files(connection, container, found, Path.cwd(), bar, prune_gone=prune)
+            summary = import_files(
+                connection,
+                container,
+                found,
+                Path.cwd(),
+                bar,
+                prune_gone=prune,
+                wait_seconds=wait_seconds,
+            )
     except AmbiguousRootError as error:
         raise click.ClickException(f"{error}. Nothing was uploaded.") from error
     except (ServerError, OSError) as error:

@@ -68,6 +68,7 @@ def run(shared_server: Server, key: str) -> Import:
 
     def run(*paths: str, container: str = "docs", key: str = key, address: str = "") -> Result:
         options = ["--container", container, "--address", address or shared_server.address]
+        options += ["--wait", f"{HANG_SECONDS:.0f}"]  # however busy the machine is
         arguments = ["import", *paths, *options]
         return CliRunner().invoke(main, arguments, env={"PALIMPSEST_KEY": key})
 

@@ -72,6 +72,7 @@ def import_files(
     progress: Progress,
     *,
     prune_gone: bool = False,
+    wait_seconds: float = 60,
 ) -> Summary:
     """Upload what the server does not have, has with other content, or failed to process.
 
@@ -83,6 +84,7 @@ def import_files(
         progress: Is told how far it is.
         prune_gone: Take away documents whose files are no longer there, unless something
             fails.
+        wait_seconds: How long to wait at the end until what was uploaded can be found.
 
     Raises:
         AmbiguousRootError: It is not clear which folder is meant; nothing was uploaded.
@@ -94,7 +96,7 @@ def import_files(
     recognition = Recognition(container, found, imported, base.resolve())
     require_unmoved(found, recognition, _digest_of)
     run = _Import(connection, container, found, recognition, progress)
-    run.upload()
+    run.upload(wait_seconds)
     run.settle()
     run.look_for_gone(prune_gone=prune_gone)
     return run.summary
@@ -117,7 +119,7 @@ class _Import:
         self._progress = progress
         self._uploads = Uploads(connection, progress.advance)
 
-    def upload(self) -> None:
+    def upload(self, wait_seconds: float) -> None:
         self._progress.stage("Importing")
         for source in self._found.sources:
             try:
@@ -137,7 +139,7 @@ class _Import:
             self._progress.advance(1)
         if self._uploads.pending:
             self._progress.stage("Waiting until all can be found")
-            self._uploads.finish()
+            self._uploads.finish(wait_seconds)
         self.summary.failed += self._uploads.failed
 
     def settle(self) -> None:

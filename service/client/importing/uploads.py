@@ -13,8 +13,6 @@ from service.client.printable import printable
 _BATCH_ITEMS: Final = 200
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _BATCH_SECONDS: Final = 300
-_WAIT_SECONDS: Final = 60
-"""How long to wait at the end until what was uploaded can be found."""
 
 
 class Uploads:
@@ -48,16 +46,16 @@ class Uploads:
         self._batch.append((source, request))
         self._bytes += size
 
-    def finish(self) -> None:
-        """Send the rest, and wait until it can be found, or a minute; raises ServerError."""
-        self._send(wait=True)
+    def finish(self, wait_seconds: float) -> None:
+        """Send the rest, and wait so long until it can be found; raises ServerError."""
+        self._send(wait_seconds)
 
-    def _send(self, *, wait: bool = False) -> None:
+    def _send(self, wait_seconds: float = 0) -> None:
         items = [item for _, item in self._batch]
         answer = self._connection.call(
             self._connection.documents.BatchUpsertDocuments,
-            BatchUpsertDocumentsRequest(items=items, wait=wait),
-            seconds=_WAIT_SECONDS if wait else _BATCH_SECONDS,
+            BatchUpsertDocumentsRequest(items=items, wait=wait_seconds > 0),
+            seconds=wait_seconds or _BATCH_SECONDS,
         )
         for (source, item), outcome in zip(self._batch, answer.outcomes, strict=True):
             if outcome.HasField("error"):
