@@ -51,7 +51,7 @@ the weights from memory once for all of them."""
 _MEANINGFUL: Final = 0.4
 """The share of a text's tokens that have to be more than single letters."""
 
-_RECIPE: Final = ("word by word", MAX_TOKENS, _MEANINGFUL)
+_RECIPE: Final = ("word by word, capitals alone as small", MAX_TOKENS, _MEANINGFUL)
 _UNKNOWN, _BEGIN, _END = 0, 1, 2
 _UNKNOWN_NAME: Final = "<unk>"
 _SPACE: Final = "▁"
@@ -237,6 +237,8 @@ def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
     size = 0
     for text in texts:
         cut = text[:_CHARACTERS]
+        # Capitals are other pieces, which say less: a text of them alone is read as small.
+        cut = cut.lower() if cut.isupper() else cut
         if batch and size + len(cut) > _BATCH:
             yield batch
             batch, size = [], 0

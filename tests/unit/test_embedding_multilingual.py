@@ -105,6 +105,12 @@ def test_the_pieces_are_those_of_the_package(model: multilingual.Model) -> None:
     assert [found.tolist() for found in model.tokens.ids(texts)] == expected
 
 
+async def test_a_text_in_capitals_means_the_same(embedder: MultilingualEmbedder) -> None:
+    text = "measurement of the voltages of long cables"
+    plain, capitals = await embedder.embed([text, text.upper()], Purpose.DOCUMENT)
+    np.testing.assert_array_equal(plain, capitals)
+
+
 async def test_the_name_tells_the_space_and_is_known_before_loading(
     embedder: MultilingualEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ TEXTS = [
     "Which hot beverage does she like?",
     "The quarterly revenue rose by three percent.",
     "漢字 and ümläuts",
-    "x",
+    "tea",
     "word " * 5_000,
 ]
 
@@ -50,6 +50,12 @@ async def test_what_is_alike_in_meaning_is_near(embedder: StaticEmbedder) -> Non
     tea, beverage, revenue = await embedder.embed(TEXTS[:3], Purpose.DOCUMENT)
     assert tea @ beverage > 0.2
     assert tea @ beverage > tea @ revenue + 0.1
+
+
+async def test_a_text_in_capitals_means_the_same(embedder: StaticEmbedder) -> None:
+    text = "measurement of the voltages of long cables"
+    plain, capitals = await embedder.embed([text, text.upper()], Purpose.DOCUMENT)
+    np.testing.assert_array_equal(plain, capitals)
 
 
 async def test_the_name_tells_the_space_and_is_known_before_loading(
