@@ -10,6 +10,7 @@ import pytest
 from google.protobuf.struct_pb2 import Struct
 
 from palimpsest.v1 import documents_pb2 as d
+from palimpsest.v1 import memories_pb2 as m
 from palimpsest.v1.filter_pb2 import Filter
 from tests.client import connected, refused, struct
 from tests.finding.lab import Lab, where
@@ -41,16 +42,16 @@ async def test_concurrent_appends_lose_nothing_and_keep_each_callers_order(lab: 
     messages = document.conversation.messages
     assert len(messages) == CALLERS * EACH
     for number in range(CALLERS):
-        said = [m.text for m in messages if m.speaker == f"c{number}"]
+        said = [one.text for one in messages if one.speaker == f"c{number}"]
         assert said == [f"caller{number} says {count}" for count in range(EACH)]
     chunks = lab.chunks(document.id)
-    assert [row.text.decode() for row in chunks] == [m.text for m in messages]
+    assert [row.text.decode() for row in chunks] == [one.text for one in messages]
     assert len({row.chunk_id for row in chunks}) == len(messages)
     (hit,) = await lab.search("caller17 says 3", limit=1, neighbors=1)
     (found,) = hit.chunks
     assert found.chunk.text == "caller17 says 3"
     place = found.chunk.position
-    around = [m.text for m in messages[max(0, place - 1) : place + 2]]
+    around = [one.text for one in messages[max(0, place - 1) : place + 2]]
     assert [*(c.text for c in found.before), "caller17 says 3", *(c.text for c in found.after)] == (
         around
     )
@@ -123,6 +124,40 @@ async def test_messages_keep_the_utc_offset_of_where_they_were_said(lab: Lab) ->
     assert lab.check() == []
 
 
+async def test_the_first_and_the_last_day_have_offsets_too(lab: Lab) -> None:
+    given = []
+    for stamp in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"):
+        for offset in (-1439, 0, 1439):
+            one = message(f"said at {stamp} and {offset}")
+            one.time.FromJsonString(stamp)
+            one.utc_offset_minutes = offset
+            given.append(one)
+    await append(lab, "talk", *given, create_if_missing=True)
+    document = await lab.settled("talk")
+    assert document.status == d.DOCUMENT_STATUS_DONE
+    assert list(document.conversation.messages) == given
+    assert len(lab.chunks(document.id)) == len(given)
+
+
+async def test_a_message_is_found_by_the_day_that_it_was_where_it_was_said(lab: Lab) -> None:
+    given = [message("a late supper", "Ann"), message("an early breakfast", "Ben")]
+    for one, offset in zip(given, (-300, 60), strict=True):
+        one.time.FromJsonString("2026-03-02T04:30:00Z")
+        one.utc_offset_minutes = offset
+    await append(lab, "talk", *given, create_if_missing=True, wait=True)
+    await lab.client.remember(
+        m.NewMemory(
+            content="a supper with Eve",
+            temporal_context=m.TemporalContext(document_date="2026-03-01T23:30:00-05:00"),
+        )
+    )
+    assert (await lab.texts("2026-03-01", limit=1)) == ["a late supper"]
+    assert (await lab.texts("2026-03-02", limit=1)) == ["an early breakfast"]
+    (hit,) = await lab.memories("2026-03-01", min_score=0.5)
+    assert hit.memory.content == "a supper with Eve"
+    assert await lab.memories("2026-03-02", min_score=0.5) == []
+
+
 @pytest.mark.parametrize("offset", [-1440, 1440, 2**31 - 1])
 async def test_an_offset_that_no_clock_has_is_refused(lab: Lab, offset: int) -> None:
     bad = message("hello")
@@ -164,7 +199,7 @@ async def test_appending_sets_title_and_metadata_as_an_upsert_does(lab: Lab) -> 
         {"kind": "transcript", "day": 2},
     )
     assert again.receipt.etag == document.etag  # type: ignore[attr-defined]
-    assert [m.text for m in document.conversation.messages] == ["hello", "more"]
+    assert [one.text for one in document.conversation.messages] == ["hello", "more"]
     await append(lab, "talk", message("last"), title="")
     document = await lab.settled("talk")
     assert (document.title, dict(document.metadata)) == ("", {"kind": "transcript", "day": 2})
@@ -283,6 +318,6 @@ async def test_appends_by_either_id_meet(lab: Lab) -> None:
     await asyncio.gather(
         *(append(lab, ("talk", name)[i % 2], message(f"{i}")) for i in range(1, 20))
     )
-    texts = [m.text for m in (await lab.client.get("talk")).conversation.messages]
+    texts = [one.text for one in (await lab.client.get("talk")).conversation.messages]
     assert texts[0] == "0"
     assert sorted(texts, key=int) == [f"{i}" for i in range(20)]
