@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
@@ -182,6 +182,8 @@ class _Page:
         self._titled: _Element | None = None
         """The first title."""
         self._open: list[_Element] = []
+        self._marked: list[_Element] = []
+        """Open elements that have a beginning, to be left out from."""
         self._counts: Counter[str] = Counter()
         """Open elements by name."""
         # Open elements of a kind.
@@ -264,6 +266,7 @@ class _Page:
         )
         if element.skip is not _Skip.NEVER:
             element.begin = _Begin(self._writer.mark(), len(self._buffer), self._prefix, self._read)
+            self._marked.append(element)
         if name in _DRAWINGS or element.drawn:
             self._append(" ")
         if name == "svg":
@@ -307,6 +310,8 @@ class _Page:
         elif name in _LINED:
             self._preformatted -= 1
         begin = element.begin
+        if begin is not None:
+            self._marked.pop()
         if begin is not None and explicit and self._is_left_out(element.skip, begin):
             self._leave_out(begin)
 
@@ -373,8 +378,17 @@ class _Page:
             self._writer.rollback(begin.written)
             self._buffer.clear()
             if is_contents_title(self._writer.last):
-                self._writer.drop_last()
+                self._drop_last()
         self._prefix = begin.prefix
+
+    def _drop_last(self) -> None:
+        """Take back the last block, though elements that are open began after it."""
+        self._writer.drop_last()
+        now = self._writer.mark()
+        for element in reversed(self._marked):
+            if element.begin is None or element.begin.written.length <= now.length:
+                break
+            element.begin = replace(element.begin, written=now)
 
     def _flush(self) -> None:
         if not self._buffer:

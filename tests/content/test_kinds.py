@@ -27,8 +27,28 @@ def headings(kind: Extractor, content: str) -> list[tuple[int, str]]:
     return [(b.level, extract.text[b.start : b.end]) for b in extract.blocks if b.level]
 
 
+NAMES = ["nav", "p", "div", "ul", "li", "h2", "td", "tr", "table", "svg", "title", "b", "a"]
+MARKUP = [
+    *(f"<{name}>" for name in NAMES),
+    *(f"</{name}>" for name in NAMES),
+    "<a href=#a>",
+    "<div class=menu>",
+    "<footer>",
+    "</footer>",
+    "Contents",
+    "word",
+    "¶",
+    " ",
+]
+"""Pieces of pages."""
+
+
 @pytest.mark.parametrize("kind", [Text(), Markdown(), Html()])
-@given(content=st.text("ab<>/&;#*_`[]()!|-=~ \n\t\0😀'\"", max_size=200) | st.text(max_size=100))
+@given(
+    content=st.text("ab<>/&;#*_`[]()!|-=~ \n\t\0😀'\"", max_size=200)
+    | st.text(max_size=100)
+    | st.lists(st.sampled_from(MARKUP), max_size=40).map("".join)
+)
 def test_every_text_is_read_into_blocks_in_order(kind: Extractor, content: str) -> None:
     extract = kind.extract(content)
     end = 0
@@ -318,6 +338,8 @@ def test_descriptions_of_pictures_are_read(content: str, text: str) -> None:
         '<div id="toc"><h2>Contents</h2><ul><li><a href="#a">Prices list</a></ul></div>',
         """<h2>Table of Contents</h2><ul><li><a href="#a">Prices</a>
         <ul><li><a href="#b">Dogs</a></ul><li><a href="#c">Boats</a></ul>""",
+        """<h2>Contents</h2><div class="menu"><nav><ul><li><a href="#a">Prices</a>
+        <li><a href="#b">Dogs</a></ul><p>Boats</p></nav></div>""",
         '<p>Contents:<ol><li>1. <a href="#a">Prices</a><li>2. <a href="#b">Dogs</a></ol>',
         '<ol class="breadcrumb"><li><a href="/">Home</a><li>Prices</ol>',
         '<footer>Meet us: <a href="/map">Map of the harbour</a></footer>',
@@ -362,6 +384,16 @@ def test_links_to_the_place_where_they_stand_are_not_read(link: str) -> None:
 def test_what_is_only_called_navigation_is_read(content: str) -> None:
     text = "\n".join(blocks(Html(), content)).replace("- ", "")
     assert text == "Soup of the day\ncosts four coins."
+
+
+def test_what_stands_next_to_a_table_of_contents_is_read() -> None:
+    content = (
+        '<h1>Tariff</h1><p>Contents<div class="menu"><ul><li><a href="#a">A</a><li>'
+        '<a href="#b">B</a></ul><p>Soup of the day.</p><a href="/x">More</a></div><p>Four coins.'
+    )
+    assert blocks(Html(), content) == ["Tariff", "Soup of the day.", "More", "Four coins."]
+    content = content.replace("Soup of the day.", "Soup")
+    assert blocks(Html(), content) == ["Tariff", "Four coins."]
 
 
 def test_long_numbers_of_characters_are_no_error() -> None:
