@@ -59,7 +59,8 @@ def search_documents(connection: Connection, question: Question) -> list[Result]
                     chunk.chunk.speaker,
                 )
                 if part
-            ),
+            )
+            + _others(chunk.same_text_count),
             _excerpt(chunk.chunk.text),
         )
         for hit in answer.hits
@@ -75,11 +76,15 @@ def search_memories(connection: Connection, question: Question) -> list[Result]:
     return [
         Result(
             hit.score,
-            printable(f"{hit.memory.container_tag} {hit.memory.id}"),
+            printable(f"{hit.memory.container_tag} {hit.memory.id}") + _others(hit.same_text_count),
             _excerpt(hit.memory.content),
         )
         for hit in answer.hits
     ]
+
+
+def _others(same_text_count: int) -> str:
+    return f" and {same_text_count - 1} more of this text" if same_text_count > 1 else ""
 
 
 def _excerpt(text: str) -> str:

@@ -165,6 +165,23 @@ async def test_searches_that_insist_on_phrases(tmp_path: Path) -> None:
                 assert numbers == found
 
 
+async def test_what_is_there_several_times_is_shown_once(tmp_path: Path) -> None:
+    async with served(tmp_path, None) as service:
+        async with connected(service.address, service.first_key) as client:
+            await client.remember(*["The kettle whistles."] * 3, "The kettle is red.")
+        command = ("search", "kettle", "--memories")
+        done = await run(service.address, *command, key=service.first_key)
+        for name in ("one", "two", "three"):
+            (tmp_path / f"{name}.txt").write_text("The kettle whistles.")
+            add = ("import", str(tmp_path / f"{name}.txt"), "--container", "default")
+            await run(service.address, *add, key=service.first_key)
+        found = await run(service.address, "search", "kettle", key=service.first_key)
+    assert " and 2 more of this text" in found.stdout
+    lines = done.stdout.splitlines()
+    assert sum("The kettle whistles." in line for line in lines) == 1
+    assert sum(line.endswith(" and 2 more of this text") for line in lines) == 1
+
+
 async def test_plaintext_to_a_server_with_tls(tmp_path: Path) -> None:
     async with served(tmp_path, "server") as service:
         words = await fail_in_words(tmp_path, service, ())
