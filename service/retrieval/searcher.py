@@ -39,7 +39,7 @@ from service.runtime.priority import ForegroundPriority
 from service.search.analysis import speaker_words
 from service.search.entry import TermHasher, hashed_name
 from service.search.phrases import Phrases
-from service.search.places import Place, places
+from service.search.places import Place, count_holders, places
 from service.search.query import Query, make_query, text_to_embed, without_speakers
 from service.search.ranking import Hit, Ranking, rank
 from service.search.scope import Scope
@@ -201,7 +201,9 @@ class SegmentSearcher:
         """
         phrases = Phrases(search.must_contain, search.must_not_contain)
         verification = Verification(phrases, search.limit, self._threads, who.tenant, insist=insist)
-        plan = _SearchPlan(who, search, eligibility, to_hydrate, build_hits, distinct, verification)
+        plan = _SearchPlan(
+            who, search, eligibility, to_hydrate, build_hits, distinct, insist, verification
+        )
         with self._priority.foreground():
             try:
                 return await self._in_memory(plan)
@@ -229,8 +231,10 @@ class SegmentSearcher:
                 ranked = await self._rank(plan, scopes, ready, wanted)
                 revisions = _Revisions(current)
                 containers = [cached.container for cached in current]
+                # Once so many are found, ranking more finds no other.
+                most = count_holders(scopes, ready) if plan.insist else search.limit
             good, settled = await self._verified(plan, ranked, containers)
-            short = len(ranked) == wanted and len(good) < search.limit
+            short = len(ranked) == wanted and len(good) < min(search.limit, most)
             if not settled:
                 unsettled += short
                 continue
@@ -444,6 +448,7 @@ class _SearchPlan(Generic[T]):
     to_hydrate: Callable[[Sequence[Hit | Place], Sequence[str]], HydrationRequest]
     build_hits: Callable[[Sequence[Hit], Hydrated], list[T]]
     distinct: bool
+    insist: bool
     verification: Verification
 
     def narrowed_eligibility(self) -> Eligibility:

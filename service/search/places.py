@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from service.search.query import Query
 from service.search.scope import Scope
 from service.search.scorer import SegmentScorer
 from service.search.segment import ItemKind
@@ -34,6 +35,26 @@ def places(scopes: Sequence[Scope], required: Sequence[Sequence[int]]) -> Iterat
                 segment.group_at(row),
                 segment.position_at(row),
             )
+
+
+def count_holders(scopes: Sequence[Scope], query: Query) -> int:
+    """How many of what may be found hold all that a query insists on."""
+    insisted: list[set[int]] = []
+    for term in query.terms:
+        if term.insisted:
+            numbers = (term.forms, term.fallback, term.accepted)
+            meeting = [query.synonyms[number] for number in numbers if number is not None]
+            insisted.append(set().union(*meeting))
+    count = 0
+    for segment, eligible, hidden in scopes:
+        holding = eligible if hidden is None else eligible & ~hidden
+        for hashes in insisted:
+            there = np.zeros(segment.rows, np.bool_)
+            for term_hash in hashes:
+                there[segment.find(term_hash)[0]] = True
+            holding = holding & there
+        count += int(np.count_nonzero(holding))
+    return count
 
 
 def without(scopes: Sequence[Scope], ids: Collection[str], texts: set[int]) -> list[Scope]:
