@@ -34,32 +34,23 @@ class FormerPart(NamedTuple):
     called: frozenset[str]
     """What the terms of today are called in `question.QueryTerm.text`."""
 
-    words: tuple[str, ...]
-    """Its words of today, folded."""
-
-    former_words: tuple[str, ...]
-    """Its words of version 1 that are terms."""
-
-    @property
-    def former_terms(self) -> tuple[str, ...]:
-        """Of the same: their terms."""
-        return tuple(stem_in("porter", word) for word in self.former_words)
+    terms: tuple[str, ...]
+    """Those of version 1."""
 
 
 def former_parts(text: str) -> Iterator[FormerPart]:
     """The parts of a text for which entries of version 1 have other terms."""
-    if text.isascii() and "'" not in text:
-        return
     for part in text.split():
-        former_words = [word for word in _former_words(part) if word not in STOP_WORDS]
-        if former_words:
+        if part.isascii() and "'" not in part:
+            continue
+        words = [word for word in _words(part) if word not in STOP_WORDS]
+        if words:
             said = folded(part)
-            words = split_folded(said)
-            called = frozenset((*words, *(run.casefold() for run in runs(said))))
-            yield FormerPart(called, tuple(words), tuple(former_words))
+            called = frozenset((*split_folded(said), *(run.casefold() for run in runs(said))))
+            yield FormerPart(called, tuple(stem_in("porter", word) for word in words))
 
 
-def _former_words(text: str) -> list[str]:
+def _words(text: str) -> list[str]:
     """The words, less pairs of characters."""
     apart = unicodedata.normalize("NFKD", text.translate(_TYPOGRAPHY)).casefold()
     spelled = unicodedata.normalize("NFC", _ACCENTS.sub("", apart))

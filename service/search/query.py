@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TypeAlias
 
 import numpy as np
@@ -49,8 +50,9 @@ class Query:
     names: Mapping[int, str]
     """Its words by their hashes as words of a speaker's name."""
 
-    former_synonyms: tuple[Synonyms, ...] = ()
-    """The same as `synonyms`, and what stands for them in entries of an older analysis."""
+    former_synonyms: Callable[[], tuple[Synonyms, ...]] = tuple
+    """Answers `synonyms` with what stands for them in entries of an older analysis; few
+    searches meet any."""
 
     words: int = 0
     """How many it has, function words too."""
@@ -102,27 +104,31 @@ def make_query(text: str, hasher: TermHasher) -> Query:
     for term in map(hashed, question.terms):
         if term is not None:
             by_forms.setdefault(term.forms, term)
-    names = {hasher.name(word): word for word in question.words}
-    looked_up, terms = list(synonyms), tuple(by_forms.values())
-    for part in former_parts(text):
-        if len(part.words) == len(part.former_words) == 1 and part.words[0] in question.words:
-            names.setdefault(hasher.name(part.former_words[0]), part.words[0])
-        former = [hasher.term(term) for term in part.former_terms]
-        for one in terms:
-            # Of a number or code no part may stand for the whole.
-            if one.text in part.called and (len(former) == 1 or not one.insisted):
-                looked_up[one.forms] = tuple(sorted({*looked_up[one.forms], *former}))
+    looked_up, terms = tuple(synonyms), tuple(by_forms.values())
     return Query(
         text=text,
-        synonyms=tuple(synonyms),
+        synonyms=looked_up,
         terms=terms,
-        names=names,
-        former_synonyms=tuple(looked_up),
+        names={hasher.name(word): word for word in question.words},
+        former_synonyms=cache(partial(_with_former, text, looked_up, terms, hasher)),
         words=len(split_words(text)),
         asks_when=question.asks_when,
         asks=question.asks,
         english=question.english,
     )
+
+
+def _with_former(
+    text: str, synonyms: Sequence[Synonyms], terms: Sequence[HashedTerm], hasher: TermHasher
+) -> tuple[Synonyms, ...]:
+    looked_up = list(synonyms)
+    for part in former_parts(text):
+        former = [hasher.term(term) for term in part.terms]
+        for one in terms:
+            # Of a number or code no part may stand for the whole.
+            if one.text in part.called and (len(former) == 1 or not one.insisted):
+                looked_up[one.forms] = tuple(sorted({*looked_up[one.forms], *former}))
+    return tuple(looked_up)
 
 
 def text_to_embed(query: Query, scopes: Sequence[Scope]) -> str:

@@ -315,7 +315,7 @@ class Ranking:
     def _postings(self, scorer: SegmentScorer) -> list[tuple[Rows, Counts]]:
         if scorer.postings is None:
             query, outdated = self.query, scorer.segment.outdated is not None
-            wanted = query.former_synonyms if outdated else query.synonyms
+            wanted = query.former_synonyms() if outdated else query.synonyms
             scorer.postings = [scorer.find(synonyms) for synonyms in wanted]
         return scorer.postings
 

@@ -15,9 +15,9 @@ from service.search.words import VERBATIM
 from tests.search.reference import CALIBRATION, HASHER, Text
 
 
-def old(text: Text, *terms: str, speaker: tuple[str, ...] = ()) -> Item:
+def old(text: Text, *terms: str) -> Item:
     """An item with an entry of version 1 that has these terms."""
-    features = Features([VERBATIM + term for term in terms], 5, False, False, speaker)
+    features = Features([VERBATIM + term for term in terms], 5, False, False, ())
     (entry,) = encode_entries([features], HASHER)
     return text.item._replace(entry=b"\x01" + entry[1:])
 
@@ -51,7 +51,7 @@ def found(segment: Segment, query: str, required: tuple[int, ...] = ()) -> list[
     ],
 )
 def test_the_terms_of_version_1(text: str, terms: list[str]) -> None:
-    assert [term for part in former_parts(text) for term in part.former_terms] == terms
+    assert [term for part in former_parts(text) for term in part.terms] == terms
 
 
 def test_an_old_entry_is_found_by_its_own_terms_until_it_is_made_again() -> None:
@@ -82,19 +82,10 @@ def test_the_terms_of_version_1_count_for_no_newer_entry() -> None:
     assert found(segment, "Łódź") == []
 
 
-def test_a_speaker_of_an_old_entry_is_known_by_name() -> None:
-    segment = Segment(2, CALIBRATION.neighbourhood)
-    segment.put([old(Text("mem_1", "hello"), "hello", speaker=("łukasz",))])
-    query = make_query("what did Łukasz say", HASHER)
-    mask = segment.eligible(ItemKind.MEMORY, 0)
-    assert segment.named(query.names, mask) == {(HASHER.name("łukasz"),)}
-    assert query.names[HASHER.name("łukasz")] == "lukasz"
-
-
 def test_no_part_of_a_code_stands_for_it() -> None:
     segment = Segment(2, CALIBRATION.neighbourhood)
     segment.put([old(Text("mem_1", "Ærø"), "ærø"), old(Text("mem_2", "Ærø-17"), "ærø", "17")])
     query = make_query("Ærø-17", HASHER)
     (term,) = query.terms
     assert term.insisted
-    assert query.former_synonyms == query.synonyms
+    assert query.former_synonyms() == query.synonyms
