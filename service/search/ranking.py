@@ -278,10 +278,12 @@ class Ranking:
         return hits
 
     def _margin(self) -> float:
-        """What is left of the confidence in the best, given how close the next one is."""
-        if len(self._ranked) < 2:
+        """What is left of the confidence in the best, given how close the next text is."""
+        best = self._ranked[0]
+        following = next((one for one in self._ranked if one.digest != best.digest), None)
+        if following is None:
             return 1.0
-        ahead = self._ranked[1].minus_total - self._ranked[0].minus_total
+        ahead = following.minus_total - best.minus_total
         return 1 - CLOSE_CALL * math.exp(-ahead / CLOSE_MARGIN)
 
     def _unsettled(self) -> set[int]:

@@ -148,3 +148,16 @@ async def test_bad_selectors_are_refused(lab: Lab) -> None:
     ):
         with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
             await lab.client.memories.ForgetMemories(bad)
+
+
+async def test_a_match_scores_as_it_does_in_a_search(lab: Lab) -> None:
+    """However many memories have its text, and others match as well."""
+    await lab.client.remember(*["Ann likes quinces"] * 3, "Ann likes quinces raw", "Ben sings")
+    hits = {hit.memory.content: hit.score for hit in await lab.memories("Ann likes quinces")}
+    preview = await forget(lab, "Ann likes quinces", 0.001, validate_only=True)
+    scores = {
+        (await lab.client.memory(match.id)).content: match.score
+        for match in preview.matches  # type: ignore[attr-defined]
+    }
+    assert scores == pytest.approx({name: hits[name] for name in scores}, abs=1e-5)
+    assert preview.forgotten_count >= 4  # type: ignore[attr-defined]

@@ -223,7 +223,10 @@ def judge(
         if asked.passes(said[name]):
             shown.setdefault(name if asked.every else said[name], name)
     all_ranks = [totals[name] for name in shown.values()]
-    all_scores = reference.scores(list(shown.values()), all_ranks)
+    once = {said[name]: totals[name] for name in reversed(shown.values())}
+    all_scores = reference.scores(
+        list(shown.values()), all_ranks, sorted(once.values(), reverse=True)
+    )
     wanted = [
         place
         for place, (text, name) in enumerate(shown.items())

@@ -205,16 +205,20 @@ class Reference:
             if lexical[row] > 0 or semantic[row] is not None
         }
 
-    def scores(self, found: Sequence[str], best: Sequence[float]) -> list[float]:
+    def scores(
+        self, found: Sequence[str], best: Sequence[float], texts: Sequence[float] | None = None
+    ) -> list[float]:
         """The scores of what was found.
 
         Args:
             found: Ids, in order.
             best: The rank scores of all texts in order, those that were not found too.
+            texts: The same with each text once; None: `best` is that.
         """
         margin = 1.0
-        if len(best) > 1:
-            margin -= CLOSE_CALL * math.exp((best[1] - best[0]) / CLOSE_MARGIN)
+        texts = best if texts is None else texts
+        if len(texts) > 1:
+            margin -= CLOSE_CALL * math.exp((texts[1] - texts[0]) / CLOSE_MARGIN)
         scores: list[float] = []
         for item_id, total in zip(found, best, strict=False):
             share = max(0.0, total / max(best[0], 1e-9)) * margin
