@@ -16,7 +16,7 @@ Code = Callable[[Random], str]
 Twist = Callable[[Random, str], str]
 
 _PAIRS = 100
-_ABSENT = 200
+_ABSENT = 150
 _TRIES = 200
 
 _AROUND = ("({})", "[{}]", "{},", "{};", "«{}»", "<{}>", "*{}*", "`{}`", "'{}'", "{}:", "{}!")

@@ -19,7 +19,7 @@ SURE = 0.5
 """From this score on, a hit counts as an answer."""
 
 
-DEPTH = 10
+DEPTH = 3
 """What is not among so many hits counts as not found."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.trust.cases import CASES
 from tests.trust.kinds import Ask, Kind, Rate, Shelf, measured
 from tests.trust.languages import LANGUAGE, languages
 from tests.trust.table import KINDS
@@ -24,6 +25,7 @@ def test_each_kind_asks_for_what_is_there_and_for_what_is_not(kind: Kind) -> Non
 
 def test_names_of_kinds_are_distinct() -> None:
     assert len({kind.name for kind in KINDS}) == len(KINDS)
+    assert len({case.name for case in CASES}) == len(CASES)
 
 
 def test_languages_are_many_and_of_many_scripts() -> None:
