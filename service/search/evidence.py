@@ -12,6 +12,11 @@ PART_SHARE = 0.5
 """What the parts of a compound count for together where others hold the compound itself."""
 
 
+FEW = 1
+"""A number that no more items have decides the order; the more have it, the more counts what
+else they say."""
+
+
 @dataclass(frozen=True, slots=True)
 class CountedTerm:
     """A term with its weight.
@@ -21,6 +26,7 @@ class CountedTerm:
         whole: The number of its synonyms; None: no eligible item holds one.
         parts: Of a compound: synonyms, and the share of `whole` that each counts.
         insisted: The synonyms of which an item has to hold one; None: it need not.
+        decides: How far having it decides the order, 0 to 1: wholly if few items have it.
     """
 
     text: str
@@ -28,6 +34,7 @@ class CountedTerm:
     whole: int | None
     parts: tuple[tuple[int, float], ...]
     insisted: int | None
+    decides: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +122,5 @@ def _counted(
         whole=whole,
         parts=tuple((part, most * idfs[part] / total) for part in term.parts),
         insisted=meets if term.insisted and not term.dated and frequencies[meets] else None,
+        decides=(FEW / max(FEW, frequencies[meets])) ** 2,
     )

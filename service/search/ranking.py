@@ -104,6 +104,8 @@ class Hit:
 
 
 _NEXT_TO_NOTHING = 1e-9
+_LEADING = 2
+
 _ECHO = 1.25
 """A question of up to so many times the query's words may ask just the same."""
 
@@ -200,6 +202,8 @@ class Ranking:
         self._digests: list[npt.NDArray[np.uint64]] = []
         self._memories: list[npt.NDArray[np.uint64]] = []
         self._ranked: list[_Ranked] = []
+        self._leading: list[_Ranked] = []
+        """The best two of different texts."""
         self._memory_of: dict[int, _Ranked] = {}
         """By digest, the memory that takes the place of a chunk of its text."""
 
@@ -231,16 +235,12 @@ class Ranking:
     def collect(self, scorers: Sequence[SegmentScorer]) -> None:
         """The third round: the best items so far."""
         allowed = [scorer.holding(self._required) for scorer in scorers]
-        # One more than is wanted: how far the best is ahead of the next tells how sure it is.
-        wanted = self._limit + 1
-        found = self._best(scorers, allowed, wanted)
-        self._ranked = sorted((*self._ranked, *found), key=lambda ranked: ranked[:2])
-        if self._distinct:
-            texts: dict[int, _Ranked] = {}
-            for ranked in self._ranked:
-                texts.setdefault(ranked.digest, ranked)
-            self._ranked = list(texts.values())
-        del self._ranked[wanted:]
+        parts = self._scored_parts(scorers)
+        found = self._best(scorers, parts, allowed, self._limit, distinct=self._distinct)
+        self._ranked = _merged(self._ranked, found, distinct=self._distinct)[: self._limit]
+        # How far the best text is ahead of the next tells how sure it is.
+        leading = self._best(scorers, parts, allowed, _LEADING, distinct=True)
+        self._leading = _merged(self._leading, leading, distinct=True)[:_LEADING]
 
     @property
     def unsettled(self) -> bool:
@@ -256,7 +256,8 @@ class Ranking:
             & np.isin(scorer.segment.digest, digests)
             for scorer in scorers
         ]
-        for ranked in self._best(scorers, allowed, len(unsettled)):
+        parts = self._scored_parts(scorers)
+        for ranked in self._best(scorers, parts, allowed, len(unsettled), distinct=True):
             other = self._memory_of.get(ranked.digest, ranked)
             self._memory_of[ranked.digest] = min(ranked, other, key=_order)
 
@@ -269,7 +270,7 @@ class Ranking:
         hits = []
         margin = self._margin()
         score = 1.0
-        for ranked in self._ranked[: self._limit]:
+        for ranked in self._ranked:
             shown = self._memory_of.get(ranked.digest, ranked).hit
             share = max(0.0, -ranked.minus_total / highest)
             score = min(score, shown.score * share * margin)
@@ -278,12 +279,10 @@ class Ranking:
         return hits
 
     def _margin(self) -> float:
-        """What is left of the confidence in the best, given how close the next text is."""
-        best = self._ranked[0]
-        following = next((one for one in self._ranked if one.digest != best.digest), None)
-        if following is None:
+        """What is left of the confidence in the best, given how close the next one is."""
+        if len(self._leading) < _LEADING:
             return 1.0
-        ahead = following.minus_total - best.minus_total
+        ahead = self._leading[1].minus_total - self._leading[0].minus_total
         return 1 - CLOSE_CALL * math.exp(-ahead / CLOSE_MARGIN)
 
     def _unsettled(self) -> set[int]:
@@ -296,13 +295,21 @@ class Ranking:
         memories = np.concatenate(self._memories)
         return {digest for digest in chunks if np.any(memories == np.uint64(digest))}
 
-    def _best(
-        self, scorers: Sequence[SegmentScorer], allowed: Sequence[Mask], limit: int
-    ) -> list[_Ranked]:
-        """The best of the allowed rows, in order."""
+    def _scored_parts(self, scorers: Sequence[SegmentScorer]) -> list[dict[str, Floats]]:
         for scorer in scorers:
             self._score(scorer)
-        parts = [self._parts(scorer) for scorer in scorers]
+        return [self._parts(scorer) for scorer in scorers]
+
+    def _best(
+        self,
+        scorers: Sequence[SegmentScorer],
+        parts: Sequence[dict[str, Floats]],
+        allowed: Sequence[Mask],
+        limit: int,
+        *,
+        distinct: bool,
+    ) -> list[_Ranked]:
+        """The best of the allowed rows, in order."""
         totals = [reduce(np.add, part.values()) for part in parts]
         return [
             _Ranked(
@@ -311,7 +318,7 @@ class Ranking:
                 scorers[candidate.scorer].segment.digest_at(candidate.row),
                 self._hit(scorers[candidate.scorer], candidate.row, parts[candidate.scorer]),
             )
-            for candidate in _best(scorers, totals, allowed, limit, distinct=self._distinct)
+            for candidate in _best(scorers, totals, allowed, limit, distinct=distinct)
         ]
 
     def _postings(self, scorer: SegmentScorer) -> list[tuple[Rows, Counts]]:
@@ -431,6 +438,19 @@ class Ranking:
             if term.insisted:
                 (insisted if there else lacking).append(term.text)
         return tuple(found), tuple(insisted), tuple(lacking)
+
+
+def _merged(
+    ranked: Sequence[_Ranked], found: Sequence[_Ranked], *, distinct: bool
+) -> list[_Ranked]:
+    """All of them in order; `distinct`: the best of each text."""
+    ordered = sorted((*ranked, *found), key=_order)
+    if not distinct:
+        return ordered
+    texts: dict[int, _Ranked] = {}
+    for one in ordered:
+        texts.setdefault(one.digest, one)
+    return list(texts.values())
 
 
 def _order(ranked: _Ranked) -> tuple[float, str]:

@@ -134,7 +134,7 @@ class SegmentScorer:
             if term.insisted is not None:
                 rows = self.postings[term.insisted][0]
                 share = np.float32(term.share / evidence.insisted)
-                self.exact[rows] += share
+                self.exact[rows] += share * np.float32(term.decides)
                 self.near_exact[self._with_neighbours(rows, seen)] += share
 
     def score_vectors(self, vector: Floats) -> None:

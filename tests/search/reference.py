@@ -12,7 +12,7 @@ import numpy as np
 
 from service.search.analysis import Features, analyse
 from service.search.entry import TermHasher, encode_entries, encode_vectors
-from service.search.evidence import PART_SHARE
+from service.search.evidence import FEW, PART_SHARE
 from service.search.question import QueryTerm, analyse_query
 from service.search.segment import ALWAYS, Item, ItemKind
 from service.search.visibility import Spans
@@ -149,7 +149,7 @@ class Reference:
         bm25 = self.bm25()
         own = [self.share(weighed, (row,)) for row in rows]
         coverage = [self.share(weighed, self.around(row)) for row in rows]
-        exact = [self.exact(weighed, (row,)) for row in rows]
+        exact = [self.decides(weighed, row) for row in rows]
         lexical = []
         for row in rows:
             shared = bm25[row]
@@ -304,6 +304,18 @@ class Reference:
         total = sum(term.weight for term in insisted)
         met = [term for term in insisted if term.exact and any(term.exact[r] for r in rows)]
         return sum(term.weight for term in met) / total if total else 0.0
+
+    def decides(self, weighed: Sequence[Weighed], row: int) -> float:
+        """The same of one row, where what many rows hold counts less."""
+        insisted = [term for term in weighed if term.exact is not None]
+        total = sum(term.weight for term in insisted)
+        decides = 0.0
+        for term in insisted:
+            assert term.exact is not None
+            if term.exact[row]:
+                few = FEW / max(FEW, sum(map(bool, term.exact)))
+                decides += term.weight / total * few * few
+        return decides
 
     def bm25(self) -> list[float]:
         lengths = [length_of(features) for features in self.features]
