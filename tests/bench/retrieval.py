@@ -18,8 +18,9 @@ import asyncio
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
@@ -111,8 +112,15 @@ MEASURES = {
 }
 
 
-async def measure(engine: Engine, data: dict[str, Path], mode: Mode) -> None:
-    """The sections whose data are given; `mode` is how isolated passages are stored."""
+async def measure(open_engine: Callable[[], Engine], data: dict[str, Path], mode: Mode) -> None:
+    """The sections whose data are given.
+
+    Args:
+        open_engine: Called inside the event loop, to which a channel belongs.
+        data: Where the data of each section are.
+        mode: How isolated passages are stored.
+    """
+    engine = open_engine()
     try:
         for section, path in data.items():
             await MEASURES[section](engine, path, mode)
@@ -164,14 +172,12 @@ def main(arguments: Sequence[str]) -> None:
         missing = [section for section in wanted if section not in data]
         if missing:
             parser.error(f"there are no data of {', '.join(missing)}: name their folder")
-        engine: Engine
-        if options.in_process:
-            engine = InProcess(options.embedder)
-        else:
+        open_engine: Callable[[], Engine] = partial(InProcess, options.embedder)
+        if not options.in_process:
             server = running_server(folder / "data", "--embedder", options.embedder)
-            engine = Service(stack.enter_context(server))
+            open_engine = partial(Service, stack.enter_context(server))
         mode = Mode.TEXTS if options.texts else Mode.MEMORIES
-        asyncio.run(measure(engine, {section: data[section] for section in wanted}, mode))
+        asyncio.run(measure(open_engine, {section: data[section] for section in wanted}, mode))
 
 
 if __name__ == "__main__":
