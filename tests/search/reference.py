@@ -24,14 +24,14 @@ from service.search.weights import (
     EXACT_EVIDENCE,
     LOGISTIC_SLOPE,
     OWN_EVIDENCE,
+    STATIC,
     UNMET,
     WEIGHTS,
-    Calibration,
 )
 from service.search.words import split_words, term_of
 
 HASHER = TermHasher(b"a secret of the tests")
-CALIBRATION = Calibration(neighbourhood=(0.5, 0.25), noise_floor=0.4, certain=0.6)
+CALIBRATION = STATIC
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ class Reference:
         self.texts = sorted(texts, key=lambda text: (text.group, text.position, text.id))
         self.features = [text.features for text in self.texts]
         self.question = analyse_query(query)
+        self.floor, self.certain = CALIBRATION.for_query(query, english=self.question.english)
         self.vector = vector
         self.query = query
         self.confidence: dict[str, float] = {}
@@ -356,7 +357,7 @@ class Reference:
         known = [value for value in near if value is not None]
         if not known:
             return [0.0] * len(self.texts), near
-        width = max(max(known) - min(known), CALIBRATION.certain - CALIBRATION.noise_floor)
+        width = max(max(known) - min(known), self.certain - self.floor)
         scaled = [None if v is None else 1 - (max(known) - v) / width for v in near]
         return [dot(vector, asked) for vector in own], scaled
 
@@ -366,5 +367,4 @@ class Reference:
 
     def shown(self, words: float, cosine: float) -> float:
         """What words and vector show together."""
-        floor, certain = CALIBRATION.noise_floor, CALIBRATION.certain
-        return words + ENOUGH * max(0, cosine - floor) / (certain - floor)
+        return words + ENOUGH * max(0, cosine - self.floor) / (self.certain - self.floor)
