@@ -26,7 +26,7 @@ from service.runtime import interpreter
 from service.runtime.fairness import FairThreads
 from service.runtime.priority import ForegroundPriority
 from service.search import probes
-from service.search.weights import STATIC, calibration
+from service.search.weights import TRANSFORMER, calibration
 from service.settings import Settings
 from service.storage.sqlite.database import Gate
 from service.storage.sqlite.store import PreparedDatabase, SqliteStore
@@ -157,7 +157,7 @@ class IndexingRuntime:
 
     async def _calibrate(self) -> None:
         """Measure what the cosines of an embedder mean, unless that is known."""
-        while calibration(self._embedder.name) is not STATIC:
+        while calibration(self._embedder.name) is TRANSFORMER:
             try:
                 questions = await self._embedder.embed(probes.QUESTIONS, Purpose.QUERY)
                 statements = await self._embedder.embed(probes.STATEMENTS, Purpose.DOCUMENT)

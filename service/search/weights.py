@@ -107,6 +107,9 @@ STATIC = Calibration(
 )
 """Averaged vectors of tokens (WordLlama): a short text's is noisy, and gains from a wide view."""
 
+MULTILINGUAL = Calibration(neighbourhood=(0.3,), noise_floor=0.4, certain=0.58)
+"""The universal sentence encoder for many languages (`embedding.multilingual`)."""
+
 TRANSFORMER = Calibration(neighbourhood=(0.3,), noise_floor=0.43, certain=0.6)
 """Sentence transformers (all-MiniLM-L6-v2), and embedders that are not known."""
 
@@ -140,4 +143,7 @@ LOGISTIC_SLOPE = 11.0
 
 def calibration(embedder: str) -> Calibration:
     """The calibration for an embedder's name; `probes.calibrate` finds a better one for others."""
-    return STATIC if "wordllama" in embedder.lower() else TRANSFORMER
+    name = embedder.lower()
+    if "wordllama" in name:
+        return STATIC
+    return MULTILINGUAL if "use-multilingual" in name else TRANSFORMER

@@ -19,7 +19,7 @@ from service.search.query import make_query, text_to_embed
 from service.search.ranking import rank
 from service.search.scope import Scope
 from service.search.segment import Item, ItemKind, Segment
-from service.search.weights import STATIC, calibration
+from service.search.weights import TRANSFORMER, calibration
 from tests.bench.collections import Collection, Passage
 from tests.bench.engines import CHUNKS_OF_A_TEXT, Found, Mode, as_memory, once_each
 
@@ -44,7 +44,7 @@ class InProcess:
         inline = self._embedder if isinstance(self._embedder, InlineEmbedder) else None
         self._encoder = encoding.IndexEncoder(self._digester, 1, inline)
         self._calibration = calibration(self._embedder.name)
-        self._calibrated = self._calibration is STATIC
+        self._calibrated = self._calibration is not TRANSFORMER
         self._indexed: dict[str, _Indexed] = {}
 
     async def index(self, collection: Collection, mode: Mode) -> None:
