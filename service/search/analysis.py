@@ -54,7 +54,7 @@ _COMPOUNDING = frozenset(
     ("german", "dutch", "swedish", "danish", "norwegian", "finnish", "hungarian")
 )
 _LEAST_COMPOUND, _MOST_COMPOUND = 10, 40
-_LEAST_PART, _LEAST_OTHER = 5, 3
+_LEAST_PART, _LEAST_OTHER = 4, 3
 _SHORT = 4
 _LEADING_NAME = re.compile(r"\s*([^\W\d_][\w.'’-]*(?: [^\W\d_][\w.'’-]*){0,2}): +\S")
 

@@ -31,6 +31,7 @@ _ASKS_WHEN = re.compile(
 )
 _DIGIT = re.compile(r"\d")
 _YEAR = re.compile(r"(?:19|20)\d\d")
+_SMALL = re.compile(r"\d\d?")
 _DAY = re.compile(r"[012]?\d|3[01]")
 _COUNTED = re.compile(r"(\d+)(?:st|nd|rd|th|am|pm|s)")
 _PLAIN_PARTS = re.compile(r"(?:[a-z]{3,}|\d+)(?:-(?:[a-z]{3,}|\d+))+")
@@ -202,7 +203,7 @@ def _compound(run: str, analysed: Run, words: Sequence[str]) -> QueryTerm:
         accepted = (counted.group(1),)
     elif _PLAIN_PARTS.fullmatch(run) and sum(map(str.isdecimal, words)) == 1:
         # "mid-2023", "5-year-old": ordinary words around a number.
-        accepted = tuple(word for word in words if word.isdecimal())
+        accepted = tuple(word for word in words if _YEAR.fullmatch(word) or _SMALL.fullmatch(word))
     return QueryTerm(whole, analysed.wholes, tuple(pieces), (), accepted, insisted)
 
 

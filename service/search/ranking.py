@@ -6,13 +6,16 @@ these alone, exactly: nothing outside the mask moves a rank inside it.
 
 The rank score is a weighted sum of parts (`weights.py`). It orders the items of one
 query and says nothing absolute, since its best parts are always 1. The score that is
-answered is therefore that rank score over the best one, times the confidence that the
-query has to do with what is searched at all: a logistic of two absolute measures, the
-best share of its terms found in one place, and the best raw cosine.
+answered is therefore that rank score over the best one, times the confidence in this very
+item: a logistic of what its words and its vector show, and to a lesser part of the best
+that was found anywhere. It is lower where the next text is close behind the best, below one
+half where the item lacks a number or code of the query, and never above that of a hit
+before it.
 
 The counts come first, then the highest scores, then the rank scores. Each of these three
 rounds goes over all the items once, and keeps little of them: items that do not fit into
-memory together are ranked block by block, with the same result.
+memory together are ranked block by block, with the same result. A fourth puts memories in
+the place of chunks of their text, if there are any.
 """
 
 from __future__ import annotations

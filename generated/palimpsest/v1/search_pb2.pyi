@@ -94,8 +94,9 @@ class ChunkHit(_message.Message):
     SCORE_PARTS_FIELD_NUMBER: _builtins.int
     SAME_TEXT_COUNT_FIELD_NUMBER: _builtins.int
     score: _builtins.float
-    """How well it fits, 0 to 1, comparable across queries of one embedder: a
-    query unrelated to everything scores low everywhere.
+    """How sure the search is of this hit, 0 to 1, comparable across queries of
+    one embedder: a query unrelated to everything scores low everywhere, and
+    what lacks a number or code of the query scores below one half.
     """
     same_text_count: _builtins.int
     """How many of the chunks searched have its text, itself included; they are
