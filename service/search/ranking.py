@@ -219,8 +219,9 @@ class Ranking:
                 self._frequencies[number] += len(rows)
             self.named |= scorer.segment.named(self.query.names, scorer.eligible)
             self._digests.append(scorer.segment.digests(scorer.eligible))
-            memories = scorer.segment.present(ItemKind.MEMORY, scorer.eligible)
-            self._memories.append(scorer.segment.digests(memories))
+            if scorer.segment.has_groups:
+                memories = scorer.segment.present(ItemKind.MEMORY, scorer.eligible)
+                self._memories.append(scorer.segment.digests(memories))
 
     def measure(self, scorers: Sequence[SegmentScorer]) -> None:
         """The second round: the highest scores, which the others are compared with."""
@@ -242,7 +243,9 @@ class Ranking:
         found = self._best(scorers, parts, allowed, self._limit, distinct=self._distinct)
         self._ranked = _merged(self._ranked, found, distinct=self._distinct)[: self._limit]
         # How far the best text is ahead of the next tells how sure it is.
-        leading = self._best(scorers, parts, allowed, _LEADING, distinct=True)
+        leading = found
+        if not self._distinct or self._limit < _LEADING:
+            leading = self._best(scorers, parts, allowed, _LEADING, distinct=True)
         self._leading = _merged(self._leading, leading, distinct=True)[:_LEADING]
 
     @property
@@ -293,8 +296,8 @@ class Ranking:
         if not self._distinct:
             return set()
         chunks = {r.digest for r in self._ranked if r.hit.kind is ItemKind.CHUNK}
-        if not chunks:
-            return chunks
+        if not chunks or not self._memories:
+            return set()
         memories = np.concatenate(self._memories)
         return {digest for digest in chunks if np.any(memories == np.uint64(digest))}
 
@@ -314,15 +317,35 @@ class Ranking:
     ) -> list[_Ranked]:
         """The best of the allowed rows, in order."""
         totals = [reduce(np.add, part.values()) for part in parts]
+        found = _best(scorers, totals, allowed, limit, distinct=distinct)
+        held = self._held(scorers, found)
         return [
             _Ranked(
                 candidate.minus_total,
                 candidate.id,
                 scorers[candidate.scorer].segment.digest_at(candidate.row),
-                self._hit(scorers[candidate.scorer], candidate.row, parts[candidate.scorer]),
+                self._hit(
+                    scorers[candidate.scorer], candidate.row, parts[candidate.scorer], synonyms
+                ),
             )
-            for candidate in _best(scorers, totals, allowed, limit, distinct=distinct)
+            for candidate, synonyms in zip(found, held, strict=True)
         ]
+
+    def _held(
+        self, scorers: Sequence[SegmentScorer], candidates: Sequence[_Candidate]
+    ) -> list[set[int]]:
+        """The numbers of the query's synonyms that each candidate holds."""
+        held: list[set[int]] = [set() for _ in candidates]
+        for place, scorer in enumerate(scorers):
+            here = [number for number, c in enumerate(candidates) if c.scorer == place]
+            chosen = [candidates[number].row for number in here]
+            there = np.zeros(scorer.segment.rows, np.bool_)
+            for synonyms, (rows, _) in enumerate(self._postings(scorer) if here else ()):
+                there[rows] = True
+                for number in np.flatnonzero(there[chosen]).tolist():
+                    held[here[number]].add(synonyms)
+                there[rows] = False
+        return held
 
     def _postings(self, scorer: SegmentScorer) -> list[tuple[Rows, Counts]]:
         if scorer.postings is None:
@@ -338,7 +361,7 @@ class Ranking:
         if any(self._frequencies):
             self._postings(scorer)
             average = self._length / self.items
-            scorer.score_words(self._weighed(), average, self._weights)
+            scorer.score_words(self._weighed(), average, self._weights, own=self.query.asks)
         if self.query.vector is not None:
             scorer.score_vectors(self.query.vector)
         scorer.scored = True
@@ -390,20 +413,22 @@ class Ranking:
             "semantic": np.float32(weights.semantic) * self._semantic(scorer),
             "coverage": np.float32(weights.coverage) * scorer.coverage,
             "reply": np.float32(weights.reply) * (scorer.reply / np.float32(self._bm25 or 1)),
-            "exact": np.float32(weights.exact) * scorer.exact,
             "speaker": np.float32(weights.speaker) * spoken,
             "substance": np.float32(weights.substance)
             * (substance / np.float32(weights.full_length)),
             "question": asked,
             "time": np.float32(weights.time if query.asks_when else 0) * segment.tells_time,
         }
+        if self._weighed().insisted:
+            parts["exact"] = np.float32(weights.exact) * scorer.exact
         alone: Floats = reduce(np.add, parts.values())
         parts["document"] = np.float32(weights.document) * scorer.highest_of_group(alone)
         return parts
 
-    def _hit(self, scorer: SegmentScorer, row: int, parts: dict[str, Floats]) -> Hit:
+    def _hit(
+        self, scorer: SegmentScorer, row: int, parts: dict[str, Floats], held: set[int]
+    ) -> Hit:
         segment = scorer.segment
-        held = {number for number, (rows, _) in enumerate(self._postings(scorer)) if row in rows}
         found, insisted, lacking = self._terms(held)
         confidence = self._confidence(scorer, row)
         return Hit(
@@ -421,7 +446,8 @@ class Ranking:
                 confidence=confidence,
                 bm25=float(scorer.bm25[row]),
                 cosine=float(scorer.cosine[row]),
-                **{name: float(part[row]) for name, part in parts.items()},
+                exact=float(parts["exact"][row]) if "exact" in parts else 0.0,
+                **{name: float(part[row]) for name, part in parts.items() if name != "exact"},
             ),
         )
 

@@ -83,13 +83,16 @@ class SegmentScorer:
         """Of all eligible rows; exact, so that it does not depend on how rows are split."""
         return float(self.segment.length[self.eligible].sum(dtype=np.float64))
 
-    def score_words(self, evidence: Evidence, average: float, weights: Weights) -> None:
+    def score_words(
+        self, evidence: Evidence, average: float, weights: Weights, *, own: bool = True
+    ) -> None:
         """Fill in BM25, its share from neighbours, and the coverage of the query's terms.
 
         Args:
             evidence: The query's terms.
             average: The average length of the eligible items of all segments.
             weights: The parameters.
+            own: Whether it is of use which share each row holds by itself.
         """
         assert self.postings is not None  # noqa: S101  (they are looked up in the first round)
         bm25 = self._zeros()
@@ -99,23 +102,24 @@ class SegmentScorer:
             often = counts.astype(np.float32)
             bm25[rows] += idf * (weights.k1 + 1) * often / (often + damping[rows])
         self.bm25 = bm25
-        self._cover(evidence)
+        self._cover(evidence, own=own)
         if self.segment.has_groups:
             questions = padded(bm25 * self.segment.asks, 0)
             self.reply = questions[self.segment.before]
         self.lexical = self._with_near(bm25, weights)
 
-    def _cover(self, evidence: Evidence) -> None:
+    def _cover(self, evidence: Evidence, *, own: bool) -> None:
         """Fill in which share of the query's terms each row holds: by itself and with its
         neighbours, of all terms and of those that are insisted on."""
         assert self.postings is not None  # noqa: S101
         self.own, self.coverage = self._zeros(), self._zeros()
-        self.exact, self.near_exact = self._zeros(), self._zeros()
+        if evidence.insisted:
+            self.exact, self.near_exact = self._zeros(), self._zeros()
         seen = np.zeros(self.segment.rows + 1, np.bool_)
         for term in evidence.terms:
             share = np.float32(term.share)
             if term.parts:
-                for near in (False, True):
+                for near in (False, True) if own else (True,):
                     held = self._zeros()
                     for number, part in term.parts:
                         rows = self.postings[number][0]
@@ -129,7 +133,8 @@ class SegmentScorer:
                         self.own += share * held
             elif term.whole is not None:
                 rows = self.postings[term.whole][0]
-                self.own[rows] += share
+                if own:
+                    self.own[rows] += share
                 self.coverage[self._with_neighbours(rows, seen)] += share
             if term.insisted is not None:
                 rows = self.postings[term.insisted][0]

@@ -290,8 +290,8 @@ class Segment:
         return self._digest.values
 
     def digests(self, mask: Mask) -> npt.NDArray[np.uint64]:
-        """The digests of the rows in `mask`."""
-        return self._digest.values[mask]
+        """The digests of the rows in `mask`; not copied if that is all rows."""
+        return self._digest.values if mask.all() else self._digest.values[mask]
 
     def digest_at(self, row: int) -> int:
         return int(self._digest.values[row])
