@@ -55,9 +55,8 @@ class RandomSearches(RandomWrites):
         )
         hits = [chunk for hit in found for chunk in hit.chunks]
         named = [(f"{hit.chunk.document_id} {hit.chunk.position:05}", hit.score) for hit in hits]
-        named.sort(key=lambda pair: -pair[1])
         eligible = self.world.chunks(tags, fitting)
-        self._judge(named, eligible, Asked(query, limit, floor, phrases=phrases))
+        self._judge(named, eligible, Asked(query, limit, floor, phrases=phrases, grouped=True))
         for hit in hits:
             self._check_neighbours(hit, beside)
 

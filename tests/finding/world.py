@@ -180,6 +180,7 @@ class Asked:
         without: Texts that are not to be found, though they are eligible.
         insist: Whether only what lacks no number or code of the query is to be found.
         phrases: What a text must hold, and what it must not hold; "": anything, nothing.
+        grouped: Whether the answer is in the order of documents, not of scores.
     """
 
     query: str
@@ -189,6 +190,7 @@ class Asked:
     without: frozenset[str] = frozenset()
     insist: bool = False
     phrases: tuple[str, str] = ("", "")
+    grouped: bool = False
 
     def passes(self, text: str) -> bool:
         """Whether a text holds the one phrase, and not the other."""
@@ -238,6 +240,9 @@ def judge(
     kept = [score for score in scores if score >= asked.floor + CLOSE]
     near = [score for score in scores if abs(score - asked.floor) < CLOSE]
 
+    if asked.grouped:
+        # Hits of equal scores may be of different ranks.
+        found = sorted(found, key=lambda hit: (-hit[1], -totals.get(hit[0], 0.0)))
     names = [name for name, _ in found]
     assert set(names) <= totals.keys(), set(names) - totals.keys()
     assert asked.without.isdisjoint(said[name] for name in names)

@@ -56,12 +56,12 @@ BREAKS = {
     "document at work that no worker holds": "UPDATE documents SET status = 4 WHERE id = {doc}",
     "finished document with a job": "UPDATE documents SET status = 6 WHERE id = {doc}",
     "chunk without document": "INSERT INTO chunks VALUES"
-    " (1, 'doc_x', 0, 'chk_x', x'', 0, 0, x'', x'', NULL, x'', x'', NULL, 0, x'')",
+    " (1, 'doc_x', 0, 'chk_x', x'', 0, 0, x'', x'', NULL, x'', x'', NULL, 0, x'', NULL)",
     "gap in the positions of a document's chunks": "INSERT INTO chunks VALUES"
-    " (1, {doc}, 1, 'chk_x', x'', 0, 0, x'', x'', NULL, x'', x'', NULL, 0, x'')",
+    " (1, {doc}, 1, 'chk_x', x'', 0, 0, x'', x'', NULL, x'', x'', NULL, 0, x'', NULL)",
     "chunk id that is used twice": "INSERT INTO chunks VALUES"
-    " (1, {doc}, 0, 'chk_x', x'', 0, 0, x'', x'', NULL, x'', x'', NULL, 0, x''),"
-    " (1, {doc}, 1, 'chk_x', x'', 0, 0, x'', x'', NULL, x'', x'', NULL, 0, x'')",
+    " (1, {doc}, 0, 'chk_x', x'', 0, 0, x'', x'', NULL, x'', x'', NULL, 0, x'', NULL),"
+    " (1, {doc}, 1, 'chk_x', x'', 0, 0, x'', x'', NULL, x'', x'', NULL, 0, x'', NULL)",
     "vector of an unknown embedder, or of another length than its vectors": "UPDATE memories"
     " SET vector = x'00', embedder = 77 WHERE version = 2",
     "first version that is not its own root": "UPDATE memories SET parent_id = 'x'"

@@ -36,6 +36,12 @@ ACROSS_TENANTS = {
     r"SELECT count\(\*\) AS count_1 FROM (memories|chunks) WHERE \w+\.embedder [<>] \?$": (
         "the operator is told how much there is to index anew"
     ),
+    r"SELECT (memories|chunks)\.tenant, .* AS made_by FROM .* WHERE substr\(.* < \? .* LIMIT": (
+        "the same for what an earlier analysis made"
+    ),
+    r"SELECT count\(\*\) AS count_1 FROM (memories|chunks) WHERE \w+\.embedder = \? AND substr\(": (
+        "the operator is told how much of that there is"
+    ),
     r"WITH RECURSIVE found \(tenant\) AS": "the queue lets tenants take turns",
     r"SELECT jobs\.tenant, .* WHERE due_time > \d+ AND jobs\.due_time > \?$": (
         "a worker looks for what dead ones of any tenant hold, and frees each by its tenant"
