@@ -14,7 +14,12 @@ FOLDERS = (".github", "protos", "service", "tests")
 PAGES = sorted(
     [
         *REPOSITORY.glob("*.md"),
-        *(page for one in FOLDERS for page in (REPOSITORY / one).rglob("*.md")),
+        *(
+            page
+            for one in FOLDERS
+            for page in (REPOSITORY / one).rglob("*.md")
+            if "node_modules" not in page.parts  # installed by a test
+        ),
     ]
 )
 
