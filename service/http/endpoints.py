@@ -1,0 +1,77 @@
+"""What a path of the HTTP server is given, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from google.protobuf.message import Message
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request that was admitted, and has arrived.
+
+    Args:
+        parameters: Those of the path, percent-decoded.
+        query: The values of each name of the query string, decoded.
+        headers: By name in lower case.
+        body: As it was sent.
+        request_id: A UUID made of the header Idempotency-Key; "" without one.
+        etag: That of the header If-Match; "" without one.
+    """
+
+    parameters: Mapping[str, str]
+    query: Mapping[str, Sequence[str]]
+    headers: Mapping[str, str]
+    body: bytes
+    request_id: str = ""
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An answer; `headers` are those beyond content-type and content-length."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = JSON
+    headers: Sequence[tuple[str, str]] = ()
+
+
+class Calls(Protocol):
+    """The RPCs of the contract, called by the principal of one HTTP request.
+
+    Each call is authorized, counted against quotas and answered as it would be over gRPC, and
+    raises PalimpsestError where that would fail.
+    """
+
+    async def call(self, method: str, request: Message) -> Any:
+        """The response message of a unary method, such as "Documents.GetDocument".
+
+        `request` is used up: fields that are no part of its fingerprint are cleared.
+        """
+        ...
+
+
+Handler: TypeAlias = Callable[[Calls, HttpRequest], Awaitable[HttpAnswer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One verb of one path.
+
+    Args:
+        verb: In upper case.
+        path: With parameters in braces: "/v3/documents/{id}". They match one raw segment.
+        handler: Answers it.
+        writes: Whether a key that may only read is refused.
+    """
+
+    verb: str
+    path: str
+    handler: Handler
+    writes: bool
