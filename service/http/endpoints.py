@@ -8,6 +8,9 @@ from typing import Any, Protocol, TypeAlias
 
 from google.protobuf.message import Message
 
+from palimpsest.v1.documents_pb2 import ListDocumentsRequest, ListDocumentsResponse
+from palimpsest.v1.memories_pb2 import ListMemoriesRequest, ListMemoriesResponse
+
 JSON = "application/json"
 
 
@@ -54,6 +57,23 @@ class Calls(Protocol):
 
         `request` is used up: fields that are no part of its fingerprint are cleared.
         """
+        ...
+
+    async def numbered_documents(
+        self, request: ListDocumentsRequest, number: int, size: int
+    ) -> tuple[ListDocumentsResponse, int]:
+        """Documents.ListDocuments, by page number: the page, and the total of all pages.
+
+        Pages are numbered from 1 and have `size` items, 1 to 1,000; one after the last is empty.
+        The request's page_size and page_token are not looked at, and no next_page_token is
+        answered. Raises INVALID_REQUEST also with the fields `page` and `limit`.
+        """
+        ...
+
+    async def numbered_memories(
+        self, request: ListMemoriesRequest, number: int, size: int
+    ) -> tuple[ListMemoriesResponse, int]:
+        """Memories.ListMemories, in the same way."""
         ...
 
 

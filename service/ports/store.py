@@ -36,6 +36,15 @@ class Page(Generic[T_co]):
     began: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NumberedPage(Generic[T_co]):
+    """`total`: how many items all pages have together, at the moment the page was read."""
+
+    items: Sequence[T_co]
+    total: int
+    revision: int
+
+
 class Keys(Protocol):
     async def authenticate(self, token: str) -> m.Principal:
         """The principal of a key; raises KEY_INVALID. A revocation takes effect at once."""
@@ -83,6 +92,16 @@ class Documents(Protocol):
     async def list(
         self, who: m.Principal, query: m.DocumentQuery, page: m.PageRequest
     ) -> Page[m.Document]: ...
+
+    async def numbered(
+        self, who: m.Principal, query: m.DocumentQuery, page: m.PageNumber
+    ) -> NumberedPage[m.Document]:
+        """One page of what `list` lists, in its order, and how much that is.
+
+        It takes time in proportion to `page.offset` and to the total. Raises INVALID_REQUEST
+        for a page that is too large.
+        """
+        ...
 
     def watch(self, who: m.Principal, name: str) -> AsyncIterator[m.Document | str]:
         """The document now, then each time it changes, until it is DONE or FAILED or,
@@ -141,6 +160,12 @@ class Memories(Protocol):
     async def list(
         self, who: m.Principal, query: m.MemoryQuery, page: m.PageRequest
     ) -> Page[m.Memory]: ...
+
+    async def numbered(
+        self, who: m.Principal, query: m.MemoryQuery, page: m.PageNumber
+    ) -> NumberedPage[m.Memory]:
+        """As for documents."""
+        ...
 
     async def versions(
         self, who: m.Principal, container: str, memory_id: str, page: m.PageRequest

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Integer,
+    Select,
+    bindparam,
+    func,
+    select,
+    tuple_,
+    union_all,
+)
 
-from service.core.model import Order, PageRequest, Position
+from service.core.errors import Violation, invalid
+from service.core.model import Order, PageNumber, PageRequest, Position
 from service.ports.store import Page
 from service.storage.tables import tenants
 
@@ -72,8 +84,11 @@ def one_page(
         names = [bindparam(f"after_{index}", type_=key.type) for index, key in enumerate(keys)]
         here, there = (tuple_(*keys), tuple_(*names)) if len(keys) > 1 else (keys[0], names[0])
         branch = branch.where(here < there if order.descending else here > there)
-    sorting = [key.desc() if order.descending else key.asc() for key in keys]
-    return branch.order_by(*sorting).limit(page.size + 1)
+    return branch.order_by(*_sorting(keys, order)).limit(page.size + 1)
+
+
+def _sorting(keys: Iterable[ColumnElement[Any]], order: Order) -> list[ColumnElement[Any]]:
+    return [key.desc() if order.descending else key.asc() for key in keys]
 
 
 def merged(
@@ -83,9 +98,63 @@ def merged(
     if len(branches) == 1:
         return branches[0]
     union = union_all(*(select(branch.subquery()) for branch in branches)).subquery()
-    keys = [union.c[name] for name in names]
-    sorting = [key.desc() if order.descending else key.asc() for key in keys]
+    sorting = _sorting((union.c[name] for name in names), order)
     return select(union).order_by(*sorting).limit(page.size + 1)
+
+
+Branch: TypeAlias = tuple[Select[Any], Sequence[ColumnElement[Any]]]
+"""Rows, and what they are sorted by."""
+
+
+class Numbered(NamedTuple):
+    """The statements of a page by its number."""
+
+    counting: Executable
+    """Numbers that together are the total."""
+    rows: Executable
+    """The rows of the page that `place` gives the parameters of."""
+
+
+def numbered(branches: Sequence[Branch], order: Order) -> Numbered:
+    """Statements for the rows of branches that have no row in common.
+
+    Rows are sorted before the page is cut out of them: they should be keys alone.
+    """
+    counts = [
+        branch.with_only_columns(func.count(), maintain_column_froms=True) for branch, _ in branches
+    ]
+    size = bindparam("size", type_=Integer())
+    offset = bindparam("offset", type_=Integer())
+    reach = bindparam("reach", type_=Integer())
+    if len(branches) == 1:
+        [(branch, keys)] = branches
+        rows = branch.order_by(*_sorting(keys, order)).limit(size).offset(offset)
+        return Numbered(counts[0], rows)
+    first = [branch.order_by(*_sorting(keys, order)).limit(reach) for branch, keys in branches]
+    union = union_all(*(select(branch.subquery()) for branch in first)).subquery()
+    sorting = _sorting((union.c[key.name] for key in branches[0][1]), order)
+    return Numbered(union_all(*counts), select(union).order_by(*sorting).limit(size).offset(offset))
+
+
+def place(page: PageNumber) -> dict[str, int]:
+    """Values of the parameters that `Numbered.rows` leaves open."""
+    return {"size": page.size, "offset": page.offset, "reach": page.offset + page.size}
+
+
+def whole(
+    rows: Iterable[Any], make: Callable[[Any], T], weight: Callable[[T], int], page: PageNumber
+) -> list[T]:
+    """The items of a page; raises INVALID_REQUEST if they are too large together."""
+    items: list[T] = []
+    total = 0
+    for row in rows:
+        item = make(row)
+        total += weight(item)
+        if total > page.max_bytes:
+            rule = f"must be smaller: the page has more than {page.max_bytes} bytes"
+            raise invalid([Violation("limit", rule)])
+        items.append(item)
+    return items
 
 
 def cut(

@@ -62,6 +62,24 @@ class IdempotencyKey:
     fingerprint: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class PageNumber:
+    """The page with this `number`, from 1, of pages of `size` items.
+
+    A page whose items weigh more than `max_bytes` together is refused: were it cut short, what
+    it lacks would be on no page.
+    """
+
+    number: int
+    size: int
+    max_bytes: int = 16 * 1024 * 1024
+
+    @property
+    def offset(self) -> int:
+        """How many items are on the pages before."""
+        return (self.number - 1) * self.size
+
+
 Position = tuple[str | int, ...]
 """Sort position after which the next page begins; ids, tags and revisions only."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,15 +13,28 @@ from service.core.model import (
     FILE_KINDS,
     Document,
     DocumentQuery,
+    PageNumber,
     PageRequest,
     Position,
     Principal,
     encoded,
 )
-from service.ports.store import Page
-from service.storage.documents.rows import READ_COLUMNS, document_of
+from service.ports.store import NumberedPage, Page
+from service.storage.documents.rows import READ_BARE, READ_COLUMNS, document_of
 from service.storage.filters import compile_filter
-from service.storage.lists import after, cut, merged, one_page, shape_of, tenant_state
+from service.storage.lists import (
+    Numbered,
+    after,
+    cut,
+    merged,
+    numbered,
+    one_page,
+    place,
+    shape_of,
+    tenant_revision,
+    tenant_state,
+    whole,
+)
 from service.storage.tables import document_containers, document_contents, documents
 from service.storage.transactions import pad_in_list
 
@@ -44,17 +57,51 @@ def list_documents(
     conn: Connection, who: Principal, query: DocumentQuery, page: PageRequest
 ) -> Page[Document]:
     state = tenant_state(conn, who.tenant)
-    tags = query.containers or tuple(sorted(who.containers or ()))
     key = "revision" if query.order.by_update else "id"
     light = query.filter is None or f.weight(query.filter) <= _CACHED_WEIGHT
     build = _cached_statement if light else _statement
-    statement = build(conn.dialect.name, who.tenant, query, tags, shape_of(page))
+    statement = build(conn.dialect.name, who.tenant, query, _tags(who, query), shape_of(page))
     rows = conn.execute(statement, after(page)).all()
 
+    def position(row: Any) -> Position:
+        return (getattr(row, key),)
+
+    make = _maker(conn, who, query, rows[: page.size])
+    return cut(rows, make, position, _weight, page, state)
+
+
+def numbered_documents(
+    conn: Connection, who: Principal, query: DocumentQuery, page: PageNumber
+) -> NumberedPage[Document]:
+    revision = tenant_revision(conn, who.tenant)
+    light = query.filter is None or f.weight(query.filter) <= _CACHED_WEIGHT
+    build = _cached_numbered if light else _numbered
+    statements = build(conn.dialect.name, who.tenant, query, _tags(who, query))
+    total = sum(conn.execute(statements.counting).scalars())
+    if page.offset >= total:
+        return NumberedPage((), total, revision)
+    names = [row[0] for row in conn.execute(statements.rows, place(page))]
+    found = {
+        row.id: row
+        for row in conn.execute(READ_BARE, {"t": who.tenant, "names": pad_in_list(names)})
+    }
+    rows = [found[name] for name in names]
+    make = _maker(conn, who, query, rows)
+    return NumberedPage(whole(rows, make, _weight, page), total, revision)
+
+
+def _tags(who: Principal, query: DocumentQuery) -> tuple[str, ...]:
+    return query.containers or tuple(sorted(who.containers or ()))
+
+
+def _maker(
+    conn: Connection, who: Principal, query: DocumentQuery, rows: Sequence[Any]
+) -> Callable[[Any], Document]:
+    """Makes documents of these rows, one after the other."""
     contents: Iterator[str] = iter(())
     if query.include_content:
         # Not of files: a page of them would be as many answers.
-        texts = [row.id for row in rows[: page.size] if row.kind not in FILE_KINDS]
+        texts = [row.id for row in rows if row.kind not in FILE_KINDS]
         contents = _contents(conn, who.tenant, texts)
 
     def make(row: Any) -> Document:
@@ -62,10 +109,7 @@ def list_documents(
         content = next(contents) if has_text else None
         return document_of(row, content, who.containers)
 
-    def position(row: Any) -> Position:
-        return (getattr(row, key),)
-
-    return cut(rows, make, position, _weight, page, state)
+    return make
 
 
 def _statement(
@@ -79,8 +123,18 @@ def _statement(
     return merged(branches, [key], query.order, shape)
 
 
+def _numbered(dialect: str, tenant: int, query: DocumentQuery, tags: tuple[str, ...]) -> Numbered:
+    key = "revision" if query.order.by_update else "id"
+    branches = [
+        (branch, [sort])
+        for branch, sort in _branches(dialect, tenant, query, tags, key, whole_rows=False)
+    ]
+    return numbered(branches, query.order)
+
+
 # Building a statement costs as much as running it, and callers repeat theirs.
 _cached_statement = lru_cache(maxsize=256)(_statement)
+_cached_numbered = lru_cache(maxsize=64)(_numbered)
 _CACHED_WEIGHT = 4096
 
 
@@ -91,12 +145,26 @@ def _weight(document: Document) -> int:
 
 
 def _branches(
-    dialect: str, tenant: int, query: DocumentQuery, tags: tuple[str, ...], key: str
+    dialect: str,
+    tenant: int,
+    query: DocumentQuery,
+    tags: tuple[str, ...],
+    key: str,
+    *,
+    whole_rows: bool = True,
 ) -> Iterator[tuple[Select[Any], ColumnElement[Any]]]:
+    """Selections that have no document in common, each with the column it is sorted by.
+
+    Not `whole_rows`: the id and that column, from as few tables as will do.
+    """
     conditions = list(_conditions(query, dialect))
     if not tags:
-        branch = select(*READ_COLUMNS).where(documents.c.tenant == tenant, *conditions)
-        yield branch, documents.c[key]
+        sort = documents.c[key]
+        branch = select(*READ_COLUMNS if whole_rows else _keys(documents.c.id, sort))
+        if not whole_rows:
+            # True of every row: without a sort or a range, the planner counts by reading the table.
+            branch = branch.where(sort > ("" if key == "id" else 0))
+        yield branch.where(documents.c.tenant == tenant, *conditions), sort
         return
     joins = document_containers
     joined = joins.join(
@@ -104,14 +172,15 @@ def _branches(
         (documents.c.tenant == joins.c.tenant) & (documents.c.id == joins.c.document_id),
     )
     sort = joins.c.revision if key == "revision" else joins.c.document_id
+    base = select(*READ_COLUMNS).select_from(joined)
+    if not whole_rows:
+        keys = select(*_keys(joins.c.document_id, sort))
+        base = keys.select_from(joined if conditions else joins)
+    base = base.where(joins.c.tenant == tenant, *conditions)
     # Without containers named, a limited key's are those to look in, not to match.
     match_all = query.match_all and bool(query.containers)
     for index, tag in enumerate(tags[:1] if match_all else tags):
-        branch = (
-            select(*READ_COLUMNS)
-            .select_from(joined)
-            .where(joins.c.tenant == tenant, joins.c.container == tag, *conditions)
-        )
+        branch = base.where(joins.c.container == tag)
         if match_all:
             branch = branch.where(*(_is_in(tenant, [other]) for other in tags[1:]))
         elif index:
@@ -120,12 +189,16 @@ def _branches(
         yield branch, sort
 
 
+def _keys(name: ColumnElement[Any], sort: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    return [name] if sort is name else [name, sort]
+
+
 def _is_in(tenant: int, tags: Any) -> ColumnElement[bool]:
     other = document_containers.alias()
     return exists().where(
         other.c.tenant == tenant,
         other.c.container.in_(tags),
-        other.c.document_id == documents.c.id,
+        other.c.document_id == document_containers.c.document_id,
     )
 
 

@@ -115,7 +115,7 @@ _READ_TEXTS = (
 )
 
 
-_READ_BARE = select(*READ_COLUMNS).where(
+READ_BARE = select(*READ_COLUMNS).where(
     documents.c.tenant == bindparam("t"),
     documents.c.id.in_(bindparam("names", expanding=True)),
 )
@@ -224,7 +224,7 @@ def read_found(
 
     The content of a file is left out: many together would be too much to read.
     """
-    statement: Executable = _READ_TEXTS if content else _READ_BARE
+    statement: Executable = _READ_TEXTS if content else READ_BARE
     found: dict[str, Document] = {}
     for row in conn.execute(statement, {"t": who.tenant, "names": pad_in_list(names)}):
         text = decoded(_KIND[row.kind], row.content) if content and row.content else None

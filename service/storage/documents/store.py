@@ -8,7 +8,7 @@ from typing import Final
 
 from service.core import model as m
 from service.core.errors import PalimpsestError, document_not_found
-from service.ports.store import Page
+from service.ports.store import NumberedPage, Page
 from service.runtime.coalescing import SHARED_BATCH, Coalescer
 from service.storage.deletions import run_steps
 from service.storage.documents import bulk_deletes
@@ -107,6 +107,14 @@ class DocumentStore:
     ) -> Page[m.Document]:
         return await self._engine.database.read(
             lambda conn: document_lists.list_documents(conn, who, query, page),
+            tenant=who.tenant,
+        )
+
+    async def numbered(
+        self, who: m.Principal, query: m.DocumentQuery, page: m.PageNumber
+    ) -> NumberedPage[m.Document]:
+        return await self._engine.database.read(
+            lambda conn: document_lists.numbered_documents(conn, who, query, page),
             tenant=who.tenant,
         )
 

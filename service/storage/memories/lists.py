@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, Select, select
 
 from service.core.digests import Digester
 from service.core.errors import memory_not_found
@@ -14,25 +14,39 @@ from service.core.model import (
     Memory,
     MemoryQuery,
     Order,
+    PageNumber,
     PageRequest,
     Position,
     Principal,
 )
 from service.core.times import FOREVER
-from service.ports.store import Page
+from service.ports.store import NumberedPage, Page
 from service.storage.filters import compile_filter
-from service.storage.lists import after, cut, merged, one_page, tenant_state
+from service.storage.lists import (
+    after,
+    cut,
+    merged,
+    numbered,
+    one_page,
+    place,
+    tenant_state,
+    whole,
+)
 from service.storage.memories.rows import (
     COLUMNS,
     FIELDS,
     ROW_BYTES,
     SPANS_JOINED,
     VERSIONS_JOINED,
+    rows_of,
     shown_ends,
     shown_memory,
 )
-from service.storage.memories.sources import with_visible_sources
+from service.storage.memories.sources import visible_sources, with_visible_sources
 from service.storage.tables import memories, memory_spans
+
+Ends: TypeAlias = list[tuple[End, tuple[ColumnElement[bool], ...]]]
+"""Ends that a span can have to be listed, each with what else must be true of it."""
 
 
 def list_memories(
@@ -46,33 +60,17 @@ def list_memories(
     state, shown = shown_ends(conn, who.tenant, now)
     as_of = query.as_of
     keys = _keys(query)
-    condition = None
-    if query.filter is not None:
-        condition = compile_filter(query.filter, memories, FIELDS, conn.dialect.name)
     # Nothing moves in a past that is listed: what was written since is no reason to leave out.
     moved = memory_spans.c.revision if as_of is None else None
-    ends = _ends_now(query, shown, now) if as_of is None else _ends_then(query, as_of)
-    branches = []
-    for container in query.containers:
-        for end, conditions in ends:
-            branch = (
-                select(*COLUMNS)
-                .add_columns(memory_spans.c.memory_id)
-                .select_from(SPANS_JOINED)
-                .where(
-                    memory_spans.c.tenant == who.tenant,
-                    memory_spans.c.container == container,
-                    memory_spans.c.end_kind == int(end),
-                    *conditions,
-                )
-            )
-            if condition is not None:
-                branch = branch.where(condition)
-            if page.began is not None and query.include_history:
-                # Else a memory that is updated at every page would hold up all that follow.
-                there = memories.c.create_time <= page.began
-                branch = branch.where(there | (memories.c.version == 1))
-            branches.append(one_page(branch, keys, query.order, page, moved))
+    base = select(*COLUMNS).add_columns(memory_spans.c.memory_id).select_from(SPANS_JOINED)
+    if page.began is not None and query.include_history:
+        # Else a memory that is updated at every page would hold up all that follow.
+        base = base.where((memories.c.create_time <= page.began) | (memories.c.version == 1))
+    ends = _ends(query, shown, now)
+    branches = [
+        one_page(branch, keys, query.order, page, moved)
+        for branch in _branches(base, conn.dialect.name, who, query, ends)
+    ]
     statement = merged(branches, [key.name for key in keys], query.order, page)
     rows = conn.execute(statement, after(page)).all()
     tenant_digester = digester.for_tenant(who.tenant)
@@ -87,6 +85,53 @@ def list_memories(
     return with_visible_sources(conn, who, listed)
 
 
+def numbered_memories(
+    conn: Connection,
+    digester: Digester,
+    who: Principal,
+    query: MemoryQuery,
+    page: PageNumber,
+    now: int,
+) -> NumberedPage[Memory]:
+    state, shown = shown_ends(conn, who.tenant, now)
+    keys = _keys(query)
+    base = select(memory_spans.c.memory_id, memory_spans.c.root_id).select_from(
+        memory_spans if query.filter is None else SPANS_JOINED
+    )
+    ends = _ends(query, shown, now)
+    branches = _branches(base, conn.dialect.name, who, query, ends)
+    statements = numbered([(branch, keys) for branch in branches], query.order)
+    total = sum(conn.execute(statements.counting).scalars())
+    if page.offset >= total:
+        return NumberedPage((), total, state.revision)
+    names = [row.memory_id for row in conn.execute(statements.rows, place(page))]
+    found = {row.id: row for row in rows_of(conn, who.tenant, names, query.as_of)}
+    tenant_digester = digester.for_tenant(who.tenant)
+
+    def make(row: Any) -> Memory:
+        return shown_memory(tenant_digester, row, query.as_of, now)
+
+    items = whole([found[name] for name in names], make, _weight, page)
+    seen = visible_sources(conn, [(who, memory) for memory in items])
+    return NumberedPage(seen, total, state.revision)
+
+
+def _branches(
+    base: Select[Any], dialect: str, who: Principal, query: MemoryQuery, ends: Ends
+) -> Iterator[Select[Any]]:
+    """`base` for each container and end: no two have a memory in common."""
+    if query.filter is not None:
+        base = base.where(compile_filter(query.filter, memories, FIELDS, dialect))
+    for container in query.containers:
+        for end, conditions in ends:
+            yield base.where(
+                memory_spans.c.tenant == who.tenant,
+                memory_spans.c.container == container,
+                memory_spans.c.end_kind == int(end),
+                *conditions,
+            )
+
+
 def _keys(query: MemoryQuery) -> list[ColumnElement[Any]]:
     """What the list is ordered by, and a position in it consists of."""
     if query.order.by_update:
@@ -97,8 +142,10 @@ def _keys(query: MemoryQuery) -> list[ColumnElement[Any]]:
     return [memory_spans.c.root_id]
 
 
-Ends: TypeAlias = list[tuple[End, tuple[ColumnElement[bool], ...]]]
-"""Ends that a span can have to be listed, each with what else must be true of it."""
+def _ends(query: MemoryQuery, shown: Iterable[End], wall: int) -> Ends:
+    if query.as_of is None:
+        return _ends_now(query, shown, wall)
+    return _ends_then(query, query.as_of)
 
 
 def _ends_now(query: MemoryQuery, shown: Iterable[End], wall: int) -> Ends:

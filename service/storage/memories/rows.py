@@ -176,13 +176,8 @@ def read(
     found: dict[tuple[int, int | None, str], Memory] = {}
     for tenant, as_of in {(item.who.tenant, item.as_of) for item in wanted}:
         tenant_digester = digester.for_tenant(tenant)
-        names = pad_in_list({i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of})
-        where: dict[str, object] = {"t": tenant, "names": names}
-        if as_of is None:
-            rows = conn.execute(_CURRENT, where)
-        else:
-            rows = conn.execute(_BY_ID_AT, {**where, "at": as_of})
-        for row in rows:
+        names = {i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of}
+        for row in rows_of(conn, tenant, names, as_of):
             memory = shown_memory(tenant_digester, row, as_of, now)
             found[tenant, as_of, memory.id] = memory
     here: dict[int, Memory] = {}
@@ -193,6 +188,16 @@ def read(
     shown = visible_sources(conn, [(wanted[index].who, memory) for index, memory in here.items()])
     here = dict(zip(here, shown, strict=True))
     return [here.get(index) or memory_not_found() for index in range(len(wanted))]
+
+
+def rows_of(
+    conn: Connection, tenant: int, names: Iterable[str], as_of: int | None
+) -> Iterable[Any]:
+    """Versions by id, with their spans at an instant (None: now)."""
+    where: dict[str, object] = {"t": tenant, "names": pad_in_list(names)}
+    if as_of is None:
+        return conn.execute(_CURRENT, where)
+    return conn.execute(_BY_ID_AT, {**where, "at": as_of})
 
 
 def shown_memory(digester: TenantDigester, row: Any, as_of: int | None, wall: int) -> Memory:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from service.core import memories as rules
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.ports.store import Page
+from service.ports.store import NumberedPage, Page
 from service.runtime.coalescing import Coalescer
 from service.storage.engine import MutationEngine, StoreOptions
 from service.storage.lists import tenant_revision
@@ -151,6 +151,17 @@ class MemoryStore:
         engine = self._engine
         return await engine.database.read(
             lambda conn: memory_lists.list_memories(
+                conn, engine.context.digester, who, query, page, engine.now()
+            ),
+            tenant=who.tenant,
+        )
+
+    async def numbered(
+        self, who: m.Principal, query: m.MemoryQuery, page: m.PageNumber
+    ) -> NumberedPage[m.Memory]:
+        engine = self._engine
+        return await engine.database.read(
+            lambda conn: memory_lists.numbered_memories(
                 conn, engine.context.digester, who, query, page, engine.now()
             ),
             tenant=who.tenant,

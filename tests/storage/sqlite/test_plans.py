@@ -37,6 +37,9 @@ FILTER = f.AllOf(
 )
 
 
+TWO = m.PageNumber(2, 1)
+
+
 def following(page: Page[Any]) -> m.PageRequest:
     return m.PageRequest(1, page.next, page.revision, began=page.began)
 
@@ -62,6 +65,8 @@ async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
         query = m.DocumentQuery(containers, all_of, FILTER, (m.Status.QUEUED,), "c", order, content)
         page = await store.documents.list(who, query, m.PageRequest(1))
         await store.documents.list(who, query, following(page))
+        await store.documents.numbered(who, query, m.PageNumber(1, 1))
+        await store.documents.numbered(who, m.DocumentQuery(containers, all_of, order=order), TWO)
     for order, tags in itertools.product(m.Order, ((), ("a",))):
         query = m.DocumentQuery(tags, filter=LONG, order=order)
         await store.documents.list(who, query, m.PageRequest(1))
@@ -122,6 +127,9 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
         query = m.MemoryQuery(tags, FILTER, extra, extra, order, past)
         page = await store.memories.list(who, query, m.PageRequest(1))
         await store.memories.list(who, query, following(page))
+        await store.memories.numbered(who, query, m.PageNumber(1, 1))
+        plain = m.MemoryQuery(tags, None, extra, extra, order, past)
+        await store.memories.numbered(who, plain, TWO)
     for order in m.Order:
         await store.memories.list(who, m.MemoryQuery(("a",), LONG, order=order), m.PageRequest(1))
     for space, without in itertools.product((None, 1), ((), ("b", "c"))):
