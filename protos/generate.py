@@ -1,4 +1,7 @@
-"""Makes Python messages, stubs and type stubs of the contract: `generate.py OUT`."""
+"""Makes Python messages, stubs, type stubs and the OpenAPI document of the contract.
+
+`generate.py OUT`
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import descriptors
+import openapi
 from grpc_tools import protoc
 
 PROTOS = Path(__file__).resolve().parent
 VALIDATE = "buf/validate/validate.proto"
 WELL_KNOWN = Path(protoc.__file__).parent / "_proto"
+OPENAPI = Path("palimpsest/v1/openapi.json")
 
 
 def contract() -> list[str]:
@@ -54,5 +60,17 @@ def generate(out: Path, sources: Sequence[str]) -> None:
         (out / typed / "py.typed").touch()
 
 
+def describe(out: Path, sources: Sequence[str]) -> None:
+    """Writes the OpenAPI document next to the messages in `out`."""
+    described = descriptors.read(run_protoc, sources, contract())
+    openapi.write(described, PROTOS / "examples.json", out / OPENAPI)
+
+
+def main(out: Path) -> None:
+    sources = [f"-I{PROTOS}", f"-I{WELL_KNOWN}"]
+    generate(out, sources)
+    describe(out, sources)
+
+
 if __name__ == "__main__":
-    generate(Path(sys.argv[1]), [f"-I{PROTOS}", f"-I{WELL_KNOWN}"])
+    main(Path(sys.argv[1]))

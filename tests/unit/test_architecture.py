@@ -64,7 +64,7 @@ SEEDS = {
         "service.ports -> structlog",
         "service.ports.store -> sqlalchemy",
     ],
-    "Only the transport and the client see generated messages and gRPC": [
+    "Only the transports and the client see generated messages and gRPC": [
         "service.cli.client -> grpc",
         "service.pipeline -> grpc",
         "service.pipeline -> palimpsest",

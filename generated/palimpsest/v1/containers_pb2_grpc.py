@@ -29,9 +29,10 @@ class ContainersStub:
     """Containers are the caller's name spaces: a user, a project. The first write
     to one makes it; it stays, empty, until it is deleted.
 
-    Every call needs the metadata `authorization: Bearer <key>`, and can fail
-    with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists.
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists.
     """
 
     def __init__(self, channel):
@@ -56,9 +57,10 @@ class ContainersServicer:
     """Containers are the caller's name spaces: a user, a project. The first write
     to one makes it; it stays, empty, until it is deleted.
 
-    Every call needs the metadata `authorization: Bearer <key>`, and can fail
-    with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists.
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists.
     """
 
     def ListContainers(self, request, context):
@@ -107,9 +109,10 @@ class Containers:
     """Containers are the caller's name spaces: a user, a project. The first write
     to one makes it; it stays, empty, until it is deleted.
 
-    Every call needs the metadata `authorization: Bearer <key>`, and can fail
-    with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists.
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists.
     """
 
     @staticmethod

@@ -30,9 +30,10 @@ class ContainersStub:
     """Containers are the caller's name spaces: a user, a project. The first write
     to one makes it; it stays, empty, until it is deleted.
 
-    Every call needs the metadata `authorization: Bearer <key>`, and can fail
-    with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists.
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists.
     """
 
     @_typing.overload
@@ -58,9 +59,10 @@ class ContainersAsyncStub(ContainersStub):
     """Containers are the caller's name spaces: a user, a project. The first write
     to one makes it; it stays, empty, until it is deleted.
 
-    Every call needs the metadata `authorization: Bearer <key>`, and can fail
-    with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists.
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -82,9 +84,10 @@ class ContainersServicer(metaclass=_abc_1.ABCMeta):
     """Containers are the caller's name spaces: a user, a project. The first write
     to one makes it; it stays, empty, until it is deleted.
 
-    Every call needs the metadata `authorization: Bearer <key>`, and can fail
-    with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists.
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists.
     """
 
     @_abc_1.abstractmethod

@@ -30,10 +30,10 @@ class DocumentsStub:
     """Documents are what callers hand in: content, metadata, containers and an
     optional id of the caller's own.
 
-    Every call needs the metadata `authorization: Bearer <key>`, and can fail
-    with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
-    is sent after its commit has reached the disk.
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists. An OK to a mutation is sent after its commit has reached the disk.
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
@@ -123,10 +123,10 @@ class DocumentsAsyncStub(DocumentsStub):
     """Documents are what callers hand in: content, metadata, containers and an
     optional id of the caller's own.
 
-    Every call needs the metadata `authorization: Bearer <key>`, and can fail
-    with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
-    is sent after its commit has reached the disk.
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists. An OK to a mutation is sent after its commit has reached the disk.
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
@@ -212,10 +212,10 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
     """Documents are what callers hand in: content, metadata, containers and an
     optional id of the caller's own.
 
-    Every call needs the metadata `authorization: Bearer <key>`, and can fail
-    with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
-    is sent after its commit has reached the disk.
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists. An OK to a mutation is sent after its commit has reached the disk.
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a

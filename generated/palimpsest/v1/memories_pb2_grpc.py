@@ -30,11 +30,12 @@ class MemoriesStub:
     makes a new version with an id of its own; forgetting hides a memory and can
     be undone; deleting is final.
 
-    Every call needs the metadata `authorization: Bearer <key>`, and can fail
-    with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata and NUL follow the
-    rules stated at Documents. A memory of another container is NOT_FOUND.
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists. An OK to a mutation is sent after its commit has reached the disk.
+    Metadata and NUL follow the rules stated at Documents. A memory of another
+    container is NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -110,11 +111,12 @@ class MemoriesServicer:
     makes a new version with an id of its own; forgetting hides a memory and can
     be undone; deleting is final.
 
-    Every call needs the metadata `authorization: Bearer <key>`, and can fail
-    with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata and NUL follow the
-    rules stated at Documents. A memory of another container is NOT_FOUND.
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists. An OK to a mutation is sent after its commit has reached the disk.
+    Metadata and NUL follow the rules stated at Documents. A memory of another
+    container is NOT_FOUND.
     """
 
     def CreateMemories(self, request, context):
@@ -321,11 +323,12 @@ class Memories:
     makes a new version with an id of its own; forgetting hides a memory and can
     be undone; deleting is final.
 
-    Every call needs the metadata `authorization: Bearer <key>`, and can fail
-    with UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it lists. An OK to a mutation
-    is sent after its commit has reached the disk. Metadata and NUL follow the
-    rules stated at Documents. A memory of another container is NOT_FOUND.
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists. An OK to a mutation is sent after its commit has reached the disk.
+    Metadata and NUL follow the rules stated at Documents. A memory of another
+    container is NOT_FOUND.
     """
 
     @staticmethod
