@@ -17,6 +17,7 @@ from service.core.model import Principal
 from service.core.times import WallClock
 from service.core.windows import DailyWindow
 from service.embedding.registry import open_embedder
+from service.http.server import HttpServer
 from service.indexing_runtime import IndexingResources, IndexingRuntime
 from service.rpc.connections import MAX_CONNECTIONS, RESERVED_FILES
 from service.rpc.server import Server
@@ -42,6 +43,7 @@ class Service:
         server: The gRPC server.
         first_key: The key that was created, if there was none.
         tls: None if it serves plaintext.
+        http: Where it listens for HTTP; None: nowhere.
     """
 
     address: str
@@ -49,6 +51,7 @@ class Service:
     server: Server
     first_key: str | None
     tls: ServerTls | None
+    http: str | None = None
 
 
 @asynccontextmanager
@@ -102,6 +105,7 @@ async def running(
             store, runtime.searcher, offloader=runtime.offloader, default_principal=principal
         )
         port = server.bind(settings.listen, tls)
+        http = await _http(settings, server, tls)
         await server.start()
         try:
             # Only once the address is bound: a start that fails before that creates no key.
@@ -109,7 +113,7 @@ async def running(
             await server.serving()
             async with _watched(tls):
                 address = _address(settings.listen, port)
-                yield Service(address, store, server, first_key, tls)
+                yield Service(address, store, server, first_key, tls, http)
         finally:
             await _drain(server, settings.drain_grace, hurry or asyncio.Event())
     finally:
@@ -151,7 +155,7 @@ async def serve(settings: Settings, announce: Callable[[Service], None]) -> None
 def run(settings: Settings, announce: Callable[[Service], None]) -> None:
     """`serve` in an event loop of its own."""
     files = interpreter.raise_file_limit()
-    if files is not None and files < MAX_CONNECTIONS + RESERVED_FILES:
+    if files is not None and files < 2 * MAX_CONNECTIONS + RESERVED_FILES:
         _log.warning(
             "the limit of open files is too low for as many connections as there may be",
             limit=files,
@@ -207,6 +211,18 @@ def _write_key(path: Path, key: str) -> None:
         file.flush()
         os.fsync(descriptor)
     sync(path.parent)
+
+
+async def _http(settings: Settings, server: Server, tls: ServerTls | None) -> str | None:
+    """Serve over HTTP as well; returns the address."""
+    if not settings.http:
+        return None
+    origins = settings.http_origins.split(",") if settings.http_origins else ()
+    http = HttpServer(server, origins, no_auth=settings.no_auth)
+    bound = http.bind(settings.http, tls)
+    server.before_end(http.close)
+    await http.start()
+    return _address(settings.http, bound if isinstance(bound, int) else 0)
 
 
 def _tls(settings: Settings) -> ServerTls | None:

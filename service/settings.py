@@ -7,7 +7,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.core import windows
@@ -52,6 +59,17 @@ class Settings(BaseSettings):
         str,
         Field(description="Address: `host:port`, `[ipv6]:port` or `unix:path`; port 0 takes any."),
     ] = "127.0.0.1:50051"
+    http: Annotated[
+        str,
+        Field(description="Address for HTTP, as `listen`; empty: none."),
+    ] = "127.0.0.1:50080"
+    http_origins: Annotated[
+        str,
+        Field(
+            pattern=r"^(https?://[^\s,/]+(,https?://[^\s,/]+)*)?$",
+            description="Origins of web pages that may call over HTTP (CORS), separated by commas.",
+        ),
+    ] = ""
     tls_cert: Annotated[
         Path | None, Field(description="PEM file of the server's certificate chain.")
     ] = None
@@ -179,9 +197,11 @@ class Settings(BaseSettings):
         """Holds the key that a new server created; only its owner can read it."""
         return self.data_dir / "first-key"
 
-    @field_validator("listen")
+    @field_validator("listen", "http")
     @classmethod
-    def _address(cls, listen: str) -> str:
+    def _address(cls, listen: str, info: ValidationInfo) -> str:
+        if info.field_name == "http" and not listen:
+            return listen
         if listen == "unix:":
             raise ValueError("needs a path after unix:")
         if not listen.startswith("unix:") and _HOST_AND_PORT.fullmatch(listen) is None:
@@ -195,18 +215,19 @@ class Settings(BaseSettings):
             raise ValueError("tls_cert and tls_key go together: give both or neither")
         if self.tls_client_ca is not None and self.tls_cert is None:
             raise ValueError("tls_client_ca needs tls_cert and tls_key")
-        if is_loopback(self.listen):
-            return self
-        if self.no_auth:
-            raise ValueError(
-                f"no_auth would let everyone in on {self.listen}: "
-                "listen on a loopback address, or use keys"
-            )
-        if self.tls_cert is None and not self.allow_plaintext:
-            raise ValueError(
-                f"{self.listen} is not a loopback address: give tls_cert and tls_key, "
-                "or allow_plaintext to send keys and content unencrypted"
-            )
+        for address in (self.listen, self.http):
+            if not address or is_loopback(address):
+                continue
+            if self.no_auth:
+                raise ValueError(
+                    f"no_auth would let everyone in on {address}: "
+                    "listen on a loopback address, or use keys"
+                )
+            if self.tls_cert is None and not self.allow_plaintext:
+                raise ValueError(
+                    f"{address} is not a loopback address: give tls_cert and tls_key, "
+                    "or allow_plaintext to send keys and content unencrypted"
+                )
         return self
 
 

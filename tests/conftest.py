@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 
@@ -17,6 +18,9 @@ from tests.harness import Server, running_server
 from tests.tally import Report, Tally
 
 statements.install()
+
+# The default port would be that of all servers in this process.
+os.environ["PALIMPSEST_HTTP"] = ""
 
 # Both judge by elapsed time, which a busy machine stretches.
 hypothesis.settings.register_profile(

@@ -29,13 +29,14 @@ _KEY = re.compile(r"\bpal_[0-9A-Za-z]+_[0-9A-Za-z]+\b")
 
 @dataclass(frozen=True)
 class Server:
-    """A running server; `key` may do everything."""
+    """A running server; `key` may do everything, `http` is its address for HTTP."""
 
     process: subprocess.Popen[bytes]
     address: str
     data_dir: Path
     log: Path
     key: str
+    http: str = ""
 
     def create_key(self, *options: str) -> str:
         """A further key, made by the command line while the server runs."""
@@ -87,10 +88,15 @@ def running_server(data_dir: Path, *options: str) -> Iterator[Server]:
 
 def start_server(data_dir: Path, *options: str) -> Server:
     """Starts the server and returns once health says SERVING."""
+    http = f"127.0.0.1:{_free_port()}"
+    if "--http" in options:
+        http = options[options.index("--http") + 1]
+    else:
+        options = ("--http", http, *options)
     command = [sys.executable, "-m", "service", "serve", "--data-dir", str(data_dir), *options]
     log = data_dir.with_suffix(".log")
     process, address = launch(command, log)
-    return Server(process, address, data_dir, log, first_key(data_dir))
+    return Server(process, address, data_dir, log, first_key(data_dir), http)
 
 
 def launch(command: Sequence[str], log: Path) -> tuple[subprocess.Popen[bytes], str]:
@@ -156,4 +162,6 @@ def environment() -> dict[str, str]:
     return kept | {
         "PYTHONPATH": os.pathsep.join(part for part in path if part),
         "PALIMPSEST_DISK_RESERVE": str(RESERVE),
+        # The default port would be that of all servers at once.
+        "PALIMPSEST_HTTP": "",
     }

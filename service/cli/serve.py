@@ -81,6 +81,10 @@ def _announce(settings: Settings, service: Service) -> None:
             log.info("the first key is in %s", settings.first_key_file)
         return
     lines = [f"Palimpsest is serving on {service.address}"]
+    if service.http is not None:
+        scheme = "http" if settings.tls_cert is None else "https"
+        over = service.http if service.http.startswith("unix:") else f"{scheme}://{service.http}"
+        lines.append(f"and over HTTP on {over}")
     if service.first_key is not None and terminal:
         lines.append(f"\nThe first key, shown only now and kept in {settings.first_key_file}:\n")
         lines.append(f"  {service.first_key}\n")

@@ -76,6 +76,10 @@ class Calls(Protocol):
         """Memories.ListMemories, in the same way."""
         ...
 
+    async def stream(self, method: str, request: Message) -> None:
+        """Run a streaming method, whose messages are sent as events."""
+        ...
+
 
 Handler: TypeAlias = Callable[[Calls, HttpRequest], Awaitable[HttpAnswer]]
 
@@ -89,9 +93,15 @@ class Endpoint:
         path: With parameters in braces: "/v3/documents/{id}". They match one raw segment.
         handler: Answers it.
         writes: Whether a key that may only read is refused.
+        public: Whether it needs no key. It then counts against the budget of calls without one.
+        takes: The type of content that a body must have; "" for any.
+        streams: Whether its answer is a stream of events.
     """
 
     verb: str
     path: str
     handler: Handler
     writes: bool
+    public: bool = False
+    takes: str = JSON
+    streams: bool = False

@@ -26,7 +26,7 @@ BoundAddress: TypeAlias = int | str
 """Where a socket is bound: a port, or the path of a Unix socket."""
 
 MAX_CONNECTIONS: Final = 4096
-"""At most so many connections, or as many as the limit on open files allows."""
+"""At most so many connections by each transport, or as many as the limit on open files allows."""
 
 RESERVED_FILES: Final = 256
 """Open files that the server needs in addition to connections."""
@@ -49,7 +49,7 @@ def bound_address(address: str, port: int) -> BoundAddress:
 
 
 def max_connections() -> int:
-    """How many the limit on open files allows."""
+    """How many each transport may have, as the limit on open files allows it for two."""
     try:
         import resource
     except ImportError:  # Windows has no such limit.
@@ -57,7 +57,7 @@ def max_connections() -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
-    return max(64, min(MAX_CONNECTIONS, files - RESERVED_FILES))
+    return max(64, min(MAX_CONNECTIONS, (files - RESERVED_FILES) // 2))
 
 
 def close_all(addresses: Container[BoundAddress]) -> None:

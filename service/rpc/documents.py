@@ -218,7 +218,7 @@ class Documents:
         states = self._store.documents.watch(call.principal, request.id)
         try:
             async for state in states:
-                await call.context.write(convert.watch_response(state))
+                await call.exchange.write(convert.watch_response(state))
                 if isinstance(state, str) or state.status in convert.FINAL:
                     return
         finally:

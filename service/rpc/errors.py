@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 import grpc
@@ -13,6 +13,8 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from service.core.errors import Code, PalimpsestError, Reason
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 DOMAIN: Final = "palimpsest"
 
@@ -58,9 +60,7 @@ def status_of(error: PalimpsestError, call_id: str = "") -> Status:
     return status
 
 
-async def abort(
-    context: grpc.aio.ServicerContext[bytes, bytes], error: PalimpsestError, call_id: str = ""
-) -> None:
+async def abort(context: Context, error: PalimpsestError, call_id: str = "") -> None:
     """Answers the call with the error; never returns.
 
     The caller has the answer before this raises, so nothing may still have to

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final, Protocol, TypeAlias
 
 import grpc
@@ -13,10 +14,11 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
-from service.rpc.calls import Context, Handler, RpcCall
+from service.rpc.call_runner import CallRunner
+from service.rpc.calls import Handler, RpcCall
 from service.rpc.contract import SERVICE_NAMES, files
-from service.rpc.errors import abort
-from service.rpc.grpc_guard import CallGuard
+from service.rpc.errors import Context, abort
+from service.rpc.grpc_guard import CallGuard, grpc_context
 from service.rpc.policy import CallPolicy
 from service.rpc.reflected import with_json_names
 from service.rpc.servicers import Method
@@ -40,21 +42,20 @@ class ReadOffloader(Protocol):
 def register(
     server: grpc.aio.Server,
     methods: Iterable[Method],
-    offloader: ReadOffloader | None,
-    policy: CallPolicy,
+    runner: CallRunner,
     healths: health.aio.HealthServicer,
 ) -> None:
     """Gives the server all its methods, and an answer for all others."""
-    guard = CallGuard(policy)
+    guard = CallGuard(runner)
     handlers = {**_health(guard, healths), **_reflection(guard)}
     for method in methods:
-        handlers[method.path] = _handler(method, offloader, guard)
+        handlers[method.path] = _handler(method, guard)
     # Not as "registered methods": grpc.aio waits for each of those apart, and every call
     # pays for all of them.
-    server.add_generic_rpc_handlers((_Methods(handlers, policy),))
+    server.add_generic_rpc_handlers((_Methods(handlers, runner.policy),))
 
 
-def _handler(method: Method, offloader: ReadOffloader | None, guard: CallGuard) -> MethodHandler:
+def _handler(method: Method, guard: CallGuard) -> MethodHandler:
     # To gRPC requests are streams: then the guard reads the message, after it
     # has authenticated the caller. On the wire there is no difference.
     path, parse, handler, access = method.path, method.parse, method.handler, method.access
@@ -63,19 +64,27 @@ def _handler(method: Method, offloader: ReadOffloader | None, guard: CallGuard) 
             guard.stream(path, parse, handler, access),
             response_serializer=GetMessageClass(method.descriptor.output_type).SerializeToString,
         )
-    if offloader is not None and access.offloadable:
-        handler = _offload(offloader, handler)
     return grpc.stream_unary_rpc_method_handler(guard.unary(path, parse, handler, access))
+
+
+def offloaded(methods: Iterable[Method], offloader: ReadOffloader) -> list[Method]:
+    """The same methods, those that read many rows answered elsewhere."""
+    return [
+        replace(method, handler=_offload(offloader, method.handler))
+        if method.access.offloadable
+        else method
+        for method in methods
+    ]
 
 
 def _offload(offloader: ReadOffloader, handler: Handler) -> Handler:
     """Answers there, and by `handler` only if that cannot be."""
 
-    async def offloaded(call: RpcCall, request: Any) -> Any:
+    async def answer_there(call: RpcCall, request: Any) -> Any:
         answer = await offloader.answer(call.principal, call.method, request.SerializeToString())
         return await handler(call, request) if answer is None else answer
 
-    return offloaded
+    return answer_there
 
 
 def _health(guard: CallGuard, healths: health.aio.HealthServicer) -> Handlers:
@@ -85,10 +94,10 @@ def _health(guard: CallGuard, healths: health.aio.HealthServicer) -> Handlers:
     async def check(call: RpcCall, request: health_pb2.HealthCheckRequest) -> Any:
         if request.service not in known:
             raise PalimpsestError(Reason.SERVICE_NOT_FOUND, "There is no such service")
-        return await healths.Check(request, call.context)
+        return await healths.Check(request, grpc_context(call))
 
     async def watch(call: RpcCall, request: health_pb2.HealthCheckRequest) -> None:
-        await healths.Watch(request, call.context)
+        await healths.Watch(request, grpc_context(call))
 
     check_path, watch_path = f"/{_HEALTH}/Check", f"/{_HEALTH}/Watch"
     return {
@@ -111,8 +120,8 @@ def _reflection(guard: CallGuard) -> Handlers:
     servicer: Any = reflection.aio.ReflectionServicer(names, with_json_names(described))
 
     async def info(call: RpcCall, requests: Any) -> None:
-        async for answer in servicer.ServerReflectionInfo(requests, call.context):
-            await call.context.write(answer)
+        async for answer in servicer.ServerReflectionInfo(requests, grpc_context(call)):
+            await call.exchange.write(answer)
 
     path = f"/{_REFLECTION}/ServerReflectionInfo"
     return {

@@ -129,7 +129,7 @@ class CallPolicy:
             if token is None:
                 raise PalimpsestError(
                     Reason.KEY_MISSING,
-                    "Send the metadata `authorization: Bearer <key>` with every call",
+                    "Send `authorization: Bearer <key>` with every call",
                 )
             return await self._keys.authenticate(token)
         except PalimpsestError as error:

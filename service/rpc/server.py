@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import grpc
@@ -13,6 +14,7 @@ from grpc_health.v1 import health, health_pb2
 from service.core.model import Principal
 from service.ports.search import Searcher
 from service.ports.store import Store
+from service.rpc.call_runner import MAX_MESSAGE_BYTES, CallRunner
 from service.rpc.connections import (
     BoundAddress,
     ConnectionMonitor,
@@ -21,8 +23,8 @@ from service.rpc.connections import (
     max_connections,
 )
 from service.rpc.contract import SERVICE_NAMES
-from service.rpc.grpc_guard import MAX_MESSAGE_BYTES
-from service.rpc.methods import ReadOffloader, register
+from service.rpc.methods import ReadOffloader, offloaded, register
+from service.rpc.numbered import NumberedLists
 from service.rpc.policy import CallPolicy
 from service.rpc.servicers import methods_of
 from service.rpc.tls import ServerTls
@@ -92,14 +94,22 @@ class Server:
     ) -> None:
         limit = max_connections()
         self._addresses: set[BoundAddress] = set()
-        self._monitor = ConnectionMonitor(self._addresses, limit)
+        self._watched: set[BoundAddress] = set()
+        self._monitor = ConnectionMonitor(self._watched, limit)
         self._policy = CallPolicy(store.keys, default_principal, self._monitor.connections)
+        self._endings: list[Callable[[], Awaitable[None]]] = []
+        self.runner = CallRunner(self._policy)
+        """Runs the calls of all transports."""
         self._health = health.aio.HealthServicer()
         connections = ("grpc.max_allowed_incoming_connections", limit)
         self._server = grpc.aio.server(options=(*_OPTIONS, connections))
         self._upkeep: list[asyncio.Task[None]] = []
         methods = methods_of(store, searcher)
-        register(self._server, methods, offloader, self._policy, self._health)
+        self.methods = methods if offloader is None else offloaded(methods, offloader)
+        """Those of the contract."""
+        self.numbered = NumberedLists(store)
+        """Lists by page number, which are not in the contract."""
+        register(self._server, self.methods, self.runner, self._health)
 
     def bind(self, address: str, tls: ServerTls | None = None) -> int:
         """Listens on `address`; before `start`.
@@ -123,8 +133,18 @@ class Server:
                 port = self._server.add_secure_port(address, tls.credentials())
         except RuntimeError as error:
             raise BindError(f"cannot listen on {address}: is it in use?") from error
-        self._addresses.add(bound_address(address, port))
+        bound = bound_address(address, port)
+        self._addresses.add(bound)
+        self.watch_connections(bound)
         return port
+
+    def watch_connections(self, address: BoundAddress) -> None:
+        """Close connections to this address that come to nothing, as it is done with gRPC's."""
+        self._watched.add(address)
+
+    def before_end(self, end: Callable[[], Awaitable[None]]) -> None:
+        """Call this in `drain`, when calls have been answered: it ends another transport."""
+        self._endings.append(end)
 
     @property
     def calls_in_progress(self) -> int:
@@ -173,6 +193,8 @@ class Server:
             task.cancel()
         self._policy.stop_pacing_refusals()
         await asyncio.sleep(_FAREWELL_SECONDS)
+        for end in self._endings:
+            await end()
         close_all(self._addresses)
         # A second signal, which ends this wait, must not end the stop half-way.
         await asyncio.shield(self._server.stop(None))

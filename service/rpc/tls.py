@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,15 @@ class _Contents:
     def warnings(self) -> tuple[str, ...]:
         return self.pair.warnings + (() if self.client_ca is None else self.client_ca.warnings)
 
+    def context(self) -> ssl.SSLContext:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.pair.load_into(made)
+        if self.client_ca is not None:
+            made.load_verify_locations(cadata=self.client_ca.pem.decode("ascii", "replace"))
+            made.verify_mode = ssl.CERT_REQUIRED
+        return made
+
     def configuration(self) -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration(
             [(self.pair.private_key, self.pair.certificate)],
@@ -79,6 +89,7 @@ class ServerTls:
         self._signature = files.signature()
         self._contents = files.read()
         self._renewed: grpc.ServerCertificateConfiguration | None = None
+        self._context = self._contents.context()
         self._requested = asyncio.Event()
         self._warn()
 
@@ -89,6 +100,16 @@ class ServerTls:
             self._fetch,  # type: ignore[arg-type]  # gRPC takes None as well
             require_client_authentication=self._contents.client_ca is not None,
         )
+
+    def context(self) -> ssl.SSLContext:
+        """For servers other than gRPC's. Each connection takes the files as they are then."""
+        context = self._contents.context()
+
+        def choose(connection: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
+            connection.context = self._context
+
+        context.sni_callback = choose
+        return context
 
     def request_reload(self) -> None:
         """`watch` reads the files again at once, whether they have changed or not."""
@@ -132,6 +153,7 @@ class ServerTls:
         self._contents = contents
         if changed:
             self._renewed = contents.configuration()
+            self._context = contents.context()
         _log.info("TLS files read again", changed=changed, expires=self._expires())
         self._warn()
 

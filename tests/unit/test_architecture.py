@@ -64,6 +64,10 @@ SEEDS = {
         "service.ports -> structlog",
         "service.ports.store -> sqlalchemy",
     ],
+    "Only the HTTP server speaks HTTP": [
+        "service.app -> uvicorn",
+        "service.rpc.server -> uvicorn",
+    ],
     "Only the transports and the client see generated messages and gRPC": [
         "service.cli.client -> grpc",
         "service.pipeline -> grpc",

@@ -14,6 +14,7 @@ from palimpsest.v1 import documents_pb2 as d
 from service.core.model import Principal
 from service.ports.store import Keys
 from service.rpc.access import ACCESS
+from service.rpc.call_runner import CallRunner
 from service.rpc.calls import RpcCall
 from service.rpc.grpc_guard import CallGuard
 from service.rpc.peers import Connections
@@ -53,7 +54,7 @@ async def test_it_has_no_effect() -> None:
 
     policy = CallPolicy(cast("Keys", None), Principal(1, ""), Connections(lambda _: None))
     method = "/palimpsest.v1.Documents/DeleteDocument"
-    guarded = CallGuard(policy).unary(
+    guarded = CallGuard(CallRunner(policy)).unary(
         method,
         d.DeleteDocumentRequest.FromString,
         handler,

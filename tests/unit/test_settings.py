@@ -155,7 +155,7 @@ def test_addresses_that_can_be_are_taken(listen: str) -> None:
 def test_the_operations_page_lists_every_setting() -> None:
     rows = []
     for name, info in Settings.model_fields.items():
-        default = {None: "", False: "off"}.get(info.default, f"`{info.default}`")
+        default = {None: "", "": "", False: "off"}.get(info.default, f"`{info.default}`")
         flag = "--" + name.replace("_", "-")
         rows.append(f"| `{ENV_PREFIX}{name.upper()}` | `{flag}` | {default} | {info.description} |")
     assert "\n".join(rows) in OPERATIONS.read_text()

@@ -1,0 +1,283 @@
+"""Answers requests: each is one call under the policy, whatever path it came by."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from service.core.errors import PalimpsestError, Reason
+from service.http import native
+from service.http.endpoints import Endpoint, HttpAnswer, HttpRequest
+from service.http.errors import HttpError, unsupported_media
+from service.http.exchange import DisconnectedError, HttpExchange, deadline_exceeded
+from service.http.invoker import Invoker
+from service.http.protocol import HttpProtocol
+from service.http.routes import Routes
+from service.rpc.access import Access
+from service.rpc.active_call import ActiveCall, new_call_id
+from service.rpc.calls import RpcCall
+from service.rpc.failures import failure_of
+
+JSON_FACTOR: Final = 3
+"""Times as much memory as of a message on the wire that JSON takes while it is read."""
+
+COMMENT_SECONDS: Final = 15.0
+"""Between two comments on a stream of events, so that proxies keep it open."""
+
+_UNKNOWN: Final = "unknown path"
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """Paths that make their errors in one form.
+
+    Args:
+        prefixes: Of the paths.
+        failed: Makes the answer of an error, of the call with this id; the last argument says
+            whether the request had If-Match.
+    """
+
+    prefixes: tuple[bytes, ...]
+    failed: Callable[[PalimpsestError, str, bool], HttpAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class WebRules:
+    """What web pages may do.
+
+    Args:
+        origins: Those whose pages may call (CORS).
+        loopback_only: Whether the Host of requests must be loopback: where no key is needed,
+            pages that a browser was made to take for local ones could call otherwise.
+    """
+
+    origins: Sequence[str] = ()
+    loopback_only: bool = False
+
+
+class HttpApp:
+    """All paths of the server.
+
+    Args:
+        endpoints: What answers them.
+        invoker: Calls the methods of the contract.
+        faces: Forms of errors; the contract's own where none has the path.
+        rules: For web pages.
+    """
+
+    def __init__(
+        self,
+        endpoints: Iterable[Endpoint],
+        invoker: Invoker,
+        faces: Sequence[Face],
+        rules: WebRules,
+    ) -> None:
+        self._routes = Routes(endpoints)
+        self._invoker = invoker
+        self._runner = invoker.runner
+        self._faces = faces
+        self._rules = rules
+
+    async def answer(self, connection: HttpProtocol, cycle: RequestResponseCycle) -> None:
+        """Answer one request."""
+        exchange = HttpExchange(connection, cycle, self._failed)
+        try:
+            await self._send(exchange, await self._answer(exchange))
+        except DisconnectedError:
+            pass
+        except asyncio.CancelledError:
+            # Its caller has hung up: there is nothing to be answered.
+            if not exchange.hung_up:
+                raise
+        except Exception as error:  # noqa: BLE001  (must not end the connection of others' calls)
+            call_id = new_call_id()
+            failure = failure_of(error, call_id)
+            if not exchange.stream_started:
+                await self._send(exchange, self._failed(exchange, failure, call_id))
+
+    def _failed(self, exchange: HttpExchange, error: PalimpsestError, call_id: str) -> HttpAnswer:
+        """The answer of an error, in the form of the path's face."""
+        path = exchange.raw_path
+        face = next((face for face in self._faces if path.startswith(face.prefixes)), _NATIVE)
+        made = face.failed(error, call_id, "if-match" in exchange.headers)
+        if exchange.stream_started:
+            return HttpAnswer(made.status, native.error_event(error, call_id))
+        headers = (*made.headers, ("x-request-id", call_id))
+        if error.reason is Reason.SHUTTING_DOWN:
+            headers = (*headers, ("connection", "close"))
+        return HttpAnswer(made.status, made.body, made.content_type, headers)
+
+    async def _answer(self, exchange: HttpExchange) -> HttpAnswer:
+        try:
+            self._check_host(exchange)
+            if exchange.verb == "OPTIONS" and self._allowed_origin(exchange) is not None:
+                return _PREFLIGHT
+            endpoint, parameters = self._routes.find(exchange.verb, exchange.raw_path)
+            _check_content(exchange, endpoint)
+        except PalimpsestError as error:
+            # Callers without a key can cause these at any rate.
+            if not isinstance(error, HttpError) or error.status in (404, 405):
+                self._runner.policy.method_not_found(exchange.peer())
+            return self._failed(exchange, error, new_call_id())
+        access = _ACCESS[endpoint.writes] if not endpoint.public else None
+        overdue: asyncio.TimerHandle | None = None
+
+        async def receive(active: ActiveCall) -> HttpRequest:
+            nonlocal overdue
+            left = exchange.time_remaining()
+            if left is not None:
+                overdue = asyncio.get_running_loop().call_later(
+                    max(0.0, left), lambda: active.end(deadline_exceeded())
+                )
+            exchange.check_size()
+            body = await self._runner.receive(
+                active, lambda limit: exchange.read(active, limit), JSON_FACTOR
+            )
+            return HttpRequest(
+                parameters,
+                exchange.query(),
+                exchange.headers,
+                body,
+                exchange.request_id(),
+                exchange.etag(),
+            )
+
+        async def work(call: RpcCall, request: HttpRequest, active: ActiveCall) -> HttpAnswer:
+            calls = self._invoker.for_request(call, active)
+            try:
+                async with _commented(exchange, endpoint):
+                    answer = await endpoint.handler(calls, request)
+                calls.answer(len(answer.body))
+            except BaseException:
+                calls.give_up()
+                raise
+            headers = (*answer.headers, ("x-request-id", active.call_id))
+            return HttpAnswer(answer.status, answer.body, answer.content_type, headers)
+
+        name = f"{endpoint.verb} {endpoint.path}"
+        try:
+            answer: HttpAnswer = await self._runner.run(name, access, exchange, receive, work)
+            return answer
+        finally:
+            if overdue is not None:
+                overdue.cancel()
+
+    async def _send(self, exchange: HttpExchange, answer: HttpAnswer) -> None:
+        if exchange.stream_started:
+            if answer.body:
+                await exchange.write_event(answer.body)
+            await exchange.end_stream()
+            return
+        origin = self._allowed_origin(exchange)
+        if origin is not None:
+            headers = (*answer.headers, *_cors(origin))
+            answer = HttpAnswer(answer.status, answer.body, answer.content_type, headers)
+        await exchange.send(answer)
+
+    # --- web pages ---------------------------------------------------------------
+
+    def _allowed_origin(self, exchange: HttpExchange) -> str | None:
+        origin = exchange.headers.get("origin")
+        return origin if origin is not None and origin in self._rules.origins else None
+
+    def _check_host(self, exchange: HttpExchange) -> None:
+        if (
+            self._rules.loopback_only
+            and exchange.is_tcp
+            and not _is_loopback(exchange.headers.get("host", ""))
+        ):
+            raise HttpError(
+                403,
+                Reason.INVALID_REQUEST,
+                "Without keys only a loopback Host is answered, such as localhost",
+            )
+
+
+def _native(error: PalimpsestError, call_id: str, if_match: bool) -> HttpAnswer:
+    return native.answer_of(error, call_id, if_match=if_match)
+
+
+def _connect(error: PalimpsestError, call_id: str, _: bool) -> HttpAnswer:
+    return native.connect_answer_of(error, call_id)
+
+
+_NATIVE: Final = Face((b"/",), _native)
+CONNECT: Final = Face((b"/palimpsest.v1.",), _connect)
+
+
+def _nothing(_: Any) -> Iterable[str]:
+    return ()
+
+
+# What the containers are, and how large answers, is known when the contract's methods are called.
+_ACCESS: Final = {writes: Access(writes, _nothing, lambda _: 0) for writes in (False, True)}
+
+_PREFLIGHT: Final = HttpAnswer(204)
+
+
+_CORS_HEADERS: Final = (
+    "authorization", "content-type", "idempotency-key", "if-match", "connect-protocol-version",
+    "connect-timeout-ms", "mcp-protocol-version", "palimpsest-container", "x-request-id",
+)  # fmt: skip
+
+
+def _cors(origin: str) -> tuple[tuple[str, str], ...]:
+    return (
+        ("access-control-allow-origin", origin),
+        ("access-control-allow-methods", "GET, POST, PATCH, PUT, DELETE"),
+        ("access-control-allow-headers", ", ".join(_CORS_HEADERS)),
+        ("access-control-expose-headers", "etag, retry-after, x-request-id"),
+        ("access-control-max-age", "600"),
+        ("vary", "origin"),
+    )
+
+
+def _check_content(exchange: HttpExchange, endpoint: Endpoint) -> None:
+    """Raise 415 for a body of another type: web pages can send some types unasked."""
+    headers = exchange.headers
+    encoding = headers.get("content-encoding", "identity").lower()
+    if encoding != "identity":
+        raise unsupported_media(f"Bodies must not be compressed ({encoding})")
+    if not exchange.has_body or not endpoint.takes:
+        return
+    given = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != endpoint.takes:
+        raise unsupported_media(f"The body must be {endpoint.takes}; say so in content-type")
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    name = name.removeprefix("[").removesuffix("]").lower().removesuffix(".")
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
+@asynccontextmanager
+async def _commented(exchange: HttpExchange, endpoint: Endpoint) -> AsyncIterator[None]:
+    """Send comments on the stream of an endpoint that has one, while the block runs."""
+    if not endpoint.streams:
+        yield
+        return
+
+    async def comment() -> None:
+        while True:
+            await asyncio.sleep(COMMENT_SECONDS)
+            if exchange.stream_started:
+                await exchange.write_event(b": \n\n")
+
+    commenting = asyncio.create_task(comment())
+    try:
+        yield
+    finally:
+        commenting.cancel()
+        with contextlib.suppress(asyncio.CancelledError, DisconnectedError):
+            await commenting

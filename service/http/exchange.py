@@ -1,0 +1,256 @@
+"""One request of HTTP, as the policy of calls sees it; see `rpc.calls.Exchange`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from service.core.errors import PalimpsestError, Reason, Violation, invalid
+from service.http.endpoints import HttpAnswer
+from service.http.native import event
+from service.http.protocol import HttpProtocol
+from service.rpc.active_call import ActiveCall
+from service.rpc.call_runner import MAX_MESSAGE_BYTES, READ_SECONDS, too_large
+from service.rpc.calls import bearer, origin_of
+from service.rpc.peers import UNIX
+from service.rpc.public_calls import late
+
+_GRPC_TIMEOUT: Final = re.compile(r"(\d{1,8})([HMSmun])")
+_UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_MAX_QUERY_FIELDS: Final = 200
+_MAX_KEY: Final = 255
+_IDEMPOTENCY_KEYS: Final = uuid.UUID("8d4cb19c-6d0c-4a3c-8a75-6f0f3f6f5a11")
+"""The namespace of request ids that are made of keys which are no UUIDs (RFC 9562, 5.5)."""
+
+
+class DisconnectedError(Exception):
+    """The caller's connection has ended."""
+
+
+class HttpExchange:
+    """A request and its answer.
+
+    Args:
+        connection: On which it came.
+        cycle: uvicorn's own object for it.
+        failed: Makes the answer of an error of the call with an id.
+    """
+
+    answered: tuple[type[BaseException], ...] = ()
+    gone: tuple[type[BaseException], ...] = (DisconnectedError,)
+
+    def __init__(
+        self,
+        connection: HttpProtocol,
+        cycle: RequestResponseCycle,
+        failed: Callable[[HttpExchange, PalimpsestError, str], HttpAnswer],
+    ) -> None:
+        scope = cycle.scope
+        self.verb = scope["method"]
+        self.raw_path = scope["raw_path"]
+        self.query_string = scope["query_string"]
+        # Of repeated headers the first counts; none that is read here may be repeated.
+        self.headers: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            self.headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        self._connection = connection
+        self._cycle = cycle
+        self._failed = failed
+        self._sent: list[Callable[[], None]] = []
+        self._started = asyncio.get_running_loop().time()
+        self._timeout = _timeout(self.headers)
+        self.stream_started = False
+
+    # --- the caller --------------------------------------------------------------
+
+    def peer(self) -> str:
+        return self._connection.peer
+
+    def credentials(self) -> str | None:
+        return bearer(self.headers.get("authorization"))
+
+    def origin(self) -> dict[str, str]:
+        return origin_of(self.headers.items())
+
+    def time_remaining(self) -> float | None:
+        if self._timeout is None:
+            return None
+        return self._started + self._timeout - asyncio.get_running_loop().time()
+
+    @property
+    def is_tcp(self) -> bool:
+        return self._connection.peer != UNIX
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the caller has ended the connection."""
+        return self._cycle.disconnected
+
+    @property
+    def has_body(self) -> bool:
+        return self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers
+
+    def query(self) -> dict[str, list[str]]:
+        """The query string; raises INVALID_REQUEST for one that is malformed."""
+        if not self.query_string:
+            return {}
+        try:
+            return parse_qs(
+                self.query_string.decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=_MAX_QUERY_FIELDS,
+            )
+        except ValueError:
+            raise invalid(
+                [Violation("", f"the query must be UTF-8 of {_MAX_QUERY_FIELDS} fields at most")]
+            ) from None
+
+    def request_id(self) -> str:
+        """The UUID that Idempotency-Key is, or stands for; "" without one."""
+        key = self.headers.get("idempotency-key", "").strip().strip('"')
+        if not key:
+            return ""
+        if len(key) > _MAX_KEY:
+            raise invalid([Violation("Idempotency-Key", f"may have {_MAX_KEY} characters at most")])
+        try:
+            return (
+                str(uuid.UUID(key)) if len(key) == 36 else str(uuid.uuid5(_IDEMPOTENCY_KEYS, key))
+            )
+        except ValueError:
+            return str(uuid.uuid5(_IDEMPOTENCY_KEYS, key))
+
+    def etag(self) -> str:
+        """That of If-Match, without its quotes; "" without one."""
+        return self.headers.get("if-match", "").strip().removeprefix("W/").strip('"')
+
+    # --- the request ---------------------------------------------------------------
+
+    def check_size(self) -> None:
+        """Raise MESSAGE_TOO_LARGE for a body that says that it is."""
+        length = self.headers.get("content-length", "0")
+        if length.isdecimal() and int(length[:20]) > MAX_MESSAGE_BYTES:
+            raise too_large()
+
+    async def read(self, active: ActiveCall, limit: float) -> bytes:
+        """The body, which must arrive within so many seconds."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  (for the type checker)
+        overdue = asyncio.get_running_loop().call_later(limit, lambda: active.end(late(limit)))
+
+        def refuse(_: PalimpsestError) -> None:
+            task.cancel()
+
+        active.refuse = refuse
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                message: Mapping[str, Any] = await self._cycle.receive()
+                if message["type"] == "http.disconnect":
+                    raise DisconnectedError
+                part = message["body"]
+                size += len(part)
+                if size > MAX_MESSAGE_BYTES:
+                    raise too_large()
+                if not message["more_body"]:
+                    return part if not parts else b"".join((*parts, part))
+                parts.append(part)
+        finally:
+            overdue.cancel()
+            active.refuse = None
+
+    # --- the answer ----------------------------------------------------------------
+
+    def on_sent(self, callback: Callable[[], None]) -> None:
+        self._sent.append(callback)
+
+    async def refuse(self, failure: PalimpsestError, call_id: str) -> HttpAnswer:
+        return self._failed(self, failure, call_id)
+
+    async def drop(self) -> HttpAnswer:
+        return HttpAnswer(503, headers=(("connection", "close"),))
+
+    async def send(self, answer: HttpAnswer) -> None:
+        """Send a whole answer; the connection ends with it if the body has not arrived.
+
+        Returns when a counted one has been read, but for what fits into buffers.
+        """
+        headers = [(b"content-length", b"%d" % len(answer.body))] if answer.status != 204 else []
+        if answer.body:
+            headers.append((b"content-type", answer.content_type.encode("latin-1")))
+        headers += [(n.encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers]
+        if self._cycle.more_body:
+            headers.append((b"connection", b"close"))
+        try:
+            await self._cycle.send(
+                {"type": "http.response.start", "status": answer.status, "headers": headers}
+            )
+            await self._write(answer.body, more=bool(self._sent))
+            if self._sent:
+                await self._write(b"", more=False)
+        finally:
+            for callback in self._sent:
+                callback()
+
+    async def write(self, message: Any) -> None:
+        """Send a message as an event of a stream, which begins with the first one."""
+        await self.write_event(event(message))
+
+    async def write_event(self, text: bytes) -> None:
+        """Send text of a stream of events."""
+        if not self.stream_started:
+            self.stream_started = True
+            headers = [
+                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"cache-control", b"no-store"),
+                (b"x-accel-buffering", b"no"),
+            ]
+            await self._cycle.send(
+                {"type": "http.response.start", "status": 200, "headers": headers}
+            )
+        await self._write(text, more=True)
+
+    async def end_stream(self) -> None:
+        await self._write(b"", more=False)
+
+    async def _write(self, body: bytes, *, more: bool) -> None:
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                await self._cycle.send(
+                    {"type": "http.response.body", "body": body, "more_body": more}
+                )
+        except TimeoutError:
+            self._connection.transport.abort()
+            raise DisconnectedError from None
+        if self._cycle.disconnected:
+            raise DisconnectedError
+
+
+def _timeout(headers: Mapping[str, str]) -> float | None:
+    """The caller's deadline in seconds, or how long its library waits for an answer."""
+    if match := _GRPC_TIMEOUT.fullmatch(headers.get("grpc-timeout", "")):
+        return int(match[1]) * _UNITS[match[2]]
+    if (connect := headers.get("connect-timeout-ms", "")).isdecimal():
+        return int(connect[:10]) / 1000
+    for name in ("x-stainless-read-timeout", "x-stainless-timeout"):
+        try:
+            seconds = float(headers.get(name, ""))
+        except ValueError:
+            continue
+        if 0 < seconds < 86_400:
+            return seconds
+    return None
+
+
+def deadline_exceeded() -> PalimpsestError:
+    return PalimpsestError(
+        Reason.DEADLINE_EXCEEDED, "The call took longer than its caller waits for it"
+    )

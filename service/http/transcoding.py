@@ -1,0 +1,284 @@
+"""ProtoJSON: request messages from JSON, paths and queries, and responses as JSON.
+
+Source: https://protobuf.dev/programming-guides/json/ . Names are accepted in both spellings,
+`custom_id` and `customId`, and answered in the second.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from service.core.errors import PalimpsestError, Reason, Violation, invalid
+
+MAX_DEPTH: Final = 64
+"""Objects and lists inside one another."""
+
+MAX_VIOLATIONS: Final = 100
+
+_PARSE_ERRORS: Final = (json_format.ParseError, ValueError, TypeError, AttributeError)
+
+_STEP: Final = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a body; an empty one is an empty object.
+
+    Raises:
+        PalimpsestError: MALFORMED_MESSAGE: it is no JSON (RFC 8259), has a name twice in one
+            object, a number that is none, or is nested too deeply.
+    """
+    if not body.strip():
+        return {}
+    try:
+        if _depth(body) > MAX_DEPTH:
+            raise _malformed(f"is nested more than {MAX_DEPTH} deep")
+        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant)
+    except UnicodeDecodeError:
+        raise _malformed("is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise _malformed(
+            f"is no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        ) from None
+    except (RecursionError, ValueError) as error:
+        known = isinstance(error, _BadJsonError)
+        raise _malformed(str(error) if known else "has a number of too many digits") from None
+
+
+class _BadJsonError(ValueError):
+    """The text says what is wrong with the body."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise _BadJsonError("has a name twice in one object")
+    return made
+
+
+def _constant(name: str) -> Any:
+    raise _BadJsonError(f"has {name}, which is no JSON")
+
+
+def _depth(body: bytes) -> int:
+    """How deep its brackets go, at most; those in strings count, too, until they are looked at."""
+    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
+        return 0
+    depth = deepest = 0
+    for bracket in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', body, re.DOTALL):
+        character = bracket[0]
+        if character in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _malformed(what: str) -> PalimpsestError:
+    return PalimpsestError(Reason.MALFORMED_MESSAGE, f"The body {what}")
+
+
+class Written:
+    """How a caller wrote a request: to name fields in errors as it did."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def error(self, error: PalimpsestError) -> PalimpsestError:
+        """The same error with the paths of fields as in the request."""
+        if not error.violations:
+            return error
+        violations = [Violation(self._path(v.field), v.rule) for v in error.violations]
+        if error.reason is Reason.INVALID_REQUEST:
+            return invalid(violations)
+        return PalimpsestError(
+            error.reason,
+            error.message,
+            violations=violations,
+            resource=error.resource,
+            metadata=error.metadata,
+            retry_after=error.retry_after,
+        )
+
+    def _path(self, path: str) -> str:
+        value, end = self._value, 0
+        written = ""
+        for step in _STEP.finditer(path):
+            if step.start() > end and path[end : step.start()] != ".":
+                return path
+            end = step.end()
+            if step[1] is not None:
+                name = step[1]
+                if not (isinstance(value, dict) and name in value):
+                    name = camel(name)
+                written += f".{name}" if written else name
+                value = value.get(name) if isinstance(value, dict) else None
+            else:
+                written += step[0]
+                index = step[2]
+                if index.isdecimal() and isinstance(value, list) and int(index) < len(value):
+                    value = value[int(index)]
+                else:
+                    value = None
+        return written + path[end:]
+
+
+def camel(name: str) -> str:
+    """The JSON name of a field."""
+    first, *rest = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+def fill(message: Message, value: Any) -> None:
+    """Set a message from the value of its JSON.
+
+    Raises:
+        PalimpsestError: INVALID_REQUEST: a field is unknown, or its value of another type.
+    """
+    if not isinstance(value, dict):
+        raise _malformed("must be a JSON object")
+    # The stubs know two names for one class.
+    descriptor: Any = message.DESCRIPTOR
+    try:
+        json_format.ParseDict(value, message)
+    except _PARSE_ERRORS:
+        wrong = list(islice(_wrong(descriptor, value, ""), MAX_VIOLATIONS))
+        raise invalid(wrong or [Violation("", "is no JSON of this request")]) from None
+
+
+def _wrong(descriptor: Descriptor, value: Any, path: str) -> Iterator[Violation]:
+    """The fields of a JSON value that its message does not take."""
+    if not isinstance(value, dict):
+        yield Violation(path, "must be an object")
+        return
+    given: set[str] = set()
+    for name, inner in value.items():
+        where = f"{path}.{name}" if path else name
+        field = _field(descriptor, name)
+        if field is None:
+            yield Violation(where, "there is no such field")
+            continue
+        if field.name in given:
+            yield Violation(where, "is given twice, in both spellings")
+        oneof = field.containing_oneof
+        if inner is None:
+            continue
+        if oneof is not None and len(oneof.fields) > 1 and oneof.full_name in given:
+            yield Violation(where, f"excludes the other fields of {oneof.name}")
+        given |= {field.name, oneof.full_name if oneof is not None else field.name}
+        if not field.is_repeated:
+            yield from _wrong_value(field, inner, where)
+        elif not isinstance(inner, list):
+            yield Violation(where, "must be a list")
+        else:
+            for index, item in enumerate(inner):
+                yield from _wrong_value(field, item, f"{where}[{index}]")
+
+
+def _wrong_value(field: FieldDescriptor, value: Any, path: str) -> Iterator[Violation]:
+    kind = field.message_type
+    if kind is not None and kind.file.package != "google.protobuf":
+        yield from _wrong(kind, value, path)
+        return
+    descriptor: Any = field.containing_type
+    alone = {field.json_name: [value] if field.is_repeated else value}
+    try:
+        json_format.ParseDict(alone, GetMessageClass(descriptor)())
+    except _PARSE_ERRORS:
+        yield Violation(path, _expected(field))
+
+
+_TYPES: Final[Mapping[int, str]] = {
+    FieldDescriptor.CPPTYPE_BOOL: "must be true or false",
+    FieldDescriptor.CPPTYPE_STRING: "must be a string of valid characters",
+    FieldDescriptor.CPPTYPE_DOUBLE: "must be a number",
+    FieldDescriptor.CPPTYPE_FLOAT: "must be a number",
+}
+_MESSAGES: Final[Mapping[str, str]] = {
+    "google.protobuf.Timestamp": "must be an RFC 3339 time, such as 2026-01-31T12:00:00Z",
+    "google.protobuf.Struct": "must be an object of valid values",
+    "google.protobuf.Value": "must be a valid value",
+}
+
+
+def _expected(field: FieldDescriptor) -> str:
+    """What a value must be."""
+    if field.message_type is not None:
+        return _MESSAGES.get(field.message_type.full_name, "is of another type")
+    if field.enum_type is not None:
+        names = ", ".join(value.name for value in field.enum_type.values[1:])
+        return f"must be one of {names}"
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return "must be base64"
+    return _TYPES.get(field.cpp_type, "must be a whole number within its range")
+
+
+def set_parameter(value: dict[str, Any], descriptor: Descriptor, name: str, text: str) -> None:
+    """Add a field that stands in the path to the JSON of the body."""
+    field = descriptor.fields_by_name[name]
+    for spelling in {field.name, field.json_name}:
+        if value.setdefault(spelling, text) != text:
+            raise invalid([Violation(spelling, "is another one than that in the path")])
+        del value[spelling]
+    value[field.json_name] = text
+
+
+def query_to_json(descriptor: Descriptor, query: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The JSON of what stands in a query string: `pageSize=5&ids=a&ids=b&inner.field=c`.
+
+    Raises:
+        PalimpsestError: INVALID_REQUEST: there is no such field, or it cannot be in a query.
+    """
+    value: dict[str, Any] = {}
+    for name, texts in query.items():
+        inside, within = value, descriptor
+        *outer, last = name.split(".")
+        for step in outer:
+            field = _field(within, step)
+            if field is None or field.message_type is None or field.is_repeated:
+                raise invalid([Violation(name, "there is no such field")])
+            inside = inside.setdefault(step, {})
+            within = field.message_type
+        field = _field(within, last)
+        if field is None:
+            raise invalid([Violation(name, "there is no such field")])
+        kind = field.message_type
+        if kind is not None and kind.full_name != "google.protobuf.Timestamp":
+            raise invalid([Violation(name, "cannot be given in a query")])
+        values = [_from_text(field, text) for text in texts]
+        if not field.is_repeated and len(values) > 1:
+            raise invalid([Violation(name, "is given more than once")])
+        inside[last] = values if field.is_repeated else values[0]
+    return value
+
+
+def _field(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
+    found: FieldDescriptor | None = descriptor.fields_by_name.get(name)
+    if found is not None:
+        return found
+    return descriptor.fields_by_camelcase_name.get(name)
+
+
+def _from_text(field: FieldDescriptor, text: str) -> Any:
+    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        return {"true": True, "false": False}.get(text, text)
+    return text
+
+
+def to_json(message: Message) -> bytes:
+    """The JSON of a response. Fields without presence are there also when they are empty."""
+    value = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
+    return dumps(value)
+
+
+def dumps(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
