@@ -183,7 +183,9 @@ class HttpExchange:
 
         Returns when a counted one has been read, but for what fits into buffers.
         """
-        headers = [(b"content-length", b"%d" % len(answer.body))] if answer.status != 204 else []
+        headers: list[tuple[bytes, bytes]] = []
+        if answer.status not in (204, 304):
+            headers.append((b"content-length", b"%d" % len(answer.body)))
         if answer.body:
             headers.append((b"content-type", answer.content_type.encode("latin-1")))
         headers += [(n.encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers]

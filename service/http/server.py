@@ -12,7 +12,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Final
 
-from service.http import native
+from service.http import native, public_pages
 from service.http.app import CONNECT, HttpApp, WebRules
 from service.http.invoker import Invoker
 from service.http.protocol import HttpProtocol, Shared
@@ -38,7 +38,7 @@ class HttpServer:
         self._grpc = server
         invoker = Invoker(server.methods, server.numbered, server.runner)
         self._app = HttpApp(
-            native.endpoints(server.methods),
+            [*native.endpoints(server.methods), *public_pages.endpoints()],
             invoker,
             (CONNECT,),
             WebRules(origins, loopback_only=no_auth),
