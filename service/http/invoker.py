@@ -52,7 +52,7 @@ class RequestCalls:
         self._invoker = invoker
         self._call = call
         self._active = active
-        self._holds: list[Hold] = []
+        self._hold: Hold | None = None
 
     async def call(self, method: str, request: Message) -> Any:
         """The response of a unary method."""
@@ -88,7 +88,9 @@ class RequestCalls:
         authorize_method(self._call.principal, method.access)
         authorize_containers(self._call.principal, method.access, request)
         policy, size = self._invoker.runner.policy, method.access.answer_bytes(request)
-        self._holds.append(await policy.hold_answer(self._active, size))
+        # One answer at a time: a request that waits for room must not hold what it waits for.
+        self.give_up()
+        self._hold = await policy.hold_answer(self._active, size)
 
     def _inner(self, method: Method) -> RpcCall:
         call = self._call
@@ -96,14 +98,12 @@ class RequestCalls:
 
     def answer(self, size: int) -> None:
         """The answer is made, of so many bytes: count it until it has been read."""
-        holds, self._holds = self._holds, []
-        for hold in holds[1:]:
-            hold.release()
-        if holds:
-            self._invoker.runner.keep(self._active, self._call.exchange, holds[0], size)
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            self._invoker.runner.keep(self._active, self._call.exchange, hold, size)
 
     def give_up(self) -> None:
         """There is no answer: nothing remains counted."""
-        for hold in self._holds:
-            hold.release()
-        self._holds = []
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None

@@ -12,8 +12,8 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Final
 
-from service.http import native, public_pages
-from service.http.app import CONNECT, HttpApp, WebRules
+from service.http import compat, native, public_pages
+from service.http.app import CONNECT, Face, HttpApp, WebRules
 from service.http.invoker import Invoker
 from service.http.protocol import HttpProtocol, Shared
 from service.rpc.connections import BoundAddress, bound_address, max_connections
@@ -21,6 +21,8 @@ from service.rpc.server import BindError, Server
 from service.rpc.tls import ServerTls
 
 BACKLOG: Final = 2048
+
+_COMPAT: Final = Face((b"/v3/", b"/v4/"), compat.answer_for)
 
 
 class HttpServer:
@@ -38,9 +40,13 @@ class HttpServer:
         self._grpc = server
         invoker = Invoker(server.methods, server.numbered, server.runner)
         self._app = HttpApp(
-            [*native.endpoints(server.methods), *public_pages.endpoints()],
+            [
+                *native.endpoints(server.methods),
+                *compat.ENDPOINTS,
+                *public_pages.endpoints(),
+            ],
             invoker,
-            (CONNECT,),
+            (CONNECT, _COMPAT),
             WebRules(origins, loopback_only=no_auth),
         )
         self._shared = Shared(self._app.answer, max_connections())

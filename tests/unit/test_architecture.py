@@ -68,6 +68,10 @@ SEEDS = {
         "service.app -> uvicorn",
         "service.rpc.server -> uvicorn",
     ],
+    "Only the public API sees the parsers of its JSON and its forms": [
+        "service.app -> python_multipart",
+        "service.http.native -> orjson",
+    ],
     "Only the transports and the client see generated messages and gRPC": [
         "service.cli.client -> grpc",
         "service.pipeline -> grpc",

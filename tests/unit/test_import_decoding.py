@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.client.importing.decoding import decode
+from service.content.decoding import decode
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 MARKED = ["utf-8-sig", "utf-16", "utf-32"]

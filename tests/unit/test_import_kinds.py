@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.client.importing.kinds import KINDS, kind_of
+from service.content.file_names import KINDS, kind_of
 from service.core.model import ContentKind
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from service.client.importing.kinds import kind_of
 from service.client.importing.roots import Root, root_of
+from service.content.file_names import kind_of
 from service.core.model import ContentKind
 
 HIDDEN: Final = "hidden"

@@ -7,8 +7,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from service.client.importing.decoding import decode
 from service.client.importing.files import Source
+from service.content.decoding import decode
 from service.core.model import FILE_KINDS, Content, ContentKind
 
 # Of a document's content, as in the contract.

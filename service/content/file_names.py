@@ -30,7 +30,7 @@ _SUFFIXES: Final = {
     ),
 }
 KINDS: Final = {suffix: kind for kind, listed in _SUFFIXES.items() for suffix in listed.split()}
-"""What is imported, by suffix in lower case."""
+"""What can be imported or uploaded, by suffix in lower case."""
 
 
 def kind_of(name: str) -> ContentKind | None:
