@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     "--container",
     "containers",
     multiple=True,
-    help="Where to look; repeat for several. Without it, the container `default`.",
+    help="Where to look; repeat for several. Without it, everywhere that the key may see.",
 )
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True)
 @click.option(

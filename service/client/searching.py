@@ -31,7 +31,7 @@ class Question(NamedTuple):
 
     Attributes:
         query: Words or a question.
-        container_tags: Where to look; empty: in the default one.
+        container_tags: Where to look; empty: in all that the key may see.
         limit: How many hits at most.
         must_contain: Phrases that a hit has, each of them.
         must_not_contain: Phrases that a hit does not have, none of them.

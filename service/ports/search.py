@@ -14,7 +14,7 @@ from service.ports.processing import ChunkRow
 
 @dataclass(frozen=True, slots=True)
 class DocumentSearch:
-    """A SearchDocuments request."""
+    """A SearchDocuments request. `containers` empty means all that the caller may see."""
 
     query: str
     containers: tuple[str, ...]
@@ -30,7 +30,10 @@ class DocumentSearch:
 
 @dataclass(frozen=True, slots=True)
 class MemorySearch:
-    """A SearchMemories request. `as_of` None means now."""
+    """A SearchMemories request. `as_of` None means now.
+
+    `containers` empty means all that the caller may see.
+    """
 
     query: str
     containers: tuple[str, ...]
@@ -240,8 +243,22 @@ class IndexSource(Protocol):
         ...
 
 
+class SearchSource(IndexSource, Protocol):
+    """As an IndexSource, for whole searches: also of those that name no container."""
+
+    async def containers(self, who: Principal) -> Sequence[str]:
+        """The containers of a search that names none: all that the key may see, or, where
+        there are none yet, one that it could see.
+
+        Raises:
+            PalimpsestError: INVALID_REQUEST if there are more than one search may name.
+        """
+        ...
+
+
 class Searcher(Protocol):
-    """Searches. Every call may raise OVERLOADED or STORAGE_UNAVAILABLE."""
+    """Searches. Every call may raise OVERLOADED or STORAGE_UNAVAILABLE, and INVALID_REQUEST
+    where it names no container and the caller may see too many."""
 
     async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits: ...
 

@@ -16,11 +16,11 @@ from service.ports.search import (
     DocumentSearch,
     Hydrated,
     HydrationRequest,
-    IndexSource,
     MemoryHit,
     MemoryHits,
     MemorySearch,
     ScoreParts,
+    SearchSource,
 )
 from service.retrieval.bursts import Bursts
 from service.retrieval.cached_segment import CachedSegment
@@ -98,7 +98,7 @@ class SegmentSearcher:
 
     def __init__(
         self,
-        source: IndexSource,
+        source: SearchSource,
         embedder: Embedder,
         space: int,
         budget: int,
@@ -199,6 +199,8 @@ class SegmentSearcher:
             distinct: Whether each text is found once.
             insist: Whether hits hold all that the query insists on.
         """
+        if not search.containers:
+            search = replace(search, containers=tuple(await self._source.containers(who)))
         phrases = Phrases(search.must_contain, search.must_not_contain)
         verification = Verification(phrases, search.limit, self._threads, who.tenant, insist=insist)
         plan = _SearchPlan(

@@ -18,7 +18,8 @@ class Access:
 
     Args:
         writes: Whether it changes anything.
-        containers: Answers those that a request names, defaults included.
+        containers: Answers those that a request names, defaults included. A list or search
+            that names none is about those that the key may see, which the storage knows.
         answer_bytes: Answers how large the answer to a request can be, roughly.
         offloadable: Whether another process may answer it, as it reads many rows.
     """
@@ -44,10 +45,6 @@ def _tags_of_items(request: Any) -> Iterable[str]:
 
 def _tag(request: Any) -> Iterable[str]:
     return (request.container_tag or DEFAULT_CONTAINER,)
-
-
-def _tags_or_default(request: Any) -> Iterable[str]:
-    return request.container_tags or (DEFAULT_CONTAINER,)
 
 
 _KIB: Final = 1024
@@ -107,22 +104,18 @@ ACCESS: Final[dict[str, Access]] = {
     "palimpsest.v1.Documents.DeleteDocument": Access(True, _none, _receipt),
     "palimpsest.v1.Documents.BulkDeleteDocuments": Access(True, _tags, _many_receipts),
     "palimpsest.v1.Documents.AppendMessages": Access(True, _tags, _receipt),
-    "palimpsest.v1.Documents.SearchDocuments": Access(
-        False, _tags_or_default, _hits, offloadable=True
-    ),
+    "palimpsest.v1.Documents.SearchDocuments": Access(False, _tags, _hits, offloadable=True),
     "palimpsest.v1.Documents.WatchDocument": Access(False, _none, _receipt),
     "palimpsest.v1.Memories.CreateMemories": Access(True, _tag, _receipts_of_memories),
     "palimpsest.v1.Memories.GetMemory": Access(False, _tag, _memory),
-    "palimpsest.v1.Memories.ListMemories": Access(False, _tags_or_default, _page, offloadable=True),
+    "palimpsest.v1.Memories.ListMemories": Access(False, _tags, _page, offloadable=True),
     "palimpsest.v1.Memories.ListMemoryVersions": Access(False, _tag, _page, offloadable=True),
     "palimpsest.v1.Memories.UpdateMemory": Access(True, _tag, _memory),
     "palimpsest.v1.Memories.ForgetMemory": Access(True, _tag, _receipt),
     "palimpsest.v1.Memories.RestoreMemory": Access(True, _tag, _receipt),
     "palimpsest.v1.Memories.ForgetMemories": Access(True, _tag, _many_receipts),
     "palimpsest.v1.Memories.RestoreMemories": Access(True, _tag, _many_receipts),
-    "palimpsest.v1.Memories.SearchMemories": Access(
-        False, _tags_or_default, _hits, offloadable=True
-    ),
+    "palimpsest.v1.Memories.SearchMemories": Access(False, _tags, _hits, offloadable=True),
     "palimpsest.v1.Memories.GetProfile": Access(False, _tag, _page, offloadable=True),
     "palimpsest.v1.Memories.DeleteMemory": Access(True, _tag, _receipt),
     "palimpsest.v1.Containers.ListContainers": Access(False, _none, _page, offloadable=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -19,14 +19,53 @@ from sqlalchemy import (
 )
 
 from service.core.errors import Violation, invalid
-from service.core.model import Order, PageNumber, PageRequest, Position
+from service.core.model import (
+    DEFAULT_CONTAINER,
+    Order,
+    PageNumber,
+    PageRequest,
+    Position,
+    Principal,
+)
 from service.ports.store import Page
-from service.storage.tables import tenants
+from service.storage.tables import containers, tenants
 
 T = TypeVar("T")
 
 _REVISION = select(tenants.c.revision).where(tenants.c.tenant == bindparam("t"))
 _STATE = select(tenants.c.revision, tenants.c.last_time).where(tenants.c.tenant == bindparam("t"))
+
+
+_CONTAINERS = (
+    select(containers.c.container)
+    .where(containers.c.tenant == bindparam("t"))
+    .order_by(containers.c.container)
+)
+_CONTAINERS_OF_KEY = _CONTAINERS.where(
+    containers.c.container.in_(bindparam("visible", expanding=True))
+)
+
+MOST_CONTAINERS: Final = 100
+"""Containers that one list or search is about, at most; as many as a request can name."""
+
+
+def visible_containers(conn: Connection, who: Principal) -> tuple[str, ...]:
+    """The containers of a list or search that names none: all that the key may see.
+
+    Where there are none yet, one that the key could see: what is empty has an answer, too.
+
+    Raises:
+        PalimpsestError: INVALID_REQUEST if there are more than MOST_CONTAINERS.
+    """
+    values: dict[str, object] = {"t": who.tenant}
+    statement = _CONTAINERS
+    if who.containers is not None:
+        statement, values["visible"] = _CONTAINERS_OF_KEY, sorted(who.containers)
+    found = tuple(conn.execute(statement.limit(MOST_CONTAINERS + 1), values).scalars())
+    if len(found) > MOST_CONTAINERS:
+        rule = f"must name some: the key may see more than {MOST_CONTAINERS} containers"
+        raise invalid([Violation("container_tags", rule)])
+    return found or (min(who.containers or (DEFAULT_CONTAINER,)),)
 
 
 def tenant_revision(conn: Connection, tenant: int) -> int:

@@ -229,7 +229,9 @@ async def test_a_key_limited_to_containers_searches_and_sees_only_those(lab: Lab
         )
         (hit,) = answer.hits
         assert hit.document.container_tags == ["x"]
-        for tags in (["y"], ["x", "y"], []):
+        everywhere = d.SearchDocumentsRequest(query="quinces")
+        assert (await limited.documents.SearchDocuments(everywhere)).hits == answer.hits
+        for tags in (["y"], ["x", "y"]):
             with refused(grpc.StatusCode.PERMISSION_DENIED, "CONTAINER_NOT_ALLOWED"):
                 await limited.documents.SearchDocuments(
                     d.SearchDocumentsRequest(query="quinces", container_tags=tags)

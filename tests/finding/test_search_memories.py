@@ -381,6 +381,8 @@ async def test_keys_limited_to_containers_are_held_to_them(lab: Lab) -> None:
             m.SearchMemoriesRequest(query="quinces", container_tags=["x"])
         )
         assert len(answer.hits) == 1
+        everywhere = m.SearchMemoriesRequest(query="quinces")
+        assert (await limited.memories.SearchMemories(everywhere)).hits == answer.hits
         with refused(denied, "CONTAINER_NOT_ALLOWED"):
             await limited.memories.SearchMemories(
                 m.SearchMemoriesRequest(query="quinces", container_tags=["x", "y"])

@@ -92,7 +92,7 @@ class Model:
         fields = request.DESCRIPTOR.fields_by_name
         if who.read_only and "request_id" in fields:
             raise RefusedError(["KEY_READ_ONLY"], {})
-        refuse(*([] if who.owns(_containers(method, request)) else ["CONTAINER_NOT_ALLOWED"]))
+        refuse(*([] if who.owns(_containers(request)) else ["CONTAINER_NOT_ALLOWED"]))
         work = getattr(self._part(method), re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower())
         previews = "validate_only" in fields and request.validate_only
         if "request_id" not in fields or not request.request_id or previews:
@@ -120,7 +120,7 @@ class Model:
         return first
 
 
-def _containers(method: str, request: Any) -> Iterable[str]:
+def _containers(request: Any) -> Iterable[str]:
     """The containers a request names, or means by naming none."""
     fields = request.DESCRIPTOR.fields_by_name
     if "container_tag" in fields:
@@ -128,6 +128,5 @@ def _containers(method: str, request: Any) -> Iterable[str]:
     if "items" in fields:
         return [tag for item in request.items for tag in item.container_tags]
     if "container_tags" in fields:
-        default = ["default"] if method in ("ListMemories", "SearchMemories") else []
-        return list(request.container_tags) or default
+        return list(request.container_tags)
     return []

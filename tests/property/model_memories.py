@@ -124,7 +124,7 @@ class MemoryReads:
     def list_memories(self, who: Caller, request: pb.ListMemoriesRequest) -> list[Row]:
         moment, rows = self._moment(request), []
         by_update = request.order in BY_UPDATE
-        for version in self.meant(request, moment):
+        for version in self.meant(who, request, moment):
             key = version.created if by_update else version.first_created
             key = -key if request.order in DESCENDING else key
             shown = self.shown(who, version, moment)
@@ -136,7 +136,7 @@ class MemoryReads:
         moment = self._moment(request)
         return [
             Row((), version.id, self.shown(who, version, moment))
-            for version in self.meant(request, moment)
+            for version in self.meant(who, request, moment)
         ]
 
     def get_profile(self, who: Caller, request: pb.GetProfileRequest) -> list[Row]:
@@ -148,11 +148,12 @@ class MemoryReads:
         ]
 
     def meant(
-        self, request: pb.ListMemoriesRequest | pb.SearchMemoriesRequest, moment: int
+        self, who: Caller, request: pb.ListMemoriesRequest | pb.SearchMemoriesRequest, moment: int
     ) -> Iterator[Version]:
         """The versions that a request is about, as they were at that moment."""
         refuse(*(["TIME_IN_FUTURE"] if moment > self.tenant.now else []))
-        for container in request.container_tags or ["default"]:
+        visible = [tag for tag in self.tenant.containers if who.sees([tag])]
+        for container in request.container_tags or visible:
             for version in self.inside(container):
                 state = version.at(moment)
                 if (

@@ -173,7 +173,7 @@ ASKS: Final[dict[str, Asks]] = {
         ),
     ],
     "Documents.SearchDocuments": lambda t: [
-        (d.SearchDocumentsRequest(query=SECRET), NOT_ALLOWED),
+        (d.SearchDocumentsRequest(query=SECRET), OK),
         (d.SearchDocumentsRequest(query=SECRET, container_tags=["vault"]), NOT_ALLOWED),
         (d.SearchDocumentsRequest(query=SECRET, container_tags=["elsewhere"]), OK),
     ],
@@ -201,9 +201,9 @@ ASKS: Final[dict[str, Asks]] = {
         (m.GetMemoryRequest(id=t.memory, container_tag="elsewhere"), "MEMORY_NOT_FOUND"),
     ],
     "Memories.ListMemories": lambda t: [
-        (m.ListMemoriesRequest(include_forgotten=True, include_history=True), NOT_ALLOWED),
+        (m.ListMemoriesRequest(include_forgotten=True, include_history=True), OK),
         (m.ListMemoriesRequest(container_tags=["default", "vault"]), NOT_ALLOWED),
-        (m.ListMemoriesRequest(page_size=1, page_token=t.tokens["ListMemories"]), NOT_ALLOWED),
+        (m.ListMemoriesRequest(page_size=1, page_token=t.tokens["ListMemories"]), TOKEN),
         (m.ListMemoriesRequest(container_tags=["elsewhere"]), OK),
     ],
     "Memories.ListMemoryVersions": lambda t: [
@@ -257,7 +257,7 @@ ASKS: Final[dict[str, Asks]] = {
         (m.ForgetMemoriesRequest(query=SECRET, min_score=0.1), NOT_ALLOWED),
     ],
     "Memories.SearchMemories": lambda t: [
-        (m.SearchMemoriesRequest(query=SECRET, include_forgotten=True), NOT_ALLOWED),
+        (m.SearchMemoriesRequest(query=SECRET, include_forgotten=True), OK),
         (m.SearchMemoriesRequest(query=SECRET, container_tags=["vault"]), NOT_ALLOWED),
         (
             m.SearchMemoriesRequest(

@@ -64,9 +64,14 @@ def test_a_memory_call_without_a_container_is_about_the_default_one() -> None:
     authorize_containers(default, access, memories_pb2.GetMemoryRequest(id="mem_x"))
 
 
-def test_a_list_of_documents_without_containers_is_about_all_that_are_visible() -> None:
-    access = ACCESS["palimpsest.v1.Documents.ListDocuments"]
-    authorize_containers(LIMITED, access, documents_pb2.ListDocumentsRequest())
+def test_lists_and_searches_without_containers_are_about_all_that_are_visible() -> None:
+    for name, request in (
+        ("Documents.ListDocuments", documents_pb2.ListDocumentsRequest()),
+        ("Documents.SearchDocuments", documents_pb2.SearchDocumentsRequest()),
+        ("Memories.ListMemories", memories_pb2.ListMemoriesRequest()),
+        ("Memories.SearchMemories", memories_pb2.SearchMemoriesRequest()),
+    ):
+        authorize_containers(LIMITED, ACCESS[f"palimpsest.v1.{name}"], request)
 
 
 def test_a_read_only_key_reads_and_does_not_write() -> None:

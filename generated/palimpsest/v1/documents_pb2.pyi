@@ -694,7 +694,9 @@ class ListDocumentsRequest(_message.Message):
     """Also answer the content."""
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At most 100 containers. Empty: all that the key may see."""
+        """At most 100 containers. Empty: all that the key may see; INVALID_ARGUMENT
+        where those are more than 100.
+        """
 
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:
@@ -1218,7 +1220,9 @@ class SearchDocumentsRequest(_message.Message):
     """Answer what each score was made of."""
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At most 100 containers, taken as one corpus. Empty: "default"."""
+        """At most 100 containers, taken as one corpus. Empty: all that the key may
+        see; INVALID_ARGUMENT where those are more than 100.
+        """
 
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:

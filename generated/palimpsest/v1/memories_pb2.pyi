@@ -472,7 +472,9 @@ class ListMemoriesRequest(_message.Message):
     """
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At most 100 containers. Empty: "default"."""
+        """At most 100 containers. Empty: all that the key may see; INVALID_ARGUMENT
+        where those are more than 100.
+        """
 
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:
@@ -1199,7 +1201,9 @@ class SearchMemoriesRequest(_message.Message):
     """Answer what each score was made of."""
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At most 100 containers, taken as one corpus. Empty: "default"."""
+        """At most 100 containers, taken as one corpus. Empty: all that the key may
+        see; INVALID_ARGUMENT where those are more than 100.
+        """
 
     @_builtins.property
     def filter(self) -> _filter_pb2.Filter:

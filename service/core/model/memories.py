@@ -208,7 +208,7 @@ class MemoryDeleteReceipt:
 
 @dataclass(frozen=True, slots=True)
 class MemoryQuery:
-    """`as_of` None means now."""
+    """`containers` empty means all that the caller may see. `as_of` None means now."""
 
     containers: tuple[str, ...]
     filter: Filter | None = None

@@ -165,7 +165,7 @@ def query(request: pb.ListMemoriesRequest, violations: list[Violation]) -> m.Mem
     if request.HasField("filter"):
         tree = read_filter(request.filter, "filter", filters.Target.MEMORY, violations)
     return m.MemoryQuery(
-        containers=tuple(request.container_tags) or (m.DEFAULT_CONTAINER,),
+        containers=tuple(request.container_tags),
         filter=tree,
         include_forgotten=request.include_forgotten,
         include_history=request.include_history,

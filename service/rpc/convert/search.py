@@ -23,10 +23,6 @@ _PROFILE_LIMIT: Final = 20
 _ANSWER_BYTES: Final = 3 * 1024 * 1024
 
 
-def _tags(given: Sequence[str]) -> tuple[str, ...]:
-    return tuple(given) or (m.DEFAULT_CONTAINER,)
-
-
 def _filter(
     request: documents_pb2.SearchDocumentsRequest
     | memories_pb2.SearchMemoriesRequest
@@ -52,7 +48,7 @@ def documents(
 ) -> s.DocumentSearch:
     return s.DocumentSearch(
         request.query,
-        _tags(request.container_tags),
+        tuple(request.container_tags),
         _filter(request, filters.Target.DOCUMENT, violations),
         request.min_score,
         request.limit or _DEFAULT_LIMIT,
@@ -68,7 +64,7 @@ def memories(
 ) -> s.MemorySearch:
     return s.MemorySearch(
         request.query,
-        _tags(request.container_tags),
+        tuple(request.container_tags),
         _filter(request, filters.Target.MEMORY, violations),
         request.min_score,
         request.limit or _DEFAULT_LIMIT,

@@ -33,6 +33,7 @@ from service.storage.lists import (
     shape_of,
     tenant_revision,
     tenant_state,
+    visible_containers,
     whole,
 )
 from service.storage.tables import document_containers, document_contents, documents
@@ -60,7 +61,7 @@ def list_documents(
     key = "revision" if query.order.by_update else "id"
     light = query.filter is None or f.weight(query.filter) <= _CACHED_WEIGHT
     build = _cached_statement if light else _statement
-    statement = build(conn.dialect.name, who.tenant, query, _tags(who, query), shape_of(page))
+    statement = build(conn.dialect.name, who.tenant, query, _tags(conn, who, query), shape_of(page))
     rows = conn.execute(statement, after(page)).all()
 
     def position(row: Any) -> Position:
@@ -76,7 +77,7 @@ def numbered_documents(
     revision = tenant_revision(conn, who.tenant)
     light = query.filter is None or f.weight(query.filter) <= _CACHED_WEIGHT
     build = _cached_numbered if light else _numbered
-    statements = build(conn.dialect.name, who.tenant, query, _tags(who, query))
+    statements = build(conn.dialect.name, who.tenant, query, _tags(conn, who, query))
     total = sum(conn.execute(statements.counting).scalars())
     if page.offset >= total:
         return NumberedPage((), total, revision)
@@ -90,8 +91,13 @@ def numbered_documents(
     return NumberedPage(whole(rows, make, _weight, page), total, revision)
 
 
-def _tags(who: Principal, query: DocumentQuery) -> tuple[str, ...]:
-    return query.containers or tuple(sorted(who.containers or ()))
+def _tags(conn: Connection, who: Principal, query: DocumentQuery) -> tuple[str, ...]:
+    """Where to look; nothing for the whole tenant."""
+    if query.containers:
+        return query.containers
+    visible = visible_containers(conn, who)
+    # All there are is one branch, instead of one for each.
+    return () if who.containers is None else visible
 
 
 def _maker(

@@ -16,17 +16,23 @@ from service.storage.documents import rows as document_rows
 from service.storage.engine import MutationEngine
 from service.storage.index import blocks as index_blocks
 from service.storage.index import rows as index_rows
+from service.storage.lists import visible_containers
 from service.storage.memories import rows as memory_rows
 
 
 class IndexStore:
-    """What searches read; see `ports.search.IndexSource`."""
+    """What searches read; see `ports.search.SearchSource`."""
 
     def __init__(self, engine: MutationEngine) -> None:
         self._engine = engine
 
     def now(self) -> int:
         return self._engine.now()
+
+    async def containers(self, who: Principal) -> Sequence[str]:
+        return await self._engine.database.read(
+            lambda conn: visible_containers(conn, who), snapshot=False, tenant=who.tenant
+        )
 
     async def unchanged(self, tenant: int, known: Mapping[str, int]) -> Mapping[str, int]:
         # Each container is asked for with one statement, which is a snapshot of its own.

@@ -30,6 +30,7 @@ from service.storage.lists import (
     one_page,
     place,
     tenant_state,
+    visible_containers,
     whole,
 )
 from service.storage.memories.rows import (
@@ -69,7 +70,7 @@ def list_memories(
     ends = _ends(query, shown, now)
     branches = [
         one_page(branch, keys, query.order, page, moved)
-        for branch in _branches(base, conn.dialect.name, who, query, ends)
+        for branch in _branches(base, conn, who, query, ends)
     ]
     statement = merged(branches, [key.name for key in keys], query.order, page)
     rows = conn.execute(statement, after(page)).all()
@@ -99,7 +100,7 @@ def numbered_memories(
         memory_spans if query.filter is None else SPANS_JOINED
     )
     ends = _ends(query, shown, now)
-    branches = _branches(base, conn.dialect.name, who, query, ends)
+    branches = _branches(base, conn, who, query, ends)
     statements = numbered([(branch, keys) for branch in branches], query.order)
     total = sum(conn.execute(statements.counting).scalars())
     if page.offset >= total:
@@ -117,12 +118,12 @@ def numbered_memories(
 
 
 def _branches(
-    base: Select[Any], dialect: str, who: Principal, query: MemoryQuery, ends: Ends
+    base: Select[Any], conn: Connection, who: Principal, query: MemoryQuery, ends: Ends
 ) -> Iterator[Select[Any]]:
     """`base` for each container and end: no two have a memory in common."""
     if query.filter is not None:
-        base = base.where(compile_filter(query.filter, memories, FIELDS, dialect))
-    for container in query.containers:
+        base = base.where(compile_filter(query.filter, memories, FIELDS, conn.dialect.name))
+    for container in query.containers or visible_containers(conn, who):
         for end, conditions in ends:
             yield base.where(
                 memory_spans.c.tenant == who.tenant,
