@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from service.cli import client, database, importing, keys, serve
+from service.cli import agents, client, database, importing, keys, serve
 from service.cli.errors import FINDINGS
 
 __all__ = ["FINDINGS", "main"]
@@ -30,5 +30,6 @@ for _command in (
     client.health_command,
     importing.import_command,
     client.search_command,
+    agents.mcp_command,
 ):
     main.add_command(_command)

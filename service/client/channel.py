@@ -14,7 +14,8 @@ from service.client.target import ClientTls, Target
 PROBE_SECONDS: Final = 10.0
 """Time limit for finding out why a server could not be reached."""
 
-_STATUS_DETAILS: Final = "grpc-status-details-bin"
+STATUS_DETAILS: Final = "grpc-status-details-bin"
+"""The trailing metadata with the details of a status."""
 
 
 class ServerError(Exception):
@@ -28,10 +29,29 @@ def open_channel(target: Target, options: Sequence[tuple[str, str | int]] = ()) 
     """A channel to the server; connected by its first call."""
     if target.tls is None:
         return grpc.insecure_channel(target.address.text, options=options)
-    if target.address.path is not None:
-        # Otherwise gRPC requires the server's certificate to be for the path.
-        options = (*options, ("grpc.ssl_target_name_override", SOCKET_NAME))
-    return grpc.secure_channel(target.address.text, _credentials(target.tls), options=options)
+    return grpc.secure_channel(
+        target.address.text, _credentials(target.tls), options=_secured(target, options)
+    )
+
+
+def open_async_channel(
+    target: Target, options: Sequence[tuple[str, str | int]] = ()
+) -> grpc.aio.Channel:
+    """As `open_channel`, for the running event loop."""
+    if target.tls is None:
+        return grpc.aio.insecure_channel(target.address.text, options=options)
+    return grpc.aio.secure_channel(
+        target.address.text, _credentials(target.tls), options=_secured(target, options)
+    )
+
+
+def _secured(
+    target: Target, options: Sequence[tuple[str, str | int]]
+) -> Sequence[tuple[str, str | int]]:
+    if target.address.path is None:
+        return options
+    # Otherwise gRPC requires the server's certificate to be for the path.
+    return (*options, ("grpc.ssl_target_name_override", SOCKET_NAME))
 
 
 def _credentials(tls: ClientTls) -> grpc.ChannelCredentials:
@@ -54,7 +74,7 @@ def explained(error: grpc.RpcError, target: Target, seconds: float = PROBE_SECON
     details = (call.details() or "").rstrip(".")
     code = call.code()
     if code is grpc.StatusCode.UNAVAILABLE:
-        if any(name == _STATUS_DETAILS for name, _ in call.trailing_metadata() or ()):
+        if any(name == STATUS_DETAILS for name, _ in call.trailing_metadata() or ()):
             return ServerError(f"{details}; try again")  # the server's own words
         return ServerError(diagnose(target, details, seconds))
     if code is grpc.StatusCode.UNAUTHENTICATED:

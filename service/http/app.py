@@ -224,7 +224,8 @@ _PREFLIGHT: Final = HttpAnswer(204)
 
 _CORS_HEADERS: Final = (
     "authorization", "content-type", "idempotency-key", "if-match", "connect-protocol-version",
-    "connect-timeout-ms", "mcp-protocol-version", "palimpsest-container", "x-request-id",
+    "connect-timeout-ms", "mcp-method", "mcp-name", "mcp-protocol-version", "palimpsest-container",
+    "x-request-id",
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from service.http import compat, native, public_pages
 from service.http.app import CONNECT, Face, HttpApp, WebRules
 from service.http.invoker import Invoker
+from service.http.mcp import Mcp
 from service.http.protocol import HttpProtocol, Shared
 from service.rpc.connections import BoundAddress, bound_address, max_connections
 from service.rpc.server import BindError, Server
@@ -38,12 +39,14 @@ class HttpServer:
         self, server: Server, origins: Sequence[str] = (), *, no_auth: bool = False
     ) -> None:
         self._grpc = server
+        self._mcp = Mcp()
         invoker = Invoker(server.methods, server.numbered, server.runner)
         self._app = HttpApp(
             [
                 *native.endpoints(server.methods),
                 *compat.ENDPOINTS,
                 *public_pages.endpoints(),
+                *self._mcp.endpoints(),
             ],
             invoker,
             (CONNECT, _COMPAT),
@@ -113,6 +116,7 @@ class HttpServer:
                     await asyncio.wait((task,))
         for connection in list(self._shared.state.connections):
             connection.transport.abort()
+        await self._mcp.stop()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 

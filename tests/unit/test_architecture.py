@@ -39,6 +39,10 @@ SEEDS = {
         "service.client.channel -> service.rpc.tls",
         "service.client.importing.run -> service.runtime.fairness",
     ],
+    "The tools for agents know the contract and the rules, not the server": [
+        "service.mcp.http_manager -> service.rpc.policy",
+        "service.mcp.rpcs -> grpc",
+    ],
     "The storage knows nothing of content, embedders and search": [
         "service.storage.documents.chunks -> service.content.chunking",
         "service.storage.index.rows -> service.search.segment",
@@ -102,7 +106,12 @@ SEEDS = {
         "service.rpc -> click",
         "service.settings -> click",
     ],
-    "Only the settings and their options are models of pydantic": [
+    "Only the tools for agents see the SDK of their protocol": [
+        "service.cli.agents -> mcp",
+        "service.client -> mcp_types",
+        "service.http -> starlette",
+    ],
+    "Only settings, options and agents' tools have models of pydantic": [
         "service.app -> pydantic",
         "service.ports -> pydantic",
         "service.storage -> pydantic_settings",

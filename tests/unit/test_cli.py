@@ -33,6 +33,7 @@ def test_help_lists_the_commands() -> None:
         "import",
         "search",
         "health",
+        "mcp",
         "keys",
         "migrate",
         "check",
