@@ -34,7 +34,7 @@ from service.core.model import (
 
 @dataclass(slots=True)
 class DocumentState:
-    """What the rules need of a stored document. `containers` are sorted."""
+    """What the rules need of a stored document. `containers` are in the order given."""
 
     id: str
     custom_id: str | None
@@ -64,7 +64,7 @@ class DocumentState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentFields:
-    """What callers wrote of a document. `containers` are sorted."""
+    """What callers wrote of a document. `containers` are in the order given."""
 
     content_hash: bytes
     metadata: str
@@ -155,14 +155,14 @@ def draft_update(
     """What an update makes of `current`; raises what UpdateDocument lists."""
     check_writable(who, current.containers)
     check_etag(patch.etag, current.etag)
-    containers = tuple(sorted(patch.containers)) or current.containers
+    containers = patch.containers or current.containers
     return _draft_change(digester, patch, current, containers)
 
 
 def _draft_new(digester: TenantDigester, who: Principal, write: DocumentWrite) -> DocumentDraft:
     if write.mode is UpsertMode.UPDATE_ONLY:
         raise document_not_found()
-    containers = tuple(sorted(write.containers)) or (DEFAULT_CONTAINER,)
+    containers = write.containers or (DEFAULT_CONTAINER,)
     if not all(who.allows(container) for container in containers):
         raise container_not_allowed()
     check_etag(write.etag, None)

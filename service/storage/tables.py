@@ -98,6 +98,7 @@ documents = Table(
     Column("content_hash", LargeBinary, nullable=False),
     Column("metadata", Text, nullable=False),
     Column("comparable", Text, nullable=False),
+    # In the order they were given.
     Column("containers", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("document_date", BigInteger),

@@ -24,7 +24,7 @@ class Conversations(Documents):
         tags, problems = set(request.container_tags), []
         if not who.owns(document.containers):
             problems.append("CONTAINER_NOT_ALLOWED")
-        if not tags <= document.containers:
+        if not tags.issubset(document.containers):
             problems.append("CUSTOM_ID_IN_OTHER_CONTAINER")
         if document.kind != pb.CONTENT_KIND_CONVERSATION:
             problems.append("NOT_A_CONVERSATION")

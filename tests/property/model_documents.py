@@ -52,7 +52,8 @@ class Document:
     file: bytes = b""
     kind: pb.ContentKind.ValueType = pb.CONTENT_KIND_TEXT
     metadata: dict[str, Value] = field(default_factory=dict)
-    containers: frozenset[str] = frozenset()
+    containers: tuple[str, ...] = ()
+    """In the order given."""
     title: str = ""
     date: int | None = None
     status: pb.DocumentStatus.ValueType = pb.DOCUMENT_STATUS_QUEUED
@@ -114,7 +115,7 @@ class Documents:
     def inside(self, tags: Collection[str]) -> Iterator[Document]:
         """Documents in any of the containers."""
         for document in list(self.documents.values()):
-            if not document.containers.isdisjoint(tags):
+            if not set(tags).isdisjoint(document.containers):
                 yield document
 
     # --- reads ---------------------------------------------------------------
@@ -133,7 +134,7 @@ class Documents:
     def list_documents(self, who: Caller, request: pb.ListDocumentsRequest) -> list[Row]:
         tags, rows = set(request.container_tags), []
         for document in self.documents.values():
-            named = tags & document.containers
+            named = tags.intersection(document.containers)
             if (
                 (named == tags if request.match_all_containers or not tags else named)
                 and who.sees(document.containers)
@@ -159,9 +160,7 @@ class Documents:
     def _shown(
         self, who: Caller, document: Document, *, content: bool, file: bool = False
     ) -> pb.Document:
-        visible = document.containers
-        if who.containers is not None:
-            visible &= who.containers
+        visible = [tag for tag in document.containers if who.sees([tag])]
         conversation = pb.Conversation(messages=document.messages)
         return pb.Document(
             id=document.id,
@@ -169,7 +168,7 @@ class Documents:
             content=document.content if content else "",
             content_bytes=document.file if file else b"",
             metadata=struct(document.metadata),
-            container_tags=sorted(visible),
+            container_tags=visible,
             status=document.status,
             content_kind=document.kind,
             conversation=conversation if content and document.messages else None,
@@ -217,7 +216,7 @@ class Documents:
             refuse("INVALID_REQUEST")
         before = document.written()
         if request.container_tags:
-            document.containers = frozenset(request.container_tags)
+            document.containers = tuple(request.container_tags)
         named = request.id if request.id == document.custom_id else ""
         return pb.UpdateDocumentResponse(receipt=self._change(document, request, before, named))
 
@@ -265,7 +264,7 @@ class Documents:
         gone: list[Document] = []
         left: list[Document] = []
         for document in self.inside(tags):
-            (gone if document.containers <= set(tags) else left).append(document)
+            (gone if set(tags).issuperset(document.containers) else left).append(document)
         return gone, left
 
     def purge(self, gone: list[Document], left: list[Document], tags: Collection[str]) -> None:
@@ -274,7 +273,7 @@ class Documents:
         for document in gone:
             del self.documents[document.id]
         for document in left:
-            document.containers -= set(tags)
+            document.containers = tuple(tag for tag in document.containers if tag not in tags)
             document.revision = document.update_time = LEARN
 
     def _named(
@@ -310,7 +309,7 @@ class Documents:
         tags, problems = set(request.container_tags), []
         if not who.sees(current.containers):
             refuse("CUSTOM_ID_IN_OTHER_CONTAINER")
-        if not tags <= current.containers:
+        if not tags.issubset(current.containers):
             problems.append("CUSTOM_ID_IN_OTHER_CONTAINER")
         if not who.owns(current.containers):
             problems.append("CONTAINER_NOT_ALLOWED")
@@ -322,7 +321,7 @@ class Documents:
         return self._change(current, request, current.written(), request.custom_id)
 
     def _create(self, who: Caller, request: pb.UpsertDocumentRequest) -> pb.DocumentReceipt:
-        tags, problems = frozenset(request.container_tags) or frozenset(["default"]), []
+        tags, problems = tuple(request.container_tags) or ("default",), []
         if request.mode == pb.UPSERT_MODE_UPDATE_ONLY:
             problems.append("DOCUMENT_NOT_FOUND")
         if request.etag:

@@ -72,6 +72,12 @@ async def test_a_limited_key_is_told_what_left_its_container(
             assert list(answer.detached_ids) == [shared.id]
 
 
+async def test_what_is_left_of_the_containers_keeps_its_order(client: Client) -> None:
+    made = await client.put(container_tags=["z", "b", "y", "a"])
+    await client.documents.BulkDeleteDocuments(d.BulkDeleteDocumentsRequest(container_tags=["b"]))
+    assert (await client.get(made.id)).container_tags == ["z", "y", "a"]
+
+
 async def test_by_ids_nothing_is_detached(client: Client) -> None:
     made = await client.put(container_tags=["a", "b"])
     answer = await client.documents.BulkDeleteDocuments(d.BulkDeleteDocumentsRequest(ids=[made.id]))

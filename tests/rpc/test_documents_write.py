@@ -35,7 +35,7 @@ async def test_a_document_is_there_right_after_its_write(client: Client) -> None
     assert document.id.startswith("doc_")
     assert len(document.id) == 26
     assert document.content == "Grüße 👋\n"
-    assert document.container_tags == ["a", "b"]
+    assert document.container_tags == ["b", "a"]
     assert document.metadata == struct({"tags": ["x", "y"], "n": 1.5, "ok": True, "s": ""})
     assert (document.title, document.document_date) == ("A greeting", date)
     assert document.status == receipt.status == DOCUMENT_STATUS_QUEUED
@@ -186,9 +186,34 @@ async def test_an_update_moves_a_document_to_other_containers(client: Client) ->
         UpdateDocumentRequest(id=made.id, container_tags=["c", "b"])
     )
 
-    assert (await client.get(made.id)).container_tags == ["b", "c"]
+    assert (await client.get(made.id)).container_tags == ["c", "b"]
     assert await client.ids(container_tags=["a"]) == []
     assert await client.ids(container_tags=["c"]) == [made.id]
+
+
+async def test_containers_are_answered_in_the_order_they_were_given(client: Client) -> None:
+    made = await client.put(custom_id="n", container_tags=["user:2", "project", "archive"])
+    expected = ["user:2", "project", "archive"]
+
+    assert (await client.get(made.id)).container_tags == expected
+    (listed,) = [document async for page in client.pages() for document in page]
+    assert listed.container_tags == expected
+    again = await client.put(custom_id="n", container_tags=["user:2", "archive", "project"])
+    assert not again.changed
+    assert (await client.get(made.id)).container_tags == expected
+
+
+async def test_another_order_of_the_same_containers_is_a_change(client: Client) -> None:
+    made = await client.put(container_tags=["a", "b"])
+    other = UpdateDocumentRequest(id=made.id, container_tags=["b", "a"], etag=made.etag)
+
+    receipt = (await client.documents.UpdateDocument(other)).receipt
+
+    assert receipt.changed
+    assert receipt.etag != made.etag
+    assert (await client.get(made.id)).container_tags == ["b", "a"]
+    other.etag = receipt.etag
+    assert not (await client.documents.UpdateDocument(other)).receipt.changed
 
 
 async def test_an_update_that_changes_nothing_says_so(client: Client) -> None:

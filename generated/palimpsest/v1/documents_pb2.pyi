@@ -178,7 +178,8 @@ class Document(_message.Message):
     title: _builtins.str
     """The caller's title; empty when it has none."""
     etag: _builtins.str
-    """Changes exactly when content, metadata, containers, title or date do.
+    """Changes exactly when content, metadata, containers or their order, title or
+    date do.
     Equal documents of two tenants have unequal etags.
     """
     revision: _builtins.int
@@ -204,8 +205,9 @@ class Document(_message.Message):
 
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The containers it is in, sorted; with a key limited to containers, those
-        of them that the key may see.
+        """The containers it is in, in the order they were given; with a key limited
+        to containers, those of them that the key may see. Documents of releases
+        that sorted them have them sorted until they are given again.
         """
 
     @_builtins.property
@@ -814,7 +816,7 @@ class UpdateDocumentRequest(_message.Message):
 
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Empty: keep. Else the containers to be in from now on."""
+        """Empty: keep. Else the containers to be in from now on, in this order."""
 
     @_builtins.property
     def document_date(self) -> _timestamp_pb2.Timestamp:

@@ -24,7 +24,7 @@ BEFORE = "0005"
 
 WRITES = [
     m.DocumentWrite("text", "plain"),
-    m.DocumentWrite("text", "tagged", ("b", "a"), {"n": 1.0}, "Title", 1_700_000_000_000_000),
+    m.DocumentWrite("text", "tagged", ("a", "b"), {"n": 1.0}, "Title", 1_700_000_000_000_000),
     m.DocumentWrite("<p>text", "html", kind=m.ContentKind.HTML),
 ]
 
