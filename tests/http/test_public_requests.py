@@ -1,0 +1,366 @@
+"""The requests of the public API's documentation, and the answers it prints for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from tests.acceptance.callers import CallError, Json, StubCaller
+from tests.harness import Server
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture
+def web(shared_server: Server, key: str) -> Iterator[httpx.Client]:
+    with httpx.Client(
+        base_url=f"http://{shared_server.http}", headers={"Authorization": f"Bearer {key}"}
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def call(channel: grpc.Channel, key: str) -> StubCaller:
+    return StubCaller(channel, key)
+
+
+def send(web: httpx.Client, verb: str, path: str, body: Any = None) -> httpx.Response:
+    """A request with a JSON body, whatever its verb."""
+    return web.request(verb, path, json=body)
+
+
+def put(call: StubCaller, custom_id: str, *tags: str, content: str = "text") -> str:
+    made = call(
+        "Documents.UpsertDocument", content=content, customId=custom_id, containerTags=list(tags)
+    )
+    return str(made["receipt"]["id"])
+
+
+def read(call: StubCaller, name: str) -> Json:
+    found: Json = call("Documents.GetDocument", id=name)["document"]
+    return found
+
+
+def remember(call: StubCaller, tag: str, content: str) -> str:
+    made = call("Memories.CreateMemories", containerTag=tag, memories=[{"content": content}])
+    return str(made["receipts"][0]["id"])
+
+
+def test_a_document_is_updated(web: httpx.Client, call: StubCaller) -> None:
+    made = put(call, "memory_id_123", content="Before")
+    answer = send(
+        web,
+        "PATCH",
+        "/v3/documents/memory_id_123",
+        {"content": "After", "metadata": {"version": 2, "updated": True}},
+    )
+    assert (answer.status_code, answer.json()) == (200, {"id": made, "status": "queued"})
+    written = read(call, made)
+    assert (written["content"], written["metadata"]) == ("After", {"version": 2, "updated": True})
+
+
+def test_a_custom_id_names_one_document(web: httpx.Client, call: StubCaller) -> None:
+    first = send(
+        web,
+        "POST",
+        "/v3/documents",
+        {"content": "The first text", "customId": "user-note-001", "metadata": {"version": 1}},
+    )
+    second = send(
+        web,
+        "POST",
+        "/v3/documents",
+        {"content": "The second text", "customId": "user-note-001", "metadata": {"version": 2}},
+    )
+    assert first.status_code == second.status_code == 200
+    assert set(first.json()) == {"id", "status", "customId"}
+    assert first.json() == second.json()
+    assert first.json()["status"] == "queued"
+    assert first.json()["customId"] == "user-note-001"
+    written = read(call, "user-note-001")
+    assert (written["content"], written["metadata"]) == ("The second text", {"version": 2})
+
+
+def test_a_document_is_deleted_once(web: httpx.Client, call: StubCaller) -> None:
+    put(call, "memory_id_123")
+    first = web.delete("/v3/documents/memory_id_123")
+    assert (first.status_code, first.content) == (204, b"")
+    assert "content-type" not in first.headers
+    again = web.delete("/v3/documents/memory_id_123")
+    assert again.status_code == 404
+    with pytest.raises(CallError):
+        read(call, "memory_id_123")
+
+
+def test_documents_are_deleted_by_ids(web: httpx.Client, call: StubCaller) -> None:
+    for number in (1, 2, 3):
+        put(call, f"memory_id_{number}")
+    answer = send(
+        web,
+        "DELETE",
+        "/v3/documents/bulk",
+        {"ids": ["memory_id_1", "memory_id_2", "memory_id_3", "non_existent_id"]},
+    )
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "success": True,
+        "deletedCount": 3,
+        "errors": [{"id": "non_existent_id", "error": "Memory not found"}],
+    }
+
+
+def test_documents_are_deleted_by_container(web: httpx.Client, call: StubCaller) -> None:
+    tags = ["user-123", "project-old", "archived-content"]
+    items = [{"content": f"text {n}", "containerTags": [tags[n % 3]]} for n in range(45)]
+    call("Documents.BatchUpsertDocuments", items=items)
+    kept = put(call, "kept", "elsewhere")
+    answer = send(web, "DELETE", "/v3/documents/bulk", {"containerTags": tags})
+    assert answer.status_code == 200
+    assert answer.json() == {"success": True, "deletedCount": 45, "containerTags": tags}
+    assert read(call, kept)["customId"] == "kept"
+
+
+def test_a_document_is_marked_as_deleted(web: httpx.Client, call: StubCaller) -> None:
+    made = put(call, "memory_id")
+    answer = send(
+        web,
+        "PATCH",
+        "/v3/documents/memory_id",
+        {"metadata": {"deleted": True, "deletedAt": "2024-01-15T10:30:00Z", "deletedBy": "me"}},
+    )
+    assert (answer.status_code, answer.json()) == (200, {"id": made, "status": "queued"})
+    others = send(
+        web,
+        "POST",
+        "/v3/documents/list",
+        {"filters": {"AND": [{"key": "deleted", "value": "true", "negate": True}]}},
+    )
+    assert others.json()["memories"] == []
+
+
+def test_documents_are_deleted_in_batches(web: httpx.Client, call: StubCaller) -> None:
+    ids = ["id1", "id2", "id3"]
+    for name in ids:
+        put(call, name)
+    deleted = [
+        send(web, "DELETE", "/v3/documents/bulk", {"ids": ids[start : start + 2]}).json()
+        for start in range(0, 3, 2)
+    ]
+    assert sum(answer["deletedCount"] for answer in deleted) == 3
+
+
+def test_a_memory_is_updated(web: httpx.Client, call: StubCaller) -> None:
+    first = remember(call, "user_123", "John prefers dark mode")
+    # The date of the example has passed, and those that have are refused.
+    later = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = {
+        "containerTag": "user_123",
+        "newContent": "John now prefers light mode",
+        "id": first,
+        "content": "John prefers dark mode",
+        "forgetAfter": later,
+        "forgetReason": "temporary project deadline",
+    }
+    answer = send(web, "PATCH", "/v4/memories", body)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found["id"].startswith("mem_")
+    assert found["id"] != first
+    assert datetime.fromisoformat(found["createdAt"]).tzinfo is not None
+    assert found["forgetAfter"] == later.replace("Z", ".000Z")
+    assert found["forgetReason"] == "temporary project deadline"
+    assert found["memory"] == "John now prefers light mode"
+    assert found["parentMemoryId"] == found["rootMemoryId"] == first
+    assert found["version"] == 2
+
+    body |= {"id": found["id"], "content": found["memory"], "forgetAfter": "2020-01-01T00:00:00Z"}
+    past = send(web, "PATCH", "/v4/memories", body)
+    assert (past.status_code, past.json()["details"]) == (400, "INVALID_REQUEST")
+    assert past.json()["error"].startswith("forgetAfter: ")
+
+
+def test_a_memory_is_forgotten(web: httpx.Client, call: StubCaller) -> None:
+    first = remember(call, "user_123", "John prefers dark mode")
+    # The example has no body, and so says neither what to forget nor where.
+    nothing = web.delete("/v4/memories")
+    assert nothing.status_code == 400
+    assert "containerTag: must be given" in nothing.json()["error"]
+    answer = send(web, "DELETE", "/v4/memories", {"containerTag": "user_123", "id": first})
+    assert (answer.status_code, answer.json()) == (200, {"id": first, "forgotten": True})
+
+
+def test_a_conversation_is_kept_and_sent_again(web: httpx.Client, call: StubCaller) -> None:
+    said: list[Json] = [
+        {"role": "user", "content": "Where is the key?"},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "t", "type": "function"}]},
+        {
+            "role": "assistant",
+            "name": "Ben",
+            "content": [
+                {"type": "text", "text": "Under the mat,"},
+                {"type": "image_url", "image_url": {"url": "https://example.com/mat.png"}},
+                {"type": "text", "text": "as always."},
+            ],
+        },
+    ]
+    body = {"conversationId": "chat-1", "containerTags": ["user_1"], "messages": said}
+    first = send(web, "POST", "/v4/conversations", body)
+    assert first.status_code == 200
+    made = first.json()
+    assert made == {"id": made["id"], "conversationId": "chat-1", "status": "queued"}
+    said.append({"role": "user", "content": "Thanks!"})
+    assert send(web, "POST", "/v4/conversations", body).json()["id"] == made["id"]
+    messages = read(call, made["id"])["conversation"]["messages"]
+    assert [(message["speaker"], message["text"]) for message in messages] == [
+        ("user", "Where is the key?"),
+        ("Ben", "Under the mat,\nas always."),
+        ("user", "Thanks!"),
+    ]
+    content = web.get("/v3/documents/chat-1").json()["content"]
+    assert content.startswith("user: Where is the key?\nBen: Under the mat,")
+
+
+def test_memories_are_created_and_listed_with_their_history(
+    web: httpx.Client, call: StubCaller
+) -> None:
+    source = put(call, "source", "user_1")
+    body = {
+        "containerTag": "user_1",
+        "memories": [
+            {"content": "Ada lives in Oslo", "metadata": {"sure": True}},
+            {
+                "content": "Ada is a nurse",
+                "isStatic": True,
+                "forgetAfter": "2099-01-01T00:00:00Z",
+                "forgetReason": "she retires",
+                "temporalContext": {"documentDate": "2024-01-01", "eventDate": ["2024-02-02"]},
+            },
+        ],
+    }
+    created = send(web, "POST", "/v4/memories", body)
+    assert created.status_code == 201
+    assert created.json()["documentId"] is None
+    oslo, nurse = created.json()["memories"]
+    assert (oslo["memory"], oslo["isStatic"], oslo["forgetAfter"]) == (
+        "Ada lives in Oslo",
+        False,
+        None,
+    )
+    assert (nurse["isStatic"], nurse["forgetReason"]) == (True, "she retires")
+    assert nurse["forgetAfter"] == "2099-01-01T00:00:00.000Z"
+    bergen = send(
+        web,
+        "PATCH",
+        "/v4/memories",
+        {"containerTag": "user_1", "id": oslo["id"], "newContent": "Ada lives in Bergen"},
+    ).json()
+    call(
+        "Memories.CreateMemories",
+        containerTag="user_1",
+        memories=[{"content": "From a document", "sourceDocumentId": source}],
+    )
+
+    listed = send(
+        web,
+        "POST",
+        "/v4/memories/list",
+        {"containerTags": ["user_1"], "limit": 2, "page": 1, "order": "asc"},
+    )
+    assert listed.status_code == 200
+    assert listed.json()["pagination"] == {
+        "currentPage": 1,
+        "limit": 2,
+        "totalItems": 3,
+        "totalPages": 2,
+    }
+    first, second = listed.json()["memoryEntries"]
+    assert (first["id"], first["memory"], first["version"]) == (
+        bergen["id"],
+        "Ada lives in Bergen",
+        2,
+    )
+    assert [old["memory"] for old in first["history"]] == ["Ada lives in Oslo"]
+    assert first["metadata"] == {"sure": True}
+    assert first["memoryRelations"] == {oslo["id"]: "updates"}
+    assert (second["history"], second["isStatic"], second["isForgotten"]) == ([], True, False)
+    assert second["temporalContext"] == {
+        "documentDate": "2024-01-01",
+        "eventDate": ["2024-02-02"],
+    }
+    rest = send(
+        web, "POST", "/v4/memories/list", {"containerTags": ["user_1"], "limit": "2", "page": "2"}
+    ).json()
+    assert len(rest["memoryEntries"]) == 1
+    by_source = send(web, "POST", "/v4/memories/list", {"containerTag": "user_1"}).json()
+    assert [entry["documentIds"] for entry in by_source["memoryEntries"]] == [[source], [], []]
+
+
+def test_memories_are_forgotten_by_what_they_say(web: httpx.Client, call: StubCaller) -> None:
+    gone = remember(call, "user_1", "Project Titan is late")
+    kept = remember(call, "user_1", "Lunch is at noon")
+    body: Json = {"containerTag": "user_1", "query": "Project Titan", "dryRun": True}
+    preview = send(web, "POST", "/v4/memories/forget-matching", body).json()
+    (candidate,) = preview["candidates"]
+    assert (candidate["id"], candidate["memory"]) == (gone, "Project Titan is late")
+    assert 0.5 <= candidate["score"] <= 1
+    assert (preview["dryRun"], preview["count"], preview["forgetBatchId"]) == (True, 1, None)
+
+    body["dryRun"] = False
+    done = send(web, "POST", "/v4/memories/forget-matching", body | {"reason": "over"}).json()
+    assert [one["id"] for one in done["forgotten"]] == [gone]
+    assert done["forgetBatchId"]
+    read_back = call("Memories.GetMemory", containerTag="user_1", id=gone)["memory"]
+    assert (read_back["forgotten"], read_back["forgetReason"]) == (True, "over")
+    assert not call("Memories.GetMemory", containerTag="user_1", id=kept)["memory"]["forgotten"]
+
+
+def test_too_many_matches_forget_nothing(web: httpx.Client, call: StubCaller) -> None:
+    ids = [remember(call, "user_1", f"Project Titan has part {n}") for n in range(3)]
+    body = {"containerTag": "user_1", "query": "Project Titan", "maxForget": 2}
+    refused = send(web, "POST", "/v4/memories/forget-matching", body)
+    assert (refused.status_code, refused.json()["details"]) == (409, "TOO_MANY_MATCHES")
+    assert refused.headers["x-should-retry"] == "false"
+    for name in ids:
+        found = call("Memories.GetMemory", containerTag="user_1", id=name)["memory"]
+        assert not found["forgotten"]
+
+
+def test_memories_are_forgotten_by_ids(web: httpx.Client, call: StubCaller) -> None:
+    first, second = remember(call, "user_1", "one"), remember(call, "user_1", "two")
+    body: Json = {"containerTag": "user_1", "ids": [first, second]}
+    done = send(web, "POST", "/v4/memories/forget-matching", body)
+    assert done.status_code == 200
+    assert [one["memory"] for one in done.json()["forgotten"]] == ["one", "two"]
+    again = send(web, "POST", "/v4/memories/forget-matching", body)
+    assert (again.status_code, again.json()["details"]) == (409, "MEMORY_FORGOTTEN")
+
+
+def test_container_tags_are_listed_read_and_deleted(web: httpx.Client, call: StubCaller) -> None:
+    put(call, "a", "team/one:two")
+    put(call, "b", "team")
+    remember(call, "team", "A team has members")
+    listed = web.get("/v3/container-tags/list").json()
+    assert [(one["containerTag"], one["documentCount"], one["memoryCount"]) for one in listed] == [
+        ("team", 1, 1),
+        ("team/one:two", 1, 0),
+    ]
+    one = web.get("/v3/container-tags/team%2Fone%3Atwo").json()
+    assert (one["containerTag"], one["documentCount"]) == ("team/one:two", 1)
+    assert web.get("/v3/container-tags/tea").json()["details"] == "CONTAINER_NOT_FOUND"
+    deleted = web.delete("/v3/container-tags/team")
+    assert deleted.json() == {
+        "success": True,
+        "containerTag": "team",
+        "deletedDocumentsCount": 1,
+        "deletedMemoriesCount": 1,
+    }
+    assert web.get("/v3/container-tags/team").status_code == 404
+    assert web.delete("/v3/container-tags/team").status_code == 404
+    for verb, path in (("PATCH", "/v3/container-tags/x"), ("POST", "/v3/container-tags/merge")):
+        refused = send(web, verb, path, {})
+        assert (refused.status_code, refused.json()["details"]) == (501, "METHOD_NOT_FOUND")
