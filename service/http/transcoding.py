@@ -1,30 +1,23 @@
-"""ProtoJSON: request messages from JSON, paths and queries, and responses as JSON.
+"""Request messages from bodies, paths and queries, and responses as JSON.
 
-Source: https://protobuf.dev/programming-guides/json/ . Names are accepted in both spellings,
-`custom_id` and `customId`, and answered in the second.
+Names are accepted in both spellings, `custom_id` and `customId`, and answered in the second.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 
 from service.core.errors import PalimpsestError, Reason, Violation, invalid
+from service.http.protojson import reader, writer
 
 MAX_DEPTH: Final = 64
 """Objects and lists inside one another."""
-
-MAX_VIOLATIONS: Final = 100
-
-_PARSE_ERRORS: Final = (json_format.ParseError, ValueError, TypeError, AttributeError)
 
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
 
@@ -146,80 +139,12 @@ def fill(message: Message, value: Any) -> None:
     """
     if not isinstance(value, dict):
         raise _malformed("must be a JSON object")
+    violations: list[Violation] = []
     # The stubs know two names for one class.
     descriptor: Any = message.DESCRIPTOR
-    try:
-        json_format.ParseDict(value, message)
-    except _PARSE_ERRORS:
-        wrong = list(islice(_wrong(descriptor, value, ""), MAX_VIOLATIONS))
-        raise invalid(wrong or [Violation("", "is no JSON of this request")]) from None
-
-
-def _wrong(descriptor: Descriptor, value: Any, path: str) -> Iterator[Violation]:
-    """The fields of a JSON value that its message does not take."""
-    if not isinstance(value, dict):
-        yield Violation(path, "must be an object")
-        return
-    given: set[str] = set()
-    for name, inner in value.items():
-        where = f"{path}.{name}" if path else name
-        field = _field(descriptor, name)
-        if field is None:
-            yield Violation(where, "there is no such field")
-            continue
-        if field.name in given:
-            yield Violation(where, "is given twice, in both spellings")
-        oneof = field.containing_oneof
-        if inner is None:
-            continue
-        if oneof is not None and len(oneof.fields) > 1 and oneof.full_name in given:
-            yield Violation(where, f"excludes the other fields of {oneof.name}")
-        given |= {field.name, oneof.full_name if oneof is not None else field.name}
-        if not field.is_repeated:
-            yield from _wrong_value(field, inner, where)
-        elif not isinstance(inner, list):
-            yield Violation(where, "must be a list")
-        else:
-            for index, item in enumerate(inner):
-                yield from _wrong_value(field, item, f"{where}[{index}]")
-
-
-def _wrong_value(field: FieldDescriptor, value: Any, path: str) -> Iterator[Violation]:
-    kind = field.message_type
-    if kind is not None and kind.file.package != "google.protobuf":
-        yield from _wrong(kind, value, path)
-        return
-    descriptor: Any = field.containing_type
-    alone = {field.json_name: [value] if field.is_repeated else value}
-    try:
-        json_format.ParseDict(alone, GetMessageClass(descriptor)())
-    except _PARSE_ERRORS:
-        yield Violation(path, _expected(field))
-
-
-_TYPES: Final[Mapping[int, str]] = {
-    FieldDescriptor.CPPTYPE_BOOL: "must be true or false",
-    FieldDescriptor.CPPTYPE_STRING: "must be a string of valid characters",
-    FieldDescriptor.CPPTYPE_DOUBLE: "must be a number",
-    FieldDescriptor.CPPTYPE_FLOAT: "must be a number",
-}
-_MESSAGES: Final[Mapping[str, str]] = {
-    "google.protobuf.Timestamp": "must be an RFC 3339 time, such as 2026-01-31T12:00:00Z",
-    "google.protobuf.Struct": "must be an object of valid values",
-    "google.protobuf.Value": "must be a valid value",
-}
-
-
-def _expected(field: FieldDescriptor) -> str:
-    """What a value must be."""
-    if field.message_type is not None:
-        return _MESSAGES.get(field.message_type.full_name, "is of another type")
-    if field.enum_type is not None:
-        names = ", ".join(value.name for value in field.enum_type.values[1:])
-        return f"must be one of {names}"
-    if field.type == FieldDescriptor.TYPE_BYTES:
-        return "must be base64"
-    return _TYPES.get(field.cpp_type, "must be a whole number within its range")
+    reader(descriptor)(message, value, "", violations)
+    if violations:
+        raise invalid(violations)
 
 
 def set_parameter(value: dict[str, Any], descriptor: Descriptor, name: str, text: str) -> None:
@@ -276,8 +201,8 @@ def _from_text(field: FieldDescriptor, text: str) -> Any:
 
 def to_json(message: Message) -> bytes:
     """The JSON of a response. Fields without presence are there also when they are empty."""
-    value = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
-    return dumps(value)
+    descriptor: Any = message.DESCRIPTOR
+    return dumps(writer(descriptor)(message))
 
 
 def dumps(value: Any) -> bytes:

@@ -21,6 +21,7 @@ from tests.bench.baseline import running_baseline
 from tests.bench.load import connect
 from tests.bench.neighbours import Neighbours
 from tests.bench.report import Row, machine, progress, table
+from tests.bench.transports import Transports
 from tests.harness import Server, running_server
 
 SMALL = 10_000
@@ -58,6 +59,7 @@ async def measure(
     groups += [
         measures.Throughput(target, bare, ids),
         measures.Alone(target, bare, ids),
+        Transports(target, service.http, ids),
         measures.Bulk(target, other, ids),
     ]
     with running_server(options.folder / "neighbours") as shared:
