@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import httpx
@@ -12,6 +13,7 @@ import pytest
 
 from tests.acceptance.callers import CallError, Json, StubCaller
 from tests.harness import Server
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -364,3 +366,106 @@ def test_container_tags_are_listed_read_and_deleted(web: httpx.Client, call: Stu
     for verb, path in (("PATCH", "/v3/container-tags/x"), ("POST", "/v3/container-tags/merge")):
         refused = send(web, verb, path, {})
         assert (refused.status_code, refused.json()["details"]) == (501, "METHOD_NOT_FOUND")
+
+
+def test_a_repeated_request_is_done_once(web: httpx.Client, call: StubCaller) -> None:
+    key = {"Idempotency-Key": "any text of the caller's"}
+    body = {"content": "once", "containerTag": "user_1"}
+    first, again = (web.post("/v3/documents", json=body, headers=key).json() for _ in range(2))
+    assert first["id"] == again["id"]
+    listed = send(web, "POST", "/v3/documents/list", {"containerTags": ["user_1"]}).json()
+    assert listed["pagination"]["totalItems"] == 1
+    other = web.post("/v3/documents", json=body | {"content": "twice"}, headers=key)
+    assert (other.status_code, other.json()["details"]) == (400, "REQUEST_ID_REUSED")
+
+
+def test_a_document_is_written_only_as_it_was_read(web: httpx.Client, call: StubCaller) -> None:
+    name = put(call, "note")
+    etag = web.get(f"/v3/documents/{name}").headers["etag"]
+    path, condition = f"/v3/documents/{name}", {"If-Match": etag}
+    assert web.patch(path, json={"content": "first"}, headers=condition).status_code == 200
+    late = web.patch(path, json={"content": "second"}, headers=condition)
+    assert (late.status_code, late.json()["details"]) == (412, "ETAG_MISMATCH")
+    assert web.delete(path, headers=condition).status_code == 412
+    assert read(call, name)["content"] == "first"
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "status"),
+    [
+        ("GET", "/v3/nothing", 404),
+        ("POST", "/v4/documents", 404),
+        ("GET", "/v3/documents/", 404),
+        ("GET", "/v3/documents", 405),
+        ("PUT", "/v3/documents/x", 405),
+        ("GET", "/v4/search", 405),
+    ],
+)
+def test_paths_that_there_are_not(web: httpx.Client, verb: str, path: str, status: int) -> None:
+    answer = web.request(verb, path)
+    assert answer.status_code == status
+    assert answer.json()["details"] == "METHOD_NOT_FOUND"
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-should-retry"] == "false"
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize("custom_id", ["a/b", "file:x|y", "100%", "bulk", "ключ 🗝", "%2F", "."])
+def test_any_custom_id_can_be_part_of_a_path(
+    web: httpx.Client, call: StubCaller, custom_id: str
+) -> None:
+    made = put(call, custom_id)
+    name = quote(custom_id, safe="").replace(".", "%2E")
+    # What is also a path of its own is reached by the document's id.
+    name = made if custom_id == "bulk" else name
+    found = web.get(f"/v3/documents/{name}").json()
+    assert (found["id"], found["customId"]) == (made, custom_id)
+
+
+def test_null_removes_a_key_of_the_metadata(web: httpx.Client, call: StubCaller) -> None:
+    put(call, "note")
+    path = "/v3/documents/note"
+    send(web, "PATCH", path, {"metadata": {"kept": 1, "gone": ["x"], "also": "y"}})
+    send(web, "PATCH", path, {"metadata": {"gone": None, "also": None}})
+    assert read(call, "note")["metadata"] == {"kept": 1}
+
+
+def test_a_date_says_when_a_document_was_written(web: httpx.Client, call: StubCaller) -> None:
+    body = {"content": "old", "documentDate": "2019-05-06"}
+    made = send(web, "POST", "/v3/documents", body).json()
+    assert read(call, made["id"])["documentDate"] == "2019-05-06T00:00:00Z"
+    send(web, "PATCH", f"/v3/documents/{made['id']}", {"documentDate": "2020-01-01T12:00:00+02:00"})
+    assert read(call, made["id"])["documentDate"] == "2020-01-01T10:00:00Z"
+
+
+def test_chunks_around_a_hit_are_shown_with_it(web: httpx.Client, call: StubCaller) -> None:
+    paragraphs = [
+        f"{subject} " + "and more of that, as such texts have many words of no weight. " * 12
+        for subject in ("Rivers flow to the sea.", "Ferdinand is a cat.", "Bread is baked.")
+    ]
+    call("Documents.UpsertDocument", content="\n\n".join(paragraphs), customId="x", wait=True)
+    body = {"q": "Which cat is Ferdinand?", "limit": 1, "onlyMatchingChunks": False}
+    (result,) = send(web, "POST", "/v3/search", body).json()["results"]
+    positions = [chunk["position"] for chunk in result["chunks"]]
+    assert positions == sorted(positions)
+    assert len(positions) > 1
+    (relevant,) = [chunk for chunk in result["chunks"] if chunk["isRelevant"]]
+    assert "Ferdinand" in relevant["content"]
+    assert all(chunk["score"] == 0 for chunk in result["chunks"] if not chunk["isRelevant"])
+    alone = send(web, "POST", "/v3/search", body | {"onlyMatchingChunks": True}).json()
+    assert [len(one["chunks"]) for one in alone["results"]] == [1]
+
+
+def test_a_failed_document_is_shown_with_its_error(web: httpx.Client) -> None:
+    made = web.post("/v3/documents/file", files={"file": ("broken.pdf", b"%PDF-1.7 broken")}).json()
+
+    def failed() -> bool:
+        return bool(web.get(f"/v3/documents/{made['id']}").json()["status"] == "failed")
+
+    wait_until(failed)
+    listed = web.get("/v3/documents/processing", params={"view": "all"}).json()
+    (found,) = listed["documents"]
+    assert (found["id"], found["status"], found["stuck"]) == (made["id"], "failed", False)
+    assert found["errorMessage"]
+    assert listed["pagination"]["totalItems"] == 1
+    assert web.get("/v3/documents/processing").json() == {"documents": [], "totalCount": 0}
