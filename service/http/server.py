@@ -23,6 +23,9 @@ from service.rpc.tls import ServerTls
 
 BACKLOG: Final = 2048
 
+_ANSWER_SECONDS: Final = 1.0
+"""How long the last answers have to leave before the connections are ended."""
+
 _COMPAT: Final = Face((b"/v3/", b"/v4/"), compat.answer_for)
 
 
@@ -110,10 +113,8 @@ class HttpServer:
             self._dating.cancel()
         for connection in list(self._shared.state.connections):
             connection.shutdown()
-        for task in list(self._shared.state.tasks):
-            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
-                async with asyncio.timeout(1):
-                    await asyncio.wait((task,))
+        if self._shared.state.tasks:
+            await asyncio.wait(self._shared.state.tasks, timeout=_ANSWER_SECONDS)
         for connection in list(self._shared.state.connections):
             connection.transport.abort()
         await self._mcp.stop()

@@ -72,9 +72,13 @@ SEEDS = {
         "service.app -> uvicorn",
         "service.rpc.server -> uvicorn",
     ],
-    "Only the public API sees the parsers of its JSON and its forms": [
+    "Only the HTTP server sees the library for JSON": [
+        "service.app -> orjson",
+        "service.rpc.errors -> orjson",
+    ],
+    "Only the public API sees the parser of forms": [
         "service.app -> python_multipart",
-        "service.http.native -> orjson",
+        "service.http.native -> python_multipart",
     ],
     "Only the transports and the client see generated messages and gRPC": [
         "service.cli.client -> grpc",
