@@ -44,6 +44,8 @@ class MemorySearch:
     include_forgotten: bool = False
     include_history: bool = False
     include_chunks: bool = False
+    include_documents: bool = False
+    """Whether the documents that memories came from are read, too."""
     exclude_speakers: tuple[str, ...] = ()
     """Names of those whose chunks are not found."""
     every_text: bool = False
@@ -78,6 +80,8 @@ class ChunkHit:
     """How many of the items searched have its text, itself included."""
     before: Sequence[ChunkRow] = ()
     after: Sequence[ChunkRow] = ()
+    document: Document | None = None
+    """Without content, in a search of memories."""
 
 
 @dataclass(slots=True)
@@ -95,6 +99,8 @@ class MemoryHit:
     parts: ScoreParts
     same_text: int
     """As in `ChunkHit`."""
+    source: Document | None = None
+    """The document it came from, if asked for and if there is one that the caller may see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,7 @@ class HydrationRequest:
         chunks: As (document, position, id).
         neighbors: How many chunks before and after each are read too.
         content: Whether documents are read with their content.
+        sources: Whether the documents are read that the memories came from.
         known: See `IndexSource.unchanged`.
     """
 
@@ -127,6 +134,7 @@ class HydrationRequest:
     chunks: Sequence[tuple[str, int, str]] = ()
     neighbors: int = 0
     content: bool = False
+    sources: bool = False
     known: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -136,7 +144,7 @@ class Hydrated:
 
     Args:
         memories: By id.
-        documents: The chunks' documents, by id.
+        documents: The chunks' documents, and the memories' if asked for, by id.
         near: By chunk id, the chunk with its neighbors, in order.
         unchanged: See `IndexSource.unchanged`.
     """

@@ -19,6 +19,7 @@ from typing import Generic, Protocol, TypeVar
 
 from service.core import model as m
 from service.core.digests import Digester
+from service.ports.processing import ChunkRow
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -100,6 +101,15 @@ class Documents(Protocol):
 
         It takes time in proportion to `page.offset` and to the total. Raises INVALID_REQUEST
         for a page that is too large.
+        """
+        ...
+
+    async def chunks(
+        self, who: m.Principal, name: str, page: m.PageRequest
+    ) -> tuple[str, Page[ChunkRow]]:
+        """The document's id, and the chunks of its index by position.
+
+        Raises DOCUMENT_NOT_FOUND.
         """
         ...
 

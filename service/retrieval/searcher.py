@@ -160,6 +160,7 @@ class SegmentSearcher:
                 [(containers[hit.segment], hit.id) for hit in found if hit.kind is ItemKind.MEMORY],
                 search.as_of,
                 [(hit.group, hit.position, hit.id) for hit in found if hit.kind is ItemKind.CHUNK],
+                sources=search.include_documents,
             )
 
         def build_hits(found: Sequence[Hit], hydrated: Hydrated) -> list[MemoryHit | ChunkHit]:
@@ -315,7 +316,8 @@ class SegmentSearcher:
         """Reads what hits say, but of those that were deleted."""
 
         async def read(hits: Sequence[Hit | Place]) -> Mapping[str, str]:
-            request = replace(plan.to_hydrate(hits, containers), neighbors=0, content=False)
+            request = plan.to_hydrate(hits, containers)
+            request = replace(request, neighbors=0, content=False, sources=False)
             hydrated = await self._source.hydrate(plan.who, request)
             texts = {name: chunk.text for name, (chunk,) in hydrated.near.items()}
             texts.update((name, memory.content) for name, memory in hydrated.memories.items())
@@ -413,11 +415,15 @@ def _memory_hits(
     search: MemorySearch, found: Sequence[Hit], hydrated: Hydrated
 ) -> list[MemoryHit | ChunkHit]:
     chunks = _chunk_hits([hit for hit in found if hit.kind is ItemKind.CHUNK], hydrated)
-    by_id: dict[str, MemoryHit | ChunkHit] = {hit.chunk.id: hit for hit, _ in chunks}
+    by_id: dict[str, MemoryHit | ChunkHit] = {}
+    for chunk, document in chunks:
+        chunk.document = document
+        by_id[chunk.chunk.id] = chunk
     for hit in found:
         memory = hydrated.memories.get(hit.id)
         if memory is not None and _wanted(memory, search):
-            by_id[hit.id] = MemoryHit(memory, hit.score, _parts(hit), hit.sharing)
+            source = hydrated.documents.get(memory.source_document_id or "")
+            by_id[hit.id] = MemoryHit(memory, hit.score, _parts(hit), hit.sharing, source)
     return [by_id[hit.id] for hit in found if hit.id in by_id]
 
 

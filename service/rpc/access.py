@@ -71,10 +71,15 @@ def _memory(_: Any) -> int:
     return _MEMORY
 
 
+def _updated_memory(_: Any) -> int:
+    return 2 * _MEMORY
+
+
 def _hits(request: Any) -> int:
     if getattr(request, "include_content", False):
         return _PAGE
-    return min(_PAGE, (request.limit or _DEFAULT_LIMIT) * _HIT)
+    hit = _HIT + _METADATA if getattr(request, "include_documents", False) else _HIT
+    return min(_PAGE, (request.limit or _DEFAULT_LIMIT) * hit)
 
 
 def _receipt(_: Any) -> int:
@@ -105,12 +110,13 @@ ACCESS: Final[dict[str, Access]] = {
     "palimpsest.v1.Documents.BulkDeleteDocuments": Access(True, _tags, _many_receipts),
     "palimpsest.v1.Documents.AppendMessages": Access(True, _tags, _receipt),
     "palimpsest.v1.Documents.SearchDocuments": Access(False, _tags, _hits, offloadable=True),
+    "palimpsest.v1.Documents.ListChunks": Access(False, _none, _page, offloadable=True),
     "palimpsest.v1.Documents.WatchDocument": Access(False, _none, _receipt),
     "palimpsest.v1.Memories.CreateMemories": Access(True, _tag, _receipts_of_memories),
     "palimpsest.v1.Memories.GetMemory": Access(False, _tag, _memory),
     "palimpsest.v1.Memories.ListMemories": Access(False, _tags, _page, offloadable=True),
     "palimpsest.v1.Memories.ListMemoryVersions": Access(False, _tag, _page, offloadable=True),
-    "palimpsest.v1.Memories.UpdateMemory": Access(True, _tag, _memory),
+    "palimpsest.v1.Memories.UpdateMemory": Access(True, _tag, _updated_memory),
     "palimpsest.v1.Memories.ForgetMemory": Access(True, _tag, _receipt),
     "palimpsest.v1.Memories.RestoreMemory": Access(True, _tag, _receipt),
     "palimpsest.v1.Memories.ForgetMemories": Access(True, _tag, _many_receipts),

@@ -133,6 +133,22 @@ class Documents:
         found = await self._searcher.documents(call.principal, query)
         return search.documents_response(found, parts=request.include_score_parts)
 
+    async def list_chunks(
+        self, call: CallInfo, request: pb.ListChunksRequest
+    ) -> pb.ListChunksResponse:
+        violations = check(request)
+        ids.check_document(request.id, "id", "Memories.GetMemory", violations)
+        raise_for_violations(violations)
+        listing = open_listing(self._store.digester, call, request)
+        document_id, page = await self._store.documents.chunks(
+            call.principal, request.id, listing.page
+        )
+        response = pb.ListChunksResponse()
+        for chunk in page.items:
+            search.chunk_to_proto(chunk, response.chunks.add(), document_id)
+        listing.set_page_fields(response, page)
+        return response
+
     async def _settle(self, call: RpcCall, receipts: Sequence[pb.DocumentReceipt]) -> None:
         """Wait for DONE or FAILED until the deadline at most, and update the statuses."""
 

@@ -89,8 +89,11 @@ class Memories:
         updated = await self._idempotency.run(
             call, request, lambda key: self._store.memories.update(call.principal, update, key)
         )
-        response = pb.UpdateMemoryResponse(memory=updated.content)
+        response = pb.UpdateMemoryResponse()
         convert.receipt_to_proto(updated.receipt, response.receipt)
+        if updated.version is not None:
+            response.memory = updated.version.content
+            convert.to_proto(updated.version, response.version)
         return response
 
     async def forget_memory(
@@ -204,7 +207,9 @@ class Memories:
         raise_for_violations(violations)
         await self._close_past(call, query.as_of)
         found = await self._searcher.memories(call.principal, query)
-        return search.memories_response(found, parts=request.include_score_parts)
+        return search.memories_response(
+            found, parts=request.include_score_parts, documents=request.include_documents
+        )
 
     async def get_profile(
         self, call: CallInfo, request: pb.GetProfileRequest

@@ -104,8 +104,15 @@ async def _get_document(factory: Factory, box: str) -> Attempt:
     return Attempt("GetDocument", d.GetDocumentRequest(id=ids[0]))
 
 
-async def _list_documents(_: Factory, box: str) -> Attempt:
-    return Attempt("ListDocuments", d.ListDocumentsRequest(page_size=200, include_content=True))
+async def _list_documents(factory: Factory, box: str) -> Attempt:
+    await factory.documents(box)
+    request = d.ListDocumentsRequest(container_tags=[box], include_content=True)
+    return Attempt("ListDocuments", request)
+
+
+async def _list_chunks(factory: Factory, box: str) -> Attempt:
+    ids = await factory.documents(box)
+    return Attempt("ListChunks", d.ListChunksRequest(id=ids[0]))
 
 
 async def _update_document(factory: Factory, box: str) -> Attempt:
@@ -206,12 +213,13 @@ async def _append_messages(_: Factory, box: str) -> Attempt:
 
 
 async def _search_documents(_: Factory, box: str) -> Attempt:
-    return Attempt("SearchDocuments", d.SearchDocumentsRequest(query="text"))
+    return Attempt("SearchDocuments", d.SearchDocumentsRequest(query="text", container_tags=[box]))
 
 
 async def _search_memories(factory: Factory, box: str) -> Attempt:
     await factory.memories(box)
-    return Attempt("SearchMemories", mem.SearchMemoriesRequest(query="memory"))
+    request = mem.SearchMemoriesRequest(query="memory", container_tags=[box])
+    return Attempt("SearchMemories", request)
 
 
 async def _get_profile(factory: Factory, box: str) -> Attempt:
@@ -235,6 +243,7 @@ BUILDS: dict[str, Build] = {
     "BatchUpsertDocuments": _batch_upsert,
     "GetDocument": _get_document,
     "ListDocuments": _list_documents,
+    "ListChunks": _list_chunks,
     "UpdateDocument": _update_document,
     "DeleteDocument": _delete_document,
     "BulkDeleteDocuments": _bulk_delete_ids,

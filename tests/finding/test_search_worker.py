@@ -154,7 +154,9 @@ async def test_what_it_finds_is_what_the_server_itself_finds(
                 m.SearchMemoriesRequest(query="harbour number 7", include_score_parts=True),
                 m.SearchMemoriesRequest(query="winter", filter=where("n", "1"), limit=5),
                 m.SearchMemoriesRequest(query="winter", include_forgotten=True, limit=50),
-                m.SearchMemoriesRequest(query="nights", include_chunks=True, limit=50),
+                m.SearchMemoriesRequest(
+                    query="nights", include_chunks=True, include_documents=True, limit=50
+                ),
             ]
             memories[1].as_of.FromMicroseconds(past)
             documents = [
@@ -173,6 +175,7 @@ async def test_what_it_finds_is_what_the_server_itself_finds(
                 await lab.client.memories.ListMemoryVersions(versions),
                 await lab.client.memories.GetProfile(m.GetProfileRequest(query="harbour")),
                 await lab.client.documents.ListDocuments(d.ListDocumentsRequest()),
+                await lab.client.documents.ListChunks(d.ListChunksRequest(id="gates")),
                 await lab.client.containers.ListContainers(c.ListContainersRequest()),
             ]
             assert len(workers) == count

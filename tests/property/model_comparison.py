@@ -124,8 +124,9 @@ class ModelComparison:
         """The same request_id with the same request answers the first receipt."""
         answer = self.call(asked.method, asked.request, asked.who)
         self.asked.pop()
-        if hasattr(answer, "memory"):
-            answer.memory = asked.answer.memory  # The model has judged it.
+        if asked.method == "UpdateMemory":  # The model has judged what is not in the receipt.
+            answer.memory = asked.answer.memory
+            answer.version.CopyFrom(asked.answer.version)
         if answer != asked.answer:
             raise FindingError(
                 f"{asked.method} repeated: first {_line(asked.answer)}, then {_line(answer)}"

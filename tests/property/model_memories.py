@@ -122,11 +122,15 @@ class MemoryReads:
         return pb.GetMemoryResponse(memory=self.shown(who, self.versions[request.id], moment))
 
     def list_memories(self, who: Caller, request: pb.ListMemoriesRequest) -> list[Row]:
-        moment, rows = self._moment(request), []
+        moment, rows, wanted = self._moment(request), [], request.source_document_id
+        if wanted and not wanted.startswith("doc_"):
+            raise RefusedError(["INVALID_REQUEST"], {})
         by_update = request.order in BY_UPDATE
         for version in self.meant(who, request, moment):
             key = version.created if by_update else version.first_created
             key = -key if request.order in DESCENDING else key
+            if wanted and self._source(who, version) != wanted:
+                continue
             shown = self.shown(who, version, moment)
             rows.append(Row((key,), version.id, shown, len(version.log)))
         return rows

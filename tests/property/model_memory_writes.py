@@ -64,7 +64,9 @@ class Memories(MemoryReads):
             receipts.append(self.receipt(version, tenant.change()))
         return pb.CreateMemoriesResponse(receipts=receipts, revision=tenant.revision)
 
-    def update_memory(self, _: Caller, request: pb.UpdateMemoryRequest) -> pb.UpdateMemoryResponse:
+    def update_memory(
+        self, who: Caller, request: pb.UpdateMemoryRequest
+    ) -> pb.UpdateMemoryResponse:
         problems = self._behind(request)
         if request.clear_forget_after and request.forget_reason:
             problems.append("INVALID_REQUEST")
@@ -93,7 +95,8 @@ class Memories(MemoryReads):
         self._enter(old, latest=False)
         self.versions[version.id] = version
         receipt = self.receipt(version, self.tenant.change())
-        return pb.UpdateMemoryResponse(receipt=receipt, memory=version.content)
+        shown = self.shown(who, version, self.tenant.now)
+        return pb.UpdateMemoryResponse(receipt=receipt, memory=version.content, version=shown)
 
     def forget_memory(self, _: Caller, request: pb.ForgetMemoryRequest) -> pb.ForgetMemoryResponse:
         version = self._target(request, [])

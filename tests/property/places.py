@@ -41,6 +41,8 @@ def settle(request: Any, model: Model, known: Sequence[int]) -> Any:
     if "memories" in fields:
         for new in request.memories:
             _settle_new(new, model)
+    if getattr(request, "source_document_id", ""):
+        request.source_document_id = _document(request.source_document_id, model)
     if "as_of" in fields and request.HasField("as_of"):
         _settle_moment(request, model, known)
     if "filter" in fields and request.HasField("filter"):

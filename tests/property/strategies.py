@@ -440,6 +440,7 @@ memory_lists = built(
     order=orders,
     as_of=optional(past),
     page_size=page_sizes,
+    source_document_id=optional(places(9), 4),
 )
 everything = st.just(list(TAGS))
 walked_documents = built(

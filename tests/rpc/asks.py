@@ -177,6 +177,10 @@ ASKS: Final[dict[str, Asks]] = {
         (d.SearchDocumentsRequest(query=SECRET, container_tags=["vault"]), NOT_ALLOWED),
         (d.SearchDocumentsRequest(query=SECRET, container_tags=["elsewhere"]), OK),
     ],
+    "Documents.ListChunks": lambda t: [
+        (d.ListChunksRequest(id=t.document), NO_DOCUMENT),
+        (d.ListChunksRequest(id=t.custom_id, page_size=1), NO_DOCUMENT),
+    ],
     "Documents.WatchDocument": lambda t: [
         (d.WatchDocumentRequest(id=t.document), NO_DOCUMENT),
         (d.WatchDocumentRequest(id=t.custom_id), NO_DOCUMENT),
@@ -205,6 +209,10 @@ ASKS: Final[dict[str, Asks]] = {
         (m.ListMemoriesRequest(container_tags=["default", "vault"]), NOT_ALLOWED),
         (m.ListMemoriesRequest(page_size=1, page_token=t.tokens["ListMemories"]), TOKEN),
         (m.ListMemoriesRequest(container_tags=["elsewhere"]), OK),
+        (
+            m.ListMemoriesRequest(container_tags=["elsewhere"], source_document_id=t.document),
+            OK,
+        ),
     ],
     "Memories.ListMemoryVersions": lambda t: [
         (m.ListMemoryVersionsRequest(id=t.memory), NOT_ALLOWED),
@@ -261,7 +269,10 @@ ASKS: Final[dict[str, Asks]] = {
         (m.SearchMemoriesRequest(query=SECRET, container_tags=["vault"]), NOT_ALLOWED),
         (
             m.SearchMemoriesRequest(
-                query=SECRET, container_tags=["elsewhere"], include_chunks=True
+                query=SECRET,
+                container_tags=["elsewhere"],
+                include_chunks=True,
+                include_documents=True,
             ),
             OK,
         ),

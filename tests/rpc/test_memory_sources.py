@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from grpc import StatusCode
 
+from palimpsest.v1.common_pb2 import LIST_ORDER_UPDATED_DESC
 from palimpsest.v1.documents_pb2 import DeleteDocumentRequest, UpdateDocumentRequest
 from palimpsest.v1.memories_pb2 import (
     CreateMemoriesRequest,
@@ -131,3 +133,69 @@ async def test_a_source_that_a_key_may_not_see_is_refused_like_one_that_is_not_t
                 await limited.memories.CreateMemories(request)
             said.append(refusal)
     assert said == said[:1] * len(said)
+
+
+async def sourced(client: Client, source: str, **fields: Any) -> list[str]:
+    """The contents of the memories that came from a document."""
+    listed = await client.remembered(
+        container_tags=[CONTAINER], source_document_id=source, **fields
+    )
+    return [memory.content for memory in listed]
+
+
+async def test_memories_are_listed_by_the_document_they_came_from(client: Client) -> None:
+    first = await client.put(container_tags=[CONTAINER])
+    second = await client.put(container_tags=[CONTAINER])
+    made = await client.remember(
+        NewMemory(content="one", source_document_id=first.id),
+        NewMemory(content="two", source_document_id=first.id),
+        NewMemory(content="other", source_document_id=second.id),
+        "from nowhere",
+        container=CONTAINER,
+    )
+    await client.remember(NewMemory(content="elsewhere", source_document_id=first.id))
+    then = (await client.memory(made[-1].id, container_tag=CONTAINER)).create_time
+    await client.memories.UpdateMemory(
+        UpdateMemoryRequest(container_tag=CONTAINER, id=made[0].id, new_content="uno")
+    )
+
+    for page_size in (1, 50):
+        assert await sourced(client, first.id, page_size=page_size) == ["two", "uno"]
+        assert await sourced(client, second.id, page_size=page_size) == ["other"]
+    assert await sourced(client, first.id, order=LIST_ORDER_UPDATED_DESC) == ["uno", "two"]
+    assert await sourced(client, first.id, as_of=then) == ["two", "one"]
+    history = await sourced(client, first.id, include_history=True)
+    assert sorted(history) == ["one", "two", "uno"]
+    both = await client.remembered(
+        container_tags=[CONTAINER, "default"], source_document_id=first.id
+    )
+    assert {memory.content for memory in both} == {"two", "uno", "elsewhere"}
+    assert await sourced(client, "doc_0000000000000000000000") == []
+
+
+async def test_a_document_that_the_key_may_not_see_is_the_source_of_nothing(
+    client: Client, connect: Connect
+) -> None:
+    source = await client.put(container_tags=["vault"])
+    new = NewMemory(content="one", source_document_id=source.id)
+    await client.remember(new, container=CONTAINER)
+
+    assert await sourced(client, source.id) == ["one"]
+    async with connect(containers=[CONTAINER]) as limited:
+        assert await sourced(limited, source.id) == []
+        assert await sourced(limited, source.id, include_forgotten=True) == []
+    async with connect(containers=[CONTAINER, "vault"]) as wider:
+        assert await sourced(wider, source.id) == ["one"]
+    async with connect(tenant="other") as other:
+        assert await sourced(other, source.id) == []
+
+    await client.documents.DeleteDocument(DeleteDocumentRequest(id=source.id))
+    assert await sourced(client, source.id) == []
+
+
+async def test_a_source_to_list_by_is_the_id_of_a_document(client: Client) -> None:
+    (memory,) = await client.remember("one")
+    for text in (memory.id, "a custom id"):
+        with refused(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
+            await sourced(client, text)
+        assert refusal.fields == ["source_document_id"]

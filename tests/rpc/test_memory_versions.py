@@ -31,6 +31,7 @@ from palimpsest.v1.memories_pb2 import (
 )
 from tests.client import Client, Refusal, read_refusal, refused, struct
 from tests.inprocess import ManualClock
+from tests.rpc.conftest import Connect
 
 FAR = Timestamp(seconds=7_000_000_000)
 PAST = Timestamp(seconds=1_000_000_000)
@@ -441,3 +442,86 @@ async def test_deleting_with_another_etag_aborts(client: Client) -> None:
         await client.memories.DeleteMemory(DeleteMemoryRequest(id=made.id, etag="stale"))
 
     assert (await client.memory(made.id)).content == "one"
+
+
+async def test_an_update_answers_the_whole_new_version(client: Client, connect: Connect) -> None:
+    source = await client.put("the source", container_tags=["vault"])
+    (first,) = await client.remember(
+        NewMemory(
+            content="tea",
+            metadata=struct({"topic": "drinks"}),
+            is_static=True,
+            forget_after=FAR,
+            forget_reason="stale by then",
+            temporal_context=TemporalContext(document_date="2026-05-08"),
+            source_document_id=source.id,
+        )
+    )
+
+    answer = await client.memories.UpdateMemory(
+        UpdateMemoryRequest(
+            id=first.id,
+            new_content="coffee",
+            temporal_context=TemporalContextUpdate(event_dates=["2026-05-09"]),
+        )
+    )
+
+    assert answer.version == await client.memory(answer.receipt.id)
+    assert answer.version.content == answer.memory == "coffee"
+    assert answer.version.metadata == struct({"topic": "drinks"})
+    assert answer.version.forget_after == FAR
+    assert answer.version.forget_reason == "stale by then"
+    assert answer.version.temporal_context.document_date == "2026-05-08"
+    assert list(answer.version.temporal_context.event_dates) == ["2026-05-09"]
+    assert answer.version.source_document_id == source.id
+    assert answer.version.etag == answer.receipt.etag
+
+    async with connect(containers=["default"]) as limited:
+        request = UpdateMemoryRequest(id=answer.receipt.id, new_content="water")
+        told = await limited.memories.UpdateMemory(request)
+    assert told.version.source_document_id == ""
+    assert (await client.memory(told.receipt.id)).source_document_id == source.id
+
+
+async def test_updates_of_many_keys_at_once_answer_each_its_own_version(
+    client: Client, connect: Connect
+) -> None:
+    source = await client.put("the source", container_tags=["vault"])
+    made = await client.remember(
+        *(NewMemory(content=f"old {n}", source_document_id=source.id) for n in range(20))
+    )
+    async with connect(containers=["default"]) as limited:
+        answers = await asyncio.gather(
+            *(
+                (limited if n % 2 else client).memories.UpdateMemory(
+                    UpdateMemoryRequest(id=one.id, new_content=f"new {n}")
+                )
+                for n, one in enumerate(made)
+            )
+        )
+
+    assert [answer.version.content for answer in answers] == [f"new {n}" for n in range(20)]
+    assert [answer.version.parent_memory_id for answer in answers] == [one.id for one in made]
+    for n, answer in enumerate(answers):
+        assert answer.version.source_document_id == ("" if n % 2 else source.id)
+
+
+async def test_a_repeated_update_answers_the_version_as_it_stands(client: Client) -> None:
+    (first,) = await client.remember("tea")
+    request = UpdateMemoryRequest(
+        id=first.id, new_content="coffee", request_id="00000000-0000-4000-8000-000000000007"
+    )
+    answer = await client.memories.UpdateMemory(request)
+    assert await client.memories.UpdateMemory(request) == answer
+
+    await update(client, id=answer.receipt.id, new_content="water")
+    again = await client.memories.UpdateMemory(request)
+    assert again.receipt == answer.receipt
+    assert again.version == await client.memory(answer.receipt.id)
+    assert not again.version.is_latest
+
+    await client.memories.DeleteMemory(DeleteMemoryRequest(id=first.id))
+    gone = await client.memories.UpdateMemory(request)
+    assert gone.receipt == answer.receipt
+    assert gone.memory == ""
+    assert not gone.HasField("version")

@@ -193,6 +193,8 @@ async def test_a_limited_key_counts_what_it_may_see(
     assert [list(document.container_tags) for document in page.documents] == [["a"]]
     assert (await limited.documents(number=2, size=1))[1] == 2
     assert (await limited.memories(container_tags=["a"]))[1] == 1
+    assert (await limited.memories())[1] == 1
+    assert (await lists_of().memories())[1] == 4
     assert (await other.documents())[1] == 0
     assert (await other.memories(container_tags=["a"]))[1] == 0
     for tags in (["b"], ["a", "b"]):
@@ -292,3 +294,17 @@ async def test_content_and_metadata_are_those_of_the_list(client: Client, lists:
         listed = await client.documents.ListDocuments(ListDocumentsRequest(**fields))
         assert page.documents == listed.documents
     assert page.documents[0].status == DOCUMENT_STATUS_QUEUED
+
+
+async def test_memories_by_source_are_counted_where_the_source_may_be_seen(
+    client: Client, lists_of: Callable[..., Lists]
+) -> None:
+    source = await client.put(container_tags=["b"])
+    new = [NewMemory(content=f"fact {n}", source_document_id=source.id) for n in range(3)]
+    await client.remember(*new, "another", container="a")
+    fields = {"container_tags": ["a"], "source_document_id": source.id}
+
+    page, total = await lists_of().memories(2, 2, **fields)
+    assert ([memory.content for memory in page.memories], total) == (["fact 0"], 3)
+    page, total = await lists_of(containers=["a"]).memories(1, 2, **fields)
+    assert (list(page.memories), total) == ([], 0)

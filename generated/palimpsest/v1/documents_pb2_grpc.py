@@ -93,6 +93,11 @@ class DocumentsStub:
                 request_serializer=palimpsest_dot_v1_dot_documents__pb2.SearchDocumentsRequest.SerializeToString,
                 response_deserializer=palimpsest_dot_v1_dot_documents__pb2.SearchDocumentsResponse.FromString,
                 _registered_method=True)
+        self.ListChunks = channel.unary_unary(
+                '/palimpsest.v1.Documents/ListChunks',
+                request_serializer=palimpsest_dot_v1_dot_documents__pb2.ListChunksRequest.SerializeToString,
+                response_deserializer=palimpsest_dot_v1_dot_documents__pb2.ListChunksResponse.FromString,
+                _registered_method=True)
         self.WatchDocument = channel.unary_stream(
                 '/palimpsest.v1.Documents/WatchDocument',
                 request_serializer=palimpsest_dot_v1_dot_documents__pb2.WatchDocumentRequest.SerializeToString,
@@ -217,6 +222,19 @@ class DocumentsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListChunks(self, request, context):
+        """Lists the chunks of a document's index in order, a page at a time. They are
+        what searches find: a document that was not DONE yet has none, and one that
+        is being processed again has those of when it was last DONE. Where a new
+        index replaces them between two pages, the next page is of the new one.
+
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), INVALID_ARGUMENT
+        (INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchDocument(self, request, context):
         """Streams the state of a document: the current one first, then every status
         until DONE, FAILED or deleted, which ends the stream.
@@ -274,6 +292,11 @@ def add_DocumentsServicer_to_server(servicer, server):
                     servicer.SearchDocuments,
                     request_deserializer=palimpsest_dot_v1_dot_documents__pb2.SearchDocumentsRequest.FromString,
                     response_serializer=palimpsest_dot_v1_dot_documents__pb2.SearchDocumentsResponse.SerializeToString,
+            ),
+            'ListChunks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChunks,
+                    request_deserializer=palimpsest_dot_v1_dot_documents__pb2.ListChunksRequest.FromString,
+                    response_serializer=palimpsest_dot_v1_dot_documents__pb2.ListChunksResponse.SerializeToString,
             ),
             'WatchDocument': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchDocument,
@@ -538,6 +561,33 @@ class Documents:
             '/palimpsest.v1.Documents/SearchDocuments',
             palimpsest_dot_v1_dot_documents__pb2.SearchDocumentsRequest.SerializeToString,
             palimpsest_dot_v1_dot_documents__pb2.SearchDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChunks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/palimpsest.v1.Documents/ListChunks',
+            palimpsest_dot_v1_dot_documents__pb2.ListChunksRequest.SerializeToString,
+            palimpsest_dot_v1_dot_documents__pb2.ListChunksResponse.FromString,
             options,
             channel_credentials,
             insecure,

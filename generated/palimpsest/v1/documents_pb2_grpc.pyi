@@ -111,6 +111,15 @@ class DocumentsStub:
 
     Errors: none of its own.
     """
+    ListChunks: _grpc.UnaryUnaryMultiCallable[_documents_pb2.ListChunksRequest, _documents_pb2.ListChunksResponse]
+    """Lists the chunks of a document's index in order, a page at a time. They are
+    what searches find: a document that was not DONE yet has none, and one that
+    is being processed again has those of when it was last DONE. Where a new
+    index replaces them between two pages, the next page is of the new one.
+
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), INVALID_ARGUMENT
+    (INVALID_PAGE_TOKEN).
+    """
     WatchDocument: _grpc.UnaryStreamMultiCallable[_documents_pb2.WatchDocumentRequest, _documents_pb2.WatchDocumentResponse]
     """Streams the state of a document: the current one first, then every status
     until DONE, FAILED or deleted, which ends the stream.
@@ -200,6 +209,15 @@ class DocumentsAsyncStub(DocumentsStub):
     last DONE.
 
     Errors: none of its own.
+    """
+    ListChunks: _aio.UnaryUnaryMultiCallable[_documents_pb2.ListChunksRequest, _documents_pb2.ListChunksResponse]  # type: ignore[assignment]
+    """Lists the chunks of a document's index in order, a page at a time. They are
+    what searches find: a document that was not DONE yet has none, and one that
+    is being processed again has those of when it was last DONE. Where a new
+    index replaces them between two pages, the next page is of the new one.
+
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), INVALID_ARGUMENT
+    (INVALID_PAGE_TOKEN).
     """
     WatchDocument: _aio.UnaryStreamMultiCallable[_documents_pb2.WatchDocumentRequest, _documents_pb2.WatchDocumentResponse]  # type: ignore[assignment]
     """Streams the state of a document: the current one first, then every status
@@ -341,6 +359,21 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
         last DONE.
 
         Errors: none of its own.
+        """
+
+    @_abc_1.abstractmethod
+    def ListChunks(
+        self,
+        request: _documents_pb2.ListChunksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_documents_pb2.ListChunksResponse, _abc.Awaitable[_documents_pb2.ListChunksResponse]]:
+        """Lists the chunks of a document's index in order, a page at a time. They are
+        what searches find: a document that was not DONE yet has none, and one that
+        is being processed again has those of when it was last DONE. Where a new
+        index replaces them between two pages, the next page is of the new one.
+
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), INVALID_ARGUMENT
+        (INVALID_PAGE_TOKEN).
         """
 
     @_abc_1.abstractmethod

@@ -10,6 +10,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from palimpsest.v1 import common_pb2 as _common_pb2
+from palimpsest.v1 import documents_pb2 as _documents_pb2
 from palimpsest.v1 import filter_pb2 as _filter_pb2
 from palimpsest.v1 import search_pb2 as _search_pb2
 import builtins as _builtins
@@ -453,6 +454,7 @@ class ListMemoriesRequest(_message.Message):
     AS_OF_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SOURCE_DOCUMENT_ID_FIELD_NUMBER: _builtins.int
     include_forgotten: _builtins.bool
     """Also list forgotten and expired memories."""
     include_history: _builtins.bool
@@ -469,6 +471,10 @@ class ListMemoriesRequest(_message.Message):
     page_token: _builtins.str
     """`next_page_token` of the page before, with the same request otherwise;
     page_size may change.
+    """
+    source_document_id: _builtins.str
+    """Only memories that came from the document with this id. Of one that is not
+    there, or that the key may not see, there are none.
     """
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -495,10 +501,11 @@ class ListMemoriesRequest(_message.Message):
         as_of: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        source_document_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_order", b"_order", "as_of", b"as_of", "filter", b"filter", "order", b"order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_order", b"_order", "as_of", b"as_of", "container_tags", b"container_tags", "filter", b"filter", "include_forgotten", b"include_forgotten", "include_history", b"include_history", "order", b"order", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_order", b"_order", "as_of", b"as_of", "container_tags", b"container_tags", "filter", b"filter", "include_forgotten", b"include_forgotten", "include_history", b"include_history", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "source_document_id", b"source_document_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__order: _TypeAlias = _typing.Literal["order"]  # noqa: Y015
     _WhichOneofArgType__order: _TypeAlias = _typing.Literal["_order", b"_order"]  # noqa: Y015
@@ -709,6 +716,7 @@ class UpdateMemoryResponse(_message.Message):
 
     RECEIPT_FIELD_NUMBER: _builtins.int
     MEMORY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     memory: _builtins.str
     """The text of the new version, as stored; empty in the answer to a repeated
     request_id when the memory has been deleted since.
@@ -717,15 +725,22 @@ class UpdateMemoryResponse(_message.Message):
     def receipt(self) -> Global___MemoryReceipt:
         """What was done."""
 
+    @_builtins.property
+    def version(self) -> Global___Memory:
+        """The whole new version, as stored; in the answer to a repeated request_id, as
+        it stands by then, and absent when the memory has been deleted since.
+        """
+
     def __init__(
         self,
         *,
         receipt: Global___MemoryReceipt | None = ...,
         memory: _builtins.str = ...,
+        version: Global___Memory | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["memory", b"memory", "receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["memory", b"memory", "receipt", b"receipt", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1182,6 +1197,7 @@ class SearchMemoriesRequest(_message.Message):
     EXCLUDE_SPEAKERS_FIELD_NUMBER: _builtins.int
     MUST_CONTAIN_FIELD_NUMBER: _builtins.int
     MUST_NOT_CONTAIN_FIELD_NUMBER: _builtins.int
+    INCLUDE_DOCUMENTS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """Words or a question: 1 to 10,000 code points. What stands in double quotes
     ("…", “…”, „…“, «…») is also a phrase of must_contain, up to 16 of them; a
@@ -1199,6 +1215,8 @@ class SearchMemoriesRequest(_message.Message):
     """Also find chunks of documents of the containers."""
     include_score_parts: _builtins.bool
     """Answer what each score was made of."""
+    include_documents: _builtins.bool
+    """Also answer the documents of the hits."""
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """At most 100 containers, taken as one corpus. Empty: all that the key may
@@ -1251,10 +1269,11 @@ class SearchMemoriesRequest(_message.Message):
         exclude_speakers: _abc.Iterable[_builtins.str] | None = ...,
         must_contain: _abc.Iterable[_builtins.str] | None = ...,
         must_not_contain: _abc.Iterable[_builtins.str] | None = ...,
+        include_documents: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "container_tags", b"container_tags", "exclude_speakers", b"exclude_speakers", "filter", b"filter", "include_chunks", b"include_chunks", "include_forgotten", b"include_forgotten", "include_history", b"include_history", "include_score_parts", b"include_score_parts", "limit", b"limit", "min_score", b"min_score", "must_contain", b"must_contain", "must_not_contain", b"must_not_contain", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "container_tags", b"container_tags", "exclude_speakers", b"exclude_speakers", "filter", b"filter", "include_chunks", b"include_chunks", "include_documents", b"include_documents", "include_forgotten", b"include_forgotten", "include_history", b"include_history", "include_score_parts", b"include_score_parts", "limit", b"limit", "min_score", b"min_score", "must_contain", b"must_contain", "must_not_contain", b"must_not_contain", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1268,21 +1287,29 @@ class SearchMemoriesResponse(_message.Message):
 
     HITS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The tenant's revision that was searched."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchHit]:
         """Best first; no text twice."""
 
+    @_builtins.property
+    def documents(self) -> _containers.RepeatedCompositeFieldContainer[_documents_pb2.Document]:
+        """If asked for: the documents that the chunks are of and the memories came from,
+        as they are now, each once and without content.
+        """
+
     def __init__(
         self,
         *,
         hits: _abc.Iterable[Global___SearchHit] | None = ...,
         revision: _builtins.int = ...,
+        documents: _abc.Iterable[_documents_pb2.Document] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["documents", b"documents", "hits", b"hits", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

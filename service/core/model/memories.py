@@ -175,10 +175,10 @@ class MemoriesReceipt:
 
 @dataclass(frozen=True, slots=True)
 class UpdatedMemory:
-    """`content` is read from the version itself; "" when that is deleted."""
+    """`version` is the new one; None in answer to a repetition, when it is deleted by then."""
 
     receipt: MemoryReceipt
-    content: str
+    version: Memory | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,10 @@ class MemoryDeleteReceipt:
 
 @dataclass(frozen=True, slots=True)
 class MemoryQuery:
-    """`containers` empty means all that the caller may see. `as_of` None means now."""
+    """`containers` empty means all that the caller may see. `as_of` None means now.
+
+    `source_document_id` None: wherever they come from.
+    """
 
     containers: tuple[str, ...]
     filter: Filter | None = None
@@ -216,3 +219,4 @@ class MemoryQuery:
     include_history: bool = False
     order: Order = Order.CREATED_DESC
     as_of: int | None = None
+    source_document_id: str | None = None

@@ -72,6 +72,7 @@ def memories(
         request.include_forgotten,
         request.include_history,
         request.include_chunks,
+        request.include_documents,
         tuple(request.exclude_speakers),
         must_contain=(*request.must_contain, *_quoted(request.query, violations)),
         must_not_contain=tuple(request.must_not_contain),
@@ -133,11 +134,11 @@ def documents_response(
         documents_convert.to_proto(hit.document, message.document)
         for chunk in hit.chunks:
             added = message.chunks.add(score=chunk.score, same_text_count=chunk.same_text)
-            _chunk_to_proto(chunk.chunk, added.chunk, chunk.document_id)
+            chunk_to_proto(chunk.chunk, added.chunk, chunk.document_id)
             for row in chunk.before:
-                _chunk_to_proto(row, added.before.add(), chunk.document_id)
+                chunk_to_proto(row, added.before.add(), chunk.document_id)
             for row in chunk.after:
-                _chunk_to_proto(row, added.after.add(), chunk.document_id)
+                chunk_to_proto(row, added.after.add(), chunk.document_id)
             if parts:
                 _parts_to_proto(chunk.parts, added.score_parts)
         size += message.ByteSize()
@@ -147,10 +148,16 @@ def documents_response(
     return response
 
 
-def memories_response(found: s.MemoryHits, *, parts: bool) -> memories_pb2.SearchMemoriesResponse:
+def memories_response(
+    found: s.MemoryHits, *, parts: bool, documents: bool
+) -> memories_pb2.SearchMemoriesResponse:
     response = memories_pb2.SearchMemoriesResponse(revision=found.revision)
     for hit in found.hits:
         _hit_to_proto(hit, response.hits.add(), parts=parts)
+    if documents:
+        near = (hit.source if isinstance(hit, s.MemoryHit) else hit.document for hit in found.hits)
+        for document in {one.id: one for one in near if one is not None}.values():
+            documents_convert.to_proto(document, response.documents.add())
     return response
 
 
@@ -173,12 +180,12 @@ def _hit_to_proto(
     if isinstance(hit, s.MemoryHit):
         memories_convert.to_proto(hit.memory, message.memory)
     else:
-        _chunk_to_proto(hit.chunk, message.chunk, hit.document_id)
+        chunk_to_proto(hit.chunk, message.chunk, hit.document_id)
     if parts:
         _parts_to_proto(hit.parts, message.score_parts)
 
 
-def _chunk_to_proto(chunk: ChunkRow, message: search_pb2.Chunk, document_id: str) -> None:
+def chunk_to_proto(chunk: ChunkRow, message: search_pb2.Chunk, document_id: str) -> None:
     message.id = chunk.id
     message.document_id = document_id
     message.position = chunk.position

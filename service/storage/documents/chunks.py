@@ -7,13 +7,17 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
-from service.core.model import Status
+from service.core.documents import is_visible
+from service.core.errors import document_not_found
+from service.core.model import Order, PageRequest, Principal, Status
 from service.ports.indexing import IndexEntry
 from service.ports.processing import ChunkRow, Failed, Job, Processed
+from service.ports.store import Page
 from service.storage import checksums
 from service.storage.change_kinds import ChangeKind
-from service.storage.documents.rows import containers_of
+from service.storage.documents.rows import containers_of, load
 from service.storage.inserts import insert_rows
+from service.storage.lists import after, cut, one_page, tenant_state
 from service.storage.tables import chunks, documents, jobs
 from service.storage.transactions import Mutation, Outcome, TenantTx, pad_in_list
 
@@ -79,6 +83,7 @@ _AGAIN = (
     .where(jobs.c.tenant == bindparam("t"), jobs.c.document_id == bindparam("document"))
     .values(due_time=bindparam("to_due"), holder=None)
 )
+_ROW_BYTES = 200
 
 
 def chunk_of(row: Any, index: IndexEntry | None = None) -> ChunkRow:
@@ -118,6 +123,27 @@ def around(
         "high": position + neighbors,
     }
     return [chunk_of(row) for row in conn.execute(_AROUND, where)]
+
+
+def list_chunks(
+    conn: Connection, who: Principal, name: str, page: PageRequest
+) -> tuple[str, Page[ChunkRow]]:
+    state = tenant_state(conn, who.tenant)
+    document = load(conn, who.tenant, [name]).get(name)
+    if document is None or not is_visible(who, document.containers):
+        raise document_not_found()
+    branch = select(*_COLUMNS).where(
+        chunks.c.tenant == who.tenant, chunks.c.document_id == document.id
+    )
+    statement = one_page(branch, [chunks.c.position], Order.CREATED_ASC, page)
+    rows = conn.execute(statement, after(page)).all()
+    listed = cut(rows, chunk_of, lambda row: (row.position,), _weight, page, state)
+    return document.id, listed
+
+
+def _weight(chunk: ChunkRow) -> int:
+    texts = (chunk.text, chunk.heading, chunk.speaker)
+    return sum(3 * len(text) for text in texts) + _ROW_BYTES
 
 
 def _held(tx: TenantTx, held: Sequence[Job]) -> list[bool]:

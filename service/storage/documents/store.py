@@ -8,10 +8,12 @@ from typing import Final
 
 from service.core import model as m
 from service.core.errors import PalimpsestError, document_not_found
+from service.ports.processing import ChunkRow
 from service.ports.store import NumberedPage, Page
 from service.runtime.coalescing import SHARED_BATCH, Coalescer
 from service.storage.deletions import run_steps
 from service.storage.documents import bulk_deletes
+from service.storage.documents import chunks as document_chunks
 from service.storage.documents import lists as document_lists
 from service.storage.documents import operations as documents
 from service.storage.documents import rows as document_rows
@@ -116,6 +118,13 @@ class DocumentStore:
         return await self._engine.database.read(
             lambda conn: document_lists.numbered_documents(conn, who, query, page),
             tenant=who.tenant,
+        )
+
+    async def chunks(
+        self, who: m.Principal, name: str, page: m.PageRequest
+    ) -> tuple[str, Page[ChunkRow]]:
+        return await self._engine.database.read(
+            lambda conn: document_chunks.list_chunks(conn, who, name, page), tenant=who.tenant
         )
 
     async def watch(self, who: m.Principal, name: str) -> AsyncIterator[m.Document | str]:

@@ -129,26 +129,36 @@ class IndexStore:
 
         def read(conn: Connection) -> Hydrated:
             memories = memory_rows.read(conn, engine.context.digester, reads, engine.now())
-            documents, near = _chunks(conn, who, wanted)
+            found = {memory.id: memory for memory in memories if isinstance(memory, Memory)}
             return Hydrated(
-                {memory.id: memory for memory in memories if isinstance(memory, Memory)},
-                documents,
-                near,
+                found,
+                _documents(conn, who, wanted, found.values()),
+                _near(conn, who, wanted),
                 index_rows.unchanged(conn, engine.context.digester, who.tenant, wanted.known),
             )
 
         # One tenant's memories at one instant are one statement, and a snapshot of its own.
-        return await engine.database.read(read, snapshot=bool(wanted.chunks), tenant=who.tenant)
+        return await engine.database.read(
+            read, snapshot=bool(wanted.chunks) or wanted.sources, tenant=who.tenant
+        )
 
 
-def _chunks(
-    conn: Connection, who: Principal, wanted: HydrationRequest
-) -> tuple[dict[str, Document], dict[str, Sequence[ChunkRow]]]:
+def _documents(
+    conn: Connection, who: Principal, wanted: HydrationRequest, memories: Iterable[Memory]
+) -> dict[str, Document]:
     names = dict.fromkeys(document_id for document_id, _, _ in wanted.chunks)
-    found = document_rows.read_found(conn, who, names, content=wanted.content) if names else {}
+    if wanted.sources:
+        sources = (memory.source_document_id for memory in memories)
+        names |= dict.fromkeys(name for name in sources if name is not None)
+    return document_rows.read_found(conn, who, names, content=wanted.content) if names else {}
+
+
+def _near(
+    conn: Connection, who: Principal, wanted: HydrationRequest
+) -> dict[str, Sequence[ChunkRow]]:
     near: dict[str, Sequence[ChunkRow]] = {}
     for document_id, position, chunk_id in wanted.chunks:
         rows = chunks.around(conn, who.tenant, document_id, position, wanted.neighbors)
         if any(row.id == chunk_id and row.position == position for row in rows):
             near[chunk_id] = rows
-    return found, near
+    return near

@@ -43,7 +43,11 @@ from service.storage.memories.rows import (
     shown_ends,
     shown_memory,
 )
-from service.storage.memories.sources import visible_sources, with_visible_sources
+from service.storage.memories.sources import (
+    is_source_visible,
+    visible_sources,
+    with_visible_sources,
+)
 from service.storage.tables import memories, memory_spans
 
 Ends: TypeAlias = list[tuple[End, tuple[ColumnElement[bool], ...]]]
@@ -59,6 +63,8 @@ def list_memories(
     now: int,
 ) -> Page[Memory]:
     state, shown = shown_ends(conn, who.tenant, now)
+    if not is_source_visible(conn, who, query.source_document_id):
+        return Page((), None, state.revision, state.time)
     as_of = query.as_of
     keys = _keys(query)
     # Nothing moves in a past that is listed: what was written since is no reason to leave out.
@@ -95,9 +101,11 @@ def numbered_memories(
     now: int,
 ) -> NumberedPage[Memory]:
     state, shown = shown_ends(conn, who.tenant, now)
+    if not is_source_visible(conn, who, query.source_document_id):
+        return NumberedPage((), 0, state.revision)
     keys = _keys(query)
     base = select(memory_spans.c.memory_id, memory_spans.c.root_id).select_from(
-        memory_spans if query.filter is None else SPANS_JOINED
+        SPANS_JOINED if query.filter or query.source_document_id else memory_spans
     )
     ends = _ends(query, shown, now)
     branches = _branches(base, conn, who, query, ends)
@@ -123,6 +131,8 @@ def _branches(
     """`base` for each container and end: no two have a memory in common."""
     if query.filter is not None:
         base = base.where(compile_filter(query.filter, memories, FIELDS, conn.dialect.name))
+    if query.source_document_id is not None:
+        base = base.where(memories.c.source_document_id == query.source_document_id)
     for container in query.containers or visible_containers(conn, who):
         for end, conditions in ends:
             yield base.where(

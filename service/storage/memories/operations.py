@@ -18,6 +18,7 @@ from service.core.errors import (
 from service.core.memories import End
 from service.core.model import (
     MemoriesReceipt,
+    Memory,
     MemoryCreate,
     MemoryDelete,
     MemoryDeleteReceipt,
@@ -25,12 +26,14 @@ from service.core.model import (
     MemoryReceipt,
     MemoryRestore,
     MemoryUpdate,
+    Principal,
     UpdatedMemory,
 )
 from service.storage.change_kinds import ChangeKind
 from service.storage.documents.rows import load as load_documents
 from service.storage.memories import rows
 from service.storage.memories.rows import Stored
+from service.storage.memories.sources import visible_sources
 from service.storage.memories.writes import (
     MemoryWriteBatch,
     delete_chains,
@@ -38,7 +41,9 @@ from service.storage.memories.writes import (
     forget_one,
     load_chains,
     receipt_of,
+    receipt_of_view,
     restore_one,
+    view_of,
 )
 from service.storage.transactions import DEFERRED, Mutation, Outcome, TenantTx
 
@@ -111,6 +116,8 @@ def update_memories(
 ) -> Sequence[Outcome[UpdatedMemory]]:
     writes = MemoryWriteBatch(tx)
     results: list[Outcome[UpdatedMemory]] = []
+    made: list[tuple[int, MemoryReceipt]] = []
+    read: list[tuple[Principal, Memory]] = []
     for mutation, stored in _targets(tx, mutations):
         if not isinstance(stored, Stored):
             results.append(stored)
@@ -130,10 +137,15 @@ def update_memories(
             tx.count(version.container, memories=1)
         writes.close(stored.version.id, stored.span, End.SUPERSEDED, revision)
         writes.add(version, span, revision, entry_of(mutation, 0, version))
-        receipt = receipt_of(tx, version, span, revision)
+        memory = view_of(tx, version, span)
+        receipt = receipt_of_view(tx, memory, revision)
         tx.remember(mutation, receipt)
-        results.append(UpdatedMemory(receipt, version.content))
+        made.append((len(results), receipt))
+        read.append((mutation.who, memory))
+        results.append(UpdatedMemory(receipt, memory))
     writes.flush()
+    for (index, receipt), memory in zip(made, visible_sources(tx.conn, read), strict=True):
+        results[index] = UpdatedMemory(receipt, memory)
     return results
 
 

@@ -41,6 +41,13 @@ def visible_sources(conn: Connection, read: Sequence[tuple[Principal, Memory]]) 
     return [shown(who, memory) for who, memory in read]
 
 
+def is_source_visible(conn: Connection, who: Principal, document_id: str | None) -> bool:
+    """Whether the key may know which memories came from a document (None: from any)."""
+    if document_id is None or who.containers is None:
+        return True
+    return is_visible(who, containers_of(conn, who.tenant, [document_id]).get(document_id, ()))
+
+
 def with_visible_sources(conn: Connection, who: Principal, page: Page[Memory]) -> Page[Memory]:
     """A page of memories, without links to documents that the key may not see."""
     return replace(page, items=visible_sources(conn, [(who, memory) for memory in page.items]))

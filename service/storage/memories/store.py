@@ -70,8 +70,8 @@ class MemoryStore:
         except PalimpsestError as error:
             if error.reason is not Reason.MEMORY_NOT_FOUND:
                 raise
-            return m.UpdatedMemory(outcome, "")
-        return m.UpdatedMemory(outcome, memory.content)
+            return m.UpdatedMemory(outcome, None)
+        return m.UpdatedMemory(outcome, memory)
 
     async def forget(
         self, who: m.Principal, forget: m.MemoryForget, request: m.IdempotencyKey | None

@@ -10,6 +10,7 @@ from service.core import memories as rules
 from service.core.memories import End, Span, Version
 from service.core.metadata import comparable
 from service.core.model import (
+    Memory,
     MemoryReceipt,
     MemoryRestore,
 )
@@ -180,7 +181,15 @@ def entry_of(mutation: Mutation[object], number: int, version: Version) -> Index
 
 
 def receipt_of(tx: TenantTx, version: Version, span: Span, revision: int) -> MemoryReceipt:
-    view = rules.view(tx.digester, version, span, over=span.over(tx.wall))
+    return receipt_of_view(tx, view_of(tx, version, span), revision)
+
+
+def view_of(tx: TenantTx, version: Version, span: Span) -> Memory:
+    """The version as it stands now."""
+    return rules.view(tx.digester, version, span, over=span.over(tx.wall))
+
+
+def receipt_of_view(tx: TenantTx, view: Memory, revision: int) -> MemoryReceipt:
     return MemoryReceipt(
         view.id,
         view.container,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -59,6 +60,8 @@ async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
     )
     await store.documents.update(who, m.DocumentPatch("c1", containers=("a", "c")), None)
     await store.documents.get(who, "c1")
+    for after in (None, (3,)):
+        await store.documents.chunks(who, "c1", m.PageRequest(1, after))
     for order, containers, all_of, content in itertools.product(
         m.Order, ((), ("a",), ("a", "b")), (False, True), (False, True)
     ):
@@ -130,6 +133,9 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
         await store.memories.numbered(who, query, m.PageNumber(1, 1))
         plain = m.MemoryQuery(tags, None, extra, extra, order, past)
         await store.memories.numbered(who, plain, TWO)
+        sourced = replace(plain, source_document_id=source.id)
+        await store.memories.list(who, sourced, m.PageRequest(1))
+        await store.memories.numbered(who, sourced, m.PageNumber(1, 1))
     for order in m.Order:
         await store.memories.list(who, m.MemoryQuery(("a",), LONG, order=order), m.PageRequest(1))
     for space, without in itertools.product((None, 1), ((), ("b", "c"))):
