@@ -55,8 +55,12 @@ class Shared:
         self.state = ServerState()
 
 
-async def _unused(*_: Any) -> None:
-    """Requests go to `Shared.application`, which is given the connection as well."""
+async def _unused(scope: Any, receive: Any, send: Any) -> None:
+    """Requests go to `Shared.application`, which is given the connection as well.
+
+    With the parameters of ASGI: what can be called without any is taken for a factory, with a
+    warning.
+    """
 
 
 class HttpProtocol(HttpToolsProtocol):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx2
@@ -16,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from service.settings import database_path
 from service.storage.sqlite import admin
-from tests.harness import Server
+from tests.harness import REPOSITORY, Server, environment, running_server
 from tests.mcp.agent import Agent
 from tests.mcp.scenario import run_node, use_every_tool
 from tests.waiting import HANG_SECONDS
@@ -179,6 +182,32 @@ async def test_arguments_of_wrong_types_are_errors_of_the_tool(
     assert result["isError"]
     assert "INVALID_REQUEST" in result["content"][0]["text"]
     assert len(result["content"][0]["text"]) < 1000
+
+
+def test_the_library_is_loaded_by_the_first_request() -> None:
+    """It takes more time and memory than the rest of a server's start may."""
+    program = "import sys, service.app; print({'mcp', 'starlette', 'jwt'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=True,
+    )
+    assert done.stdout == "set()\n"
+
+
+async def test_a_server_that_served_agents_stops_in_order(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        async with started(server, server.key) as agent:
+            await agent.text("remember", content="Tea")
+            assert await asyncio.to_thread(server.stop) == 0
+        log = server.log.read_text()
+    assert "[error" not in log
+    assert "[warning" not in log
+    assert "Traceback" not in log
 
 
 async def test_http_has_its_bounds(shared_server: Server, key: str) -> None:
