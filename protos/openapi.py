@@ -117,6 +117,9 @@ _HEADER_PARAMETERS: Final[Json] = {
         "schema": {"type": "string", "maxLength": 66, "pattern": '^"[!#-~]*"$'},
     },
 }
+_RECEIPTS: Final = {"receipt": "receipt", "receipts": "receipts/0"}
+"""Where in an answer what was written is named."""
+
 _FIELD_OF_HEADER: Final = {"Idempotency-Key": "requestId", "If-Match": "etag"}
 
 _ERROR_SCHEMAS: Final[Json] = {
@@ -257,7 +260,7 @@ class OpenApi:
         summary, _, rest = self._prose(method.comment).partition("\n\n")
         in_path = set(_PARAMETER.findall(_route(method)[1]))
         operation: Json = {
-            "operationId": method.name[0].lower() + method.name[1:],
+            "operationId": _operation_id(method),
             "tags": [method.service],
             "summary": re.split(r"(?<=[.:;]) ", summary)[0].rstrip(":;."),
             "description": "\n\n".join(filter(None, [summary, rest])),
@@ -319,8 +322,12 @@ class OpenApi:
                 f"event: {event}\ndata: {json.dumps(self._complete(method.response, data))}\n\n"
                 for event, data in self._examples[method.name]["response"].items()
             )
-            answer["content"] = {_EVENTS: {"schema": {"type": "string"}, "example": events}}
+            answer["content"] = {
+                _EVENTS: {"schema": {"description": "The events, as text."}, "example": events}
+            }
             return answer
+        if links := dict(self._links(method)):
+            answer["links"] = links
         if any(self._has_etag(field) for field in message.fields):
             answer["headers"]["ETag"] = {"$ref": "#/components/headers/ETag"}
         answer["content"] = {
@@ -330,6 +337,29 @@ class OpenApi:
             }
         }
         return answer
+
+    def _links(self, method: Method) -> Iterator[tuple[str, Json]]:
+        """What can be done next with what was written, as far as it needs no body."""
+        names = {field.name for field in self._contract.messages[method.response].fields}
+        at = next((at for field, at in _RECEIPTS.items() if field in names), None)
+        if at is None:
+            return
+        for other in self._methods.values():
+            asked = {field.name for field in self._request(other).fields}
+            if other.service != method.service or other.http.body or "id" not in asked:
+                continue
+            operation = _operation_id(other)
+            yield (
+                operation,
+                {
+                    "operationId": operation,
+                    "parameters": {
+                        name: f"$response.body#/{at}/{name}"
+                        for name in ("id", "containerTag")
+                        if name in asked
+                    },
+                },
+            )
 
     def _has_etag(self, field: Any) -> bool:
         named = self._contract.type_of(field)
@@ -381,6 +411,10 @@ class OpenApi:
             "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
             "content": {_JSON: {"schema": ref("Error")}},
         }
+
+
+def _operation_id(method: Method) -> str:
+    return method.name[0].lower() + method.name[1:]
 
 
 def _route(method: Method) -> tuple[str, str]:

@@ -203,7 +203,8 @@ class _Renderer:
             return f'<a href="#schema-{name}">{name}</a>'
         if schema.get("type") == "array":
             return f"list of {self._type(schema['items'])}"
-        return f'<span class="type">{escape(schema.get("format") or schema["type"])}</span>'
+        name = schema.get("format") or schema.get("type") or schema["description"]
+        return f'<span class="type">{escape(name)}</span>'
 
     def _resolved(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
         found: Any = self._document

@@ -111,6 +111,23 @@ def test_examples_of_answers_have_every_field_that_answers_have(method: MethodDe
         )
 
 
+def test_what_was_written_is_linked_to_what_can_be_done_with_it() -> None:
+    linked = set()
+    for method in METHODS:
+        answer = operation_of(method)[2]["responses"]["200"]
+        for link in answer.get("links", {}).values():
+            linked.add(link["operationId"])
+            _, _, operation = OPERATIONS[link["operationId"]]
+            names = {p.get("name") for p in operation["parameters"]}
+            for name, expression in link["parameters"].items():
+                assert name in names
+                value = answer["content"]["application/json"]["example"]
+                for step in expression.removeprefix("$response.body#/").split("/"):
+                    value = value[int(step)] if isinstance(value, list) else value[step]
+                assert value
+    assert {"getDocument", "deleteDocument", "getMemory", "deleteMemory"} <= linked
+
+
 def test_a_schema_has_the_limits_of_the_annotations() -> None:
     search = SCHEMAS["SearchMemoriesRequest"]
     query = search["properties"]["query"]

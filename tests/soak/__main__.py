@@ -40,6 +40,7 @@ PARTS: Final = {
         Part("model", ("tests.property",), "--examples", 1000),
         Part("searches", ("tests.finding",), "--examples", 300),
         Part("hostile", ("tests.hostile",), "--rounds", 20),
+        Part("schemathesis", ("tests.http.fuzz",), "--seconds", 300),
         Part("siege", ("tests.hostile.siege",), "--seconds", 1800),
         Part("neighbours", ("tests.hostile.neighbours",), "--memories", 30_000),
         Part("deletion", ("tests.deletion",), "--operations", 200_000),
