@@ -81,11 +81,12 @@ class SkewedClock(ManualClock):
 
 @dataclass(frozen=True)
 class Service:
-    """A running service; `address` is a gRPC target."""
+    """A running service; `address` is a gRPC target, `http` where it listens for HTTP."""
 
     address: str
     database: Path
     store: SqliteStore
+    http: str
 
     def create_key(
         self,
@@ -130,4 +131,4 @@ async def running_service(
         }
     )
     async with running(settings, clock=WallClock(clock, clock.elapsed)) as service:
-        yield Service(service.address, settings.database, service.store)
+        yield Service(service.address, settings.database, service.store, service.http or "")

@@ -7,6 +7,7 @@ every field at fault. Source: https://protobuf.dev/programming-guides/json/ .
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
@@ -20,7 +21,13 @@ from service.core.errors import Violation
 
 MAX_VIOLATIONS: Final = 100
 
-_PARSE_ERRORS: Final = (json_format.ParseError, ValueError, TypeError, AttributeError)
+_SHOWN: Final = 100
+"""Characters of an unknown name that are told."""
+
+_PARSE_ERRORS: Final = (
+    json_format.ParseError, ValueError, TypeError, AttributeError, OverflowError, SystemError,
+)  # fmt: skip
+"""The last one is what protobuf makes of halves of characters."""
 
 Reader: TypeAlias = Callable[[Any, Any, str, list[Violation]], None]
 """Sets a message from a value at a path, and adds what is wrong."""
@@ -59,7 +66,8 @@ def reader(descriptor: Descriptor) -> Reader:
             if len(violations) >= MAX_VIOLATIONS:
                 return
             if found is None:
-                violations.append(Violation(where, "there is no such field"))
+                shown = f"{path}.{name[:_SHOWN]}" if path else name[:_SHOWN]
+                violations.append(Violation(shown, "there is no such field"))
                 continue
             proper, read_field = found
             if proper in given:
@@ -172,7 +180,7 @@ def _struct_reader(field: FieldDescriptor) -> Reader:
         struct.SetInParent()
         try:
             struct.update(value)
-        except (ValueError, TypeError, RecursionError):
+        except (*_PARSE_ERRORS, RecursionError):
             violations.append(Violation(path, _expected(field)))
 
     return read
@@ -194,10 +202,13 @@ def _other(field: FieldDescriptor) -> Reader:
     """Reads, by the library, what is rare: numbers as text, enums, bytes, and errors."""
     # The stubs know two names for one class.
     containing: Any = field.containing_type
+    well_formed = _form(field)
 
     def read(message: Any, value: Any, path: str, violations: list[Violation]) -> None:
         alone = GetMessageClass(containing)()
         try:
+            if not all(map(well_formed, value if field.is_repeated else (value,))):
+                raise TypeError
             json_format.ParseDict({field.json_name: value}, alone)
         except _PARSE_ERRORS:
             violations.append(Violation(path, _expected(field)))
@@ -205,6 +216,32 @@ def _other(field: FieldDescriptor) -> Reader:
             message.MergeFrom(alone)
 
     return read
+
+
+_INTEGER: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_NUMBER: Final = re.compile(rf"{_INTEGER.pattern}|-?Infinity|NaN", re.ASCII)
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+
+
+def _form(field: FieldDescriptor) -> Callable[[Any], bool]:
+    """Whether a value is ProtoJSON of the field's type, as far as json_format takes more: true
+    as a number or enum, digits of other scripts or with underscores, any text as base64."""
+    if field.message_type is not None:
+        return lambda _: True
+    if field.enum_type is not None:
+        names = frozenset(field.enum_type.values_by_name)
+        return lambda value: value in names if isinstance(value, str) else type(value) is int
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return lambda value: isinstance(value, str) and _BASE64.fullmatch(value) is not None
+    if field.cpp_type in (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT):
+        return lambda value: (
+            _NUMBER.fullmatch(value) is not None
+            if isinstance(value, str)
+            else type(value) is not bool
+        )
+    if field.cpp_type in (FieldDescriptor.CPPTYPE_STRING, FieldDescriptor.CPPTYPE_BOOL):
+        return lambda _: True
+    return lambda value: not isinstance(value, str) or _INTEGER.fullmatch(value) is not None
 
 
 _TYPES: Final[Mapping[int, str]] = {

@@ -20,6 +20,9 @@ from service.http.protojson import reader, writer
 MAX_DEPTH: Final = 64
 """Objects and lists inside one another."""
 
+MAX_VALUES: Final = 500_000
+"""Values in a body, and names: what the contract allows has some thousands."""
+
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
 
 
@@ -28,14 +31,15 @@ def parse_json(body: bytes) -> Any:
 
     Raises:
         PalimpsestError: MALFORMED_MESSAGE: it is no JSON (RFC 8259), has a name twice in one
-            object, a number that is none, or is nested too deeply.
+            object, a number that is none, or is nested too deeply. MESSAGE_TOO_LARGE: it has
+            more values than any request needs.
     """
     if not body.strip():
         return {}
     try:
-        if _depth(body) > MAX_DEPTH:
-            raise _malformed(f"is nested more than {MAX_DEPTH} deep")
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant)
+        _check_structure(body)
+        made = _checked_object if _SURROGATE.search(body) else _object
+        return json.loads(body.decode(), object_pairs_hook=made, parse_constant=_constant)
     except UnicodeDecodeError:
         raise _malformed("is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -58,23 +62,54 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def _checked_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For bodies with halves of characters, which no name can have."""
+    for name, _ in pairs:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise _BadJsonError("has a name with a lone surrogate") from None
+    return _object(pairs)
+
+
 def _constant(name: str) -> Any:
     raise _BadJsonError(f"has {name}, which is no JSON")
 
 
-def _depth(body: bytes) -> int:
-    """How deep its brackets go, at most; those in strings count, too, until they are looked at."""
-    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
-        return 0
-    depth = deepest = 0
-    for bracket in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', body, re.DOTALL):
-        character = bracket[0]
-        if character in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in b"]}":
-            depth -= 1
-    return deepest
+def _check_structure(body: bytes) -> None:
+    """Raise for more values, or deeper ones, than are read: each takes much more memory and time
+    than its bytes.
+
+    All in steps that take time in proportion to the size, whatever the bytes are.
+    """
+    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH and len(body) <= MAX_VALUES:
+        return
+    # What remains are the brackets and commas outside of strings.
+    body = body.replace(rb"\\", b"").replace(rb"\"", b"").translate(_BRACKETS, _NO_STRUCTURE)
+    if body.count(b'"') > 4 * MAX_VALUES:
+        raise _too_many_values()
+    body = b"".join(body.split(b'"')[::2])
+    if body.count(b"[") + body.count(b",") > MAX_VALUES:
+        raise _too_many_values()
+    body = body.replace(b",", b"")
+    for _ in range(MAX_DEPTH):
+        body = body.replace(b"[]", b"")
+    # Brackets that close nothing are found by the parser.
+    if b"[" in body:
+        raise _malformed(f"is nested more than {MAX_DEPTH} deep, or has no end")
+
+
+_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'"[]{},'))
+
+
+def _too_many_values() -> PalimpsestError:
+    return PalimpsestError(
+        Reason.MESSAGE_TOO_LARGE, f"The body may have {MAX_VALUES} JSON values at most"
+    )
 
 
 def _malformed(what: str) -> PalimpsestError:
