@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ConfigDict, Field
 
+from palimpsest.v1.documents_pb2 import Document
 from palimpsest.v1.memories_pb2 import Memory, SearchHit
 
 _SHOWN: Final = 2000
@@ -39,7 +41,9 @@ class Result(Structured):
     text: str
     score: float
     date: Annotated[str, Field(description="When it was written or said; may be empty.")] = ""
-    source: Annotated[str, Field(description="Headings or speaker of a passage.")] = ""
+    source: Annotated[
+        str, Field(description="Of a passage: its document, then its headings or speaker.")
+    ] = ""
 
 
 class Recalled(Structured):
@@ -92,7 +96,13 @@ class Versions(Structured):
     more: Annotated[bool, Field(description="Whether there are older ones.")] = False
 
 
-def result_of(hit: SearchHit) -> Result:
+def result_of(hit: SearchHit, documents: Mapping[str, Document]) -> Result:
+    """One result.
+
+    Args:
+        hit: What was found.
+        documents: Those that passages are of, by id; one that is gone meanwhile is not there.
+    """
     if hit.WhichOneof("found") == "memory":
         memory = hit.memory
         return Result(
@@ -103,13 +113,15 @@ def result_of(hit: SearchHit) -> Result:
             date=instant(memory.create_time),
         )
     chunk = hit.chunk
+    document = documents.get(chunk.document_id, Document())
+    parts = (document.title or document.custom_id, chunk.speaker or chunk.heading)
     return Result(
         kind="document",
         id=chunk.document_id,
         text=shown(chunk.text),
         score=round(hit.score, 2),
         date=instant(chunk.time) if chunk.HasField("time") else "",
-        source=chunk.speaker or chunk.heading,
+        source=" > ".join(part for part in parts if part),
     )
 
 

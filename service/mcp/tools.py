@@ -77,9 +77,11 @@ async def recall(connection: Connection, wanted: given.Recall) -> Answer:
         container_tags=[_container(connection, wanted)],
         limit=wanted.limit,
         include_chunks=wanted.documents,
+        include_documents=wanted.documents,
     )
     response = await connection.rpcs.call("Memories.SearchMemories", request)
-    results = [out.result_of(hit) for hit in response.hits]
+    documents = {document.id: document for document in response.documents}
+    results = [out.result_of(hit, documents) for hit in response.hits]
     if not results:
         return Answer("Nothing fits.", out.Recalled(results=[]))
     return Answer("\n".join(map(_recalled, results)), out.Recalled(results=results))

@@ -219,7 +219,10 @@ async def test_documents_are_found_and_replaced_by_name(agent: Agent, client: Cl
     assert (passage["kind"], passage["id"], passage["source"]) == (
         "document",
         added["id"],
-        "Brewing",
+        "Tea > Brewing",
+    )
+    assert ", Tea > Brewing): Brewing Pour water" in await agent.text(
+        "recall", query="eighty degrees"
     )
     assert await agent.data("recall", query="eighty degrees", documents=False) == {"results": []}
     text = await agent.text("add_document", content="Pour water.", name="notes/tea.md")
