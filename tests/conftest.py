@@ -11,10 +11,8 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
-from service.settings import database_path
-from service.storage.sqlite import admin
 from tests import statements
-from tests.harness import Server, running_server
+from tests.harness import Server, running_server, tenant_of
 from tests.tally import Report, Tally
 
 statements.install()
@@ -100,16 +98,7 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def key(shared_server: Server, request: pytest.FixtureRequest) -> str:
     """A key of a tenant that is this test's own; made without the start of a process."""
-    tenant = "".join(c if c.isalnum() else "-" for c in request.node.name)[-60:].strip("-")
-    _, secret = admin.create_key(
-        database_path(shared_server.data_dir),
-        tenant=tenant,
-        label="",
-        containers=(),
-        read_only=False,
-        expires_at=None,
-    )
-    return secret
+    return shared_server.add_key(tenant_of(request.node.name))
 
 
 @pytest.fixture

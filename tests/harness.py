@@ -18,6 +18,8 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from service.settings import database_path
+from service.storage.sqlite import admin
 from tests.waiting import HANG_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -42,6 +44,20 @@ class Server:
         """A further key, made by the command line while the server runs."""
         return create_key(self.data_dir, *options)
 
+    def add_key(
+        self, tenant: str, *, containers: Sequence[str] = (), read_only: bool = False
+    ) -> str:
+        """A further key of any tenant, made without the start of a process."""
+        _, secret = admin.create_key(
+            database_path(self.data_dir),
+            tenant=tenant,
+            label="",
+            containers=containers,
+            read_only=read_only,
+            expires_at=None,
+        )
+        return secret
+
     def stop(self) -> int:
         """SIGTERM, and the exit code of the drained server."""
         self.process.send_signal(signal.SIGTERM)
@@ -51,6 +67,11 @@ class Server:
         """SIGKILL: what a power cut leaves is all that is left."""
         self.process.kill()
         self.process.wait(HANG_SECONDS)
+
+
+def tenant_of(test: str) -> str:
+    """The tenant of the test of this name."""
+    return "".join(c if c.isalnum() else "-" for c in test)[-60:].strip("-")
 
 
 def run_cli(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -12,10 +12,16 @@ import httpx
 import pytest
 
 from tests.acceptance.callers import CallError, Json, StubCaller
-from tests.harness import Server
+from tests.harness import Server, tenant_of
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.processes
+
+
+@pytest.fixture
+def key(shared_server: Server, request: pytest.FixtureRequest) -> str:
+    """One of a tenant that is this test's own."""
+    return shared_server.add_key(tenant_of(request.node.name))
 
 
 @pytest.fixture
@@ -469,3 +475,59 @@ def test_a_failed_document_is_shown_with_its_error(web: httpx.Client) -> None:
     assert found["errorMessage"]
     assert listed["pagination"]["totalItems"] == 1
     assert web.get("/v3/documents/processing").json() == {"documents": [], "totalCount": 0}
+
+
+def test_a_document_is_shown_with_its_memories(web: httpx.Client, call: StubCaller) -> None:
+    source = put(call, "source", "user_1")
+    assert "memories" not in web.get("/v3/documents/source").json()
+    call(
+        "Memories.CreateMemories",
+        containerTag="user_1",
+        memories=[{"content": "From it", "sourceDocumentId": source}, {"content": "Not from it"}],
+    )
+    (memory,) = web.get("/v3/documents/source").json()["memories"]
+    assert (memory["memory"], memory["isLatest"], memory["sourceCount"]) == ("From it", True, 1)
+
+
+def test_the_chunks_of_a_document_are_listed(web: httpx.Client, call: StubCaller) -> None:
+    text = "\n\n".join(f"Part {n}. " + "Each part has words of its own. " * 30 for n in range(9))
+    made = call("Documents.UpsertDocument", content=text, customId="long", wait=True)
+    found = web.get("/v3/documents/long/chunks").json()
+    assert found["documentId"] == made["receipt"]["id"]
+    assert found["total"] == len(found["chunks"]) > 1
+    assert [chunk["position"] for chunk in found["chunks"]] == list(range(found["total"]))
+    assert found["chunks"][0]["content"].startswith("Part 0.")
+    assert web.get("/v3/documents/none/chunks").status_code == 404
+
+
+def test_totals_count_what_the_key_may_see(
+    shared_server: Server, web: httpx.Client, call: StubCaller, request: pytest.FixtureRequest
+) -> None:
+    for number in range(3):
+        put(call, f"mine-{number}", "mine")
+        put(call, f"other-{number}", "other")
+        remember(call, "mine", f"mine {number}")
+        remember(call, "other", f"other {number}")
+    limited = shared_server.add_key(
+        tenant_of(request.node.name), containers=("mine",), read_only=True
+    )
+    headers = {"Authorization": f"Bearer {limited}"}
+
+    def total(verb: str, path: str, body: Any = None) -> int:
+        answer = web.request(verb, path, json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        if "totalCount" in found:
+            return int(found["totalCount"])
+        return int(found["pagination"]["totalItems"])
+
+    assert total("POST", "/v3/documents/list", {}) == 3
+    assert total("POST", "/v3/documents/list", {"page": 9, "limit": 1}) == 3
+    assert total("GET", "/v3/documents/processing?view=all") <= 3
+    assert total("POST", "/v4/memories/list", {"containerTags": ["mine"]}) == 3
+    for path in ("/v3/documents/list", "/v4/memories/list"):
+        refused = web.post(path, json={"containerTags": ["other"]}, headers=headers)
+        assert (refused.status_code, refused.json()["details"]) == (403, "CONTAINER_NOT_ALLOWED")
+    tags = web.get("/v3/container-tags/list", headers=headers).json()
+    assert [tag["containerTag"] for tag in tags] == ["mine"]
+    assert web.get("/v3/container-tags/other", headers=headers).status_code == 404

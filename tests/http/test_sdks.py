@@ -9,8 +9,6 @@ from typing import Any
 import grpc
 import pytest
 
-from service.settings import database_path
-from service.storage.sqlite import admin
 from tests.acceptance.callers import CallError, Json, StubCaller
 from tests.files import pdf
 from tests.harness import Server
@@ -20,18 +18,6 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.processes
 
 CAT = "The cat Ferdinand sleeps on the warm windowsill."
-
-
-def new_key(server: Server, tenant: str, *, read_only: bool = False) -> str:
-    _, secret = admin.create_key(
-        database_path(server.data_dir),
-        tenant=tenant,
-        label="",
-        containers=(),
-        read_only=read_only,
-        expires_at=None,
-    )
-    return secret
 
 
 def of_kinds(kinds: Iterable[Kind]) -> pytest.MarkDecorator:
@@ -61,7 +47,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture(scope="module")
 def sdk_key(shared_server: Server, kind: Kind) -> str:
-    return new_key(shared_server, f"sdk-{kind}".replace(".", "-"))
+    return shared_server.add_key(f"sdk-{kind}".replace(".", "-"))
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +142,6 @@ def test_the_same_custom_id_replaces_content_and_merges_metadata(
 
 
 def test_batch_add_says_what_became_of_each(sdk: Sdk, call: StubCaller, tag: str) -> None:
-    call("Documents.UpsertDocument", content="x", customId=f"{tag}-taken", containerTags=["a"])
     items = [
         {"content": "first of a batch", "customId": f"{tag}-1", "metadata": {"own": True}},
         {"content": "second of a batch"},
@@ -528,7 +513,7 @@ def test_errors_have_the_classes_of_their_statuses(
         unknown = error(stranger, "add", content=CAT)
         assert (unknown.kind, unknown.status) == ("AuthenticationError", 401)
         assert unknown.body["details"] == "KEY_INVALID"
-    reader = new_key(shared_server, f"read-{sdk.kind}".replace(".", "-"), read_only=True)
+    reader = shared_server.add_key(f"read-{sdk.kind}".replace(".", "-"), read_only=True)
     with running_sdk(sdk.kind, base_url, reader) as reading:
         refused = error(reading, "add", content=CAT, container_tag=tag)
         assert (refused.kind, refused.status) == ("PermissionDeniedError", 403)

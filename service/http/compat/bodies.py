@@ -54,13 +54,18 @@ def _few_values(data: bytes) -> bool:
         return True
     # Texts have separators too. Without escaped ones, every second quote ends a text.
     plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if plain.count(b'"') > 2 * MAX_VALUES:
+    if _count(plain, b'"') > 2 * MAX_VALUES:
         return False
-    return sum(map(_separators, plain.split(b'"')[::2])) <= MAX_VALUES
+    return _separators(b"".join(plain.split(b'"')[::2])) <= MAX_VALUES
 
 
 def _separators(data: bytes) -> int:
-    return data.count(b",") + data.count(b"[") + data.count(b"{")
+    return _count(data, b",[{")
+
+
+def _count(data: bytes, characters: bytes) -> int:
+    # In a time that depends on the length alone, unlike `bytes.count`.
+    return len(data) - len(data.translate(None, characters))
 
 
 async def read_body(request: HttpRequest) -> Fields:

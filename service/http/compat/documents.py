@@ -9,6 +9,7 @@ from typing import Any, Final
 from palimpsest.v1 import documents_pb2 as pb
 from palimpsest.v1 import filter_pb2
 from palimpsest.v1.errors_pb2 import ItemError
+from palimpsest.v1.memories_pb2 import ListMemoriesRequest
 from service.core.errors import Reason
 from service.http.compat import values
 from service.http.compat.answers import answer, listed_document, whole_document
@@ -183,8 +184,40 @@ def _written_since(seconds: float) -> filter_pb2.Filter:
 
 async def _get(calls: Calls, request: HttpRequest) -> HttpAnswer:
     message = pb.GetDocumentRequest(id=request.parameters["id"])
-    response = await call(calls, "Documents.GetDocument", message)
-    return answer(whole_document(response.document), etag=response.document.etag)
+    document = (await call(calls, "Documents.GetDocument", message)).document
+    from_it = ListMemoriesRequest(
+        container_tags=document.container_tags, source_document_id=document.id, page_size=MAX_PAGE
+    )
+    memories = (await call(calls, "Memories.ListMemories", from_it)).memories
+    return answer(whole_document(document, memories), etag=document.etag)
+
+
+async def _list_chunks(calls: Calls, request: HttpRequest) -> HttpAnswer:
+    named_by = request.parameters["id"]
+    document = (
+        await call(calls, "Documents.GetDocument", pb.GetDocumentRequest(id=named_by))
+    ).document
+    indexed = values.moment(document.update_time)
+    shown: list[dict[str, Any]] = []
+    message = pb.ListChunksRequest(id=document.id, page_size=MAX_PAGE)
+    while True:
+        response = await call(calls, "Documents.ListChunks", message)
+        shown.extend(
+            {
+                "id": chunk.id,
+                "position": chunk.position,
+                "content": chunk.text,
+                "type": "text",
+                "createdAt": indexed,
+                "metadata": {"heading": chunk.heading} if chunk.heading else None,
+            }
+            for chunk in response.chunks
+        )
+        if not response.next_page_token:
+            return answer({"documentId": document.id, "chunks": shown, "total": len(shown)})
+        message = pb.ListChunksRequest(
+            id=document.id, page_size=MAX_PAGE, page_token=response.next_page_token
+        )
 
 
 async def _update(calls: Calls, request: HttpRequest) -> HttpAnswer:
@@ -258,6 +291,7 @@ ENDPOINTS: Final = (
     Endpoint("GET", "/v3/documents/processing", _list_processing, writes=False),
     Endpoint("DELETE", "/v3/documents/bulk", _delete_bulk, writes=True),
     Endpoint("GET", "/v3/documents/{id}", _get, writes=False),
+    Endpoint("GET", "/v3/documents/{id}/chunks", _list_chunks, writes=False),
     Endpoint("PATCH", "/v3/documents/{id}", _update, writes=True),
     Endpoint("DELETE", "/v3/documents/{id}", _delete, writes=True),
 )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from palimpsest.v1 import memories_pb2 as pb
 from service.http.compat import values
-from service.http.compat.answers import answer, memory_entry, root
+from service.http.compat.answers import answer, memory_entry
 from service.http.compat.bodies import Fields, read_body
 from service.http.compat.errors import call, named
 from service.http.compat.fields import (
@@ -111,22 +111,20 @@ async def _update(calls: Calls, request: HttpRequest) -> HttpAnswer:
     if context is not None:
         _read_context(context, message.temporal_context)
     fields.check()
-    tag = message.container_tag
     response = await call(calls, "Memories.UpdateMemory", message)
-    receipt = response.receipt
-    read = pb.GetMemoryRequest(container_tag=tag, id=receipt.id)
-    memory = (await call(calls, "Memories.GetMemory", read)).memory
+    # Without the version, in the answer to a repeated request whose memory is gone by now.
+    receipt, memory = response.receipt, response.version
     return answer(
         {
-            "id": memory.id,
-            "createdAt": values.moment(memory.create_time),
-            "forgetAfter": _forget_after(memory),
+            "id": receipt.id,
+            "createdAt": values.moment(receipt.create_time),
+            "forgetAfter": _forget_after(receipt),
             "forgetReason": memory.forget_reason or None,
             "memory": memory.content,
             "metadata": values.metadata(memory.metadata),
-            "parentMemoryId": memory.parent_memory_id or None,
-            "rootMemoryId": root(memory),
-            "version": memory.version,
+            "parentMemoryId": receipt.parent_memory_id,
+            "rootMemoryId": receipt.root_memory_id,
+            "version": receipt.version,
         },
         etag=receipt.etag,
     )

@@ -48,6 +48,7 @@ async def _profile(calls: Calls, request: HttpRequest) -> HttpAnswer:
             filter=condition,
             min_score=threshold,
             include_chunks=True,
+            include_documents=True,
         )
         hits = await search_memories(calls, search, names)
         shown = await show(calls, hits, as_memories=True, include=Include(Fields({})))

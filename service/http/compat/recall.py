@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from palimpsest.v1.documents_pb2 import (
     Document,
-    GetDocumentRequest,
     SearchDocumentsRequest,
 )
 from palimpsest.v1.memories_pb2 import (
@@ -17,7 +16,6 @@ from palimpsest.v1.memories_pb2 import (
     SearchMemoriesRequest,
 )
 from palimpsest.v1.search_pb2 import Chunk
-from service.core.errors import PalimpsestError, Reason
 from service.http.compat import answers, values
 from service.http.compat.bodies import Fields, read_body
 from service.http.compat.errors import call
@@ -33,20 +31,13 @@ class Hit:
 
     Args:
         score: From 0 to 1.
-        memory: None: it is a chunk.
-        chunk: None: it is a memory.
+        found: What it is.
+        document: The one it is of, or came from; without content. None: of none that is known.
     """
 
     score: float
-    memory: Memory | None = None
-    chunk: Chunk | None = None
-
-    @property
-    def document_id(self) -> str:
-        """The document it is of, or came from; "": of none that is known."""
-        if self.chunk is not None:
-            return self.chunk.document_id
-        return self.memory.source_document_id if self.memory is not None else ""
+    found: Memory | Chunk
+    document: Document | None
 
 
 class Include:
@@ -77,6 +68,7 @@ async def _search(calls: Calls, request: HttpRequest) -> HttpAnswer:
         limit=read_limit(fields),
         include_forgotten=include.forgotten,
         include_chunks=True,
+        include_documents=True,
     )
     fields.boolean("aggregate")
     ignore_ranking(fields)
@@ -96,12 +88,15 @@ async def search_memories(
 ) -> list[Hit]:
     """The memories, and with include_chunks the chunks, that a search finds."""
     response = await call(calls, "Memories.SearchMemories", message, names)
-    return [
-        Hit(hit.score, chunk=hit.chunk)
-        if hit.HasField("chunk")
-        else Hit(hit.score, memory=hit.memory)
-        for hit in response.hits
-    ]
+    documents = {document.id: document for document in response.documents}
+    hits = []
+    for hit in response.hits:
+        if hit.HasField("chunk"):
+            hits.append(Hit(hit.score, hit.chunk, documents.get(hit.chunk.document_id)))
+        else:
+            source = documents.get(hit.memory.source_document_id)
+            hits.append(Hit(hit.score, hit.memory, source))
+    return hits
 
 
 async def _search_chunks(
@@ -115,7 +110,9 @@ async def _search_chunks(
         limit=message.limit,
     )
     response = await call(calls, "Documents.SearchDocuments", documents, names)
-    hits = [Hit(chunk.score, chunk=chunk.chunk) for hit in response.hits for chunk in hit.chunks]
+    hits = [
+        Hit(chunk.score, chunk.chunk, hit.document) for hit in response.hits for chunk in hit.chunks
+    ]
     return sorted(hits, key=lambda hit: -hit.score)
 
 
@@ -130,30 +127,20 @@ async def show(
         as_memories: Whether the text of a chunk is shown as that of a memory.
         include: What is shown with them.
     """
-    needed = {hit.document_id for hit in hits if hit.chunk is not None or include.documents}
-    documents = await _documents(calls, needed - {""})
     results = []
     for hit in hits:
-        document = documents.get(hit.document_id)
-        if hit.memory is not None:
-            result = _memory(hit.memory)
+        if isinstance(hit.found, Memory):
+            result = _memory(hit.found)
             if include.related:
-                result["context"] = await _context(calls, hit.memory)
+                result["context"] = await _context(calls, hit.found)
         else:
-            assert hit.chunk is not None  # noqa: S101  (for the type checker)
-            result = _chunk(hit.chunk, document, "memory" if as_memories else "chunk")
+            result = _chunk(hit.found, hit.document, "memory" if as_memories else "chunk")
             if include.chunks:
-                result["chunks"] = [
-                    {
-                        "content": hit.chunk.text,
-                        "documentId": hit.chunk.document_id,
-                        "position": hit.chunk.position,
-                        "score": hit.score,
-                    }
-                ]
+                result["chunks"] = [_embedded(hit.found, hit.score)]
         result["similarity"] = hit.score
         if include.documents:
-            result["documents"] = [] if document is None else [_source(document, include)]
+            sources = [] if hit.document is None else [hit.document]
+            result["documents"] = [_source(source, include) for source in sources]
         results.append(result)
     return results
 
@@ -178,6 +165,16 @@ def _chunk(chunk: Chunk, document: Document | None, name: str) -> dict[str, Any]
     }
 
 
+def _embedded(chunk: Chunk, score: float) -> dict[str, Any]:
+    """A chunk in a result, where older clients look for it."""
+    return {
+        "content": chunk.text,
+        "documentId": chunk.document_id,
+        "position": chunk.position,
+        "score": score,
+    }
+
+
 def _source(document: Document, include: Include) -> dict[str, Any]:
     shown = {
         "id": document.id,
@@ -188,20 +185,6 @@ def _source(document: Document, include: Include) -> dict[str, Any]:
         "type": values.kind(document.content_kind),
     }
     return shown | ({"summary": None} if include.summaries else {})
-
-
-async def _documents(calls: Calls, ids: Iterable[str]) -> dict[str, Document]:
-    """The documents of these ids that are there."""
-    found: dict[str, Document] = {}
-    for name in ids:
-        try:
-            response = await calls.call("Documents.GetDocument", GetDocumentRequest(id=name))
-        except PalimpsestError as error:
-            if error.reason is not Reason.DOCUMENT_NOT_FOUND:
-                raise
-        else:
-            found[name] = response.document
-    return found
 
 
 async def _context(calls: Calls, memory: Memory) -> dict[str, Any]:
