@@ -18,6 +18,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.app import running
 from service.core.times import WallClock
+from service.rpc.server import Server
 from service.settings import Settings
 from service.storage.sqlite import admin
 from service.storage.sqlite.store import SqliteStore
@@ -86,6 +87,7 @@ class Service:
     address: str
     database: Path
     store: SqliteStore
+    server: Server
     http: str
 
     def create_key(
@@ -131,4 +133,6 @@ async def running_service(
         }
     )
     async with running(settings, clock=WallClock(clock, clock.elapsed)) as service:
-        yield Service(service.address, settings.database, service.store, service.http or "")
+        yield Service(
+            service.address, settings.database, service.store, service.server, service.http or ""
+        )

@@ -15,8 +15,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from service.core.errors import PalimpsestError, Reason
 from service.http import native
 from service.http.endpoints import Endpoint, HttpAnswer, HttpRequest
-from service.http.errors import HttpError, unsupported_media
-from service.http.exchange import DisconnectedError, HttpExchange, deadline_exceeded
+from service.http.errors import HttpError, unsupported_media, verb_not_allowed
+from service.http.exchange import DisconnectedError, HttpExchange
 from service.http.invoker import Invoker
 from service.http.protocol import HttpProtocol
 from service.http.routes import Routes
@@ -116,30 +116,27 @@ class HttpApp:
 
     async def _answer(self, exchange: HttpExchange) -> HttpAnswer:
         try:
-            self._check_host(exchange)
+            self._check_page(exchange)
             if exchange.verb == "OPTIONS" and self._allowed_origin(exchange) is not None:
-                return _PREFLIGHT
-            endpoint, parameters = self._routes.find(exchange.verb, exchange.raw_path)
-            _check_content(exchange, endpoint)
+                return HttpAnswer(204, headers=(("x-request-id", new_call_id()),))
+            verb = "GET" if exchange.verb == "HEAD" else exchange.verb
+            endpoint, parameters = self._routes.find(verb, exchange.raw_path)
+            if endpoint.streams and verb != exchange.verb:
+                raise verb_not_allowed(verb)
+            self._check_content(exchange, endpoint)
         except PalimpsestError as error:
             # Callers without a key can cause these at any rate.
-            if not isinstance(error, HttpError) or error.status in (404, 405):
-                self._runner.policy.method_not_found(exchange.peer())
+            self._runner.policy.method_not_found(exchange.peer())
             return self._failed(exchange, error, new_call_id())
         access = _ACCESS[endpoint.writes] if not endpoint.public else None
-        overdue: asyncio.TimerHandle | None = None
 
         async def receive(active: ActiveCall) -> HttpRequest:
-            nonlocal overdue
-            left = exchange.time_remaining()
-            if left is not None:
-                overdue = asyncio.get_running_loop().call_later(
-                    max(0.0, left), lambda: active.end(deadline_exceeded())
-                )
             exchange.check_size()
-            body = await self._runner.receive(
-                active, lambda limit: exchange.read(active, limit), JSON_FACTOR
-            )
+            body = b""
+            if not endpoint.public:
+                body = await self._runner.receive(
+                    active, lambda limit: exchange.read(active, limit), JSON_FACTOR
+                )
             return HttpRequest(
                 parameters,
                 exchange.query(),
@@ -166,8 +163,7 @@ class HttpApp:
             answer: HttpAnswer = await self._runner.run(name, access, exchange, receive, work)
             return answer
         finally:
-            if overdue is not None:
-                overdue.cancel()
+            exchange.end_deadline()
 
     async def _send(self, exchange: HttpExchange, answer: HttpAnswer) -> None:
         if exchange.stream_started:
@@ -187,17 +183,31 @@ class HttpApp:
         origin = exchange.headers.get("origin")
         return origin if origin is not None and origin in self._rules.origins else None
 
-    def _check_host(self, exchange: HttpExchange) -> None:
-        if (
-            self._rules.loopback_only
-            and exchange.is_tcp
-            and not _is_loopback(exchange.headers.get("host", ""))
-        ):
-            raise HttpError(
-                403,
-                Reason.INVALID_REQUEST,
-                "Without keys only a loopback Host is answered, such as localhost",
-            )
+    def _check_page(self, exchange: HttpExchange) -> None:
+        """Raise 403 for what a web page may have sent, where no key would keep it out."""
+        if not (self._rules.loopback_only and exchange.is_tcp):
+            return
+        host = exchange.headers.get("host", "")
+        if not _is_loopback(host):
+            raise _forbidden("Without keys only a loopback Host is answered, such as localhost")
+        origin = exchange.headers.get("origin")
+        own = origin is not None and origin.partition("://")[2] == host
+        if origin is not None and not own and origin not in self._rules.origins:
+            raise _forbidden("Without keys only web pages of --http-origins are answered")
+
+    def _check_content(self, exchange: HttpExchange, endpoint: Endpoint) -> None:
+        """Raise 415 for a body of another type: web pages can send some types unasked."""
+        headers = exchange.headers
+        encoding = headers.get("content-encoding", "identity").lower()
+        if encoding != "identity":
+            raise unsupported_media(f"Bodies must not be compressed ({encoding})")
+        # Without keys the type also shows that a request without a body is from no web page.
+        typed = self._rules.loopback_only and endpoint.verb not in ("GET", "DELETE")
+        if not endpoint.takes or not (typed or exchange.has_body):
+            return
+        given = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if given != endpoint.takes:
+            raise unsupported_media(f"The body must be {endpoint.takes}; say so in content-type")
 
 
 def _native(error: PalimpsestError, call_id: str, if_match: bool) -> HttpAnswer:
@@ -219,9 +229,6 @@ def _nothing(_: Any) -> Iterable[str]:
 # What the containers are, and how large answers, is known when the contract's methods are called.
 _ACCESS: Final = {writes: Access(writes, _nothing, lambda _: 0) for writes in (False, True)}
 
-_PREFLIGHT: Final = HttpAnswer(204)
-
-
 _CORS_HEADERS: Final = (
     "authorization", "content-type", "idempotency-key", "if-match", "connect-protocol-version",
     "connect-timeout-ms", "mcp-method", "mcp-name", "mcp-protocol-version", "palimpsest-container",
@@ -240,17 +247,8 @@ def _cors(origin: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _check_content(exchange: HttpExchange, endpoint: Endpoint) -> None:
-    """Raise 415 for a body of another type: web pages can send some types unasked."""
-    headers = exchange.headers
-    encoding = headers.get("content-encoding", "identity").lower()
-    if encoding != "identity":
-        raise unsupported_media(f"Bodies must not be compressed ({encoding})")
-    if not exchange.has_body or not endpoint.takes:
-        return
-    given = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given != endpoint.takes:
-        raise unsupported_media(f"The body must be {endpoint.takes}; say so in content-type")
+def _forbidden(message: str) -> HttpError:
+    return HttpError(403, Reason.INVALID_REQUEST, message)
 
 
 def _is_loopback(host: str) -> bool:

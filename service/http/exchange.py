@@ -15,7 +15,7 @@ from service.core.errors import PalimpsestError, Reason, Violation, invalid
 from service.http.endpoints import HttpAnswer
 from service.http.native import event
 from service.http.protocol import HttpProtocol
-from service.rpc.active_call import ActiveCall
+from service.rpc.active_call import ActiveCall, new_call_id
 from service.rpc.call_runner import MAX_MESSAGE_BYTES, READ_SECONDS, too_large
 from service.rpc.calls import bearer, origin_of
 from service.rpc.peers import UNIX
@@ -66,6 +66,8 @@ class HttpExchange:
         self._sent: list[Callable[[], None]] = []
         self._started = asyncio.get_running_loop().time()
         self._timeout = _timeout(self.headers)
+        self._call_id = ""
+        self._overdue: asyncio.TimerHandle | None = None
         self.stream_started = False
 
     # --- the caller --------------------------------------------------------------
@@ -83,6 +85,20 @@ class HttpExchange:
         if self._timeout is None:
             return None
         return self._started + self._timeout - asyncio.get_running_loop().time()
+
+    def began(self, active: ActiveCall) -> None:
+        self._call_id = active.call_id
+        left = self.time_remaining()
+        if left is not None:
+            self._overdue = asyncio.get_running_loop().call_later(
+                max(0.0, left), lambda: active.end(deadline_exceeded())
+            )
+
+    def end_deadline(self) -> None:
+        """The call has ended."""
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
 
     @property
     def is_tcp(self) -> bool:
@@ -176,7 +192,7 @@ class HttpExchange:
         return self._failed(self, failure, call_id)
 
     async def drop(self) -> HttpAnswer:
-        return HttpAnswer(503, headers=(("connection", "close"),))
+        return HttpAnswer(503, headers=(("connection", "close"), ("x-request-id", new_call_id())))
 
     async def send(self, answer: HttpAnswer) -> None:
         """Send a whole answer; the connection ends with it if the body has not arrived.
@@ -214,6 +230,7 @@ class HttpExchange:
                 (b"content-type", b"text/event-stream; charset=utf-8"),
                 (b"cache-control", b"no-store"),
                 (b"x-accel-buffering", b"no"),
+                (b"x-request-id", self._call_id.encode()),
             ]
             await self._cycle.send(
                 {"type": "http.response.start", "status": 200, "headers": headers}

@@ -60,6 +60,9 @@ def _endpoint(method: Method, verb: str, path: str, *, has_body: bool) -> Endpoi
                 raise invalid([Violation(next(iter(request.query)), "belongs into the body")])
             value = parse_json(request.body)
         else:
+            # Left out, a precondition would be lost.
+            if request.body.strip() not in (b"", b"{}"):
+                raise invalid([Violation("", "fields belong into the query, not into a body")])
             value = query_to_json(descriptor.input_type, request.query)
         message = request_class()
         written = Written(value)

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Final
 
-from service.http import compat, native, public_pages
+from service.http import compat, health, native, public_pages
 from service.http.app import CONNECT, Face, HttpApp, WebRules
 from service.http.invoker import Invoker
 from service.http.mcp import Mcp
@@ -49,6 +49,7 @@ class HttpServer:
                 *native.endpoints(server.methods),
                 *compat.ENDPOINTS,
                 *public_pages.endpoints(),
+                health.endpoint(lambda: server.is_serving),
                 *self._mcp.endpoints(),
             ],
             invoker,

@@ -67,6 +67,7 @@ class CallRunner:
         outcome = CANCELLED
         try:
             try:
+                exchange.began(active)
                 await policy.admit(
                     active, access, None if access is None else exchange.credentials()
                 )

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from service.core.errors import PalimpsestError
 from service.core.model import Principal
+from service.rpc.active_call import ActiveCall
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -40,6 +41,10 @@ class Exchange(Protocol):
 
     def time_remaining(self) -> float | None:
         """Seconds to the caller's deadline; None without one."""
+        ...
+
+    def began(self, active: ActiveCall) -> None:
+        """The call has begun. A transport without deadlines of its own ends it at its caller's."""
         ...
 
     async def write(self, message: Any) -> None:

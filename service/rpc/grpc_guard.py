@@ -64,6 +64,9 @@ class GrpcExchange:
         left: float | None = self.context.time_remaining()
         return left
 
+    def began(self, active: ActiveCall) -> None:
+        """gRPC itself ends calls at their deadlines."""
+
     async def write(self, message: Any) -> None:
         await self.context.write(message)
 

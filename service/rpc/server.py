@@ -104,6 +104,8 @@ class Server:
         connections = ("grpc.max_allowed_incoming_connections", limit)
         self._server = grpc.aio.server(options=(*_OPTIONS, connections))
         self._upkeep: list[asyncio.Task[None]] = []
+        self.is_serving = False
+        """What health says."""
         methods = methods_of(store, searcher)
         self.methods = methods if offloader is None else offloaded(methods, offloader)
         """Those of the contract."""
@@ -165,6 +167,7 @@ class Server:
         await self._set_health(True)
 
     async def _set_health(self, serving: bool) -> None:
+        self.is_serving = serving
         answer = health_pb2.HealthCheckResponse
         status = answer.SERVING if serving else answer.NOT_SERVING
         for name in ("", *SERVICE_NAMES):
@@ -179,6 +182,7 @@ class Server:
 
         Returns when no handler runs any more, so that the store can be closed.
         """
+        self.is_serving = False
         try:
             async with asyncio.timeout(_HEALTH_SECONDS):
                 # Waits for watchers to have been told, and one of them may not read.
