@@ -197,7 +197,8 @@ def test_more_files_than_one_batch_takes(folder: Path, run: Import) -> None:
     for number in range(450):
         (many / f"{number}.txt").write_text(f"Note {number}.")
     for number in range(20):
-        (many / f"big{number}.txt").write_text(f"{number} " + "word " * 200_000)
+        # Large to send, and short to process: blanks are one.
+        (many / f"big{number}.txt").write_text(f"{number} " + " " * 1_000_000 + "words")
     assert "470 new, 0 changed, 0 unchanged" in run("many").stdout
     assert "0 new, 0 changed, 470 unchanged" in run("many").stdout
 
