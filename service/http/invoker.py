@@ -14,7 +14,7 @@ from service.rpc.access import authorize_containers, authorize_method
 from service.rpc.active_call import ActiveCall
 from service.rpc.call_runner import CallRunner
 from service.rpc.calls import RpcCall
-from service.rpc.numbered import NumberedLists
+from service.rpc.numbered import NumberedLists, page_bytes
 from service.rpc.policy import Hold
 from service.rpc.servicers import Method
 
@@ -67,14 +67,14 @@ class RequestCalls:
         self, request: ListDocumentsRequest, number: int, size: int
     ) -> tuple[ListDocumentsResponse, int]:
         found = self._invoker.method("Documents.ListDocuments")
-        await self._admit(found, request)
+        await self._admit(found, request, page_bytes(request, size))
         return await self._invoker.numbered.documents(self._inner(found), request, number, size)
 
     async def numbered_memories(
         self, request: ListMemoriesRequest, number: int, size: int
     ) -> tuple[ListMemoriesResponse, int]:
         found = self._invoker.method("Memories.ListMemories")
-        await self._admit(found, request)
+        await self._admit(found, request, page_bytes(request, size))
         return await self._invoker.numbered.memories(self._inner(found), request, number, size)
 
     async def stream(self, method: str, request: Message) -> None:
@@ -83,11 +83,18 @@ class RequestCalls:
         await self._admit(found, request)
         await self._invoker.runner.until_drained(found.handler(self._inner(found), request))
 
-    async def _admit(self, method: Method, request: Message) -> None:
-        """Authorize a call, and wait until the quota has room for its answer."""
+    async def _admit(self, method: Method, request: Message, at_most: int | None = None) -> None:
+        """Authorize a call, and wait until the quota has room for its answer.
+
+        Args:
+            method: The method.
+            request: Its request.
+            at_most: How large the answer can be, roughly; None: as the method says.
+        """
         authorize_method(self._call.principal, method.access)
         authorize_containers(self._call.principal, method.access, request)
-        policy, size = self._invoker.runner.policy, method.access.answer_bytes(request)
+        size = method.access.answer_bytes(request) if at_most is None else at_most
+        policy = self._invoker.runner.policy
         # One answer at a time: a request that waits for room must not hold what it waits for.
         self.give_up()
         self._hold = await policy.hold_answer(self._active, size)

@@ -49,13 +49,13 @@ def _tag(request: Any) -> Iterable[str]:
 
 _KIB: Final = 1024
 _RECEIPT: Final = 512
-_METADATA: Final = 20 * _KIB
-_MEMORY: Final = 40 * _KIB + 2 * _METADATA
-_DOCUMENT: Final = 1024 * _KIB + 2 * _METADATA
-_PAGE: Final = 3 * 1024 * _KIB + _DOCUMENT
+METADATA_BYTES: Final = 20 * _KIB
+MEMORY_BYTES: Final = 40 * _KIB + 2 * METADATA_BYTES
+DOCUMENT_BYTES: Final = 1024 * _KIB + 2 * METADATA_BYTES
+_PAGE: Final = 3 * 1024 * _KIB + DOCUMENT_BYTES
 """A page ends with the item that takes it over 3 MiB."""
 _DEFAULT_LIMIT: Final = 10
-_HIT: Final = 8 * _KIB + _METADATA
+_HIT: Final = 8 * _KIB + METADATA_BYTES
 
 
 def _page(_: Any) -> int:
@@ -64,21 +64,21 @@ def _page(_: Any) -> int:
 
 def _document(_: Any) -> int:
     # A file may have three times as much, which counts as soon as it is read.
-    return _DOCUMENT
+    return DOCUMENT_BYTES
 
 
 def _memory(_: Any) -> int:
-    return _MEMORY
+    return MEMORY_BYTES
 
 
 def _updated_memory(_: Any) -> int:
-    return 2 * _MEMORY
+    return 2 * MEMORY_BYTES
 
 
 def _hits(request: Any) -> int:
     if getattr(request, "include_content", False):
         return _PAGE
-    hit = _HIT + _METADATA if getattr(request, "include_documents", False) else _HIT
+    hit = _HIT + METADATA_BYTES if getattr(request, "include_documents", False) else _HIT
     return min(_PAGE, (request.limit or _DEFAULT_LIMIT) * hit)
 
 

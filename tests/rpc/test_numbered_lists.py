@@ -27,7 +27,7 @@ from palimpsest.v1.memories_pb2 import (
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
 from service.rpc.calls import CallInfo
-from service.rpc.numbered import NumberedLists
+from service.rpc.numbered import PAGE_BYTES, NumberedLists, page_bytes
 from tests.client import Client, struct
 from tests.inprocess import ManualClock, Service
 
@@ -308,3 +308,20 @@ async def test_memories_by_source_are_counted_where_the_source_may_be_seen(
     assert ([memory.content for memory in page.memories], total) == (["fact 0"], 3)
     page, total = await lists_of(containers=["a"]).memories(1, 2, **fields)
     assert (list(page.memories), total) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "item"),
+    [
+        (ListDocumentsRequest(), 40_000),
+        (ListDocumentsRequest(include_content=True), 1_000_000),
+        (ListMemoriesRequest(), 80_000),
+    ],
+)
+def test_what_is_reserved_for_a_page_grows_with_it_up_to_the_most_that_it_can_have(
+    asked: ListDocumentsRequest | ListMemoriesRequest, item: int
+) -> None:
+    assert page_bytes(asked, -1) == page_bytes(asked, 0) == 0
+    assert item <= page_bytes(asked, 1) <= 1.2 * item
+    assert page_bytes(asked, 5) == 5 * page_bytes(asked, 1)
+    assert page_bytes(asked, 1000) == page_bytes(asked, 2**70) == PAGE_BYTES

@@ -72,7 +72,7 @@ class PageNumber:
 
     number: int
     size: int
-    max_bytes: int = 16 * 1024 * 1024
+    max_bytes: int
 
     @property
     def offset(self) -> int:

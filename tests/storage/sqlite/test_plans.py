@@ -38,7 +38,8 @@ FILTER = f.AllOf(
 )
 
 
-TWO = m.PageNumber(2, 1)
+ONE = m.PageNumber(1, 1, 1_000_000)
+TWO = m.PageNumber(2, 1, 1_000_000)
 
 
 def following(page: Page[Any]) -> m.PageRequest:
@@ -68,7 +69,7 @@ async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
         query = m.DocumentQuery(containers, all_of, FILTER, (m.Status.QUEUED,), "c", order, content)
         page = await store.documents.list(who, query, m.PageRequest(1))
         await store.documents.list(who, query, following(page))
-        await store.documents.numbered(who, query, m.PageNumber(1, 1))
+        await store.documents.numbered(who, query, ONE)
         await store.documents.numbered(who, m.DocumentQuery(containers, all_of, order=order), TWO)
     for order, tags in itertools.product(m.Order, ((), ("a",))):
         query = m.DocumentQuery(tags, filter=LONG, order=order)
@@ -130,12 +131,12 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
         query = m.MemoryQuery(tags, FILTER, extra, extra, order, past)
         page = await store.memories.list(who, query, m.PageRequest(1))
         await store.memories.list(who, query, following(page))
-        await store.memories.numbered(who, query, m.PageNumber(1, 1))
+        await store.memories.numbered(who, query, ONE)
         plain = m.MemoryQuery(tags, None, extra, extra, order, past)
         await store.memories.numbered(who, plain, TWO)
         sourced = replace(plain, source_document_id=source.id)
         await store.memories.list(who, sourced, m.PageRequest(1))
-        await store.memories.numbered(who, sourced, m.PageNumber(1, 1))
+        await store.memories.numbered(who, sourced, ONE)
     for order in m.Order:
         await store.memories.list(who, m.MemoryQuery(("a",), LONG, order=order), m.PageRequest(1))
     for space, without in itertools.product((None, 1), ((), ("b", "c"))):
