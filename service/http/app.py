@@ -148,6 +148,7 @@ class HttpApp:
 
         async def work(call: RpcCall, request: HttpRequest, active: ActiveCall) -> HttpAnswer:
             calls = self._invoker.for_request(call, active)
+            exchange.stream_headers = self._cors(exchange)
             try:
                 async with _commented(exchange, endpoint):
                     answer = await endpoint.handler(calls, request)
@@ -171,17 +172,18 @@ class HttpApp:
                 await exchange.write_event(answer.body)
             await exchange.end_stream()
             return
-        origin = self._allowed_origin(exchange)
-        if origin is not None:
-            headers = (*answer.headers, *_cors(origin))
-            answer = HttpAnswer(answer.status, answer.body, answer.content_type, headers)
-        await exchange.send(answer)
+        headers = (*answer.headers, *self._cors(exchange))
+        await exchange.send(HttpAnswer(answer.status, answer.body, answer.content_type, headers))
 
     # --- web pages ---------------------------------------------------------------
 
     def _allowed_origin(self, exchange: HttpExchange) -> str | None:
         origin = exchange.headers.get("origin")
         return origin if origin is not None and origin in self._rules.origins else None
+
+    def _cors(self, exchange: HttpExchange) -> tuple[tuple[str, str], ...]:
+        origin = self._allowed_origin(exchange)
+        return _cors(origin) if origin is not None else ()
 
     def _check_page(self, exchange: HttpExchange) -> None:
         """Raise 403 for what a web page may have sent, where no key would keep it out."""

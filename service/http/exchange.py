@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -69,6 +69,8 @@ class HttpExchange:
         self._call_id = ""
         self._overdue: asyncio.TimerHandle | None = None
         self.stream_started = False
+        self.stream_headers: Sequence[tuple[str, str]] = ()
+        """Of a stream of events, beyond those that all have; to be set before it begins."""
 
     # --- the caller --------------------------------------------------------------
 
@@ -231,6 +233,7 @@ class HttpExchange:
                 (b"cache-control", b"no-store"),
                 (b"x-accel-buffering", b"no"),
                 (b"x-request-id", self._call_id.encode()),
+                *((n.encode("latin-1"), v.encode("latin-1")) for n, v in self.stream_headers),
             ]
             await self._cycle.send(
                 {"type": "http.response.start", "status": 200, "headers": headers}
