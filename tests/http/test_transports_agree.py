@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -639,28 +639,29 @@ def test_every_mutation_is_repeated() -> None:
     assert {name for name, _ in REPEATED} == mutations
 
 
-@pytest.mark.parametrize("order", ["gRPC first", "HTTP first"])
-async def test_a_request_id_counts_over_each(order: str) -> None:
-    async with (
-        serving() as (service, over_grpc, native, connect),
-        tenant(service, over_grpc) as owner,
-    ):
-        faces: list[Face] = [over_grpc, native, connect]
-        if order == "HTTP first":
-            faces.reverse()
-        key = owner.keys["owner"]
-        for name, make in REPEATED:
-            request: Any = make(owner.things)
-            request.request_id = str(uuid.uuid4())
-            answers = [await face.call(name, request, key) for face in faces]
-            assert [answer.code for answer in answers] == ["OK"] * 3, (name, answers)
-            one, *others = [answer.messages for answer in answers]
-            assert others == [one, one], name
-            other = d.UpsertDocumentRequest(content=name, request_id=request.request_id)
-            for face in faces:
-                refused = await face.call("Documents.UpsertDocument", other, key)
-                assert refused.reason == "REQUEST_ID_REUSED", name
-            await owner.settled()
+async def test_a_request_id_counts_over_each() -> None:
+    async with serving() as (service, over_grpc, native, connect):
+        orders: list[list[Face]] = [[over_grpc, native, connect], [connect, native, over_grpc]]
+        for faces in orders:
+            async with tenant(service, faces[0]) as owner:
+                for name, make in REPEATED:
+                    await repeat(faces, owner, name, make)
+
+
+async def repeat(faces: Sequence[Face], owner: Tenant, name: str, make: Make) -> None:
+    """A mutation, the first time over the first face and again over the others."""
+    key = owner.keys["owner"]
+    request: Any = make(owner.things)
+    request.request_id = str(uuid.uuid4())
+    answers = [await face.call(name, request, key) for face in faces]
+    assert [answer.code for answer in answers] == ["OK"] * 3, (name, answers)
+    one, *others = [answer.messages for answer in answers]
+    assert others == [one, one], name
+    other = d.UpsertDocumentRequest(content=name, request_id=request.request_id)
+    for face in faces:
+        refused = await face.call("Documents.UpsertDocument", other, key)
+        assert refused.reason == "REQUEST_ID_REUSED", name
+    await owner.settled()
 
 
 async def test_an_idempotency_key_is_the_request_id() -> None:
@@ -696,24 +697,29 @@ def test_every_list_is_paged() -> None:
     assert {name for name, _ in PAGED} == lists
 
 
-@pytest.mark.parametrize(("name", "make"), PAGED, ids=[name for name, _ in PAGED])
-async def test_a_page_token_counts_over_each(name: str, make: Make) -> None:
-    """The token of a page over one transport leads to the same next page over each."""
+async def test_a_page_token_counts_over_each() -> None:
     async with (
         serving() as (service, over_grpc, native, connect),
         tenant(service, over_grpc) as owner,
     ):
-        faces: list[Face] = [over_grpc, native, connect]
-        key = owner.keys["owner"]
-        for first in faces:
-            request: Any = make(owner.things)
-            page: Any = (await first.call(name, request, key)).messages[0]
-            assert page.next_page_token
-            request.page_token = page.next_page_token
-            seconds = [await face.call(name, request, key) for face in faces]
-            assert [second.code for second in seconds] == ["OK"] * 3
-            nexts: list[Any] = [second.messages[0] for second in seconds]
-            for one in nexts:
-                one.next_page_token = ""  # sealed each time in another way
-            assert nexts[1:] == [nexts[0], nexts[0]]
-            assert nexts[0] != page
+        for name, make in PAGED:
+            for first in (over_grpc, native, connect):
+                await turn_page(first, (over_grpc, native, connect), owner, name, make)
+
+
+async def turn_page(
+    first: Face, faces: Sequence[Face], owner: Tenant, name: str, make: Make
+) -> None:
+    """The token of a page over one face leads to the same next page over each."""
+    key = owner.keys["owner"]
+    request: Any = make(owner.things)
+    page: Any = (await first.call(name, request, key)).messages[0]
+    assert page.next_page_token, name
+    request.page_token = page.next_page_token
+    seconds = [await face.call(name, request, key) for face in faces]
+    assert [second.code for second in seconds] == ["OK"] * 3, name
+    nexts: list[Any] = [second.messages[0] for second in seconds]
+    for one in nexts:
+        one.next_page_token = ""  # sealed each time in another way
+    assert nexts[1:] == [nexts[0], nexts[0]], name
+    assert nexts[0] != page, name
