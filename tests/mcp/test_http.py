@@ -55,14 +55,14 @@ async def started(
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_each_tool_works(
+async def test_each_tool_works_over_http(
     shared_server: Server, key: str, mode: Literal["auto", "legacy"]
 ) -> None:
     async with started(shared_server, key, mode=mode) as agent:
         await use_every_tool(agent)
 
 
-def test_each_tool_works_with_the_sdk_of_node(shared_server: Server, key: str) -> None:
+def test_each_tool_works_over_http_with_the_sdk_of_node(shared_server: Server, key: str) -> None:
     run_node({"url": url(shared_server), "headers": bearer(key)})
 
 

@@ -56,19 +56,19 @@ async def started(
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_each_tool_works(
+async def test_each_tool_works_over_stdio(
     shared_server: Server, key: str, mode: Literal["auto", "legacy"]
 ) -> None:
     async with started(shared_server.address, key, mode=mode) as agent:
         await use_every_tool(agent)
 
 
-def test_each_tool_works_with_the_sdk_of_node(shared_server: Server, key: str) -> None:
+def test_each_tool_works_over_stdio_with_the_sdk_of_node(shared_server: Server, key: str) -> None:
     run_node(settings(shared_server.address, key).model_dump(mode="json"))
 
 
 async def test_two_users_do_not_meet(shared_server: Server) -> None:
-    keys = [shared_server.create_key("--tenant", name) for name in ("ann", "bob")]
+    keys = [shared_server.create_key("--tenant", name) for name in ("stdio-ann", "stdio-bob")]
     one = started(shared_server.address, keys[0])
     two = started(shared_server.address, keys[1])
     async with one as ann, two as bob:
