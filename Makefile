@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 # Each part of the tests runs in a process of its own, two at a time: grpc.aio is made for one
 # event loop in a process, and crashed in one that had run hundreds of them. Longest first.
-PARTS := others finding rpc hostile unit storage system
+PARTS := others http finding rpc hostile unit storage mcp system
 PATHS_others := tests $(patsubst %,--ignore tests/%,$(filter-out others,$(PARTS)))
 
 # `make check` runs its tests in two processes at a time, each with about half of the work.
