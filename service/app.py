@@ -105,8 +105,12 @@ async def running(
             store, runtime.searcher, offloader=runtime.offloader, default_principal=principal
         )
         port = server.bind(settings.listen, tls)
-        http = await _http(settings, server, tls)
-        await server.start()
+        try:
+            http = await _http(settings, server, tls)
+            await server.start()
+        except BaseException:
+            await server.abandon()
+            raise
         try:
             # Only once the address is bound: a start that fails before that creates no key.
             first_key = None if settings.no_auth else await _first_key(store, settings)

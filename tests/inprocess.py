@@ -19,6 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from service.app import running
 from service.core.times import WallClock
 from service.rpc.server import Server
+from service.rpc.tls import ServerTls
 from service.settings import Settings
 from service.storage.sqlite import admin
 from service.storage.sqlite.store import SqliteStore
@@ -89,6 +90,7 @@ class Service:
     store: SqliteStore
     server: Server
     http: str
+    tls: ServerTls | None
 
     def create_key(
         self,
@@ -134,5 +136,10 @@ async def running_service(
     )
     async with running(settings, clock=WallClock(clock, clock.elapsed)) as service:
         yield Service(
-            service.address, settings.database, service.store, service.server, service.http or ""
+            service.address,
+            settings.database,
+            service.store,
+            service.server,
+            service.http or "",
+            service.tls,
         )

@@ -173,6 +173,13 @@ class Server:
         for name in ("", *SERVICE_NAMES):
             await self._health.set(name, status)
 
+    async def abandon(self) -> None:
+        """Free the addresses of a server that could not be started."""
+        for end in self._endings:
+            await end()
+        close_all(self._addresses)
+        await self._server.stop(None)
+
     async def wait(self) -> None:
         """Returns when the server has stopped."""
         await self._server.wait_for_termination()
