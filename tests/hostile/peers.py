@@ -47,6 +47,9 @@ class Memory:
         """Forgets the peak so far."""
         (self._proc / "clear_refs").write_text("5")
 
+    def now(self) -> float:
+        return self._read("VmRSS")
+
     def peak(self) -> float:
         return self._read("VmHWM")
 
