@@ -31,9 +31,3 @@ def check_source(text: str, path: str, violations: list[Violation]) -> None:
     """Where a memory comes from."""
     if ids.is_memory_id(text):
         violations.append(Violation(path, "is a memory id; give that of a document"))
-
-
-def check_source_id(text: str, path: str, violations: list[Violation]) -> None:
-    """The document that memories come from, which custom ids do not name here."""
-    if not ids.is_document_id(text):
-        violations.append(Violation(path, "must be the id of a document"))

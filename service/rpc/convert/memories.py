@@ -164,9 +164,6 @@ def query(request: pb.ListMemoriesRequest, violations: list[Violation]) -> m.Mem
     tree = None
     if request.HasField("filter"):
         tree = read_filter(request.filter, "filter", filters.Target.MEMORY, violations)
-    source = request.source_document_id
-    if source:
-        ids.check_source_id(source, "source_document_id", violations)
     return m.MemoryQuery(
         containers=tuple(request.container_tags),
         filter=tree,
@@ -174,7 +171,7 @@ def query(request: pb.ListMemoriesRequest, violations: list[Violation]) -> m.Mem
         include_history=request.include_history,
         order=_ORDERS.get(request.order, m.Order.CREATED_DESC),
         as_of=as_of(request, violations),
-        source_document_id=source or None,
+        source_document_id=request.source_document_id or None,
     )
 
 
