@@ -80,8 +80,9 @@ class Client:
         )
         return answer.receipt
 
-    async def get(self, name: str) -> Document:
-        return (await self.documents.GetDocument(GetDocumentRequest(id=name))).document
+    async def get(self, name: str, home: str = "") -> Document:
+        request = GetDocumentRequest(id=name, container_tag=home)
+        return (await self.documents.GetDocument(request)).document
 
     async def pages(self, **fields: Any) -> AsyncIterator[Sequence[Document]]:
         """Every page of a listing of documents."""

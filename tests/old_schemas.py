@@ -10,8 +10,51 @@ _INDEXED_BY_SPACE = {
 }
 
 
+_DOCUMENTS = """
+    CREATE TABLE documents_old (
+      tenant INTEGER NOT NULL,
+      id VARCHAR(40) NOT NULL,
+      custom_id VARCHAR(100),
+      content_hash BLOB NOT NULL,
+      metadata TEXT NOT NULL,
+      comparable TEXT NOT NULL,
+      containers TEXT NOT NULL,
+      title TEXT NOT NULL,
+      document_date BIGINT,
+      status SMALLINT NOT NULL,
+      etag VARCHAR(40) NOT NULL,
+      revision BIGINT NOT NULL,
+      create_time BIGINT NOT NULL,
+      update_time BIGINT NOT NULL,
+      error TEXT DEFAULT '' NOT NULL,
+      attempts INTEGER DEFAULT 0 NOT NULL,
+      kind SMALLINT DEFAULT 1 NOT NULL,
+      CONSTRAINT pk_documents PRIMARY KEY (tenant, id),
+      CONSTRAINT uq_documents_tenant_custom_id UNIQUE (tenant, custom_id)
+    )"""
+_COLUMNS = (
+    "tenant, id, custom_id, content_hash, metadata, comparable, containers, title, document_date,"
+    " status, etag, revision, create_time, update_time, error, attempts, kind"
+)
+
+
+def _without_homes(conn: Connection) -> None:
+    """Custom ids are unique in the tenant; they have to be, to be set back."""
+    conn.execute(text("DROP TABLE shared_custom_ids"))
+    conn.execute(text(_DOCUMENTS))
+    copied = f"INSERT INTO documents_old ({_COLUMNS}) SELECT {_COLUMNS} FROM documents"
+    conn.execute(text(f"/* every document */ {copied}"))
+    conn.execute(text("DROP TABLE documents"))
+    conn.execute(text("ALTER TABLE documents_old RENAME TO documents"))
+    conn.execute(text("CREATE INDEX ix_documents_tenant_revision ON documents (tenant, revision)"))
+
+
 def set_back(conn: Connection, version: str) -> None:
-    """Undo what the migrations since 0006 did, and say that the schema is `version`."""
+    """Undo what the migrations since 0006 did (0008: since then), and say that it is `version`."""
+    _without_homes(conn)
+    if version == "0008":
+        conn.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+        return
     conn.execute(text("ALTER TABLE chunks DROP COLUMN utc_offset"))
     for table, columns in _INDEXED_BY_SPACE.items():
         conn.execute(text(f"DROP INDEX ix_{table}_indexed"))

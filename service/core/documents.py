@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from service.core import metadata as md
 from service.core.conversations import MAX_BYTES, MAX_MESSAGES, Message, decode, encode
@@ -49,6 +51,11 @@ class DocumentState:
     create_time: int
     update_time: int
     kind: ContentKind = ContentKind.TEXT
+
+    @property
+    def home(self) -> str:
+        """Where the custom id is unique."""
+        return self.containers[0]
 
     @property
     def fields(self) -> DocumentFields:
@@ -127,24 +134,18 @@ def check_etag(given: str | None, current: str | None) -> None:
 def draft_upsert(
     digester: TenantDigester, who: Principal, write: DocumentWrite, current: DocumentState | None
 ) -> DocumentDraft:
-    """What an upsert makes of `current` (None: no document has its custom id).
+    """What an upsert makes of `current` (None: no document is meant by its custom id).
 
     Raises:
         PalimpsestError: with every reason UpsertDocument lists.
     """
     if current is None:
         return _draft_new(digester, who, write)
-    if not set(write.containers).issubset(current.containers) or (
-        who.containers is not None and who.containers.isdisjoint(current.containers)
-    ):
+    if not set(write.containers).issubset(current.containers):
         raise in_other_container(write.custom_id or "")
     check_writable(who, current.containers)
     if write.mode is UpsertMode.CREATE_ONLY:
-        raise PalimpsestError(
-            Reason.CUSTOM_ID_EXISTS,
-            "A document with this custom_id exists",
-            resource=("palimpsest.v1.Document", write.custom_id or ""),
-        )
+        raise custom_id_exists(write.custom_id or "")
     check_etag(write.etag, current.etag)
     return _draft_change(digester, write, current, current.containers)
 
@@ -273,8 +274,32 @@ def appended(
 def in_other_container(custom_id: str) -> PalimpsestError:
     return PalimpsestError(
         Reason.CUSTOM_ID_IN_OTHER_CONTAINER,
-        "The document of this custom_id is not in the containers named",
+        "The document of this custom_id is not in all the containers named",
         resource=("custom_id", custom_id),
+    )
+
+
+def custom_id_exists(custom_id: str) -> PalimpsestError:
+    return PalimpsestError(
+        Reason.CUSTOM_ID_EXISTS,
+        "A document with this custom_id exists",
+        resource=("palimpsest.v1.Document", custom_id),
+    )
+
+
+NAMED: Final = 20
+"""How many ids an error lists."""
+
+
+def ambiguous_custom_id(custom_id: str, ids: Sequence[str]) -> PalimpsestError:
+    """`ids`: those of the documents that have it and that the key may see."""
+    count = str(len(ids)) if len(ids) <= NAMED else f"More than {NAMED}"
+    return PalimpsestError(
+        Reason.AMBIGUOUS_CUSTOM_ID,
+        f"{count} documents have this custom_id, each in another container; name the container, "
+        "or use an id",
+        resource=("custom_id", custom_id),
+        metadata={"ids": ",".join(sorted(ids)[:NAMED])},
     )
 
 

@@ -86,8 +86,8 @@ class Documents(Protocol):
         validate_only: bool,
     ) -> m.BulkDeleteReceipt: ...
 
-    async def get(self, who: m.Principal, name: str) -> m.Document:
-        """With content. `name` is the id or the custom id."""
+    async def get(self, who: m.Principal, name: str, home: str = "") -> m.Document:
+        """With content. `name` is the id or the custom id; `home` as in a `DocumentPatch`."""
         ...
 
     async def list(
@@ -105,15 +105,15 @@ class Documents(Protocol):
         ...
 
     async def chunks(
-        self, who: m.Principal, name: str, page: m.PageRequest
+        self, who: m.Principal, name: str, page: m.PageRequest, home: str = ""
     ) -> tuple[str, Page[ChunkRow]]:
         """The document's id, and the chunks of its index by position.
 
-        Raises DOCUMENT_NOT_FOUND.
+        Raises DOCUMENT_NOT_FOUND and AMBIGUOUS_CUSTOM_ID.
         """
         ...
 
-    def watch(self, who: m.Principal, name: str) -> AsyncIterator[m.Document | str]:
+    def watch(self, who: m.Principal, name: str, home: str = "") -> AsyncIterator[m.Document | str]:
         """The document now, then each time it changes, until it is DONE or FAILED or,
         as its id says then, deleted."""
         ...

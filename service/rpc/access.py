@@ -43,6 +43,14 @@ def _tags_of_items(request: Any) -> Iterable[str]:
     return (tag for item in request.items for tag in item.container_tags)
 
 
+def _named_tag(request: Any) -> Iterable[str]:
+    return (request.container_tag,) if request.container_tag else ()
+
+
+def _tags_and_named_tag(request: Any) -> Iterable[str]:
+    return (*request.container_tags, *_named_tag(request))
+
+
 def _tag(request: Any) -> Iterable[str]:
     return (request.container_tag or DEFAULT_CONTAINER,)
 
@@ -103,15 +111,15 @@ ACCESS: Final[dict[str, Access]] = {
     "palimpsest.v1.Documents.BatchUpsertDocuments": Access(
         True, _tags_of_items, _receipts_of_items
     ),
-    "palimpsest.v1.Documents.GetDocument": Access(False, _none, _document),
+    "palimpsest.v1.Documents.GetDocument": Access(False, _named_tag, _document),
     "palimpsest.v1.Documents.ListDocuments": Access(False, _tags, _page, offloadable=True),
-    "palimpsest.v1.Documents.UpdateDocument": Access(True, _tags, _receipt),
-    "palimpsest.v1.Documents.DeleteDocument": Access(True, _none, _receipt),
+    "palimpsest.v1.Documents.UpdateDocument": Access(True, _tags_and_named_tag, _receipt),
+    "palimpsest.v1.Documents.DeleteDocument": Access(True, _named_tag, _receipt),
     "palimpsest.v1.Documents.BulkDeleteDocuments": Access(True, _tags, _many_receipts),
-    "palimpsest.v1.Documents.AppendMessages": Access(True, _tags, _receipt),
+    "palimpsest.v1.Documents.AppendMessages": Access(True, _tags_and_named_tag, _receipt),
     "palimpsest.v1.Documents.SearchDocuments": Access(False, _tags, _hits, offloadable=True),
-    "palimpsest.v1.Documents.ListChunks": Access(False, _none, _page, offloadable=True),
-    "palimpsest.v1.Documents.WatchDocument": Access(False, _none, _receipt),
+    "palimpsest.v1.Documents.ListChunks": Access(False, _named_tag, _page, offloadable=True),
+    "palimpsest.v1.Documents.WatchDocument": Access(False, _named_tag, _receipt),
     "palimpsest.v1.Memories.CreateMemories": Access(True, _tag, _receipts_of_memories),
     "palimpsest.v1.Memories.GetMemory": Access(False, _tag, _memory),
     "palimpsest.v1.Memories.ListMemories": Access(False, _tags, _page, offloadable=True),

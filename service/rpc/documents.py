@@ -75,7 +75,9 @@ class Documents:
         violations = check(request)
         ids.check_document(request.id, "id", "Memories.GetMemory", violations)
         raise_for_violations(violations)
-        document = await self._store.documents.get(call.principal, request.id)
+        document = await self._store.documents.get(
+            call.principal, request.id, request.container_tag
+        )
         response = pb.GetDocumentResponse()
         convert.to_proto(document, response.document)
         return response
@@ -141,7 +143,7 @@ class Documents:
         raise_for_violations(violations)
         listing = open_listing(self._store.digester, call, request)
         document_id, page = await self._store.documents.chunks(
-            call.principal, request.id, listing.page
+            call.principal, request.id, listing.page, request.container_tag
         )
         response = pb.ListChunksResponse()
         for chunk in page.items:
@@ -177,7 +179,9 @@ class Documents:
         violations = check(request)
         ids.check_document(request.id, "id", "Memories.DeleteMemory", violations)
         raise_for_violations(violations)
-        delete = m.DocumentDelete(request.id, request.allow_missing, request.etag or None)
+        delete = m.DocumentDelete(
+            request.id, request.allow_missing, request.etag or None, request.container_tag
+        )
         receipt = await self._idempotency.run(
             call, request, lambda key: self._store.documents.delete(call.principal, delete, key)
         )
@@ -231,7 +235,7 @@ class Documents:
         violations = check(request)
         ids.check_document(request.id, "id", "Memories.GetMemory", violations)
         raise_for_violations(violations)
-        states = self._store.documents.watch(call.principal, request.id)
+        states = self._store.documents.watch(call.principal, request.id, request.container_tag)
         try:
             async for state in states:
                 await call.exchange.write(convert.watch_response(state))

@@ -11,6 +11,8 @@ class ChangeKind(StrEnum):
 
     DOCUMENT_CREATED = "document.created"
     DOCUMENT_UPDATED = "document.updated"
+    DOCUMENT_CUSTOM_ID_LOST = "document.custom_id_lost"
+    """Updated, too: it left its home for one where another document has the custom id."""
     DOCUMENT_DELETED = "document.deleted"
     DOCUMENT_PROCESSED = "document.processed"
     DOCUMENT_FAILED = "document.failed"
@@ -29,7 +31,12 @@ OF_DOCUMENTS: Final = frozenset(kind for kind in ChangeKind if kind.startswith("
 OF_MEMORIES: Final = frozenset(kind for kind in ChangeKind if kind.startswith("memory."))
 
 NON_DESTRUCTIVE: Final = OF_DOCUMENTS.union(OF_MEMORIES).difference(
-    {ChangeKind.DOCUMENT_UPDATED, ChangeKind.DOCUMENT_DELETED, ChangeKind.MEMORY_DELETED}
+    {
+        ChangeKind.DOCUMENT_UPDATED,
+        ChangeKind.DOCUMENT_CUSTOM_ID_LOST,
+        ChangeKind.DOCUMENT_DELETED,
+        ChangeKind.MEMORY_DELETED,
+    }
 )
 """Kinds of changes after which all that was stored before is still stored.
 

@@ -35,6 +35,22 @@ INVARIANTS: dict[str, str] = {
         SELECT j.tenant, j.container, j.document_id FROM document_containers j
         JOIN documents d ON d.tenant = j.tenant AND d.id = j.document_id
         WHERE j.revision <> d.revision""",
+    "document whose home is not the first of its containers": """
+        SELECT tenant, id FROM documents
+        WHERE json_valid(containers) AND json_extract(containers, '$[0]') <> home""",
+    "custom id missing in a container of its document": """
+        SELECT j.tenant, j.document_id, j.container FROM document_containers j
+        JOIN documents d ON d.tenant = j.tenant AND d.id = j.document_id
+        WHERE d.custom_id IS NOT NULL AND j.container <> d.home AND NOT EXISTS (
+          SELECT 1 FROM shared_custom_ids s WHERE s.tenant = j.tenant
+          AND s.document_id = j.document_id AND s.container = j.container
+          AND s.custom_id = d.custom_id)""",
+    "custom id in a container that its document is not in": """
+        SELECT s.tenant, s.document_id, s.container FROM shared_custom_ids s WHERE NOT EXISTS (
+          SELECT 1 FROM documents d JOIN document_containers j
+          ON j.tenant = d.tenant AND j.document_id = d.id
+          WHERE d.tenant = s.tenant AND d.id = s.document_id AND d.custom_id = s.custom_id
+          AND j.container = s.container AND d.home <> s.container)""",
     "membership in an unknown container": """
         SELECT tenant, container, document_id FROM document_containers j WHERE NOT EXISTS (
           SELECT 1 FROM containers c

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, select, text
 
 from service.storage import dialects, tables
 
-HEAD = "0008"
+HEAD = "0009"
 """The revision that this code needs."""
 
 DEFAULT_TENANT = "default"

@@ -95,6 +95,8 @@ documents = Table(
     _tenant(),
     Column("id", String(40), primary_key=True),
     Column("custom_id", String(100)),
+    # The first of its containers, where its custom id is unique.
+    Column("home", String(100), nullable=False),
     Column("content_hash", LargeBinary, nullable=False),
     Column("metadata", Text, nullable=False),
     Column("comparable", Text, nullable=False),
@@ -110,7 +112,7 @@ documents = Table(
     Column("error", Text, nullable=False, server_default=""),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("kind", SmallInteger, nullable=False, server_default=text("1")),
-    UniqueConstraint("tenant", "custom_id"),
+    UniqueConstraint("tenant", "custom_id", "home"),
     Index(None, "tenant", "revision"),
 )
 
@@ -133,6 +135,18 @@ document_containers = Table(
     Column("revision", BigInteger, nullable=False),
     Index(None, "tenant", "container", "revision"),
     sqlite_with_rowid=False,
+)
+
+# Custom ids in the containers of their documents that are not their home, so that a key
+# finds at once what it may see of all that have one. With a rowid, as documents are.
+shared_custom_ids = Table(
+    "shared_custom_ids",
+    metadata,
+    _tenant(),
+    Column("document_id", String(40), primary_key=True),
+    Column("container", String(100), primary_key=True),
+    Column("custom_id", String(100), nullable=False),
+    Index(None, "tenant", "custom_id", "container"),
 )
 
 NOT_FRESH = 1_000_000_000_000

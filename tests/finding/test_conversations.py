@@ -240,7 +240,8 @@ async def test_appending_is_refused_with_the_reason(lab: Lab) -> None:
     with refused(grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
         await append(lab, "doc_0000000000000000000000", message("hello"), create_if_missing=True)
     with refused(precondition, "CUSTOM_ID_IN_OTHER_CONTAINER"):
-        await append(lab, "talk", message("hello"), create_if_missing=True, container_tags=["y"])
+        tags = ["x", "y"]
+        await append(lab, "talk", message("hello"), create_if_missing=True, container_tags=tags)
     with refused(grpc.StatusCode.ABORTED, "ETAG_MISMATCH"):
         await append(lab, "talk", message("hello"), etag="other")
     with refused(grpc.StatusCode.ABORTED, "ETAG_MISMATCH"):
@@ -250,6 +251,9 @@ async def test_appending_is_refused_with_the_reason(lab: Lab) -> None:
         d.AppendMessagesRequest(id="talk", messages=[d.ConversationMessage(speaker="Ann")]),
         d.AppendMessagesRequest(id="mem_1", messages=[message("hello")]),
         d.AppendMessagesRequest(id="a\x00b", messages=[message("hello")], create_if_missing=True),
+        d.AppendMessagesRequest(
+            id="talk", messages=[message("hello")], container_tag="y", container_tags=["x", "y"]
+        ),
     ):
         with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
             await lab.client.documents.AppendMessages(bad)
@@ -257,7 +261,7 @@ async def test_appending_is_refused_with_the_reason(lab: Lab) -> None:
 
 
 async def test_an_id_that_the_key_may_not_see_is_no_id(lab: Lab) -> None:
-    """A custom id that is taken elsewhere is said to be, as by UpsertDocument; no other id is."""
+    """What has a custom id elsewhere is nothing to it, and it can begin its own."""
     made = await append(lab, "talk", message("hello"), create_if_missing=True, container_tags=["x"])
     async with connected(lab.service.address, lab.service.create_key(containers=["y"])) as other:
         for name in (made.receipt.id, "doc_0000000000000000000000"):  # type: ignore[attr-defined]
@@ -270,12 +274,14 @@ async def test_an_id_that_the_key_may_not_see_is_no_id(lab: Lab) -> None:
                 )
                 with refused(grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
                     await other.documents.AppendMessages(request)
-        request.id = "talk"
-        with refused(grpc.StatusCode.FAILED_PRECONDITION, "CUSTOM_ID_IN_OTHER_CONTAINER"):
-            await other.documents.AppendMessages(request)
-        request.create_if_missing = False
+        request.id, request.create_if_missing = "talk", False
         with refused(grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
             await other.documents.AppendMessages(request)
+        request.create_if_missing = True
+        begun = await other.documents.AppendMessages(request)
+        assert begun.receipt.created
+    assert len((await lab.client.get("talk", "x")).conversation.messages) == 1
+    assert (await lab.client.get("talk", "y")).id == begun.receipt.id
 
 
 async def test_a_conversation_has_a_largest_size(lab: Lab) -> None:

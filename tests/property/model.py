@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from palimpsest.v1 import common_pb2 as common
 from palimpsest.v1 import containers_pb2 as pb
+from palimpsest.v1 import documents_pb2 as documents
 from palimpsest.v1.containers_pb2 import Container
 from palimpsest.v1.memories_pb2 import UpdateMemoryResponse
 from tests.property.model_conversations import Conversations
@@ -120,9 +121,22 @@ class Model:
         return first
 
 
+BY_NAME = (
+    documents.GetDocumentRequest,
+    documents.WatchDocumentRequest,
+    documents.UpdateDocumentRequest,
+    documents.DeleteDocumentRequest,
+    documents.AppendMessagesRequest,
+)
+"""Name a document, and perhaps one of its containers."""
+
+
 def _containers(request: Any) -> Iterable[str]:
     """The containers a request names, or means by naming none."""
     fields = request.DESCRIPTOR.fields_by_name
+    if isinstance(request, BY_NAME):
+        home = [request.container_tag] if request.container_tag else []
+        return [*home, *getattr(request, "container_tags", ())]
     if "container_tag" in fields:
         return [request.container_tag or "default"]
     if "items" in fields:

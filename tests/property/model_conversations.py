@@ -15,11 +15,14 @@ class Conversations(Documents):
     ) -> pb.AppendMessagesResponse:
         refuse(*(["INVALID_REQUEST"] if request.id.startswith("mem_") else []))
         named, of_service = request.id, request.id.startswith("doc_")
-        document = self.find(who, named)
+        tag = request.container_tag
+        if tag and request.container_tags and tag != request.container_tags[0]:
+            refuse("INVALID_REQUEST")
+        home = tag or ("" if of_service else next(iter(request.container_tags), ""))
+        document = self.find(who, named, home)
         if document is None:
             if not request.create_if_missing or of_service:
                 raise RefusedError(["DOCUMENT_NOT_FOUND"], {})
-            # Another's may have the custom id; then UpsertDocument says so.
             return self._begin(who, request)
         tags, problems = set(request.container_tags), []
         if not who.owns(document.containers):
@@ -41,9 +44,10 @@ class Conversations(Documents):
 
     def _begin(self, who: Caller, request: pb.AppendMessagesRequest) -> pb.AppendMessagesResponse:
         """A conversation of these messages, as UpsertDocument makes it."""
+        tag = request.container_tag
         upsert = pb.UpsertDocumentRequest(
             custom_id=request.id,
-            container_tags=request.container_tags,
+            container_tags=request.container_tags or ([tag] if tag else []),
             metadata=request.metadata,
             title=request.title,
             etag=request.etag,

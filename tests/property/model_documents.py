@@ -100,14 +100,29 @@ class Documents:
         self.tenant = tenant
         self.documents: dict[str, Document] = {}
 
-    def of_custom_id(self, custom_id: str) -> Document | None:
-        found = (d for d in self.documents.values() if d.custom_id == custom_id != "")
-        return next(found, None)
+    def of_custom_id(self, custom_id: str) -> list[Document]:
+        return [d for d in self.documents.values() if d.custom_id == custom_id != ""]
 
-    def find(self, who: Caller, name: str) -> Document | None:
-        """By id or custom id; None too for a document in none of the key's containers."""
-        document = self.documents.get(name) or self.of_custom_id(name)
-        return document if document and who.sees(document.containers) else None
+    def find(self, who: Caller, name: str, home: str = "") -> Document | None:
+        """By id or custom id; None too for a document in none of the key's containers.
+
+        Args:
+            who: The key.
+            name: The id or custom id.
+            home: Of a custom id where it is looked for, of an id one of the containers.
+
+        Raises:
+            RefusedError: Several have the custom id, and no home is named.
+        """
+        if name.startswith("doc_"):
+            there = [self.documents[name]] if name in self.documents else []
+            found = [d for d in there if not home or home in d.containers]
+        else:
+            found = [d for d in self.of_custom_id(name) if not home or home == d.containers[0]]
+        found = [d for d in found if who.sees(d.containers)]
+        if len(found) > 1:
+            refuse("AMBIGUOUS_CUSTOM_ID", ids=[document.id for document in found])
+        return next(iter(found), None)
 
     def etag(self, document: Document) -> str:
         return self.tenant.etag(document.id, document.written())
@@ -121,14 +136,14 @@ class Documents:
     # --- reads ---------------------------------------------------------------
 
     def get_document(self, who: Caller, request: pb.GetDocumentRequest) -> pb.GetDocumentResponse:
-        document = self._existing(who, request.id)
+        document = self._existing(who, request.id, request.container_tag)
         return pb.GetDocumentResponse(document=self._shown(who, document, content=True, file=True))
 
     def watch_document(
         self, who: Caller, request: pb.WatchDocumentRequest
     ) -> pb.WatchDocumentResponse:
         """The first state of the stream."""
-        document = self._existing(who, request.id)
+        document = self._existing(who, request.id, request.container_tag)
         return pb.WatchDocumentResponse(document=self._shown(who, document, content=False))
 
     def list_documents(self, who: Caller, request: pb.ListDocumentsRequest) -> list[Row]:
@@ -150,9 +165,9 @@ class Documents:
                 )
         return rows
 
-    def _existing(self, who: Caller, name: str) -> Document:
+    def _existing(self, who: Caller, name: str, home: str) -> Document:
         refuse(*(["INVALID_REQUEST"] if name.startswith("mem_") else []))
-        document = self.find(who, name)
+        document = self.find(who, name, home)
         if document is None:
             raise RefusedError(["DOCUMENT_NOT_FOUND"], {})
         return document
@@ -208,12 +223,15 @@ class Documents:
     def update_document(
         self, who: Caller, request: pb.UpdateDocumentRequest
     ) -> pb.UpdateDocumentResponse:
-        document = self._writable(who, request.id, request.etag)
+        document = self._writable(who, request.id, request.container_tag, request.etag)
         says_kind_alone = request.HasField("content_kind") and not (
             request.content or request.content_bytes or request.HasField("conversation")
         )
         if says_kind_alone and form(document.kind) != form(request.content_kind):
             refuse("INVALID_REQUEST")
+        home = next(iter(request.container_tags), document.containers[0])
+        if home != document.containers[0] and self._at_home(document.custom_id, home):
+            refuse("CUSTOM_ID_EXISTS")
         before = document.written()
         if request.container_tags:
             document.containers = tuple(request.container_tags)
@@ -226,10 +244,10 @@ class Documents:
         if (
             request.allow_missing
             and not request.id.startswith("mem_")
-            and self.find(who, request.id) is None
+            and self.find(who, request.id, request.container_tag) is None
         ):
             return pb.DeleteDocumentResponse(revision=self.tenant.revision)
-        document = self._writable(who, request.id, request.etag)
+        document = self._writable(who, request.id, request.container_tag, request.etag)
         del self.documents[document.id]
         return pb.DeleteDocumentResponse(id=document.id, revision=self.tenant.change())
 
@@ -272,7 +290,16 @@ class Documents:
         self.tenant.unsettled = bool(gone or left)
         for document in gone:
             del self.documents[document.id]
-        for document in left:
+
+        def turn(document: Document) -> tuple[int, int]:
+            return min(
+                i for i, tag in enumerate(tags) if tag in document.containers
+            ), document.revision
+
+        for document in sorted(left, key=turn):
+            home = next(tag for tag in document.containers if tag not in tags)
+            if home != document.containers[0] and self._at_home(document.custom_id, home):
+                document.custom_id = ""
             document.containers = tuple(tag for tag in document.containers if tag not in tags)
             document.revision = document.update_time = LEARN
 
@@ -285,7 +312,11 @@ class Documents:
         refuse(*(["INVALID_REQUEST"] if any(i.startswith("mem_") for i in request.ids) else []))
         gone: list[Document] = []
         for index, name in enumerate(request.ids):
-            document = self.find(who, name)
+            try:
+                document = self.find(who, name)
+            except RefusedError as ambiguous:
+                answer.errors.add(index=index, id=name, error=item_error(ambiguous))
+                continue
             if document is not None and document not in gone and who.owns(document.containers):
                 gone.append(document)
                 continue
@@ -296,19 +327,27 @@ class Documents:
             answer.errors.add(index=index, id=name, error=item_error(refusal))
         return gone
 
-    def _writable(self, who: Caller, name: str, etag: str) -> Document:
-        document = self._existing(who, name)
+    def _at_home(self, custom_id: str, home: str) -> Document | None:
+        """The document that has a custom id in its home."""
+        found = (d for d in self.of_custom_id(custom_id) if d.containers[0] == home)
+        return next(found, None)
+
+    def _writable(self, who: Caller, name: str, home: str, etag: str) -> Document:
+        document = self._existing(who, name, home)
         refuse(*([] if who.owns(document.containers) else ["CONTAINER_NOT_ALLOWED"]))
         refuse(*(["ETAG_MISMATCH"] if etag and etag != self.etag(document) else []))
         return document
 
     def _upsert(self, who: Caller, request: pb.UpsertDocumentRequest) -> pb.DocumentReceipt:
-        current = self.of_custom_id(request.custom_id)
+        try:
+            home = next(iter(request.container_tags), "")
+            current = self.find(who, request.custom_id, home) if request.custom_id else None
+        except RefusedError:
+            refuse(*["CUSTOM_ID_EXISTS"] if request.mode == pb.UPSERT_MODE_CREATE_ONLY else [])
+            raise
         if current is None:
             return self._create(who, request)
         tags, problems = set(request.container_tags), []
-        if not who.sees(current.containers):
-            refuse("CUSTOM_ID_IN_OTHER_CONTAINER")
         if not tags.issubset(current.containers):
             problems.append("CUSTOM_ID_IN_OTHER_CONTAINER")
         if not who.owns(current.containers):

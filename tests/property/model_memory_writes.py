@@ -7,7 +7,7 @@ from dataclasses import replace
 from palimpsest.v1 import memories_pb2 as pb
 from palimpsest.v1.filter_pb2 import Filter
 from tests.property.filters import holds
-from tests.property.model_documents import Documents
+from tests.property.model_documents import Document, Documents
 from tests.property.model_memories import Dates, MemoryReads, State, Version
 from tests.property.tenant import Caller, RefusedError, Tenant, plain, refuse, without_nulls
 
@@ -27,16 +27,29 @@ class Memories(MemoryReads):
         self.terms: dict[str, list[str]] = {}
         """Of each of these: the words of the query that it holds, as a preview says."""
 
+    def _meant(
+        self, who: Caller, name: str, container: str, problems: list[str]
+    ) -> Document | None:
+        """Of a custom id first the document that has it in the memory's container."""
+        if not name:
+            return None
+        at_home = None if name.startswith("doc_") else self.documents.find(who, name, container)
+        try:
+            found = at_home or self.documents.find(who, name)
+        except RefusedError as refusal:
+            problems += refusal.reasons
+            return None
+        problems += [] if found else ["DOCUMENT_NOT_FOUND"]
+        return found
+
     def create_memories(
         self, who: Caller, request: pb.CreateMemoriesRequest
     ) -> pb.CreateMemoriesResponse:
         tenant, container = self.tenant, request.container_tag or "default"
         sources, problems = [], list[str]()
         for new in request.memories:
-            source = self.documents.find(who, new.source_document_id)
+            source = self._meant(who, new.source_document_id, container, problems)
             sources.append(source.id if source else "")
-            if new.source_document_id and source is None:
-                problems.append("DOCUMENT_NOT_FOUND")
             problems += self._behind(new)
         refuse(*problems)
         receipts = []

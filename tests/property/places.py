@@ -160,8 +160,8 @@ def _version(place: str, request: Any, model: Model) -> Version | None:
 def _settle_etag(request: Any, model: Model) -> None:
     """Now and then an etag that the thing had once, mostly the last; or nonsense."""
     name = getattr(request, "custom_id", "") or getattr(request, "id", "")
-    document = model.documents.of_custom_id(name)
-    of = f"etag#{document.id if document else name}#"
+    found = model.documents.of_custom_id(name)
+    of = f"etag#{found[0].id if found else name}#"
     etags = [etag for etag in model.tenant.seen_etags if etag.startswith(of)]
     number = int(request.etag.removeprefix(PLACE))
     request.etag = _back(f"{PLACE}{number // 2}", etags, "") if number < 4 else "nonsense"

@@ -71,6 +71,7 @@ def places(most: int) -> Strategy:
 
 
 names = places(24)
+homes = optional(st.sampled_from(TAGS), 4)
 request_ids = optional(UUIDS, 3)
 etags = optional(places(4), 3)
 offsets = st.sampled_from([-1, 0, *[1, 2, 3, 1000, DAY // 24, DAY, 400 * DAY] * 3]).map(stamp)
@@ -246,6 +247,7 @@ updates = filled(
     built(
         documents.UpdateDocumentRequest,
         id=names,
+        container_tag=homes,
         metadata=optional(patches),
         container_tags=optional(tags),
         title=optional(st.sampled_from(["", "T"])),
@@ -257,6 +259,7 @@ updates = filled(
 appends = built(
     documents.AppendMessagesRequest,
     id=names | names | st.sampled_from(CUSTOM_IDS),
+    container_tag=homes,
     messages=some(messages),
     create_if_missing=maybe,
     container_tags=optional(tags, 3),
@@ -276,6 +279,7 @@ further_appends = built(
 document_deletes = built(
     documents.DeleteDocumentRequest,
     id=names,
+    container_tag=homes,
     allow_missing=maybe,
     etag=etags,
     request_id=request_ids,
@@ -292,8 +296,8 @@ bulk_deletes = built(
     validate_only=previews,
     request_id=request_ids,
 )
-document_gets = built(documents.GetDocumentRequest, id=names)
-document_watches = built(documents.WatchDocumentRequest, id=names)
+document_gets = built(documents.GetDocumentRequest, id=names, container_tag=homes)
+document_watches = built(documents.WatchDocumentRequest, id=names, container_tag=homes)
 document_lists = built(
     documents.ListDocumentsRequest,
     container_tags=optional(tags),

@@ -60,6 +60,13 @@ class RaceTenant:
         return int(self.ask(d.ListDocumentsRequest(page_size=1)).revision)
 
     def documents(self) -> list[d.Document]:
+        """Every document of the tenant with its content, of which no two have one custom id."""
+        found = self.every_document()
+        named = [document.custom_id or document.id for document in found]
+        assert len(set(named)) == len(named), "a custom id twice"
+        return found
+
+    def every_document(self) -> list[d.Document]:
         """Every document of the tenant with its content."""
         found: list[d.Document] = []
         request = d.ListDocumentsRequest(include_content=True, page_size=1000)
@@ -67,8 +74,6 @@ class RaceTenant:
             page = self.ask(request)
             found.extend(page.documents)
             if not page.next_page_token:
-                named = [document.custom_id or document.id for document in found]
-                assert len(set(named)) == len(named), "a custom id twice"
                 return found
             request.page_token = page.next_page_token
 

@@ -22,6 +22,7 @@ RACES: Final[Mapping[str, Callable[[RaceTenant], None]]] = (
         race.__name__: race
         for race in (
             single.first_upserts,
+            single.first_upserts_of_homes,
             single.insert_only,
             single.updates,
             single.updates_by_content,

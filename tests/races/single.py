@@ -36,6 +36,32 @@ def first_upserts(race_tenant: RaceTenant) -> None:
     assert race_tenant.counted() == (1, 0)
 
 
+def first_upserts_of_homes(race_tenant: RaceTenant) -> None:
+    """One custom id, new to four containers: one document in each, and half of them moved on."""
+    homes = [f"home{n}" for n in range(4)]
+    requests = [
+        d.UpsertDocumentRequest(
+            content=f"text {n}", custom_id="one", container_tags=[homes[n % len(homes)], TAG]
+        )
+        for n in range(CALLERS)
+    ]
+    answers = race_tenant.race(requests)
+    receipts = [read(*pair).receipt for pair in zip(requests, answers, strict=True)]
+    assert sum(receipt.created for receipt in receipts) == len(homes)
+    assert len({receipt.id for receipt in receipts}) == len(homes)
+    assert race_tenant.counted() == (len(homes), 0)
+    moves = [
+        d.UpdateDocumentRequest(id=receipts[n % len(homes)].id, container_tags=[TAG])
+        for n in range(CALLERS)
+    ]
+    # The first one has the custom id there; what it is told later is that nothing changes.
+    moved = race_tenant.race(moves)
+    assert outcomes(moved) == {OK: CALLERS // 4, "CUSTOM_ID_EXISTS": CALLERS - CALLERS // 4}
+    homes_now = sorted(document.container_tags[0] for document in race_tenant.every_document())
+    assert len(set(homes_now)) == len(homes)
+    assert TAG in homes_now
+
+
 def insert_only(race_tenant: RaceTenant) -> None:
     """The same where each asks to be the first: one is, the others are told."""
     answers = race_tenant.race(

@@ -62,8 +62,8 @@ async def furnish(client: Client) -> Things:
         metadata={"k": SECRET},
         request_id=REQUEST_ID,
     )
-    await client.put(SECRET, container_tags=["vault"])
-    await client.put(SECRET)
+    await client.put(SECRET, custom_id=TWIN, container_tags=["vault"])
+    await client.put(SECRET, custom_id=TWIN, container_tags=["default"])
     first, second, third = await client.remember(SECRET, "other", "third")
     updated = await client.memories.UpdateMemory(
         m.UpdateMemoryRequest(id=first.id, new_content=f"{SECRET}, still")
@@ -99,20 +99,26 @@ async def furnish(client: Client) -> Things:
 Asks = Callable[[Things], list[tuple[Message, str]]]
 """Requests, each with what a key limited to the container `elsewhere` is told."""
 
+TWIN: Final = "twin"
+"""A custom id that two documents have, in two containers."""
+
 NOT_ALLOWED: Final = "CONTAINER_NOT_ALLOWED"
 NO_DOCUMENT: Final = "DOCUMENT_NOT_FOUND"
 TOKEN: Final = "INVALID_PAGE_TOKEN"
-TAKEN: Final = "CUSTOM_ID_IN_OTHER_CONTAINER"
 OK: Final = "OK"
 
 ASKS: Final[dict[str, Asks]] = {
     "Documents.UpsertDocument": lambda t: [
-        (d.UpsertDocumentRequest(content="mine", custom_id=t.custom_id), TAKEN),
+        (d.UpsertDocumentRequest(content="mine", custom_id=t.custom_id), NOT_ALLOWED),
+        (d.UpsertDocumentRequest(content="mine", custom_id=TWIN), NOT_ALLOWED),
         (
             d.UpsertDocumentRequest(
-                content="mine", custom_id=t.custom_id, container_tags=["elsewhere"]
+                content="mine",
+                custom_id=t.custom_id,
+                container_tags=["elsewhere"],
+                mode=d.UPSERT_MODE_UPDATE_ONLY,
             ),
-            TAKEN,
+            NO_DOCUMENT,
         ),
         (d.UpsertDocumentRequest(content="x", container_tags=["vault"]), NOT_ALLOWED),
         (d.UpsertDocumentRequest(content="mine", request_id=REQUEST_ID), "REQUEST_ID_REUSED"),
@@ -136,6 +142,10 @@ ASKS: Final[dict[str, Asks]] = {
     "Documents.GetDocument": lambda t: [
         (d.GetDocumentRequest(id=t.document), NO_DOCUMENT),
         (d.GetDocumentRequest(id=t.custom_id), NO_DOCUMENT),
+        (d.GetDocumentRequest(id=TWIN), NO_DOCUMENT),
+        (d.GetDocumentRequest(id=TWIN, container_tag="vault"), NOT_ALLOWED),
+        (d.GetDocumentRequest(id=TWIN, container_tag="elsewhere"), NO_DOCUMENT),
+        (d.GetDocumentRequest(id=t.document, container_tag="elsewhere"), NO_DOCUMENT),
     ],
     "Documents.ListDocuments": lambda t: [
         (d.ListDocumentsRequest(), OK),
@@ -148,14 +158,18 @@ ASKS: Final[dict[str, Asks]] = {
         (d.UpdateDocumentRequest(id=t.custom_id, metadata=struct({"a": 1})), NO_DOCUMENT),
         (d.UpdateDocumentRequest(id=t.document, etag=t.document_etag), NO_DOCUMENT),
         (d.UpdateDocumentRequest(id=t.document, container_tags=["vault"]), NOT_ALLOWED),
+        (d.UpdateDocumentRequest(id=TWIN, title="mine"), NO_DOCUMENT),
+        (d.UpdateDocumentRequest(id=TWIN, title="mine", container_tag="vault"), NOT_ALLOWED),
     ],
     "Documents.DeleteDocument": lambda t: [
         (d.DeleteDocumentRequest(id=t.document), NO_DOCUMENT),
         (d.DeleteDocumentRequest(id=t.custom_id, allow_missing=True), OK),
         (d.DeleteDocumentRequest(id=t.document, etag=t.document_etag), NO_DOCUMENT),
+        (d.DeleteDocumentRequest(id=TWIN), NO_DOCUMENT),
+        (d.DeleteDocumentRequest(id=TWIN, container_tag="vault"), NOT_ALLOWED),
     ],
     "Documents.BulkDeleteDocuments": lambda t: [
-        (d.BulkDeleteDocumentsRequest(ids=[t.document, t.custom_id]), OK),
+        (d.BulkDeleteDocumentsRequest(ids=[t.document, t.custom_id, TWIN]), OK),
         (d.BulkDeleteDocumentsRequest(ids=[t.document], validate_only=True), OK),
         (d.BulkDeleteDocumentsRequest(container_tags=["default", "vault"]), NOT_ALLOWED),
         (d.BulkDeleteDocumentsRequest(container_tags=["vault"], validate_only=True), NOT_ALLOWED),
@@ -165,7 +179,12 @@ ASKS: Final[dict[str, Asks]] = {
         (d.AppendMessagesRequest(id=t.custom_id, messages=[MESSAGE]), NO_DOCUMENT),
         (
             d.AppendMessagesRequest(id=t.custom_id, messages=[MESSAGE], create_if_missing=True),
-            TAKEN,
+            NOT_ALLOWED,
+        ),
+        (d.AppendMessagesRequest(id=TWIN, messages=[MESSAGE]), NO_DOCUMENT),
+        (
+            d.AppendMessagesRequest(id=TWIN, messages=[MESSAGE], container_tag="vault"),
+            NOT_ALLOWED,
         ),
         (
             d.AppendMessagesRequest(id=t.document, messages=[MESSAGE], container_tags=["vault"]),
@@ -180,10 +199,14 @@ ASKS: Final[dict[str, Asks]] = {
     "Documents.ListChunks": lambda t: [
         (d.ListChunksRequest(id=t.document), NO_DOCUMENT),
         (d.ListChunksRequest(id=t.custom_id, page_size=1), NO_DOCUMENT),
+        (d.ListChunksRequest(id=TWIN), NO_DOCUMENT),
+        (d.ListChunksRequest(id=TWIN, container_tag="vault"), NOT_ALLOWED),
     ],
     "Documents.WatchDocument": lambda t: [
         (d.WatchDocumentRequest(id=t.document), NO_DOCUMENT),
         (d.WatchDocumentRequest(id=t.custom_id), NO_DOCUMENT),
+        (d.WatchDocumentRequest(id=TWIN), NO_DOCUMENT),
+        (d.WatchDocumentRequest(id=TWIN, container_tag="vault"), NOT_ALLOWED),
     ],
     "Memories.CreateMemories": lambda t: [
         (

@@ -38,7 +38,9 @@ async def test_each_item_of_a_batch_has_its_own_outcome_in_request_order(client:
         UpsertDocumentRequest(content="x", custom_id="taken", mode=UPSERT_MODE_CREATE_ONLY),
         UpsertDocumentRequest(content="x", custom_id="absent", mode=UPSERT_MODE_UPDATE_ONLY),
         UpsertDocumentRequest(content="y", custom_id="taken"),
-        UpsertDocumentRequest(content="x", custom_id="taken", container_tags=["elsewhere"]),
+        UpsertDocumentRequest(
+            content="x", custom_id="taken", container_tags=["default", "elsewhere"]
+        ),
         UpsertDocumentRequest(content="x", custom_id="taken", etag="stale"),
     ]
 

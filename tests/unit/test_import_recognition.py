@@ -25,7 +25,7 @@ def digest(text: str) -> str:
 
 def document(name: str, root: str = "", text: str = "") -> Imported:
     made = f"doc_{next(NUMBERS)}"
-    return Imported(made, custom_id("c", name), digest(text or name), root, name, "", False)
+    return Imported(made, custom_id("c", name), "c", digest(text or name), root, name, "", False)
 
 
 class Importer:
@@ -49,7 +49,7 @@ class Importer:
             if known and known.root and not source.root.named:
                 place = (known.root, known.name)
             made_id = known.id if known else f"doc_{next(NUMBERS)}"
-            self.documents[made] = Imported(made_id, made, digest(text), *place, "", False)
+            self.documents[made] = Imported(made_id, made, "c", digest(text), *place, "", False)
             ids.append(made)
         self.gone = [made.custom_id for made in recognition.gone()]
         return ids

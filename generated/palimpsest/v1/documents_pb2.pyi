@@ -205,7 +205,8 @@ class Document(_message.Message):
 
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The containers it is in, in the order they were given; with a key limited
+        """The containers it is in, in the order they were given: the first is its
+        home, where its custom id is unique. With a key limited
         to containers, those of them that the key may see. Documents of releases
         that sorted them have them sorted until they are given again.
         """
@@ -410,7 +411,7 @@ class UpsertDocumentRequest(_message.Message):
     content: _builtins.str
     """The text: 1 to 1,048,576 bytes of UTF-8."""
     custom_id: _builtins.str
-    """The caller's own id, unique in the tenant: 1 to 100 code points, no control
+    """The caller's own id, unique in its home: 1 to 100 code points, no control
     characters, not beginning with "doc_" or "mem_". Empty: always create.
     """
     title: _builtins.str
@@ -440,8 +441,10 @@ class UpsertDocumentRequest(_message.Message):
     """
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """On create: the containers to be in; empty: "default". On an existing
-        document: all of them must already be its containers; empty: any.
+        """The containers to be in; the first is the home, where a document of this
+        custom id is looked for. If there is one, all of them must be its
+        containers. Empty: the only document of this custom id that the key may
+        see; without one, it is made in "default".
         """
 
     @_builtins.property
@@ -626,16 +629,23 @@ class GetDocumentRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    CONTAINER_TAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id or the custom id."""
+    container_tag: _builtins.str
+    """Of a custom id the home, the first of its document's containers; of an id,
+    a container that the document must be in. Empty: of a custom id, the only
+    document that the key may see.
+    """
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
+        container_tag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tag", b"container_tag", "id", b"id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -784,6 +794,7 @@ class UpdateDocumentRequest(_message.Message):
     CONTENT_KIND_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
     CONTENT_BYTES_FIELD_NUMBER: _builtins.int
+    CONTAINER_TAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id or the custom id."""
     content: _builtins.str
@@ -809,6 +820,11 @@ class UpdateDocumentRequest(_message.Message):
     content_bytes: _builtins.bytes
     """Absent: keep. Else a PDF or a Word document (DOCX), in place of all content: 1
     to 3,145,728 bytes.
+    """
+    container_tag: _builtins.str
+    """Of a custom id the home, the first of its document's containers; of an id,
+    a container that the document must be in. Empty: of a custom id, the only
+    document that the key may see.
     """
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
@@ -842,10 +858,11 @@ class UpdateDocumentRequest(_message.Message):
         content_kind: Global___ContentKind.ValueType | None = ...,
         wait: _builtins.bool = ...,
         content_bytes: _builtins.bytes | None = ...,
+        container_tag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_content_bytes", b"_content_bytes", "_content_kind", b"_content_kind", "_title", b"_title", "clear_document_date", b"clear_document_date", "content", b"content", "content_bytes", b"content_bytes", "content_kind", b"content_kind", "conversation", b"conversation", "document_date", b"document_date", "document_date_change", b"document_date_change", "metadata", b"metadata", "title", b"title"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_content_bytes", b"_content_bytes", "_content_kind", b"_content_kind", "_title", b"_title", "clear_document_date", b"clear_document_date", "container_tags", b"container_tags", "content", b"content", "content_bytes", b"content_bytes", "content_kind", b"content_kind", "conversation", b"conversation", "document_date", b"document_date", "document_date_change", b"document_date_change", "etag", b"etag", "id", b"id", "metadata", b"metadata", "request_id", b"request_id", "title", b"title", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_content_bytes", b"_content_bytes", "_content_kind", b"_content_kind", "_title", b"_title", "clear_document_date", b"clear_document_date", "container_tag", b"container_tag", "container_tags", b"container_tags", "content", b"content", "content_bytes", b"content_bytes", "content_kind", b"content_kind", "conversation", b"conversation", "document_date", b"document_date", "document_date_change", b"document_date_change", "etag", b"etag", "id", b"id", "metadata", b"metadata", "request_id", b"request_id", "title", b"title", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__content: _TypeAlias = _typing.Literal["content"]  # noqa: Y015
     _WhichOneofArgType__content: _TypeAlias = _typing.Literal["_content", b"_content"]  # noqa: Y015
@@ -904,6 +921,7 @@ class DeleteDocumentRequest(_message.Message):
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CONTAINER_TAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id or the custom id."""
     allow_missing: _builtins.bool
@@ -912,6 +930,11 @@ class DeleteDocumentRequest(_message.Message):
     """Go on only if the document has this etag now; else ABORTED."""
     request_id: _builtins.str
     """A UUID that makes a retry of this request safe for at least 24 hours."""
+    container_tag: _builtins.str
+    """Of a custom id the home, the first of its document's containers; of an id,
+    a container that the document must be in. Empty: of a custom id, the only
+    document that the key may see.
+    """
     def __init__(
         self,
         *,
@@ -919,10 +942,11 @@ class DeleteDocumentRequest(_message.Message):
         allow_missing: _builtins.bool = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        container_tag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "etag", b"etag", "id", b"id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "container_tag", b"container_tag", "etag", b"etag", "id", b"id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -974,7 +998,9 @@ class BulkDeleteDocumentsRequest(_message.Message):
     """
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """1 to 100 ids or custom ids, without repeats."""
+        """1 to 100 ids or custom ids, without repeats. A custom id that several
+        documents have is an error of its own, AMBIGUOUS_CUSTOM_ID.
+        """
 
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1110,6 +1136,7 @@ class AppendMessagesRequest(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
+    CONTAINER_TAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id or the custom id of a conversation."""
     create_if_missing: _builtins.bool
@@ -1123,6 +1150,12 @@ class AppendMessagesRequest(_message.Message):
     wait: _builtins.bool
     """Answer when the document is DONE or FAILED, or at the deadline with the
     status so far.
+    """
+    container_tag: _builtins.str
+    """Of a custom id the home, the first of its document's containers; of an id,
+    a container that the document must be in. Empty: of a custom id, the first
+    of container_tags, and without them the only document that the key may see.
+    Where both are given, it is the first of them.
     """
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConversationMessage]:
@@ -1150,10 +1183,11 @@ class AppendMessagesRequest(_message.Message):
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
         wait: _builtins.bool = ...,
+        container_tag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_title", b"_title", "metadata", b"metadata", "title", b"title"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_title", b"_title", "container_tags", b"container_tags", "create_if_missing", b"create_if_missing", "etag", b"etag", "id", b"id", "messages", b"messages", "metadata", b"metadata", "request_id", b"request_id", "title", b"title", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_title", b"_title", "container_tag", b"container_tag", "container_tags", b"container_tags", "create_if_missing", b"create_if_missing", "etag", b"etag", "id", b"id", "messages", b"messages", "metadata", b"metadata", "request_id", b"request_id", "title", b"title", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__title: _TypeAlias = _typing.Literal["title"]  # noqa: Y015
     _WhichOneofArgType__title: _TypeAlias = _typing.Literal["_title", b"_title"]  # noqa: Y015
@@ -1334,6 +1368,7 @@ class ListChunksRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CONTAINER_TAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id or the custom id of the document."""
     page_size: _builtins.int
@@ -1342,16 +1377,22 @@ class ListChunksRequest(_message.Message):
     """`next_page_token` of the page before, with the same request otherwise;
     page_size may change.
     """
+    container_tag: _builtins.str
+    """Of a custom id the home, the first of its document's containers; of an id,
+    a container that the document must be in. Empty: of a custom id, the only
+    document that the key may see.
+    """
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        container_tag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tag", b"container_tag", "id", b"id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1398,16 +1439,23 @@ class WatchDocumentRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    CONTAINER_TAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id or the custom id."""
+    container_tag: _builtins.str
+    """Of a custom id the home, the first of its document's containers; of an id,
+    a container that the document must be in. Empty: of a custom id, the only
+    document that the key may see.
+    """
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
+        container_tag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tag", b"container_tag", "id", b"id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -123,13 +123,16 @@ class DocumentsServicer:
     """
 
     def UpsertDocument(self, request, context):
-        """Creates a document or, where the tenant already has its custom_id, replaces
-        the content, title and date given and merges the metadata given.
+        """Creates a document or, where its home already has its custom_id, replaces
+        the content, title and date given and merges the metadata given. The home
+        is the first of the document's containers: what is called "profile" in one
+        container is another document than "profile" in the next.
         A request that changes nothing queues nothing, unless the document is
         FAILED: then it is queued again.
 
         Errors: ALREADY_EXISTS (CUSTOM_ID_EXISTS), NOT_FOUND (DOCUMENT_NOT_FOUND),
-        FAILED_PRECONDITION (CUSTOM_ID_IN_OTHER_CONTAINER), ABORTED.
+        FAILED_PRECONDITION (CUSTOM_ID_IN_OTHER_CONTAINER, AMBIGUOUS_CUSTOM_ID),
+        ABORTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,7 +153,8 @@ class DocumentsServicer:
         """Reads one document, content included. A key limited to containers sees
         only those among the document's.
 
-        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND).
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), FAILED_PRECONDITION
+        (AMBIGUOUS_CUSTOM_ID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -169,8 +173,11 @@ class DocumentsServicer:
         """Changes what is given and leaves the rest. Metadata merges by key (RFC
         7396): null removes a key. Any real change queues the document for
         processing; what was searchable stays so until the new index replaces it.
+        Another first container is a new home: the custom id moves there.
 
-        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), ABORTED.
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), ALREADY_EXISTS (CUSTOM_ID_EXISTS)
+        where the new home has the custom id, FAILED_PRECONDITION
+        (AMBIGUOUS_CUSTOM_ID), ABORTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,7 +187,8 @@ class DocumentsServicer:
         """Deletes a document for good, in whatever status. Its custom_id is free
         again; the next upsert of it makes a document with a new id.
 
-        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless allow_missing, ABORTED.
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless allow_missing,
+        FAILED_PRECONDITION (AMBIGUOUS_CUSTOM_ID), ABORTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,7 +197,9 @@ class DocumentsServicer:
     def BulkDeleteDocuments(self, request, context):
         """Deletes many documents for good: those named, or those of containers whose
         last write is not newer than the start of the call. A document that is also
-        in a container not named only leaves the named ones.
+        in a container not named only leaves the named ones: if its home is among
+        them, the next of its containers becomes its home, and where another
+        document has its custom id there, it loses it.
 
         Errors: ABORTED (REQUEST_IN_PROGRESS). Documents that cannot be deleted
         stand in `errors`.
@@ -205,7 +215,7 @@ class DocumentsServicer:
 
         Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless create_if_missing,
         FAILED_PRECONDITION (NOT_A_CONVERSATION, CONTENT_TOO_LARGE,
-        CUSTOM_ID_IN_OTHER_CONTAINER), ABORTED.
+        CUSTOM_ID_IN_OTHER_CONTAINER, AMBIGUOUS_CUSTOM_ID), ABORTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -228,8 +238,8 @@ class DocumentsServicer:
         is being processed again has those of when it was last DONE. Where a new
         index replaces them between two pages, the next page is of the new one.
 
-        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), INVALID_ARGUMENT
-        (INVALID_PAGE_TOKEN).
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), FAILED_PRECONDITION
+        (AMBIGUOUS_CUSTOM_ID), INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -239,7 +249,8 @@ class DocumentsServicer:
         """Streams the state of a document: the current one first, then every status
         until DONE, FAILED or deleted, which ends the stream.
 
-        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND).
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), FAILED_PRECONDITION
+        (AMBIGUOUS_CUSTOM_ID).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,13 +48,16 @@ class DocumentsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DocumentsAsyncStub: ...
     UpsertDocument: _grpc.UnaryUnaryMultiCallable[_documents_pb2.UpsertDocumentRequest, _documents_pb2.UpsertDocumentResponse]
-    """Creates a document or, where the tenant already has its custom_id, replaces
-    the content, title and date given and merges the metadata given.
+    """Creates a document or, where its home already has its custom_id, replaces
+    the content, title and date given and merges the metadata given. The home
+    is the first of the document's containers: what is called "profile" in one
+    container is another document than "profile" in the next.
     A request that changes nothing queues nothing, unless the document is
     FAILED: then it is queued again.
 
     Errors: ALREADY_EXISTS (CUSTOM_ID_EXISTS), NOT_FOUND (DOCUMENT_NOT_FOUND),
-    FAILED_PRECONDITION (CUSTOM_ID_IN_OTHER_CONTAINER), ABORTED.
+    FAILED_PRECONDITION (CUSTOM_ID_IN_OTHER_CONTAINER, AMBIGUOUS_CUSTOM_ID),
+    ABORTED.
     """
     BatchUpsertDocuments: _grpc.UnaryUnaryMultiCallable[_documents_pb2.BatchUpsertDocumentsRequest, _documents_pb2.BatchUpsertDocumentsResponse]
     """Upserts up to 600 documents, each with its own outcome in request order.
@@ -67,7 +70,8 @@ class DocumentsStub:
     """Reads one document, content included. A key limited to containers sees
     only those among the document's.
 
-    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND).
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), FAILED_PRECONDITION
+    (AMBIGUOUS_CUSTOM_ID).
     """
     ListDocuments: _grpc.UnaryUnaryMultiCallable[_documents_pb2.ListDocumentsRequest, _documents_pb2.ListDocumentsResponse]
     """Lists documents, a page at a time.
@@ -78,19 +82,25 @@ class DocumentsStub:
     """Changes what is given and leaves the rest. Metadata merges by key (RFC
     7396): null removes a key. Any real change queues the document for
     processing; what was searchable stays so until the new index replaces it.
+    Another first container is a new home: the custom id moves there.
 
-    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), ABORTED.
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), ALREADY_EXISTS (CUSTOM_ID_EXISTS)
+    where the new home has the custom id, FAILED_PRECONDITION
+    (AMBIGUOUS_CUSTOM_ID), ABORTED.
     """
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_documents_pb2.DeleteDocumentRequest, _documents_pb2.DeleteDocumentResponse]
     """Deletes a document for good, in whatever status. Its custom_id is free
     again; the next upsert of it makes a document with a new id.
 
-    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless allow_missing, ABORTED.
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless allow_missing,
+    FAILED_PRECONDITION (AMBIGUOUS_CUSTOM_ID), ABORTED.
     """
     BulkDeleteDocuments: _grpc.UnaryUnaryMultiCallable[_documents_pb2.BulkDeleteDocumentsRequest, _documents_pb2.BulkDeleteDocumentsResponse]
     """Deletes many documents for good: those named, or those of containers whose
     last write is not newer than the start of the call. A document that is also
-    in a container not named only leaves the named ones.
+    in a container not named only leaves the named ones: if its home is among
+    them, the next of its containers becomes its home, and where another
+    document has its custom id there, it loses it.
 
     Errors: ABORTED (REQUEST_IN_PROGRESS). Documents that cannot be deleted
     stand in `errors`.
@@ -102,7 +112,7 @@ class DocumentsStub:
 
     Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless create_if_missing,
     FAILED_PRECONDITION (NOT_A_CONVERSATION, CONTENT_TOO_LARGE,
-    CUSTOM_ID_IN_OTHER_CONTAINER), ABORTED.
+    CUSTOM_ID_IN_OTHER_CONTAINER, AMBIGUOUS_CUSTOM_ID), ABORTED.
     """
     SearchDocuments: _grpc.UnaryUnaryMultiCallable[_documents_pb2.SearchDocumentsRequest, _documents_pb2.SearchDocumentsResponse]
     """Finds chunks of documents by words and meaning, grouped by document. Finds
@@ -117,14 +127,15 @@ class DocumentsStub:
     is being processed again has those of when it was last DONE. Where a new
     index replaces them between two pages, the next page is of the new one.
 
-    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), INVALID_ARGUMENT
-    (INVALID_PAGE_TOKEN).
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), FAILED_PRECONDITION
+    (AMBIGUOUS_CUSTOM_ID), INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
     """
     WatchDocument: _grpc.UnaryStreamMultiCallable[_documents_pb2.WatchDocumentRequest, _documents_pb2.WatchDocumentResponse]
     """Streams the state of a document: the current one first, then every status
     until DONE, FAILED or deleted, which ends the stream.
 
-    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND).
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), FAILED_PRECONDITION
+    (AMBIGUOUS_CUSTOM_ID).
     """
 
 @_typing.type_check_only
@@ -147,13 +158,16 @@ class DocumentsAsyncStub(DocumentsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     UpsertDocument: _aio.UnaryUnaryMultiCallable[_documents_pb2.UpsertDocumentRequest, _documents_pb2.UpsertDocumentResponse]  # type: ignore[assignment]
-    """Creates a document or, where the tenant already has its custom_id, replaces
-    the content, title and date given and merges the metadata given.
+    """Creates a document or, where its home already has its custom_id, replaces
+    the content, title and date given and merges the metadata given. The home
+    is the first of the document's containers: what is called "profile" in one
+    container is another document than "profile" in the next.
     A request that changes nothing queues nothing, unless the document is
     FAILED: then it is queued again.
 
     Errors: ALREADY_EXISTS (CUSTOM_ID_EXISTS), NOT_FOUND (DOCUMENT_NOT_FOUND),
-    FAILED_PRECONDITION (CUSTOM_ID_IN_OTHER_CONTAINER), ABORTED.
+    FAILED_PRECONDITION (CUSTOM_ID_IN_OTHER_CONTAINER, AMBIGUOUS_CUSTOM_ID),
+    ABORTED.
     """
     BatchUpsertDocuments: _aio.UnaryUnaryMultiCallable[_documents_pb2.BatchUpsertDocumentsRequest, _documents_pb2.BatchUpsertDocumentsResponse]  # type: ignore[assignment]
     """Upserts up to 600 documents, each with its own outcome in request order.
@@ -166,7 +180,8 @@ class DocumentsAsyncStub(DocumentsStub):
     """Reads one document, content included. A key limited to containers sees
     only those among the document's.
 
-    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND).
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), FAILED_PRECONDITION
+    (AMBIGUOUS_CUSTOM_ID).
     """
     ListDocuments: _aio.UnaryUnaryMultiCallable[_documents_pb2.ListDocumentsRequest, _documents_pb2.ListDocumentsResponse]  # type: ignore[assignment]
     """Lists documents, a page at a time.
@@ -177,19 +192,25 @@ class DocumentsAsyncStub(DocumentsStub):
     """Changes what is given and leaves the rest. Metadata merges by key (RFC
     7396): null removes a key. Any real change queues the document for
     processing; what was searchable stays so until the new index replaces it.
+    Another first container is a new home: the custom id moves there.
 
-    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), ABORTED.
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), ALREADY_EXISTS (CUSTOM_ID_EXISTS)
+    where the new home has the custom id, FAILED_PRECONDITION
+    (AMBIGUOUS_CUSTOM_ID), ABORTED.
     """
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_documents_pb2.DeleteDocumentRequest, _documents_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
     """Deletes a document for good, in whatever status. Its custom_id is free
     again; the next upsert of it makes a document with a new id.
 
-    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless allow_missing, ABORTED.
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless allow_missing,
+    FAILED_PRECONDITION (AMBIGUOUS_CUSTOM_ID), ABORTED.
     """
     BulkDeleteDocuments: _aio.UnaryUnaryMultiCallable[_documents_pb2.BulkDeleteDocumentsRequest, _documents_pb2.BulkDeleteDocumentsResponse]  # type: ignore[assignment]
     """Deletes many documents for good: those named, or those of containers whose
     last write is not newer than the start of the call. A document that is also
-    in a container not named only leaves the named ones.
+    in a container not named only leaves the named ones: if its home is among
+    them, the next of its containers becomes its home, and where another
+    document has its custom id there, it loses it.
 
     Errors: ABORTED (REQUEST_IN_PROGRESS). Documents that cannot be deleted
     stand in `errors`.
@@ -201,7 +222,7 @@ class DocumentsAsyncStub(DocumentsStub):
 
     Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless create_if_missing,
     FAILED_PRECONDITION (NOT_A_CONVERSATION, CONTENT_TOO_LARGE,
-    CUSTOM_ID_IN_OTHER_CONTAINER), ABORTED.
+    CUSTOM_ID_IN_OTHER_CONTAINER, AMBIGUOUS_CUSTOM_ID), ABORTED.
     """
     SearchDocuments: _aio.UnaryUnaryMultiCallable[_documents_pb2.SearchDocumentsRequest, _documents_pb2.SearchDocumentsResponse]  # type: ignore[assignment]
     """Finds chunks of documents by words and meaning, grouped by document. Finds
@@ -216,14 +237,15 @@ class DocumentsAsyncStub(DocumentsStub):
     is being processed again has those of when it was last DONE. Where a new
     index replaces them between two pages, the next page is of the new one.
 
-    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), INVALID_ARGUMENT
-    (INVALID_PAGE_TOKEN).
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), FAILED_PRECONDITION
+    (AMBIGUOUS_CUSTOM_ID), INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
     """
     WatchDocument: _aio.UnaryStreamMultiCallable[_documents_pb2.WatchDocumentRequest, _documents_pb2.WatchDocumentResponse]  # type: ignore[assignment]
     """Streams the state of a document: the current one first, then every status
     until DONE, FAILED or deleted, which ends the stream.
 
-    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND).
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), FAILED_PRECONDITION
+    (AMBIGUOUS_CUSTOM_ID).
     """
 
 class DocumentsServicer(metaclass=_abc_1.ABCMeta):
@@ -249,13 +271,16 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
         request: _documents_pb2.UpsertDocumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_documents_pb2.UpsertDocumentResponse, _abc.Awaitable[_documents_pb2.UpsertDocumentResponse]]:
-        """Creates a document or, where the tenant already has its custom_id, replaces
-        the content, title and date given and merges the metadata given.
+        """Creates a document or, where its home already has its custom_id, replaces
+        the content, title and date given and merges the metadata given. The home
+        is the first of the document's containers: what is called "profile" in one
+        container is another document than "profile" in the next.
         A request that changes nothing queues nothing, unless the document is
         FAILED: then it is queued again.
 
         Errors: ALREADY_EXISTS (CUSTOM_ID_EXISTS), NOT_FOUND (DOCUMENT_NOT_FOUND),
-        FAILED_PRECONDITION (CUSTOM_ID_IN_OTHER_CONTAINER), ABORTED.
+        FAILED_PRECONDITION (CUSTOM_ID_IN_OTHER_CONTAINER, AMBIGUOUS_CUSTOM_ID),
+        ABORTED.
         """
 
     @_abc_1.abstractmethod
@@ -280,7 +305,8 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
         """Reads one document, content included. A key limited to containers sees
         only those among the document's.
 
-        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND).
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), FAILED_PRECONDITION
+        (AMBIGUOUS_CUSTOM_ID).
         """
 
     @_abc_1.abstractmethod
@@ -303,8 +329,11 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
         """Changes what is given and leaves the rest. Metadata merges by key (RFC
         7396): null removes a key. Any real change queues the document for
         processing; what was searchable stays so until the new index replaces it.
+        Another first container is a new home: the custom id moves there.
 
-        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), ABORTED.
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), ALREADY_EXISTS (CUSTOM_ID_EXISTS)
+        where the new home has the custom id, FAILED_PRECONDITION
+        (AMBIGUOUS_CUSTOM_ID), ABORTED.
         """
 
     @_abc_1.abstractmethod
@@ -316,7 +345,8 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
         """Deletes a document for good, in whatever status. Its custom_id is free
         again; the next upsert of it makes a document with a new id.
 
-        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless allow_missing, ABORTED.
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless allow_missing,
+        FAILED_PRECONDITION (AMBIGUOUS_CUSTOM_ID), ABORTED.
         """
 
     @_abc_1.abstractmethod
@@ -327,7 +357,9 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_documents_pb2.BulkDeleteDocumentsResponse, _abc.Awaitable[_documents_pb2.BulkDeleteDocumentsResponse]]:
         """Deletes many documents for good: those named, or those of containers whose
         last write is not newer than the start of the call. A document that is also
-        in a container not named only leaves the named ones.
+        in a container not named only leaves the named ones: if its home is among
+        them, the next of its containers becomes its home, and where another
+        document has its custom id there, it loses it.
 
         Errors: ABORTED (REQUEST_IN_PROGRESS). Documents that cannot be deleted
         stand in `errors`.
@@ -345,7 +377,7 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) unless create_if_missing,
         FAILED_PRECONDITION (NOT_A_CONVERSATION, CONTENT_TOO_LARGE,
-        CUSTOM_ID_IN_OTHER_CONTAINER), ABORTED.
+        CUSTOM_ID_IN_OTHER_CONTAINER, AMBIGUOUS_CUSTOM_ID), ABORTED.
         """
 
     @_abc_1.abstractmethod
@@ -372,8 +404,8 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
         is being processed again has those of when it was last DONE. Where a new
         index replaces them between two pages, the next page is of the new one.
 
-        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), INVALID_ARGUMENT
-        (INVALID_PAGE_TOKEN).
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), FAILED_PRECONDITION
+        (AMBIGUOUS_CUSTOM_ID), INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
         """
 
     @_abc_1.abstractmethod
@@ -385,7 +417,8 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
         """Streams the state of a document: the current one first, then every status
         until DONE, FAILED or deleted, which ends the stream.
 
-        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND).
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND), FAILED_PRECONDITION
+        (AMBIGUOUS_CUSTOM_ID).
         """
 
 def add_DocumentsServicer_to_server(servicer: DocumentsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

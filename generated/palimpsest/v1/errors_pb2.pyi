@@ -103,18 +103,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     that answered the forget_batch_id. The caller should name the same one.
     """
     ERROR_REASON_CUSTOM_ID_EXISTS: _ErrorReason.ValueType  # 30
-    """ALREADY_EXISTS: CREATE_ONLY, and the custom id is taken.
+    """ALREADY_EXISTS: CREATE_ONLY, and the custom id is taken; or an update gives
+    a document another first container, where its custom id is taken.
 
     Example: two workers import the same file with CREATE_ONLY; the second one
     is told this. It can skip the file, or upsert without the mode.
     """
     ERROR_REASON_CUSTOM_ID_IN_OTHER_CONTAINER: _ErrorReason.ValueType  # 40
-    """FAILED_PRECONDITION: the document of this custom id is not in the
-    containers the request names.
+    """FAILED_PRECONDITION: the document that has this custom id in the first of
+    the containers the request names is not in all of them.
 
-    Example: "notes.md" is in "user_7" and is upserted into "user_8". The
-    caller should choose another custom id, or move the document with
-    UpdateDocument.
+    Example: "notes.md" is in "user_7" and is upserted into "user_7" and
+    "team". The caller should name only containers that it is in, or put it into
+    the other ones with UpdateDocument.
     """
     ERROR_REASON_MEMORY_NOT_LATEST: _ErrorReason.ValueType  # 41
     """FAILED_PRECONDITION: the memory has a newer version; ErrorInfo metadata
@@ -168,6 +169,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     Example: AppendMessages to a chat of several years. The caller should begin
     another conversation.
+    """
+    ERROR_REASON_AMBIGUOUS_CUSTOM_ID: _ErrorReason.ValueType  # 49
+    """FAILED_PRECONDITION: several documents have this custom id, each in another
+    container, and the request names none; ErrorInfo metadata `ids` names them,
+    comma-separated, up to 20, as far as the key may see them.
+
+    Example: "profile" is in "user_7" and in "user_8", and GetDocument asks for
+    "profile". The caller should give the container_tag as well, or an id.
     """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 50
     """ABORTED: the etag is not the current one; nothing was written.
@@ -350,18 +359,19 @@ Example: RestoreMemories names another container than the ForgetMemories
 that answered the forget_batch_id. The caller should name the same one.
 """
 ERROR_REASON_CUSTOM_ID_EXISTS: ErrorReason.ValueType  # 30
-"""ALREADY_EXISTS: CREATE_ONLY, and the custom id is taken.
+"""ALREADY_EXISTS: CREATE_ONLY, and the custom id is taken; or an update gives
+a document another first container, where its custom id is taken.
 
 Example: two workers import the same file with CREATE_ONLY; the second one
 is told this. It can skip the file, or upsert without the mode.
 """
 ERROR_REASON_CUSTOM_ID_IN_OTHER_CONTAINER: ErrorReason.ValueType  # 40
-"""FAILED_PRECONDITION: the document of this custom id is not in the
-containers the request names.
+"""FAILED_PRECONDITION: the document that has this custom id in the first of
+the containers the request names is not in all of them.
 
-Example: "notes.md" is in "user_7" and is upserted into "user_8". The
-caller should choose another custom id, or move the document with
-UpdateDocument.
+Example: "notes.md" is in "user_7" and is upserted into "user_7" and
+"team". The caller should name only containers that it is in, or put it into
+the other ones with UpdateDocument.
 """
 ERROR_REASON_MEMORY_NOT_LATEST: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION: the memory has a newer version; ErrorInfo metadata
@@ -415,6 +425,14 @@ than 1,048,576 bytes.
 
 Example: AppendMessages to a chat of several years. The caller should begin
 another conversation.
+"""
+ERROR_REASON_AMBIGUOUS_CUSTOM_ID: ErrorReason.ValueType  # 49
+"""FAILED_PRECONDITION: several documents have this custom id, each in another
+container, and the request names none; ErrorInfo metadata `ids` names them,
+comma-separated, up to 20, as far as the key may see them.
+
+Example: "profile" is in "user_7" and in "user_8", and GetDocument asks for
+"profile". The caller should give the container_tag as well, or an id.
 """
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 50
 """ABORTED: the etag is not the current one; nothing was written.

@@ -319,7 +319,8 @@ class NewMemory(_message.Message):
     """Why it will be forgotten; needs forget_after."""
     source_document_id: _builtins.str
     """The id or custom id of the document it came from, which must exist and be
-    one that the key may see.
+    one that the key may see. Of a custom id: the document that has it in the
+    container of the memory, or else the only one.
     """
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:

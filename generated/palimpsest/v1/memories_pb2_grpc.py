@@ -123,7 +123,8 @@ class MemoriesServicer:
         """Creates 1 to 100 memories, all or none. The same text twice is two
         memories; request_id guards retries.
 
-        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) for a source document, ABORTED.
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) and FAILED_PRECONDITION
+        (AMBIGUOUS_CUSTOM_ID) for a source document, ABORTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,7 +47,8 @@ class MemoriesStub:
     """Creates 1 to 100 memories, all or none. The same text twice is two
     memories; request_id guards retries.
 
-    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) for a source document, ABORTED.
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) and FAILED_PRECONDITION
+    (AMBIGUOUS_CUSTOM_ID) for a source document, ABORTED.
     """
     GetMemory: _grpc.UnaryUnaryMultiCallable[_memories_pb2.GetMemoryRequest, _memories_pb2.GetMemoryResponse]
     """Reads one version of a memory, forgotten and superseded ones too.
@@ -143,7 +144,8 @@ class MemoriesAsyncStub(MemoriesStub):
     """Creates 1 to 100 memories, all or none. The same text twice is two
     memories; request_id guards retries.
 
-    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) for a source document, ABORTED.
+    Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) and FAILED_PRECONDITION
+    (AMBIGUOUS_CUSTOM_ID) for a source document, ABORTED.
     """
     GetMemory: _aio.UnaryUnaryMultiCallable[_memories_pb2.GetMemoryRequest, _memories_pb2.GetMemoryResponse]  # type: ignore[assignment]
     """Reads one version of a memory, forgotten and superseded ones too.
@@ -242,7 +244,8 @@ class MemoriesServicer(metaclass=_abc_1.ABCMeta):
         """Creates 1 to 100 memories, all or none. The same text twice is two
         memories; request_id guards retries.
 
-        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) for a source document, ABORTED.
+        Errors: NOT_FOUND (DOCUMENT_NOT_FOUND) and FAILED_PRECONDITION
+        (AMBIGUOUS_CUSTOM_ID) for a source document, ABORTED.
         """
 
     @_abc_1.abstractmethod

@@ -38,6 +38,7 @@ class Imported:
     Attributes:
         id: Its id.
         custom_id: Its custom id.
+        home: The container that the custom id is unique in.
         digest: Of the content that was imported.
         root: The id of its root; empty: an earlier release has imported it.
         name: Of its file.
@@ -49,6 +50,7 @@ class Imported:
 
     id: str
     custom_id: str
+    home: str
     digest: str
     root: str
     name: str
@@ -89,6 +91,7 @@ def _read(document: Document) -> Imported:
     return Imported(
         id=document.id,
         custom_id=document.custom_id,
+        home=document.container_tags[0],
         digest=fields[DIGEST_KEY].string_value,
         root=fields[ROOT_KEY].string_value if ROOT_KEY in fields else "",
         name=printable(fields[NAME_KEY].string_value) if NAME_KEY in fields else "",

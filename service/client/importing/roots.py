@@ -82,8 +82,8 @@ def clean(name: str) -> str:
 def custom_id(container: str, name: str) -> str:
     """The same for the same name in the same container, and for no other.
 
-    Custom ids are unique in a tenant, so the container is part of it. One that would be
-    too long is cut off and ends with a digest.
+    The container is part of it, as a document may be in several: it was imported into this
+    one. One that would be too long is cut off and ends with a digest.
     """
     full = f"file:{container}|{name}"
     if len(full) <= _ID_LENGTH:

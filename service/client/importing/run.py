@@ -189,10 +189,15 @@ class _Import:
             content_bytes=data,
             content_kind=ContentKind.Value(f"CONTENT_KIND_{source.kind.name}"),
             custom_id=made,
-            container_tags=[self._container],
+            container_tags=_containers(document, self._container),
             metadata=marks(root, name, source.path.suffix.lower(), digest),
             title=_title(source, content),
         )
+
+
+def _containers(document: Imported | None, container: str) -> list[str]:
+    """Where the document is, or is to be: first its home, which may be another by now."""
+    return [container] if document is None else list(dict.fromkeys((document.home, container)))
 
 
 def _is_current(document: Imported, root: str, name: str, digest: str) -> bool:

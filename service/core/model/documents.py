@@ -79,7 +79,11 @@ class DocumentWrite:
 
 @dataclass(frozen=True, slots=True)
 class DocumentPatch:
-    """An update of the document called `id` (its id or custom id)."""
+    """An update of the document called `id` (its id or custom id).
+
+    `home` here and in what follows: of a custom id the first of its document's containers,
+    of an id any of them; empty: not said.
+    """
 
     id: str
     content: Content | None = None
@@ -89,6 +93,7 @@ class DocumentPatch:
     document_date: int | Unset | None = UNSET
     etag: str | None = None
     kind: ContentKind | None = None
+    home: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,7 @@ class MessagesAppend:
     metadata: MetadataPatch | None = None
     title: str | None = None
     etag: str | None = None
+    home: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,7 @@ class DocumentDelete:
     id: str
     allow_missing: bool = False
     etag: str | None = None
+    home: str = ""
 
 
 @dataclass(slots=True)

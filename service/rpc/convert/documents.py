@@ -125,6 +125,9 @@ def append(request: pb.AppendMessagesRequest, violations: list[Violation]) -> m.
         violations.append(Violation("id", "must not contain control characters"))
     added = messages(request.messages, "messages", violations)
     _check_size(encode(added), "messages", violations)
+    home, tags = request.container_tag, request.container_tags
+    if home and tags and home != tags[0]:
+        violations.append(Violation("container_tag", "must be the first of container_tags"))
     return m.MessagesAppend(
         request.id,
         added,
@@ -133,6 +136,7 @@ def append(request: pb.AppendMessagesRequest, violations: list[Violation]) -> m.
         metadata=_metadata(request, violations),
         title=request.title if request.HasField("title") else None,
         etag=request.etag or None,
+        home=home,
     )
 
 
@@ -177,6 +181,7 @@ def patch(request: pb.UpdateDocumentRequest, violations: list[Violation]) -> m.D
         document_date=_date(request, violations),
         etag=request.etag or None,
         kind=_kind(request, "", violations),
+        home=request.container_tag,
     )
 
 

@@ -17,7 +17,8 @@ from service.core.model import (
     Principal,
 )
 from service.storage.deletions import Step
-from service.storage.documents.rows import load
+from service.storage.documents.names import name_of
+from service.storage.documents.rows import load_named
 from service.storage.documents.writes import delete_rows, record_deletion
 from service.storage.lists import tenant_revision
 from service.storage.transactions import DEFERRED, Mutation, Outcome, TenantTx
@@ -79,12 +80,14 @@ def named_documents(
     conn: Connection, who: Principal, names: Sequence[str]
 ) -> tuple[list[rules.DocumentState], list[tuple[int, ItemFailure]]]:
     """What of `names` can be deleted; the rest by index, with why not."""
-    states = load(conn, who.tenant, names)
+    states = load_named(conn, who.tenant, [name_of(who, name) for name in names])
     gone: dict[str, rules.DocumentState] = {}
     errors: list[tuple[int, ItemFailure]] = []
     for index, name in enumerate(names):
-        state = states.get(name)
+        state = states.get(name_of(who, name))
         try:
+            if isinstance(state, PalimpsestError):
+                raise state
             if state is None or state.id in gone:
                 raise document_not_found()
             rules.check_writable(who, state.containers)

@@ -8,14 +8,15 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from service.core.documents import is_visible
-from service.core.errors import document_not_found
+from service.core.errors import PalimpsestError, document_not_found
 from service.core.model import Order, PageRequest, Principal, Status
 from service.ports.indexing import IndexEntry
 from service.ports.processing import ChunkRow, Failed, Job, Processed
 from service.ports.store import Page
 from service.storage import checksums
 from service.storage.change_kinds import ChangeKind
-from service.storage.documents.rows import containers_of, load
+from service.storage.documents.names import Name
+from service.storage.documents.rows import containers_of, load_named
 from service.storage.inserts import insert_rows
 from service.storage.lists import after, cut, one_page, tenant_state
 from service.storage.tables import chunks, documents, jobs
@@ -126,10 +127,12 @@ def around(
 
 
 def list_chunks(
-    conn: Connection, who: Principal, name: str, page: PageRequest
+    conn: Connection, who: Principal, name: Name, page: PageRequest
 ) -> tuple[str, Page[ChunkRow]]:
     state = tenant_state(conn, who.tenant)
-    document = load(conn, who.tenant, [name]).get(name)
+    document = load_named(conn, who.tenant, [name]).get(name)
+    if isinstance(document, PalimpsestError):
+        raise document
     if document is None or not is_visible(who, document.containers):
         raise document_not_found()
     branch = select(*_COLUMNS).where(

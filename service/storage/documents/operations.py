@@ -5,7 +5,7 @@ Every operation takes a list and runs a fixed number of statements for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -26,8 +26,11 @@ from service.core.model import (
     DocumentWrite,
     ItemFailure,
     MessagesAppend,
+    Principal,
+    UpsertMode,
 )
-from service.storage.documents.rows import contents, load
+from service.storage.documents.names import Name, find, name_of
+from service.storage.documents.rows import contents, load_named
 from service.storage.documents.writes import DocumentWriteBatch, delete_rows, record_deletion
 from service.storage.transactions import (
     DEFERRED,
@@ -40,14 +43,18 @@ from service.storage.transactions import (
 def _upsert_round(
     tx: TenantTx, items: Sequence[tuple[Mutation[object], DocumentWrite]]
 ) -> list[DocumentReceipt | PalimpsestError]:
-    """Upserts of different custom ids."""
-    names = {write.custom_id for _, write in items if write.custom_id}
-    states = load(tx.conn, tx.tenant, names) if names else {}
+    """Upserts of which no two can be of one document."""
+    names = [_meant(mutation.who, write) for mutation, write in items]
+    states = load_named(tx.conn, tx.tenant, [name for name in names if name is not None])
     writes = DocumentWriteBatch(tx)
     results: list[DocumentReceipt | PalimpsestError] = []
-    for mutation, write in items:
-        current = states.get(write.custom_id) if write.custom_id else None
+    for (mutation, write), name in zip(items, names, strict=True):
+        current = None if name is None else states.get(name)
         try:
+            if isinstance(current, PalimpsestError):
+                if write.mode is UpsertMode.CREATE_ONLY:
+                    raise rules.custom_id_exists(write.custom_id or "")
+                raise current
             draft = rules.draft_upsert(tx.digester, mutation.who, write, current)
         except PalimpsestError as error:
             results.append(error)
@@ -60,6 +67,34 @@ def _upsert_round(
     return results
 
 
+def _meant(who: Principal, write: DocumentWrite) -> Name | None:
+    """What an upsert calls its document; None: it makes a new one."""
+    if not write.custom_id:
+        return None
+    return name_of(who, write.custom_id, write.containers[0] if write.containers else "")
+
+
+class _Taken:
+    """The custom ids that upserts of a round are about."""
+
+    def __init__(self) -> None:
+        self._homes: dict[str, set[str]] = {}
+
+    def take(self, write: DocumentWrite) -> bool:
+        """Whether the upsert meets none of the others; then it is one of them.
+
+        One that names no container may be about any document of its custom id.
+        """
+        if not write.custom_id:
+            return True
+        home = write.containers[0] if write.containers else ""
+        taken = self._homes.setdefault(write.custom_id, set())
+        if taken and (not home or "" in taken or home in taken):
+            return False
+        taken.add(home)
+        return True
+
+
 def _upsert_all(
     tx: TenantTx, items: Sequence[tuple[Mutation[object], DocumentWrite]], *, in_order: bool
 ) -> list[DocumentReceipt | PalimpsestError]:
@@ -70,17 +105,12 @@ def _upsert_all(
     results: list[Any] = [None] * len(items)
     waiting = list(range(len(items)))
     while waiting:
-        taken: set[str] = set()
+        taken = _Taken()
         now: list[int] = []
         later: list[int] = []
         for index in waiting:
-            custom_id = items[index][1].custom_id
-            if custom_id in taken or (in_order and later):
-                later.append(index)
-            else:
-                now.append(index)
-                if custom_id:
-                    taken.add(custom_id)
+            waits = (in_order and later) or not taken.take(items[index][1])
+            (later if waits else now).append(index)
         done = _upsert_round(tx, [items[i] for i in now])
         for index, result in zip(now, done, strict=True):
             results[index] = result
@@ -172,20 +202,25 @@ def update_documents(
     tx: TenantTx, mutations: Sequence[Mutation[DocumentPatch]]
 ) -> Sequence[Outcome[DocumentReceipt]]:
     patches = [mutation.payload for mutation in mutations]
-    states = load(tx.conn, tx.tenant, (patch.id for patch in patches))
+    names = [name_of(m.who, m.payload.id, m.payload.home) for m in mutations]
+    states = load_named(tx.conn, tx.tenant, names)
+    moves = _Moves(tx, zip(patches, (states.get(name) for name in names), strict=True))
     writes = DocumentWriteBatch(tx)
     results: list[Outcome[DocumentReceipt]] = []
     taken: set[str] = set()
-    for mutation, patch in zip(mutations, patches, strict=True):
-        current = states.get(patch.id)
-        if current is None:
-            results.append(document_not_found())
+    for mutation, patch, name in zip(mutations, patches, names, strict=True):
+        current = states.get(name)
+        if current is None or isinstance(current, PalimpsestError):
+            results.append(current or document_not_found())
         elif current.id in taken:
             results.append(DEFERRED)
         else:
             taken.add(current.id)
             try:
                 draft = rules.draft_update(tx.digester, mutation.who, patch, current)
+                if not moves.claim(patch, current):
+                    results.append(DEFERRED)
+                    continue
             except PalimpsestError as error:
                 results.append(error)
                 continue
@@ -196,24 +231,70 @@ def update_documents(
     return results
 
 
+class _Moves:
+    """Updates of a batch that give a document with a custom id another home."""
+
+    def __init__(
+        self,
+        tx: TenantTx,
+        updates: Iterable[tuple[DocumentPatch, DocumentState | PalimpsestError | None]],
+    ) -> None:
+        places = (
+            self._place(patch, state)
+            for patch, state in updates
+            if isinstance(state, DocumentState)
+        )
+        wanted = [place for place in places if place is not None]
+        self._taken = find(tx.conn, tx.tenant, wanted) if wanted else {}
+        self._claimed: set[Name] = set()
+
+    @staticmethod
+    def _place(patch: DocumentPatch, current: DocumentState) -> Name | None:
+        if not (current.custom_id and patch.containers) or patch.containers[0] == current.home:
+            return None
+        return Name(current.custom_id, patch.containers[0])
+
+    def claim(self, patch: DocumentPatch, current: DocumentState) -> bool:
+        """False if another update of the batch moves a document there.
+
+        Raises:
+            PalimpsestError: CUSTOM_ID_EXISTS.
+        """
+        place = self._place(patch, current)
+        if place is None:
+            return True
+        if place in self._taken:
+            raise rules.custom_id_exists(place.text)
+        if place in self._claimed:
+            return False
+        self._claimed.add(place)
+        return True
+
+
 def append_messages(
     tx: TenantTx, mutations: Sequence[Mutation[MessagesAppend]]
 ) -> Sequence[Outcome[AppendReceipt]]:
     appends = [mutation.payload for mutation in mutations]
-    states = load(tx.conn, tx.tenant, (append.id for append in appends))
-    stored = contents(tx.conn, tx.tenant, (state.id for state in states.values()))
+    names = [_conversation(m.who, m.payload) for m in mutations]
+    states = load_named(tx.conn, tx.tenant, names)
+    there = {state.id for state in states.values() if isinstance(state, DocumentState)}
+    stored = contents(tx.conn, tx.tenant, there)
     writes = DocumentWriteBatch(tx)
     results: list[Outcome[AppendReceipt]] = []
     taken: set[str] = set()
-    for mutation, append in zip(mutations, appends, strict=True):
-        current = states.get(append.id)
-        name = append.id if current is None else current.id
-        if name in taken:
+    for mutation, append, name in zip(mutations, appends, names, strict=True):
+        current = states.get(name)
+        if isinstance(current, PalimpsestError):
+            results.append(current)
+            continue
+        # Two that begin a conversation of one custom id may do it in one home.
+        key = append.id if current is None else current.id
+        if key in taken:
             results.append(DEFERRED)
             continue
-        taken.add(name)
+        taken.add(key)
         try:
-            receipt = _append(tx, mutation, writes, current, stored.get(name, b""))
+            receipt = _append(tx, mutation, writes, current, stored.get(key, b""))
         except PalimpsestError as error:
             results.append(error)
             continue
@@ -221,6 +302,13 @@ def append_messages(
         results.append(receipt)
     writes.flush()
     return results
+
+
+def _conversation(who: Principal, append: MessagesAppend) -> Name:
+    home = append.home
+    if not (home or is_document_id(append.id)) and append.containers:
+        home = append.containers[0]
+    return name_of(who, append.id, home)
 
 
 def _append(
@@ -231,14 +319,13 @@ def _append(
     content: bytes,
 ) -> AppendReceipt:
     append = mutation.payload
-    creates = append.create_if_missing and not is_document_id(append.id)
     if current is None:
-        if not creates:
+        if not append.create_if_missing or is_document_id(append.id):
             raise document_not_found()
         write = DocumentWrite(
             encode(append.messages),
             append.id,
-            append.containers,
+            append.containers or ((append.home,) if append.home else ()),
             metadata=append.metadata,
             title=append.title,
             etag=append.etag,
@@ -246,8 +333,6 @@ def _append(
         )
         draft = rules.draft_upsert(tx.digester, mutation.who, write, None)
         return AppendReceipt(writes.create(mutation, append.id, draft), len(append.messages))
-    if creates and not rules.is_visible(mutation.who, current.containers):
-        raise rules.in_other_container(append.id)
     rules.check_writable(mutation.who, current.containers)
     patch, count = rules.appended(append, current, content)
     draft = rules.draft_update(tx.digester, mutation.who, patch, current)
@@ -258,11 +343,15 @@ def delete_documents(
     tx: TenantTx, mutations: Sequence[Mutation[DocumentDelete]]
 ) -> Sequence[Outcome[DeleteReceipt]]:
     requested = [mutation.payload for mutation in mutations]
-    states = load(tx.conn, tx.tenant, (item.id for item in requested))
+    names = [name_of(m.who, m.payload.id, m.payload.home) for m in mutations]
+    states = load_named(tx.conn, tx.tenant, names)
     results: list[Outcome[DeleteReceipt]] = []
     gone: dict[str, DocumentState] = {}
-    for mutation, item in zip(mutations, requested, strict=True):
-        current = states.get(item.id)
+    for mutation, item, name in zip(mutations, requested, names, strict=True):
+        current = states.get(name)
+        if isinstance(current, PalimpsestError):
+            results.append(current)
+            continue
         if current is not None and current.id in gone:
             results.append(DEFERRED)
             continue

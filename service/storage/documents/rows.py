@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Executable, bindparam, case, func, select
 
-from service.core import ids
 from service.core.documents import DocumentState
 from service.core.errors import PalimpsestError, document_not_found
 from service.core.model import (
@@ -21,6 +20,7 @@ from service.core.model import (
     Status,
     decoded,
 )
+from service.storage.documents.names import Name, find, is_in
 from service.storage.tables import (
     chunks,
     document_contents,
@@ -48,9 +48,6 @@ _STATE = select(
 
 
 _BY_ID = _STATE.where(documents.c.id.in_(bindparam("names", expanding=True)))
-
-
-_BY_CUSTOM_ID = _STATE.where(documents.c.custom_id.in_(bindparam("names", expanding=True)))
 
 
 # Positions count from 0 without gaps: the last one is a single step in the index.
@@ -121,9 +118,6 @@ READ_BARE = select(*READ_COLUMNS).where(
 )
 
 
-_READ_BY_CUSTOM_ID = _READ.where(documents.c.custom_id.in_(bindparam("names", expanding=True)))
-
-
 _CONTAINERS = select(documents.c.id, documents.c.containers).where(
     documents.c.tenant == bindparam("t"),
     documents.c.id.in_(bindparam("names", expanding=True)),
@@ -188,32 +182,28 @@ def document_of(row: Any, content: Content | None, visible: frozenset[str] | Non
 
 
 def read(
-    conn: Connection, wanted: Sequence[tuple[Principal, str]]
+    conn: Connection, wanted: Sequence[tuple[Principal, Name]]
 ) -> list[Document | PalimpsestError]:
-    """Each (principal, id or custom id): the document with its content, or NOT_FOUND."""
-    found: dict[tuple[int, str], Any] = {}
-    row: Any
+    """Each document with its content, or NOT_FOUND or AMBIGUOUS_CUSTOM_ID."""
+    results: list[Document | PalimpsestError] = [document_not_found() for _ in wanted]
     for tenant in {who.tenant for who, _ in wanted}:
-        names = {name for who, name in wanted if who.tenant == tenant}
-        by_id = [name for name in names if ids.is_document_id(name)]
-        by_custom_id = [name for name in names if not ids.is_document_id(name)]
-        if by_id:
-            for row in conn.execute(_READ_BY_ID, {"t": tenant, "names": pad_in_list(by_id)}):
-                found[tenant, row.id] = row
-        if by_custom_id:
-            for row in conn.execute(
-                _READ_BY_CUSTOM_ID, {"t": tenant, "names": pad_in_list(by_custom_id)}
-            ):
-                found[tenant, row.custom_id] = row
-    results: list[Document | PalimpsestError] = []
-    for who, name in wanted:
-        row = found.get((who.tenant, name))
-        if row is None:
-            results.append(document_not_found())
-            continue
-        content = decoded(_KIND[row.kind], row.content)
-        document = document_of(row, content, who.containers)
-        results.append(document if document.containers else document_not_found())
+        places = [place for place, (who, _) in enumerate(wanted) if who.tenant == tenant]
+        found = find(conn, tenant, (wanted[place][1] for place in places))
+        names = {name for name in found.values() if isinstance(name, str)}
+        rows: dict[str, Any] = {}
+        if names:
+            listed = conn.execute(_READ_BY_ID, {"t": tenant, "names": pad_in_list(names)})
+            rows = {row.id: row for row in listed}
+        for place in places:
+            who, name = wanted[place]
+            meant = found.get(name)
+            if isinstance(meant, PalimpsestError):
+                results[place] = meant
+            elif meant in rows:
+                row = rows[meant]
+                document = document_of(row, decoded(_KIND[row.kind], row.content), who.containers)
+                if document.containers and is_in(name, _tags(row.containers)):
+                    results[place] = document
     return results
 
 
@@ -256,20 +246,27 @@ def members(rows: Iterable[Any]) -> list[Member]:
     return [Member(row[0], _tags(row[1])) for row in rows]
 
 
-def load(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str, DocumentState]:
-    """States by the name they were asked for, which is an id or a custom id."""
-    by_id: set[str] = set()
-    by_custom_id: set[str] = set()
-    for name in names:
-        (by_id if ids.is_document_id(name) else by_custom_id).add(name)
-    states: dict[str, DocumentState] = {}
-    if by_id:
-        for row in conn.execute(_BY_ID, {"t": tenant, "names": pad_in_list(by_id)}):
-            states[row.id] = _state_of(row)
-    if by_custom_id:
-        for row in conn.execute(_BY_CUSTOM_ID, {"t": tenant, "names": pad_in_list(by_custom_id)}):
-            states[row.custom_id] = _state_of(row)
-    return states
+def load(conn: Connection, tenant: int, names: Collection[str]) -> dict[str, DocumentState]:
+    """States by id."""
+    if not names:
+        return {}
+    rows = conn.execute(_BY_ID, {"t": tenant, "names": pad_in_list(names)})
+    return {row.id: _state_of(row) for row in rows}
+
+
+def load_named(
+    conn: Connection, tenant: int, names: Collection[Name]
+) -> dict[Name, DocumentState | PalimpsestError]:
+    """States by the name they were asked for, or AMBIGUOUS_CUSTOM_ID."""
+    found = find(conn, tenant, names)
+    states = load(conn, tenant, {name for name in found.values() if isinstance(name, str)})
+    loaded: dict[Name, DocumentState | PalimpsestError] = {}
+    for name, meant in found.items():
+        if isinstance(meant, PalimpsestError):
+            loaded[name] = meant
+        elif meant in states and is_in(name, states[meant].containers):
+            loaded[name] = states[meant]
+    return loaded
 
 
 def containers_of(

@@ -17,6 +17,7 @@ from service.storage.documents import chunks as document_chunks
 from service.storage.documents import lists as document_lists
 from service.storage.documents import operations as documents
 from service.storage.documents import rows as document_rows
+from service.storage.documents.names import Name, name_of
 from service.storage.engine import MutationEngine, StoreOptions
 from service.storage.transactions import Mutation
 
@@ -30,7 +31,7 @@ BATCH_STEP: Final = SHARED_BATCH
 class DocumentStore:
     def __init__(self, engine: MutationEngine, options: StoreOptions) -> None:
         self._engine = engine
-        self._gets: Coalescer[tuple[m.Principal, str], m.Document] = Coalescer(
+        self._gets: Coalescer[tuple[m.Principal, Name], m.Document] = Coalescer(
             self._read, options.max_waiting, DOCUMENTS_AT_ONCE
         )
 
@@ -40,7 +41,7 @@ class DocumentStore:
         return self._gets.idle
 
     async def _read(
-        self, wanted: Sequence[tuple[m.Principal, str]]
+        self, wanted: Sequence[tuple[m.Principal, Name]]
     ) -> list[m.Document | PalimpsestError]:
         return await self._engine.database.read(
             lambda conn: document_rows.read(conn, wanted), snapshot=False
@@ -101,8 +102,8 @@ class DocumentStore:
             self._engine, bulk_deletes.delete_ids, who, deletion, request, weight=len(ids)
         )
 
-    async def get(self, who: m.Principal, name: str) -> m.Document:
-        return await self._gets.submit((who, name), group=who.tenant)
+    async def get(self, who: m.Principal, name: str, home: str = "") -> m.Document:
+        return await self._gets.submit((who, name_of(who, name, home)), group=who.tenant)
 
     async def list(
         self, who: m.Principal, query: m.DocumentQuery, page: m.PageRequest
@@ -121,14 +122,17 @@ class DocumentStore:
         )
 
     async def chunks(
-        self, who: m.Principal, name: str, page: m.PageRequest
+        self, who: m.Principal, name: str, page: m.PageRequest, home: str = ""
     ) -> tuple[str, Page[ChunkRow]]:
         return await self._engine.database.read(
-            lambda conn: document_chunks.list_chunks(conn, who, name, page), tenant=who.tenant
+            lambda conn: document_chunks.list_chunks(conn, who, name_of(who, name, home), page),
+            tenant=who.tenant,
         )
 
-    async def watch(self, who: m.Principal, name: str) -> AsyncIterator[m.Document | str]:
-        document = await self.get(who, name)
+    async def watch(
+        self, who: m.Principal, name: str, home: str = ""
+    ) -> AsyncIterator[m.Document | str]:
+        document = await self.get(who, name, home)
         with self._engine.watchers.watching(who.tenant, document.id) as watcher:
             seen: m.Document | None = None
             while True:

@@ -26,6 +26,7 @@ from service.storage.tables import (
     documents,
     jobs,
     memories,
+    shared_custom_ids,
 )
 from service.storage.transactions import (
     Mutation,
@@ -95,6 +96,37 @@ _EMPTY = delete(document_containers).where(
 )
 
 
+_MOVE_HOME = (
+    update(documents)
+    .where(documents.c.tenant == bindparam("t"), documents.c.id == bindparam("document"))
+    .values(home=bindparam("to_home"))
+)
+
+
+UNSHARE = delete(shared_custom_ids).where(
+    shared_custom_ids.c.tenant == bindparam("t"),
+    shared_custom_ids.c.document_id == bindparam("document"),
+)
+"""Takes out a document's custom id; `shared_rows` are those to put in."""
+
+
+def shared_rows(
+    tenant: int, document_id: str, custom_id: str | None, containers: Sequence[str]
+) -> list[dict[str, object]]:
+    """The custom id in those of the document's containers that are not its home."""
+    if not custom_id:
+        return []
+    return [
+        {
+            "tenant": tenant,
+            "document_id": document_id,
+            "container": container,
+            "custom_id": custom_id,
+        }
+        for container in containers[1:]
+    ]
+
+
 def removal(chosen: BindParameter[str] | Select[str]) -> tuple[Executable, ...]:
     """Statements that remove documents and what hangs on them, but their memberships.
 
@@ -105,6 +137,7 @@ def removal(chosen: BindParameter[str] | Select[str]) -> tuple[Executable, ...]:
         (documents, documents.c.id),
         (document_contents, document_contents.c.document_id),
         (jobs, jobs.c.document_id),
+        (shared_custom_ids, shared_custom_ids.c.document_id),
         (chunks, chunks.c.document_id),
     )
     unlink = (
@@ -134,7 +167,18 @@ class DocumentWriteBatch:
         self.tx = tx
         self.rows: dict[str, list[dict[str, object]]] = {
             name: []
-            for name in ("new", "contents", "joins", "changed", "recontents", "moves", "leaves")
+            for name in (
+                "new",
+                "contents",
+                "joins",
+                "changed",
+                "homes",
+                "recontents",
+                "moves",
+                "leaves",
+                "unshared",
+                "shared",
+            )
         }
         self.jobs: list[dict[str, object]] = []
         self.new_jobs: list[dict[str, object]] = []
@@ -152,6 +196,7 @@ class DocumentWriteBatch:
                 "tenant": tx.tenant,
                 "id": document_id,
                 "custom_id": custom_id,
+                "home": draft.fields.containers[0],
                 **_draft_columns(draft),
                 "status": int(Status.QUEUED),
                 "revision": revision,
@@ -168,6 +213,9 @@ class DocumentWriteBatch:
         )
         for container in draft.fields.containers:
             self._join(container, document_id, revision)
+        self.rows["shared"] += shared_rows(
+            tx.tenant, document_id, custom_id, draft.fields.containers
+        )
         self.new_jobs.append(self._job(document_id, revision, draft))
         return DocumentReceipt(
             document_id, True, True, Status.QUEUED, draft.etag, revision, tx.now, tx.now
@@ -198,6 +246,8 @@ class DocumentWriteBatch:
         where = {"t": tx.tenant, "document": current.id}
         if draft.content is not None:
             self.rows["recontents"].append({**where, "to_content": encoded(draft.content)})
+        if draft.fields.containers != current.containers:
+            self._rehome(current, draft.fields.containers)
         for container in before & after:
             self.rows["moves"].append({**where, "in_container": container, "to_revision": revision})
         for container in before - after:
@@ -216,6 +266,16 @@ class DocumentWriteBatch:
             current.create_time,
             tx.now,
         )
+
+    def _rehome(self, current: DocumentState, containers: Sequence[str]) -> None:
+        where = {"t": self.tx.tenant, "document": current.id}
+        if containers[0] != current.home:
+            self.rows["homes"].append({**where, "to_home": containers[0]})
+        if current.custom_id:
+            self.rows["unshared"].append(where)
+            self.rows["shared"] += shared_rows(
+                self.tx.tenant, current.id, current.custom_id, containers
+            )
 
     def _join(self, container: str, document_id: str, revision: int) -> None:
         self.tx.count(container, documents=1)
@@ -245,12 +305,15 @@ class DocumentWriteBatch:
         insert_rows(conn, document_contents, self.rows["contents"])
         for name, statement in (
             ("changed", _UPDATE),
+            ("homes", _MOVE_HOME),
             ("recontents", _UPDATE_CONTENT),
             ("leaves", LEAVE),
             ("moves", MOVE),
+            ("unshared", UNSHARE),
         ):
             run_for_each(conn, statement, self.rows[name])
         insert_rows(conn, document_containers, self.rows["joins"])
+        insert_rows(conn, shared_custom_ids, self.rows["shared"])
         self.tx.queued = bool(self.new_jobs or self.jobs)
         insert_rows(conn, jobs, self.new_jobs)
         if self.jobs:

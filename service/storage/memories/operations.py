@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from service.core import ids
@@ -30,7 +30,8 @@ from service.core.model import (
     UpdatedMemory,
 )
 from service.storage.change_kinds import ChangeKind
-from service.storage.documents.rows import load as load_documents
+from service.storage.documents.names import Name, name_of
+from service.storage.documents.rows import load_named
 from service.storage.memories import rows
 from service.storage.memories.rows import Stored
 from service.storage.memories.sources import visible_sources
@@ -53,8 +54,13 @@ def create(
 ) -> Sequence[Outcome[MemoriesReceipt]]:
     """Each creates all of its memories or none."""
     requests = [mutation.payload for mutation in mutations]
-    names = {n.source_document_id for r in requests for n in r.memories if n.source_document_id}
-    sources = load_documents(tx.conn, tx.tenant, names) if names else {}
+    names = [
+        name
+        for mutation in mutations
+        for new in mutation.payload.memories
+        for name in _source_names(mutation, new.source_document_id)
+    ]
+    sources = load_named(tx.conn, tx.tenant, names)
     writes = MemoryWriteBatch(tx)
     results: list[Outcome[MemoriesReceipt]] = []
     for mutation, request in zip(mutations, requests, strict=True):
@@ -83,19 +89,33 @@ def create(
     return results
 
 
+def _source_names(mutation: Mutation[MemoryCreate], source: str | None) -> list[Name]:
+    """What a source is looked for by, in order: a custom id first in the memories' container."""
+    if not source:
+        return []
+    name = name_of(mutation.who, source)
+    if ids.is_document_id(source):
+        return [name]
+    return [Name(source, mutation.payload.container), name]
+
+
 def _sources(
     mutation: Mutation[MemoryCreate],
     request: MemoryCreate,
-    sources: dict[str, DocumentState],
+    sources: Mapping[Name, DocumentState | PalimpsestError],
 ) -> list[str | None]:
-    """Ids of the source documents; raises DOCUMENT_NOT_FOUND naming the field."""
+    """Ids of the source documents; raises, naming the field, DOCUMENT_NOT_FOUND and
+    AMBIGUOUS_CUSTOM_ID."""
     resolved: list[str | None] = []
     for index, new in enumerate(request.memories):
         if not new.source_document_id:
             resolved.append(None)
             continue
-        state = sources.get(new.source_document_id)
+        names = _source_names(mutation, new.source_document_id)
+        state = next((sources[name] for name in names if name in sources), None)
         try:
+            if isinstance(state, PalimpsestError):
+                raise state
             if state is None:
                 raise document_not_found()
             check_visible(mutation.who, state.containers)
@@ -106,6 +126,7 @@ def _sources(
                 f"{path}: {error.message}",
                 violations=[Violation(path, error.message)],
                 resource=error.resource,
+                metadata=error.metadata,
             ) from None
         resolved.append(state.id)
     return resolved

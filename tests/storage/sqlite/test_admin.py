@@ -47,6 +47,12 @@ BREAKS = {
     "document in no container": "DELETE FROM document_containers WHERE document_id = {doc}",
     "membership at another revision than its document": "UPDATE document_containers"
     " SET revision = 99 WHERE document_id = {doc} AND container = 'a'",
+    "document whose home is not the first of its containers": "UPDATE documents SET home = 'b'"
+    " WHERE id = {doc}",
+    "custom id missing in a container of its document": "DELETE FROM shared_custom_ids"
+    " WHERE document_id = {doc}",
+    "custom id in a container that its document is not in": "UPDATE shared_custom_ids"
+    " SET container = 'x' WHERE document_id = {doc}",
     "membership in an unknown container": "DELETE FROM containers WHERE container = 'b'",
     "memory in an unknown container": "DELETE FROM containers WHERE container = 'a'",
     "job without document": "UPDATE jobs SET document_id = 'x' WHERE document_id = {doc}",

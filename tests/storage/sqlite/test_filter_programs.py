@@ -142,6 +142,7 @@ def test_a_program_holds_of_what_the_expression_holds_of(
         document = {
             "tenant": 1,
             "id": NAMES[number],
+            "home": "",
             "content_hash": b"",
             "metadata": memory["metadata"],
             "comparable": memory["comparable"],

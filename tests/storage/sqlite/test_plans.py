@@ -76,6 +76,9 @@ async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
         await store.documents.list(who, query, m.PageRequest(1))
     limited = m.Principal(who.tenant, "limited", frozenset({"a", "b"}))
     await store.documents.list(limited, m.DocumentQuery(), m.PageRequest(2))
+    await store.documents.get(limited, "c3")
+    await store.documents.get(limited, "c3", "a")
+    await store.documents.update(who, m.DocumentPatch("c3", containers=("b", "c"), home="a"), None)
     for preview in (True, False):
         await store.documents.delete_ids(who, ["c2", "nope"], None, validate_only=preview)
         await store.containers.delete_documents(
