@@ -531,3 +531,22 @@ def test_totals_count_what_the_key_may_see(
     tags = web.get("/v3/container-tags/list", headers=headers).json()
     assert [tag["containerTag"] for tag in tags] == ["mine"]
     assert web.get("/v3/container-tags/other", headers=headers).status_code == 404
+
+
+def test_a_custom_id_of_several_containers_is_found_in_the_one_named(
+    web: httpx.Client, call: StubCaller
+) -> None:
+    one, two = put(call, "profile", "user_1"), put(call, "profile", "user_2")
+    unclear = web.get("/v3/documents/profile")
+    assert (unclear.status_code, unclear.json()["details"]) == (409, "AMBIGUOUS_CUSTOM_ID")
+    there = {"containerTag": "user_2"}
+    assert web.get("/v3/documents/profile", params=there).json()["id"] == two
+    assert web.get("/v3/documents/profile/chunks", params=there).json()["documentId"] == two
+    changed = web.patch("/v3/documents/profile", params=there, json={"content": "new"})
+    assert changed.json()["id"] == two
+    bulk = send(web, "DELETE", "/v3/documents/bulk", {"ids": ["profile"]}).json()
+    assert (bulk["deletedCount"], len(bulk["errors"])) == (0, 1)
+    assert web.delete("/v3/documents/profile", params=there).status_code == 204
+    assert web.get("/v3/documents/profile").json()["id"] == one
+    wrong = web.delete("/v3/documents/profile", params={"containerTags": "user_2"})
+    assert wrong.json()["error"] == "containerTags: is not known"

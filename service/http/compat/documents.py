@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from palimpsest.v1 import documents_pb2 as pb
 from palimpsest.v1 import filter_pb2
@@ -182,9 +182,29 @@ def _written_since(seconds: float) -> filter_pb2.Filter:
     )
 
 
+class _Target(NamedTuple):
+    """The document of a path, by id or custom id, and the container in which it is looked for."""
+
+    id: str
+    container_tag: str
+
+
+def _target(request: HttpRequest) -> _Target:
+    fields = from_query(request.query)
+    tag = fields.text("containerTag", empty=False)
+    fields.check()
+    return _Target(request.parameters["id"], tag or "")
+
+
+async def _read(calls: Calls, request: HttpRequest) -> pb.Document:
+    where = _target(request)
+    message = pb.GetDocumentRequest(id=where.id, container_tag=where.container_tag)
+    document: pb.Document = (await call(calls, "Documents.GetDocument", message)).document
+    return document
+
+
 async def _get(calls: Calls, request: HttpRequest) -> HttpAnswer:
-    message = pb.GetDocumentRequest(id=request.parameters["id"])
-    document = (await call(calls, "Documents.GetDocument", message)).document
+    document = await _read(calls, request)
     from_it = ListMemoriesRequest(
         container_tags=document.container_tags, source_document_id=document.id, page_size=MAX_PAGE
     )
@@ -193,10 +213,7 @@ async def _get(calls: Calls, request: HttpRequest) -> HttpAnswer:
 
 
 async def _list_chunks(calls: Calls, request: HttpRequest) -> HttpAnswer:
-    named_by = request.parameters["id"]
-    document = (
-        await call(calls, "Documents.GetDocument", pb.GetDocumentRequest(id=named_by))
-    ).document
+    document = await _read(calls, request)
     indexed = values.moment(document.update_time)
     shown: list[dict[str, Any]] = []
     message = pb.ListChunksRequest(id=document.id, page_size=MAX_PAGE)
@@ -221,9 +238,13 @@ async def _list_chunks(calls: Calls, request: HttpRequest) -> HttpAnswer:
 
 
 async def _update(calls: Calls, request: HttpRequest) -> HttpAnswer:
+    where = _target(request)
     fields = await read_body(request)
     message = pb.UpdateDocumentRequest(
-        id=request.parameters["id"], request_id=request.request_id, etag=request.etag
+        id=where.id,
+        container_tag=where.container_tag,
+        request_id=request.request_id,
+        etag=request.etag,
     )
     tags, names = read_tags(fields)
     message.container_tags.extend(tags)
@@ -246,8 +267,12 @@ async def _update(calls: Calls, request: HttpRequest) -> HttpAnswer:
 
 
 async def _delete(calls: Calls, request: HttpRequest) -> HttpAnswer:
+    where = _target(request)
     message = pb.DeleteDocumentRequest(
-        id=request.parameters["id"], request_id=request.request_id, etag=request.etag
+        id=where.id,
+        container_tag=where.container_tag,
+        request_id=request.request_id,
+        etag=request.etag,
     )
     await call(calls, "Documents.DeleteDocument", message)
     return HttpAnswer(204)
