@@ -31,7 +31,7 @@ from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from service.cli import main
 from service.client.importing import uploads
 from tests.files import docx, paragraph, pdf
-from tests.harness import REPOSITORY, Server, environment
+from tests.harness import REPOSITORY, Server, environment, tenant_of
 from tests.waiting import HANG_SECONDS
 
 Import = Callable[..., Result]
@@ -496,23 +496,30 @@ def test_wrong_names_for_folders(
 
 
 def test_documents_of_others_are_reported_not_overwritten(
-    folder: Path, run: Import, shared_server: Server, channel: grpc.Channel, key: str
+    folder: Path,
+    run: Import,
+    shared_server: Server,
+    channel: grpc.Channel,
+    key: str,
+    request: pytest.FixtureRequest,
 ) -> None:
-    """A custom id that stands in another container is one failure among successes."""
+    """A document that is also where the key may not write is one failure among successes, and
+    one of the same custom id in another container is nothing to the import."""
     stub, metadata = DocumentsStub(channel), (("authorization", f"Bearer {key}"),)
-    taken = UpsertDocumentRequest(
-        content="kept", custom_id="file:docs|docs/readme.md", container_tags=["elsewhere"]
-    )
-    stub.UpsertDocument(taken, metadata=metadata, timeout=HANG_SECONDS)
-    done = run(".")
+    for tags in (["docs", "elsewhere"], ["elsewhere"]):
+        taken = UpsertDocumentRequest(
+            content="kept", custom_id="file:docs|docs/readme.md", container_tags=tags
+        )
+        stub.UpsertDocument(taken, metadata=metadata, timeout=HANG_SECONDS)
+    limited = shared_server.add_key(tenant_of(request.node.name), containers=["docs"])
+    done = run(".", key=limited)
     assert done.exit_code == 1
     assert "2 new, 0 changed, 0 unchanged, 1 failed" in done.stdout
     assert "readme.md: " in done.stderr
-    request = GetDocumentRequest(id="file:docs|docs/readme.md")
-    assert (
-        stub.GetDocument(request, metadata=metadata, timeout=HANG_SECONDS).document.content
-        == "kept"
-    )
+    for home in ("docs", "elsewhere"):
+        named = GetDocumentRequest(id="file:docs|docs/readme.md", container_tag=home)
+        found = stub.GetDocument(named, metadata=metadata, timeout=HANG_SECONDS).document
+        assert found.content == "kept"
 
 
 @pytest.mark.parametrize(
