@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
+from weakref import proxy
 
 import httptools
 from uvicorn.config import Config
@@ -135,9 +136,14 @@ class HttpProtocol(HttpToolsProtocol):
             # uvicorn tells the last request that was received, which may wait for this one.
             self._running.disconnected = True
             self._running.message_event.set()
-        self.pipeline.clear()
         if self._task is not None:
             self._task.cancel()
+        # What refers to itself stays until the garbage collector comes, which is seldom.
+        self._unset_keepalive_if_required()
+        self.pipeline.clear()
+        self.headers = []
+        self.cycle = self._running = self._task = None
+        del self.scope
 
     def data_received(self, data: bytes) -> None:
         if self._lingering:
@@ -354,7 +360,8 @@ class _Lingering:
 
     def __init__(self, transport: Any, protocol: HttpProtocol) -> None:
         self._transport = transport
-        self._protocol = protocol
+        # Not one that would keep the protocol, which has this.
+        self._protocol = proxy(protocol)
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)
