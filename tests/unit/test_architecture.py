@@ -70,7 +70,7 @@ SEEDS = {
     ],
     "Only the HTTP server speaks HTTP": [
         "service.app -> uvicorn",
-        "service.rpc.server -> uvicorn",
+        "service.rpc.server -> httptools",
     ],
     "Only the HTTP server sees the library for JSON": [
         "service.app -> orjson",
