@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 PROTOS = Path(__file__).resolve().parent
 
@@ -32,6 +33,9 @@ def candidates() -> list[str]:
     return [*([tag] if tag else []), "origin/main", "main", "HEAD"]
 
 
+_FILTER: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+
+
 def compare(revisions: Sequence[str]) -> int:
     """The exit code of `buf breaking` against the first of these that has the contract."""
     for revision in revisions:
@@ -42,7 +46,8 @@ def compare(revisions: Sequence[str]) -> int:
         print(f"buf breaking against {revision} ({name})", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-                files.extractall(folder, filter="data")
+                # Pythons before 3.11.4 have no filters.
+                files.extractall(folder, **_FILTER)  # noqa: S202  (of our own repository)
             buf = Path(sys.executable).with_name("buf")
             return subprocess.run(
                 [buf, "breaking", PROTOS, "--against", folder], check=False
