@@ -340,10 +340,14 @@ class OpenApi:
 
     def _links(self, method: Method) -> Iterator[tuple[str, Json]]:
         """What can be done next with what was written, as far as it needs no body."""
-        names = {field.name for field in self._contract.messages[method.response].fields}
-        at = next((at for field, at in _RECEIPTS.items() if field in names), None)
-        if at is None:
+        fields = {field.name: field for field in self._contract.messages[method.response].fields}
+        found = next((each for each in _RECEIPTS.items() if each[0] in fields), None)
+        if found is None:
             return
+        name_of_receipt, at = found
+        receipt = self._contract.type_of(fields[name_of_receipt])
+        assert isinstance(receipt, Message)  # noqa: S101  (for the type checker)
+        told = {field.name for field in receipt.fields}
         for other in self._methods.values():
             asked = {field.name for field in self._request(other).fields}
             if other.service != method.service or other.http.body or "id" not in asked:
@@ -356,7 +360,7 @@ class OpenApi:
                     "parameters": {
                         name: f"$response.body#/{at}/{name}"
                         for name in ("id", "containerTag")
-                        if name in asked
+                        if name in asked & told
                     },
                 },
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.harness import Server, tenant_of
 from tests.http.wire import Caller, calling
 from tests.inprocess import ManualClock, Service, running_service
 from tests.rpc.conftest import client, clock, connect, directory
@@ -26,6 +27,12 @@ async def service(directory: Path, clock: ManualClock) -> AsyncIterator[Service]
 def key(service: Service) -> str:
     """One that may do everything in the tenant of `client`."""
     return service.create_key()
+
+
+@pytest.fixture
+def shared_key(shared_server: Server, request: pytest.FixtureRequest) -> str:
+    """One for a tenant of the server that tests share; `key` is one of `service`."""
+    return shared_server.add_key(tenant_of(request.node.name))
 
 
 @pytest_asyncio.fixture

