@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -25,6 +27,9 @@ from tests.waiting import HANG_SECONDS
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESERVE = 1024 * 1024
 """Bytes that each server keeps on the disk: there are many of them at once."""
+
+# Not seeded, as tests may seed the other one: several runs at once must not agree.
+_RANDOM = random.SystemRandom()
 
 _KEY = re.compile(r"\bpal_[0-9A-Za-z]+_[0-9A-Za-z]+\b")
 
@@ -170,10 +175,12 @@ _EAGER = [
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port below those that the system hands out by itself, to connections among others."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def environment() -> dict[str, str]:

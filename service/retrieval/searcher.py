@@ -236,10 +236,11 @@ class SegmentSearcher:
                 containers = [cached.container for cached in current]
                 # Once so many are found, ranking more finds no other.
                 most = count_holders(scopes, ready) if plan.insist else search.limit
-            good, settled = await self._verified(plan, ranked, containers)
-            short = len(ranked) == wanted and len(good) < min(search.limit, most)
+            good, settled, leading = await self._verified(plan, ranked, containers)
+            full = len(ranked) == wanted
+            short = full and len(good) < min(search.limit, most)
             if not settled:
-                unsettled += short
+                unsettled += short or (full and not leading)
                 continue
             if short and ranked[-1].score >= search.min_score:
                 wanted *= GROWTH
@@ -275,8 +276,12 @@ class SegmentSearcher:
             )
             for container, size in zip(containers, ranked.sizes, strict=True):
                 self._segments.learn(who.tenant, container, size)
-            good, settled = await self._verified(plan, ranked.hits, containers)
-            short = len(ranked.hits) == wanted and len(good) < search.limit
+            good, settled, leading = await self._verified(plan, ranked.hits, containers)
+            full = len(ranked.hits) == wanted
+            short = full and len(good) < search.limit
+            if full and not settled and not leading:
+                wanted *= GROWTH
+                continue
             if short and (not settled or ranked.hits[-1].score >= search.min_score):
                 wanted *= GROWTH
                 continue
@@ -291,14 +296,17 @@ class SegmentSearcher:
 
     async def _verified(
         self, plan: _SearchPlan[T], ranked: Sequence[Hit], containers: Sequence[str]
-    ) -> tuple[list[Hit], bool]:
-        """The best of the ranked hits that hold what the search insists on, and whether they
-        were ranked among such: else they have to be ranked again."""
+    ) -> tuple[list[Hit], bool, bool]:
+        """The best of the ranked hits that hold what the search insists on; whether they were
+        ranked among such, or have to be ranked again; and whether the best two of all are
+        known."""
         rejected = plan.verification.rejected
         # No other hit makes one score more than its own confidence.
         hopeful = [hit for hit in ranked if hit.parts.confidence >= plan.search.min_score]
-        good = await plan.verification.admitted(hopeful, self._texts(plan, containers))
-        return good, plan.verification.rejected == rejected
+        read = self._texts(plan, containers)
+        good = await plan.verification.admitted(hopeful, read)
+        leading = await plan.verification.knows_leading(ranked, read)
+        return good, plan.verification.rejected == rejected, leading
 
     async def _judge_all(self, plan: _SearchPlan[T]) -> None:
         """Look for the phrases in all texts that may hold them.

@@ -26,6 +26,8 @@ GROWTH = 8
 
 MOST_RANKED_FIRST = 1_000
 
+_LEADING = 2
+
 Texts: TypeAlias = Mapping[str, str]
 """By the id of a memory or a chunk."""
 
@@ -89,19 +91,31 @@ class Verification:
 
     async def admitted(self, found: Sequence[Hit], read: ReadTexts) -> list[Hit]:
         """The best `limit` of some ranked hits that pass; they are ordered, best first."""
-        rest = [hit for hit in found if not (self._insist and hit.lacking)]
+        return await self._passing(
+            [hit for hit in found if not (self._insist and hit.lacking)], self._limit, read
+        )
+
+    async def knows_leading(self, ranked: Sequence[Hit], read: ReadTexts) -> bool:
+        """Test the best two of all ranked hits: how far they lie apart is part of each score.
+
+        Returns whether both are known to pass.
+        """
+        return not self._phrases or len(await self._passing(ranked, _LEADING, read)) == _LEADING
+
+    async def _passing(self, hits: Sequence[Hit], count: int, read: ReadTexts) -> list[Hit]:
+        """The first `count` that pass."""
         if not self._phrases:
-            return rest[: self._limit]
+            return list(hits[:count])
         kept: list[Hit] = []
-        size = self._limit
-        while rest and len(kept) < self._limit:
+        rest, size = hits, count
+        while rest and len(kept) < count:
             batch, rest = rest[:size], rest[size:]
             new = [hit for hit in batch if hit.id not in self._admitted]
             if new:
                 await self._judge(await read(new))
             kept += [hit for hit in batch if self._admitted.get(hit.id, False)]
             size = min(2 * size, MOST_READ)
-        return kept[: self._limit]
+        return kept[:count]
 
     async def _judge(self, texts: Texts) -> None:
         def judged() -> dict[str, bool]:

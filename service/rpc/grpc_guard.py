@@ -91,7 +91,7 @@ class CallGuard:
     def __init__(self, runner: CallRunner) -> None:
         self._runner = runner
         self._policy = runner.policy
-        self._refusals: set[asyncio.Task[None]] = set()
+        self._refusals: set[asyncio.Task[AbortError | None]] = set()
 
     def unary(
         self,
@@ -179,13 +179,13 @@ class CallGuard:
         return await self._runner.receive(active, lambda limit: self._read(active, context, limit))
 
     async def _read(self, active: ActiveCall, context: Context, limit: float) -> bytes:
-        refusal: asyncio.Task[None] | None = None
+        refusal: asyncio.Task[AbortError | None] | None = None
 
         def refuse(failure: PalimpsestError) -> None:
             # Ends the read with the AbortError of this answer: gRPC's read must
             # not be cancelled while the call goes on.
             nonlocal refusal
-            refusal = asyncio.ensure_future(_abort_quietly(context, failure))
+            refusal = asyncio.ensure_future(_aborted(context, failure))
             self._refusals.add(refusal)
             refusal.add_done_callback(self._refusals.discard)
 
@@ -197,9 +197,10 @@ class CallGuard:
             overdue.cancel()
             active.refuse = None
         if refusal is not None:
-            # The message arrived nevertheless, after its caller was refused.
+            # The message arrived nevertheless, after its caller was refused. gRPC takes no other
+            # error for the end of the call than the one that it raised for it.
             await asyncio.wait((refusal,))
-            raise AbortError
+            raise refusal.result() or asyncio.CancelledError
         if isinstance(raw, bytes):
             return raw
         if active.received:
@@ -214,9 +215,13 @@ def grpc_context(call: RpcCall) -> Context:
     return exchange.context
 
 
-async def _abort_quietly(context: Context, error: PalimpsestError) -> None:
-    with contextlib.suppress(AbortError):
+async def _aborted(context: Context, error: PalimpsestError) -> AbortError | None:
+    """Answer with an error; returns what gRPC raised for it."""
+    try:
         await abort(context, error)
+    except AbortError as raised:
+        return raised
+    return None
 
 
 def _parse(parse: Callable[[bytes], Message], raw: bytes) -> Message:

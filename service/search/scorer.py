@@ -96,7 +96,9 @@ class SegmentScorer:
         """
         assert self.postings is not None  # noqa: S101  (they are looked up in the first round)
         bm25 = self._zeros()
-        damping = weights.k1 * (1 - weights.b + weights.b / average * self.segment.length)
+        # On average there are no words where all texts consist of what is left out.
+        slope = weights.b / average if average else 0.0
+        damping = weights.k1 * (1 - weights.b + slope * self.segment.length)
         for number, idf in evidence.idfs:
             rows, counts = self.postings[number]
             often = counts.astype(np.float32)

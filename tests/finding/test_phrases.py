@@ -203,3 +203,21 @@ async def test_phrases_are_for_forgetting_by_query_alone(lab: Lab) -> None:
                 await lab.client.memories.ForgetMemories(request)
             assert refusal.fields == [name]
     assert not (await lab.client.memory(made.id)).forgotten
+
+
+async def test_a_score_does_not_depend_on_how_many_hits_are_wanted(any_lab: Lab) -> None:
+    await any_lab.client.remember(
+        "Tea with the milk", "Tea with no milk", "Tea with the cold milk", "Tea and biscuits"
+    )
+    for phrase in ("the milk", "with the", "biscuits"):
+        all_hits = await any_lab.memories("tea with milk", limit=100, must_contain=[phrase])
+        (best,) = await any_lab.memories("tea with milk", limit=1, must_contain=[phrase])
+        assert (best.memory.content, best.score) == (
+            all_hits[0].memory.content,
+            pytest.approx(all_hits[0].score),
+        )
+
+
+async def test_function_words_are_found_where_there_is_nothing_else(any_lab: Lab) -> None:
+    await any_lab.client.remember("the", "of the")
+    assert await any_lab.contents("the", limit=1) == ["the"]
