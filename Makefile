@@ -38,7 +38,7 @@ test: $(STAMP) ## Run the tests (some of them: make test ARGS="tests/unit -k set
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target $(addprefix test-,$(PARTS))
+	@$(MAKE) --no-print-directory -k -j 2 --output-sync=target $(addprefix test-,$(PARTS))
 endif
 
 test-%: $(STAMP)

@@ -219,9 +219,9 @@ class Ranking:
                 self._frequencies[number] += len(rows)
             self.named |= scorer.segment.named(self.query.names, scorer.eligible)
             self._digests.append(scorer.segment.digests(scorer.eligible))
-            if scorer.segment.has_groups:
-                memories = scorer.segment.present(ItemKind.MEMORY, scorer.eligible)
-                self._memories.append(scorer.segment.digests(memories))
+            # Also where there are no chunks: those of another segment may have the same texts.
+            memories = scorer.segment.present(ItemKind.MEMORY, scorer.eligible)
+            self._memories.append(scorer.segment.digests(memories))
 
     def measure(self, scorers: Sequence[SegmentScorer]) -> None:
         """The second round: the highest scores, which the others are compared with."""

@@ -175,3 +175,16 @@ def test_the_parts_add_up_to_the_order() -> None:
     for hit, total in zip(hits, totals, strict=True):
         score = min(score, hit.parts.confidence * total / totals[0] * margin)
         assert hit.score == pytest.approx(score, abs=1e-5)
+
+
+def test_a_memory_goes_before_a_chunk_of_its_text_in_another_segment() -> None:
+    told = "The kettle whistles at 96 degrees."
+    memories = holding(Text("mem_1", told))
+    chunks = holding(
+        Text("a/0", told, ItemKind.CHUNK, "a", 0),
+        Text("a/1", "The kettle is red.", ItemKind.CHUNK, "a", 1),
+    )
+    scopes = [scope(memories), scope(chunks)]
+    for limit in (1, 5):
+        best = search(scopes, "kettle whistles", None, limit)[0]
+        assert (best.id, best.kind, best.sharing) == ("mem_1", ItemKind.MEMORY, 2)

@@ -51,7 +51,8 @@ def patch(struct: Struct, path: str, violations: list[Violation]) -> dict[str, r
         violations.append(Violation(path, f"must be at most {rules.MAX_BYTES} bytes as JSON"))
         return {}
     given = {key: _value(value) for key, value in fields.items()}
-    violations.extend(rules.violations(given, path, size))
+    # The order of a map's keys differs from one message to the next.
+    violations.extend(sorted(rules.violations(given, path, size), key=lambda each: each.field))
     return given
 
 
