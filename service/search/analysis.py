@@ -174,6 +174,8 @@ def _names(said: str, words: Sequence[str]) -> list[str]:
 
 def capitalised_stop_words(said: str) -> list[str]:
     """The stop words with a capital inside a sentence, in small letters."""
+    if said.islower():
+        return []
     names = (name.lower() for name in _CAPITAL.findall(said) if name != "I")
     return [name for name in names if name in STOP_WORDS]
 
@@ -181,31 +183,36 @@ def capitalised_stop_words(said: str) -> list[str]:
 def _other_languages(words: Sequence[str], languages: Sequence[str]) -> Iterator[str]:
     """What words of other languages than English are found by: their stems, the parts of
     compounds, and what is left without a prefix."""
+    ascii_only = "".join(words).isascii()
     if languages != (ENGLISH,):
         known = function_words(languages)
-        latin = [word for word in words if word.isascii() and word not in known]
-        for word in latin:
-            # English stop words and stems may be words of their own here ("ours", "île").
-            if word in STOP_WORDS or (len(word) <= _SHORT and stem(word) != word):
+        latin = words
+        if known or not ascii_only:
+            latin = [word for word in words if word.isascii() and word not in known]
+        # English stop words and stems may be words of their own here ("ours", "île").
+        stopped = STOP_WORDS.intersection(latin)
+        for word in [word for word in latin if len(word) <= _SHORT or word in stopped]:
+            if word in stopped or stem(word) != word:
                 yield VERBATIM + word
         for language in languages:
             for word, stemmed in zip(latin, stems_of(language, latin), strict=True):
                 if stemmed != stem(word):
                     yield VERBATIM + stemmed
         if not languages or not _COMPOUNDING.isdisjoint(languages):
-            for word in latin:
+            for word in [word for word in latin if len(word) >= _LEAST_COMPOUND]:
                 yield from _compound_parts(word)
-    for word in words:
-        if not word.isascii():
-            bare = without_prefixes(word)
-            if bare != word:
-                yield bare
+    if not ascii_only:
+        for word in words:
+            if not word.isascii():
+                bare = without_prefixes(word)
+                if bare != word:
+                    yield bare
 
 
 def _compound_parts(word: str) -> Iterator[str]:
-    """The ends and beginnings that may be words of their own in a compound: without a
-    dictionary, all that leave enough on the other side."""
-    if _LEAST_COMPOUND <= len(word) <= _MOST_COMPOUND and word.isalpha():
+    """The ends and beginnings of a long word that may be words of their own in a compound:
+    without a dictionary, all that leave enough on the other side."""
+    if len(word) <= _MOST_COMPOUND and word.isalpha():
         for cut in range(_LEAST_OTHER, len(word) - _LEAST_PART + 1):
             yield word[cut:]
         for cut in range(_LEAST_PART, len(word) - _LEAST_OTHER + 1):

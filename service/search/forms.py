@@ -28,13 +28,13 @@ _ABBREVIATIONS = (7, 8)  # of hexadecimal ids, as version control shows them
 _LEAST_DIGITS = 7  # of a number whose hyphens may be left out, such as a telephone number's
 
 _JOINTS = r"[.\-/:_@#,]|_{2,}"
-# What tells that a text has more forms than its words. Each begins with the rarest character,
-# which is what the search for it then skips to.
-_HINTS = (
-    re.compile(r"[.\-/:@#,_](?<=\w.)(?=\w)"),
-    re.compile(r"[A-Z](?:(?<=[^\WA-Z\d_].)|(?<=[A-Z].)(?=[a-z]))"),
-    re.compile(r"'(?<=\w.)(?=\w)(?!(?:s|m|d|t|re|ve|ll)\b)"),
-)
+# What tells that a text has more forms than its words. Most texts have few of these signs, and
+# which are there is quickly told.
+_SIGN_HINTS = {
+    **{sign: re.compile(rf"{re.escape(sign)}(?<=\w.)(?=\w)") for sign in ".-/:@#,_"},
+    "'": re.compile(r"'(?<=\w.)(?=\w)(?!(?:s|m|d|t|re|ve|ll)\b)"),
+}
+_CAPITAL_HINT = re.compile(r"[A-Z](?:(?<=[^\WA-Z\d_].)|(?<=[A-Z].)(?=[a-z]))")
 _BESIDE_DIGIT = re.compile(r"\d(?:(?<=[^\W\d_].)|(?=[^\W\d_]))")
 _PIECES = re.compile(r"\d+|[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[^\WA-Z\d_])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -84,7 +84,7 @@ def further_forms(text: str) -> list[str]:
         text: From `words.folded`.
     """
     forms: list[str] = []
-    digits = _DIGIT.search(text) is not None
+    digits = _has_digit(text)
     if digits and "T" in text:
         text = _TIME_OF_DAY.sub(" ", text)
     if _hinted(text, digits=digits):
@@ -103,7 +103,14 @@ def further_forms(text: str) -> list[str]:
 def _hinted(text: str, *, digits: bool) -> bool:
     if digits and _BESIDE_DIGIT.search(text):
         return True
-    return any(hint.search(text) for hint in _HINTS)
+    if not text.islower() and _CAPITAL_HINT.search(text):
+        return True
+    return any(sign in text and hint.search(text) for sign, hint in _SIGN_HINTS.items())
+
+
+def _has_digit(text: str) -> bool:
+    """Whether a folded text, whose digits are ASCII, has one."""
+    return any(digit in text for digit in "0123456789")
 
 
 def _words_with_numbers(text: str) -> Iterator[str]:
