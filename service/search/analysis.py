@@ -183,30 +183,33 @@ def capitalised_stop_words(said: str) -> list[str]:
 def _other_languages(words: Sequence[str], languages: Sequence[str]) -> Iterator[str]:
     """What words of other languages than English are found by: their stems, the parts of
     compounds, and what is left without a prefix."""
+    known = function_words(languages)
     ascii_only = "".join(words).isascii()
+    latin = words
+    if known or not ascii_only:
+        latin = [word for word in words if word.isascii() and word not in known]
     if languages != (ENGLISH,):
-        known = function_words(languages)
-        latin = words
-        if known or not ascii_only:
-            latin = [word for word in words if word.isascii() and word not in known]
-        # English stop words and stems may be words of their own here ("ours", "île").
-        stopped = STOP_WORDS.intersection(latin)
-        for word in [word for word in latin if len(word) <= _SHORT or word in stopped]:
-            if word in stopped or stem(word) != word:
-                yield VERBATIM + word
-        for language in languages:
-            for word, stemmed in zip(latin, stems_of(language, latin), strict=True):
-                if stemmed != stem(word):
-                    yield VERBATIM + stemmed
-        if not languages or not _COMPOUNDING.isdisjoint(languages):
-            for word in [word for word in latin if len(word) >= _LEAST_COMPOUND]:
-                yield from _compound_parts(word)
-    if not ascii_only:
-        for word in words:
-            if not word.isascii():
-                bare = without_prefixes(word)
-                if bare != word:
-                    yield bare
+        yield from _other_latin(latin, languages)
+    for word in () if ascii_only else words:
+        if not word.isascii():
+            bare = without_prefixes(word)
+            if bare != word:
+                yield bare
+
+
+def _other_latin(words: Sequence[str], languages: Sequence[str]) -> Iterator[str]:
+    # English stop words and stems may be words of their own here ("ours", "île").
+    stopped = STOP_WORDS.intersection(words)
+    for word in [word for word in words if len(word) <= _SHORT or word in stopped]:
+        if word in stopped or stem(word) != word:
+            yield VERBATIM + word
+    for language in languages:
+        for word, stemmed in zip(words, stems_of(language, words), strict=True):
+            if stemmed != stem(word):
+                yield VERBATIM + stemmed
+    if not languages or not _COMPOUNDING.isdisjoint(languages):
+        for word in [word for word in words if len(word) >= _LEAST_COMPOUND]:
+            yield from _compound_parts(word)
 
 
 def _compound_parts(word: str) -> Iterator[str]:
