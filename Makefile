@@ -2,6 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+SERVING := .venv/.serving
+# Locks are complete, so that pip has nothing to look for. What serves is not compiled beforehand:
+# that would take a quarter more room, for modules that are never imported.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Each part of the tests runs in a process of its own, two at a time: grpc.aio is made for one
 # event loop in a process, and crashed in one that had run hundreds of them. Longest first.
 PARTS := others http finding rpc hostile unit storage mcp system
@@ -14,24 +18,30 @@ LANE_rest := tests $(addprefix --ignore ,$(LANE_calls))
 PYTEST = $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test coverage bench bench-retrieval bench-search bench-trust soak generate fix lint breaking lock client check-client clean
+.PHONY: help install run check test coverage bench bench-retrieval bench-search bench-trust soak generate fix lint breaking lock client dist check-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(STAMP): requirements.lock pyproject.toml
+$(SERVING): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing into .venv …"
 	@rm -f $@
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PIP) --no-deps --no-compile --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-install: $(STAMP) ## Install everything into .venv
+$(STAMP): requirements-dev.lock $(SERVING)
+	@echo "Installing the developers' tools into .venv …"
+	@rm -f $@
+	@$(PIP) --no-deps --use-pep517 --require-hashes -r requirements-dev.lock
+	@touch $@
 
-run: $(STAMP) ## Serve on 127.0.0.1:50051 with the folder data (flags: make run ARGS="…")
+install: $(STAMP) ## Install everything into .venv, the developers' tools too
+
+run: $(SERVING) ## Serve on 127.0.0.1:50051 with the folder data (flags: make run ARGS="…")
 	@exec $(BIN)/palimpsest serve $(ARGS)
 
 test: $(STAMP) ## Run the tests (some of them: make test ARGS="tests/unit -k settings")
@@ -96,12 +106,18 @@ lint: $(STAMP) ## Check style, types, import directions, the contract and genera
 breaking: $(STAMP) ## Compare the contract with the last release (another: make breaking ARGS=v0.1.0)
 	$(BIN)/python protos/breaking.py $(ARGS)
 
-lock: $(STAMP) ## Write requirements.lock after a change of pyproject.toml (newer versions: make lock ARGS=--upgrade)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --group dev pyproject.toml --output-file requirements.lock $(ARGS)
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-header pyproject.toml
+
+lock: $(STAMP) ## Write both locks after a change of pyproject.toml (newer versions: make lock ARGS=--upgrade)
+	$(LOCK) --group build --output-file requirements.lock $(ARGS)
+	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock $(ARGS)
 
 client: $(STAMP) ## Build a wheel of the stubs alone into dist/
 	$(BIN)/python protos/client.py dist
+
+dist: client ## Build the wheels of the server and the client, and the source distribution, into dist/
+	$(BIN)/python -m hatchling build -d dist
 
 check-client: client ## Try that wheel in a virtual environment of its own
 	@rm -rf build/client && $(PYTHON) -m venv build/client

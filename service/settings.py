@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+from platformdirs import user_data_path
 from pydantic import (
     AliasChoices,
     Field,
@@ -28,11 +29,28 @@ MAX_PORT = 65_535
 
 _HOST_AND_PORT = re.compile(r"(\[[^\s\[\]]+\]|[^\s\[\]:/,]*):[0-9]+")
 
+_ROOT = Path(__file__).resolve().parent.parent
+
 
 def _variables(name: str) -> AliasChoices:
     """The environment variables of a setting, those of its former names last."""
     former = [old for old, new in FORMER_NAMES.items() if new == name]
     return AliasChoices(*(ENV_PREFIX + each.upper() for each in (name, *former)))
+
+
+def default_data_dir(root: Path = _ROOT) -> Path:
+    """Where the data is if no folder is named.
+
+    `data` in the current folder when this package runs from a source checkout, else the
+    user's folder for the data of applications: `$XDG_DATA_HOME` or `~/.local/share` (XDG Base
+    Directory Specification), on macOS `~/Library/Application Support`.
+
+    Args:
+        root: The folder that this package is in.
+    """
+    if (root / "pyproject.toml").is_file():
+        return Path("data")
+    return user_data_path("palimpsest", appauthor=False)
 
 
 class Settings(BaseSettings):
@@ -54,7 +72,7 @@ class Settings(BaseSettings):
 
     data_dir: Annotated[
         Path, Field(description="Folder of the database; created, for its owner only, if missing.")
-    ] = Path("data")
+    ] = default_data_dir()
     listen: Annotated[
         str,
         Field(description="Address: `host:port`, `[ipv6]:port` or `unix:path`; port 0 takes any."),

@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -85,12 +84,13 @@ def _announce(settings: Settings, service: Service) -> None:
         scheme = "http" if settings.tls_cert is None else "https"
         over = service.http if service.http.startswith("unix:") else f"{scheme}://{service.http}"
         lines.append(f"and over HTTP on {over}")
+    lines.append(f"with its data in {settings.data_dir.absolute()}")
     if service.first_key is not None and terminal:
         lines.append(f"\nThe first key, shown only now and kept in {settings.first_key_file}:\n")
         lines.append(f"  {service.first_key}\n")
     elif service.first_key is not None:
         lines.append(f"The first key is in {settings.first_key_file}")
-    call = grpcurl_line(settings, service.address)
+    call = curl_line(settings, service.http)
     if call is not None:
         lines.append(f"Store a first document from another terminal:\n\n  {call}\n")
     try:
@@ -101,11 +101,10 @@ def _announce(settings: Settings, service: Service) -> None:
         log.warning("where the service is could not be said on standard output: %s", error)
 
 
-def grpcurl_line(settings: Settings, address: str) -> str | None:
-    """A grpcurl command that works unchanged in a shell of this machine; None if there is none."""
-    bundled = Path(sys.executable).with_name("grpcurl")
-    grpcurl = str(bundled) if bundled.exists() else shutil.which("grpcurl")
-    if grpcurl is None or settings.tls_cert is not None or address.startswith("unix:"):
+def curl_line(settings: Settings, http: str | None) -> str | None:
+    """A curl command that works unchanged in a shell of this machine; None if there is none."""
+    curl = shutil.which("curl")
+    if curl is None or http is None or settings.tls_cert is not None or http.startswith("unix:"):
         return None
     key = ""
     if not settings.no_auth:
@@ -113,10 +112,10 @@ def grpcurl_line(settings: Settings, address: str) -> str | None:
         if not file.exists():
             return None
         key = f'-H "authorization: Bearer $(cat {shlex.quote(str(file))})" '
-    host, _, port = address.rpartition(":")
+    host, _, port = http.rpartition(":")
     reachable = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104
     return (
-        f"{shlex.quote(grpcurl)} -plaintext {key}"
-        """-d '{"content": "The kettle whistles at 96 degrees."}' """
-        f"{reachable}:{port} palimpsest.v1.Documents/UpsertDocument"
+        f"curl http://{reachable}:{port}/v1/documents {key}"
+        """-H "content-type: application/json" """
+        """-d '{"content": "The kettle whistles at 96 degrees."}'"""
     )

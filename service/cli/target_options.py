@@ -88,7 +88,7 @@ def _options(*, with_key: bool) -> list[Callable[[Any], Any]]:
         envvar=f"{ENV_PREFIX}KEY_FILE",
         show_envvar=True,
         help=f"File with the key; without it the key in {KEY_VARIABLE}, else the first key "
-        "of a server that was started in this folder.",
+        "in the data folder.",
     )
     return [
         address,
@@ -138,7 +138,7 @@ def _tls(ca: Path | None, certificate: Path | None, key: Path | None) -> ClientT
 
 
 def _key(file: Path | None) -> str | None:
-    """The key from a file, the environment, or a server that was started in this folder."""
+    """The key from a file, the environment, or the data folder of a server on this machine."""
     if file is None:
         given = os.environ.get(KEY_VARIABLE)
         if given is not None:

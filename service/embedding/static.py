@@ -1,26 +1,26 @@
 """Static token vectors, averaged: WordLlama (github.com/dleemiller/WordLlama, MIT).
 
 A token's vector does not depend on its neighbours, so that a text costs a look-up
-and a sum: some 30,000 short texts a second on one core. Weights and tokenizer are files
-of the package `wordllama`. Its code is not run: it would load far more than
-the two files, and cannot find its tokenizer without a network.
+and a sum: some 30,000 short texts a second on one core. Weights and tokenizer are two files
+of the package `wordllama` 0.4.0.post1, kept in `data` with its licence: the package itself
+needs a compiler where it has no wheel, and its code is not run.
 """
 
 from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
 from service.embedding.base import EmbedderRefusedError, InlineEmbedder, Purpose, Vectors
-from service.embedding.digests import digest
+from service.embedding.digests import combined, sha256
 from service.embedding.limiter import EmbedderThreads, sliced
 from service.embedding.spaced import SPACE, SpacedTokens
 from service.embedding.tokens import load_tokenizer
@@ -28,9 +28,15 @@ from service.embedding.tokens import load_tokenizer
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_PACKAGE = "wordllama"
-_WEIGHTS = "wordllama/weights/l2_supercat_256.safetensors"
-_TOKENIZER = "wordllama/tokenizers/l2_supercat_tokenizer_config.json"
+DATA: Final = Path(__file__).parent / "data"
+WEIGHTS: Final = "l2_supercat_256.safetensors"
+TOKENIZER: Final = "l2_supercat_tokenizer_config.json"
+SHA256: Final[Mapping[str, str]] = {
+    WEIGHTS: "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
+    TOKENIZER: "93248f2a9ec36c7b35f700a033d5f36228aae48db61aee31007fa49062cdeb68",
+}
+"""Those of the package's own record."""
+
 _TENSOR = "embedding.weight"
 _RECIPE = "mean of words, their parts and punctuation, none special; capitals alone as small"
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
@@ -54,20 +60,22 @@ class _Model:
 class StaticEmbedder(InlineEmbedder):
     """WordLlama's 256 dimensions.
 
+    Args:
+        data: The folder of its two files.
+
     Raises:
-        EmbedderRefusedError: The package `wordllama` is missing or has other files.
+        EmbedderRefusedError: A file is missing, or is not the one that was released.
     """
 
-    def __init__(self) -> None:
-        self._weights, self._tokenizer = package_files()
+    def __init__(self, data: Path = DATA) -> None:
+        self._weights, self._tokenizer = data / WEIGHTS, data / TOKENIZER
+        hashes = [_verified(file) for file in (self._weights, self._tokenizer)]
         try:
             with safe_open(self._weights, framework="numpy") as file:
                 self._dimension = int(file.get_slice(_TENSOR).get_shape()[1])
-            self._name = f"static:wordllama-l2-supercat-{self._dimension}:" + digest(
-                (self._weights, self._tokenizer), _RECIPE
-            )
         except Exception as error:
             raise _unusable(error) from error
+        self._name = f"static:wordllama-l2-supercat-{self._dimension}:" + combined(hashes, _RECIPE)
         self._model: _Model | None = None
         self._loading = threading.Lock()
         # One: half of the work is in Python, and a second thread gains nothing.
@@ -130,15 +138,16 @@ def open_embedder(argument: str, key: str | None) -> StaticEmbedder:  # noqa: AR
     return StaticEmbedder()
 
 
-def package_files() -> tuple[Path, Path]:
-    """Weights and tokenizer; raises EmbedderRefusedError."""
+def _verified(file: Path) -> bytes:
+    """The SHA-256 of one of the files, which is the one that was released."""
     try:
-        package = distribution(_PACKAGE)
-    except PackageNotFoundError as error:
-        raise EmbedderRefusedError(
-            f"the embedder `static` needs the package {_PACKAGE}, which is not installed"
-        ) from error
-    return Path(str(package.locate_file(_WEIGHTS))), Path(str(package.locate_file(_TOKENIZER)))
+        found = sha256(file)
+    except OSError as error:
+        raise _unusable(error) from error
+    if found.hex() != SHA256[file.name]:
+        # Its vectors would be taken for those of another model, and everything indexed again.
+        raise _unusable(f"{file} was changed")
+    return found
 
 
 def _judged(tokenizer: Tokenizer, count: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -166,7 +175,7 @@ def _least(token: str) -> int:
     return 2 if token.isascii() or "\u0400" <= token[0] <= "\u04ff" else 3
 
 
-def _unusable(error: Exception) -> EmbedderRefusedError:
+def _unusable(reason: Exception | str) -> EmbedderRefusedError:
     return EmbedderRefusedError(
-        f"the files of the package {_PACKAGE} cannot be used; reinstall it: {error}"
+        f"the files of the embedder `static` cannot be used; reinstall Palimpsest: {reason}"
     )

@@ -92,7 +92,7 @@ class Pipeline:
 
     def _plain(self, texts: Sequence[str]) -> float:
         """Documents a second that the default embedder's files give without its code."""
-        weights, file = static.package_files()
+        weights, file = static.DATA / static.WEIGHTS, static.DATA / static.TOKENIZER
         tokenizer, vectors = load_tokenizer(file), load_file(weights)["embedding.weight"]
         vectors = vectors.astype(np.float32)
         chunks = _chunks(texts)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
 PALIMPSEST = str(Path(sys.executable).with_name("palimpsest"))
 LIMIT = 60.0
@@ -31,19 +31,31 @@ def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[b
     return subprocess.run(command, env=clean_environment(), timeout=LIMIT, check=False, **options)
 
 
+def uv(*arguments: str | Path) -> None:
+    """The package manager that is among the developers' tools."""
+    subprocess.run(
+        [Path(sys.executable).with_name("uv"), "--no-config", "--quiet", *arguments],
+        env=clean_environment(UV_PYTHON_DOWNLOADS="never"),
+        timeout=HANG_SECONDS,
+        check=True,
+    )
+
+
 @contextmanager
 def serving(
     data_dir: Path,
     *options: str,
+    named: bool = True,
     command: Sequence[str] = (PALIMPSEST,),
     environment: dict[str, str] | None = None,
     **streams: Any,
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A server that listens on a socket beside its data, once it has a first key there; and
-    its address."""
+    its address. The folder is `named` to it, unless it is where it looks by itself."""
     address = f"unix:{data_dir.parent}/socket"
+    folder = ["--data-dir", str(data_dir)] if named else []
     process = subprocess.Popen(
-        [*command, "serve", "--data-dir", str(data_dir), "--listen", address, *options],
+        [*command, "serve", *folder, "--listen", address, *options],
         env=environment or clean_environment(),
         **streams,
     )

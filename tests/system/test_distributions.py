@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
-import sysconfig
 import tarfile
-import venv
+import tomllib
 import zipfile
 from importlib.metadata import distributions
 from pathlib import Path
@@ -15,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.harness import REPOSITORY
-from tests.system.process import LIMIT, clean_environment, serving
+from tests.system.process import clean_environment, serving, uv
 from tests.system.test_module_path import use
+from tests.waiting import HANG_SECONDS
 
 PROJECT = "palimpsest-memory"
 
@@ -29,7 +29,7 @@ def build(source: Path, out: Path, *targets: str) -> None:
         env=clean_environment(),
         check=True,
         capture_output=True,
-        timeout=LIMIT,
+        timeout=HANG_SECONDS,
     )
 
 
@@ -88,20 +88,14 @@ def test_the_source_distribution_builds_the_same_wheel(
 
 @pytest.fixture(scope="module")
 def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel, and with what it depends on."""
+    """A virtual environment with what `requirements.lock` has and the wheel, and nothing else."""
     folder = tmp_path_factory.mktemp("venv")
-    venv.create(folder, symlinks=True)
-    packages = sysconfig.get_path("purelib", vars={"base": str(folder)})
-    # The project itself is installed there as editable, by a .pth file, which counts for nothing
-    # in a folder that is named by another one.
-    Path(packages, "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    pip = [sys.executable, "-m", "pip", "--python", str(python_of(folder))]
-    subprocess.run(
-        [*pip, "install", "-q", "--no-index", "--no-deps", str(wheel)],
-        env=clean_environment(PIP_DISABLE_PIP_VERSION_CHECK="1"),
-        check=True,
-        timeout=LIMIT,
-    )
+    uv("venv", "--python", sys.executable, "--clear", folder)
+    into = ("--python", python_of(folder))
+    locked = ("--require-hashes", "-r", REPOSITORY / "requirements.lock")
+    uv("pip", "install", *into, "--only-binary", ":all:", *locked)
+    uv("pip", "install", *into, "--no-deps", "--offline", wheel)
+    uv("pip", "check", *into)
     return folder
 
 
@@ -118,9 +112,22 @@ def test_the_installed_packages_are_those_of_the_wheel(home: Path, tmp_path: Pat
         check=True,
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=HANG_SECONDS,
     )
     assert Path(done.stdout.strip()).is_relative_to(home)
+
+
+def test_the_command_tells_the_version(home: Path) -> None:
+    done = subprocess.run(
+        [home / "bin" / "palimpsest", "--version"],
+        env=clean_environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert done.stdout == f"palimpsest, version {project['version']}\n"
 
 
 async def test_the_installed_wheel_serves(home: Path, tmp_path: Path) -> None:
@@ -130,4 +137,35 @@ async def test_the_installed_wheel_serves(home: Path, tmp_path: Path) -> None:
         address,
     ):
         await use(process.pid, address, (tmp_path / "data" / "first-key").read_text().strip())
+    assert process.returncode == 0
+
+
+def test_without_a_folder_the_data_is_where_applications_have_theirs(
+    home: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "home" / ".local" / "share" / "palimpsest"
+    environment = clean_environment(HOME=str(tmp_path / "home"), PALIMPSEST_HTTP="")
+    environment.pop("XDG_DATA_HOME", None)
+    command = [str(home / "bin" / "palimpsest")]
+    with serving(data, command=command, named=False, environment=environment, cwd=tmp_path) as (
+        process,
+        address,
+    ):
+        # The commands of a client find the key there, too.
+        texts = tmp_path / "texts"
+        texts.mkdir()
+        (texts / "harbour.md").write_text("The harbour is closed in winter.")
+        for arguments in (
+            ("import", str(texts), "--container", "docs"),
+            ("search", "closed harbour"),
+        ):
+            done = subprocess.run(
+                [*command, *arguments, "--address", address],
+                env=environment,
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=HANG_SECONDS,
+            )
+        assert "The harbour is closed" in done.stdout
     assert process.returncode == 0

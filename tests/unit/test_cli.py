@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from service import cli
-from service.cli.serve import grpcurl_line
+from service.cli.serve import curl_line
 from service.settings import Settings
 
 PEM = Path(__file__).parents[1] / "rpc" / "tls"
@@ -193,15 +194,20 @@ def test_a_file_that_is_no_database_is_told(data: Path) -> None:
     assert "last backup" in done.output
 
 
-def test_the_grpcurl_line_reads_the_key_from_its_file(tmp_path: Path) -> None:
+def test_the_curl_line_reads_the_key_from_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = Settings(data_dir=tmp_path)
-    assert grpcurl_line(settings, "127.0.0.1:1") is None
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert curl_line(settings, "127.0.0.1:1") is None
     settings.first_key_file.write_text("secret\n")
-    line = grpcurl_line(settings, "0.0.0.0:1")
+    assert curl_line(settings, None) is None
+    assert curl_line(settings, "unix:socket") is None
+    line = curl_line(settings, "0.0.0.0:1")
     assert line is not None
     assert "secret" not in line
     assert f"$(cat {settings.first_key_file})" in line
-    assert " 127.0.0.1:1 " in line
+    assert "http://127.0.0.1:1/v1/documents" in line
 
 
 def test_a_key_makes_a_database_only_if_it_is_told_to(tmp_path: Path) -> None:

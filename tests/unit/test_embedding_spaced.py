@@ -7,12 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from service.embedding import spaced
+from service.embedding import spaced, static
 from service.embedding.spaced import SpacedTokens
-from service.embedding.static import package_files
 from service.embedding.tokens import load_tokenizer
 
-TOKENIZER = load_tokenizer(package_files()[1])
+TOKENIZER = load_tokenizer(static.DATA / static.TOKENIZER)
 TOKENS = SpacedTokens(TOKENIZER)
 
 PARTS = st.sampled_from(

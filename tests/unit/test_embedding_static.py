@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from service.embedding import static
 from service.embedding.base import EmbedderRefusedError, Purpose
+from service.embedding.digests import sha256
 from service.embedding.static import StaticEmbedder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -61,9 +62,8 @@ async def test_a_text_in_capitals_means_the_same(embedder: StaticEmbedder) -> No
 async def test_the_name_tells_the_space_and_is_known_before_loading(
     embedder: StaticEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind, model, digest = embedder.name.split(":")
-    assert (kind, model) == ("static", "wordllama-l2-supercat-256")
-    assert len(digest) == 16
+    # What databases have of it: with another name they would be indexed again.
+    assert embedder.name == "static:wordllama-l2-supercat-256:7480258f74233d6b"
     other = StaticEmbedder()
     assert other.name == embedder.name
     await other.close()
@@ -88,19 +88,18 @@ def test_nothing_beside_the_files_is_loaded() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_package_that_is_missing_or_broken_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def missing(name: str) -> None:
-        raise PackageNotFoundError(name)
+def test_the_model_is_the_one_that_was_released() -> None:
+    found = {path.name: sha256(path).hex() for path in static.DATA.iterdir()}
+    # The licence of the package, which has to go wherever its files go.
+    licence = "a1e482c45bfab76056845e542ad4c95acfc4f38dd63be1c5b663c16065529fc8"
+    assert found == {**static.SHA256, "LICENSE-wordllama": licence}
 
-    weights, tokenizer = static.package_files()
-    broken = tmp_path / "weights.safetensors"
-    broken.write_bytes(weights.read_bytes()[:1000])
-    with monkeypatch.context() as patch:
-        patch.setattr(static, "package_files", lambda: (broken, tokenizer))
-        with pytest.raises(EmbedderRefusedError, match="reinstall it"):
-            StaticEmbedder()
-    monkeypatch.setattr(static, "distribution", missing)
-    with pytest.raises(EmbedderRefusedError, match="wordllama, which is not installed"):
-        StaticEmbedder()
+
+def test_a_model_that_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EmbedderRefusedError, match=r"l2_supercat_256\.safetensors"):
+        StaticEmbedder(tmp_path)
+    shutil.copytree(static.DATA, tmp_path, dirs_exist_ok=True)
+    tokenizer = tmp_path / static.TOKENIZER
+    tokenizer.write_bytes(tokenizer.read_bytes().replace(b"tea", b"sea", 1))
+    with pytest.raises(EmbedderRefusedError, match=r"tokenizer_config\.json was changed"):
+        StaticEmbedder(tmp_path)

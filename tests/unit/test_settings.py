@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.settings import ENV_PREFIX, FORMER_NAMES, Settings, explain, is_loopback
+from service.settings import (
+    ENV_PREFIX,
+    FORMER_NAMES,
+    Settings,
+    default_data_dir,
+    explain,
+    is_loopback,
+)
 
 OPERATIONS = Path(__file__).resolve().parents[2] / "service" / "OPERATIONS.md"
 
@@ -159,3 +166,12 @@ def test_the_operations_page_lists_every_setting() -> None:
         flag = "--" + name.replace("_", "-")
         rows.append(f"| `{ENV_PREFIX}{name.upper()}` | `{flag}` | {default} | {info.description} |")
     assert "\n".join(rows) in OPERATIONS.read_text()
+
+
+def test_the_data_is_in_the_current_folder_only_in_a_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    assert default_data_dir(tmp_path) == tmp_path / "share" / "palimpsest"
+    (tmp_path / "pyproject.toml").touch()
+    assert default_data_dir(tmp_path) == Path("data")
