@@ -134,9 +134,14 @@ class HttpApp:
             exchange.check_size()
             body = b""
             if not endpoint.public:
-                body = await self._runner.receive(
-                    active, lambda limit: exchange.read(active, limit), JSON_FACTOR
-                )
+                arrived = exchange.arrived()
+                if arrived is None:
+                    body = await self._runner.receive(
+                        active, lambda limit: exchange.read(active, limit), JSON_FACTOR
+                    )
+                else:
+                    body = arrived
+                    await self._runner.received(active, body, JSON_FACTOR)
             return HttpRequest(
                 parameters,
                 exchange.query(),
@@ -150,14 +155,16 @@ class HttpApp:
             calls = self._invoker.for_request(call, active)
             exchange.stream_headers = self._cors(exchange)
             try:
-                async with _commented(exchange, endpoint):
+                if endpoint.streams:
+                    async with _commented(exchange):
+                        answer = await endpoint.handler(calls, request)
+                else:
                     answer = await endpoint.handler(calls, request)
                 calls.answer(len(answer.body))
             except BaseException:
                 calls.give_up()
                 raise
-            headers = (*answer.headers, ("x-request-id", active.call_id))
-            return HttpAnswer(answer.status, answer.body, answer.content_type, headers)
+            return answer._replace(headers=(*answer.headers, ("x-request-id", active.call_id)))
 
         name = f"{endpoint.verb} {endpoint.path}"
         try:
@@ -172,8 +179,10 @@ class HttpApp:
                 await exchange.write_event(answer.body)
             await exchange.end_stream()
             return
-        headers = (*answer.headers, *self._cors(exchange))
-        await exchange.send(HttpAnswer(answer.status, answer.body, answer.content_type, headers))
+        cors = self._cors(exchange)
+        if cors:
+            answer = answer._replace(headers=(*answer.headers, *cors))
+        await exchange.send(answer)
 
     # --- web pages ---------------------------------------------------------------
 
@@ -263,11 +272,8 @@ def _is_loopback(host: str) -> bool:
 
 
 @asynccontextmanager
-async def _commented(exchange: HttpExchange, endpoint: Endpoint) -> AsyncIterator[None]:
-    """Send comments on the stream of an endpoint that has one, while the block runs."""
-    if not endpoint.streams:
-        yield
-        return
+async def _commented(exchange: HttpExchange) -> AsyncIterator[None]:
+    """Send comments on the stream of an exchange while the block runs."""
 
     async def comment() -> None:
         while True:

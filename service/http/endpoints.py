@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from google.protobuf.message import Message
 
@@ -14,8 +14,7 @@ from palimpsest.v1.memories_pb2 import ListMemoriesRequest, ListMemoriesResponse
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):
     """A request that was admitted, and has arrived.
 
     Args:
@@ -35,8 +34,7 @@ class HttpRequest:
     etag: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(NamedTuple):
     """An answer; `headers` are those beyond content-type and content-length."""
 
     status: int

@@ -22,6 +22,9 @@ from service.rpc.peers import UNIX
 from service.rpc.public_calls import late
 
 _GRPC_TIMEOUT: Final = re.compile(r"(\d{1,8})([HMSmun])")
+_TIMEOUTS: Final = frozenset(
+    ("grpc-timeout", "connect-timeout-ms", "x-stainless-read-timeout", "x-stainless-timeout")
+)
 _UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MAX_QUERY_FIELDS: Final = 200
@@ -65,7 +68,7 @@ class HttpExchange:
         self._failed = failed
         self._sent: list[Callable[[], None]] = []
         self._started = asyncio.get_running_loop().time()
-        self._timeout = _timeout(self.headers)
+        self._timeout = _timeout(self.headers) if _TIMEOUTS.intersection(self.headers) else None
         self._call_id = ""
         self._overdue: asyncio.TimerHandle | None = None
         self.stream_started = False
@@ -157,6 +160,14 @@ class HttpExchange:
         if length.isdecimal() and int(length[:20]) > MAX_MESSAGE_BYTES:
             raise too_large()
 
+    def arrived(self) -> bytes | None:
+        """The body, if all of it is here already."""
+        cycle = self._cycle
+        if cycle.more_body or cycle.disconnected:
+            return None
+        body, cycle.body = bytes(cycle.body), bytearray()
+        return body
+
     async def read(self, active: ActiveCall, limit: float) -> bytes:
         """The body, which must arrive within so many seconds."""
         task = asyncio.current_task()
@@ -201,17 +212,25 @@ class HttpExchange:
 
         Returns when a counted one has been read, but for what fits into buffers.
         """
-        headers: list[tuple[bytes, bytes]] = []
-        if answer.status not in (204, 304):
-            headers.append((b"content-length", b"%d" % len(answer.body)))
+        headers = list(answer.headers)
         if answer.body:
-            headers.append((b"content-type", answer.content_type.encode("latin-1")))
-        headers += [(n.encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers]
+            headers.append(("content-type", answer.content_type))
         if self._cycle.more_body:
-            headers.append((b"connection", b"close"))
+            headers.append(("connection", "close"))
+        if self._sent or self._connection.flow.write_paused:
+            await self._send_in_steps(answer, headers)
+        elif self._cycle.disconnected:
+            raise DisconnectedError
+        else:
+            self._connection.complete(self._cycle, answer.status, headers, answer.body)
+
+    async def _send_in_steps(self, answer: HttpAnswer, headers: list[tuple[str, str]]) -> None:
+        if answer.status not in (204, 304):
+            headers.append(("content-length", str(len(answer.body))))
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         try:
             await self._cycle.send(
-                {"type": "http.response.start", "status": answer.status, "headers": headers}
+                {"type": "http.response.start", "status": answer.status, "headers": raw}
             )
             await self._write(answer.body, more=bool(self._sent))
             if self._sent:

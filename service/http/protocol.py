@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias
 from weakref import proxy
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from service.rpc.active_call import new_call_id
@@ -272,6 +276,45 @@ class HttpProtocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
         self._task, self._running = task, cycle
+
+    def complete(
+        self,
+        cycle: RequestResponseCycle,
+        status: int,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+    ) -> None:
+        """Send an answer in one piece: what two messages to `cycle.send` do, at less cost.
+
+        Args:
+            cycle: Of the request, whose answer has not begun.
+            status: Of the answer.
+            headers: Of the answer, less content-length; `connection` may be "close".
+            body: Left out where the request is HEAD.
+        """
+        lines = [f"{name}: {value}\r\n" for name, value in headers]
+        if status not in (204, 304):
+            lines.append(f"content-length: {len(body)}\r\n")
+        if ("connection", "close") in headers:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            lines.append("connection: close\r\n")
+        text = "".join(lines)
+        if text.count("\n") + text.count("\r") != 2 * len(lines):
+            raise RuntimeError("a header of an answer has a line break")
+        head = [STATUS_LINE[status]]
+        for name, value in cycle.default_headers:
+            head += (name, b": ", value, b"\r\n")
+        head += (text.encode("latin-1"), b"\r\n")
+        if cycle.scope["method"] != "HEAD":
+            head.append(body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self.transport.write(b"".join(head))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
 
     def _refuse(self) -> None:
         """Answer that what was received is no request, after those before it, and close."""

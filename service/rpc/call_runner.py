@@ -113,10 +113,19 @@ class CallRunner:
         limit = PUBLIC_RECEIVE_SECONDS if active.account is None else RECEIVE_SECONDS
         async with self.policy.receiving(active):
             raw = await read(limit)
-            if len(raw) > MAX_MESSAGE_BYTES:
-                raise too_large()
-            await self.policy.hold_request(active, len(raw) * factor)
+            await self._hold(active, raw, factor)
         return raw
+
+    async def received(self, active: ActiveCall, raw: bytes, factor: int = 1) -> None:
+        """As `receive`, of a message that had arrived before its call was admitted."""
+        if self.policy.draining:
+            raise shutting_down()
+        await self._hold(active, raw, factor)
+
+    async def _hold(self, active: ActiveCall, raw: bytes, factor: int) -> None:
+        if len(raw) > MAX_MESSAGE_BYTES:
+            raise too_large()
+        await self.policy.hold_request(active, len(raw) * factor)
 
     def keep(self, active: ActiveCall, exchange: Exchange, hold: Hold, size: int) -> None:
         """Count an answer of this size until it has been read."""
