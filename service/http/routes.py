@@ -18,7 +18,7 @@ _Pattern: TypeAlias = tuple[re.Pattern[bytes], tuple[str, ...], dict[str, Endpoi
 
 
 class Routes:
-    """All endpoints. Literal paths come first, then patterns with more that is literal.
+    """All endpoints. Literal paths come first, then patterns that are literal for longer.
 
     A parameter is one segment, or with `{name=**}` the rest of the path.
     """
@@ -34,11 +34,14 @@ class Routes:
                 raise ValueError(f"{endpoint.verb} {endpoint.path} is served twice")
             where[endpoint.verb] = endpoint
         self._literal = dict(literal)
-        self._patterns: defaultdict[bytes, list[_Pattern]] = defaultdict(list)
+        compiled: defaultdict[bytes, list[_Pattern]] = defaultdict(list)
         # The longer the literal part, the earlier: "/a/{id}:watch" before "/a/{id}".
         for path in sorted(patterns, key=lambda path: -len(_PARAMETER.sub("", path))):
-            head = path[: path.index("{")].encode()
-            self._patterns[head].append((*_compiled(path), patterns[path]))
+            head = path[: path.index("{")]
+            if not head.endswith("/"):
+                raise ValueError(f"{path}: a parameter begins after a slash")
+            compiled[head.encode()].append((*_compiled(path), patterns[path]))
+        self._patterns: Mapping[bytes, list[_Pattern]] = dict(compiled)
 
     def find(self, verb: str, raw_path: bytes) -> tuple[Endpoint, Mapping[str, str]]:
         """The endpoint, and the parameters in the path.
@@ -52,10 +55,9 @@ class Routes:
             if verb in verbs:
                 return verbs[verb], {}
             allowed.update(verbs)
-        for head, patterns in self._patterns.items():
-            if not raw_path.startswith(head):
-                continue
-            for pattern, names, verbs in patterns:
+        end = len(raw_path)
+        while (end := raw_path.rfind(b"/", 0, end)) >= 0:
+            for pattern, names, verbs in self._patterns.get(raw_path[: end + 1], ()):
                 match = pattern.fullmatch(raw_path)
                 if match is None:
                     continue
