@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from service.embedding import openai, registry
 from tests.embedding_server import RetryPolicy, Server
-from tests.finding.lab import Lab, laboratory, leave_no_room
+from tests.finding.service_harness import ServiceHarness, leave_no_room, running_harness
 from tests.inprocess import ManualClock
 
 
@@ -34,23 +34,23 @@ def _words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest_asyncio.fixture
-async def lab(directory: Path, clock: ManualClock) -> AsyncIterator[Lab]:
+async def harness(directory: Path, clock: ManualClock) -> AsyncIterator[ServiceHarness]:
     """With an embedder that computes in the process."""
-    async with laboratory(directory, clock, embedder="words:a") as made:
+    async with running_harness(directory, clock, embedder="words:a") as made:
         yield made
 
 
 @pytest_asyncio.fixture(params=["in memory", "block by block"])
-async def any_lab(
+async def any_harness(
     directory: Path,
     clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
-) -> AsyncIterator[Lab]:
-    """As `lab`, with room for indexes in memory and without."""
+) -> AsyncIterator[ServiceHarness]:
+    """As `harness`, with room for indexes in memory and without."""
     if request.param == "block by block":
         leave_no_room(monkeypatch)
-    async with laboratory(directory, clock, embedder="words:a") as made:
+    async with running_harness(directory, clock, embedder="words:a") as made:
         yield made
 
 
@@ -77,7 +77,9 @@ def embedder(server: Server) -> str:
 
 
 @pytest_asyncio.fixture
-async def remote(directory: Path, clock: ManualClock, embedder: str) -> AsyncIterator[Lab]:
+async def remote(
+    directory: Path, clock: ManualClock, embedder: str
+) -> AsyncIterator[ServiceHarness]:
     """With the embedding server."""
-    async with laboratory(directory, clock, embedder=embedder) as made:
+    async with running_harness(directory, clock, embedder=embedder) as made:
         yield made

@@ -17,7 +17,7 @@ from tests.tally import Tally
 
 
 def play(chosen: list[Step], tally: Tally) -> None:
-    """Raises AssertionError where a search is not what the world says."""
+    """Raises AssertionError where a search is not what the model says."""
     with tempfile.TemporaryDirectory(prefix="palimpsest-") as directory:
         random_searches = RandomSearches(Path(directory))
         try:

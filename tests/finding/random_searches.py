@@ -1,4 +1,4 @@
-"""Looks at what was played, with searches that the world measures."""
+"""Looks at what was played, with searches that the model measures."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from palimpsest.v1.filter_pb2 import Condition, Filter, FilterField, FilterList
 from palimpsest.v1.search_pb2 import ChunkHit
 from service.core.model import Status
 from tests.client import struct
-from tests.finding.lab import where
 from tests.finding.random_writes import RandomWrites
-from tests.finding.world import Asked, Fitting, Passage, judge
+from tests.finding.search_model import Asked, Fitting, Passage, judge
+from tests.finding.service_harness import where
 
 KEYS = ("a", "b")
 ANY = Fitting(frozenset(["", *KEYS]))
@@ -44,7 +44,7 @@ class RandomSearches(RandomWrites):
         beside: int,
     ) -> None:
         filter_, fitting = self._filter(which)
-        found = await self.lab.search(
+        found = await self.harness.search(
             query,
             container_tags=tags,
             limit=limit,
@@ -55,7 +55,7 @@ class RandomSearches(RandomWrites):
         )
         hits = [chunk for hit in found for chunk in hit.chunks]
         named = [(f"{hit.chunk.document_id} {hit.chunk.position:05}", hit.score) for hit in hits]
-        eligible = self.world.chunks(tags, fitting)
+        eligible = self.model.chunks(tags, fitting)
         self._judge(named, eligible, Asked(query, limit, floor, phrases=phrases, grouped=True))
         for hit in hits:
             self._check_neighbours(hit, beside)
@@ -64,7 +64,7 @@ class RandomSearches(RandomWrites):
         """The texts right before it and right after it, nearest to it first."""
         (document,) = (
             document
-            for document in self.world.documents.values()
+            for document in self.model.documents.values()
             if document.id == hit.chunk.document_id
         )
         texts = [passage.text for passage in document.passages()]
@@ -88,7 +88,7 @@ class RandomSearches(RandomWrites):
         then = self.stamps[-1 - past % len(self.stamps)] if past else None
         chunks = chunks and then is None
         filter_, fitting = self._filter(which)
-        hits = await self.lab.memories(
+        hits = await self.harness.memories(
             query,
             container_tags=tags,
             limit=limit,
@@ -101,14 +101,14 @@ class RandomSearches(RandomWrites):
             **_insisting(phrases),
         )
         at = self.now if then is None else then.ToMicroseconds()
-        eligible = self.world.memories(tags, fitting, at, forgotten=forgotten, history=history)
+        eligible = self.model.memories(tags, fitting, at, forgotten=forgotten, history=history)
         if chunks:
-            eligible += self.world.chunks(tags, fitting)
+            eligible += self.model.chunks(tags, fitting)
         self._judge(_named(hits), eligible, Asked(query, limit, floor, phrases=phrases))
 
     async def profile(self, tag: str, query: str, which: Which, limit: int, floor: float) -> None:
         filter_, fitting = self._filter(which)
-        answer = await self.lab.client.memories.GetProfile(
+        answer = await self.harness.client.memories.GetProfile(
             m.GetProfileRequest(
                 container_tag=tag,
                 query=query,
@@ -117,19 +117,19 @@ class RandomSearches(RandomWrites):
                 min_score=floor,
             )
         )
-        latest, shown = self.world.latest(tag, fitting, self.now), set[str]()
+        latest, shown = self.model.latest(tag, fitting, self.now), set[str]()
         for part, static in ((answer.static_memories, True), (answer.recent_memories, False)):
             newest = [version for version in latest if version.static is static][:limit]
             assert [memory.id for memory in part] == [version.id for version in newest]
             shown |= {version.text for version in newest}
-        eligible = self.world.memories([tag], fitting, self.now)
+        eligible = self.model.memories([tag], fitting, self.now)
         asked = Asked(query, limit, floor, without=frozenset(shown))
         self._judge(_named(answer.hits), eligible, asked)
 
     async def forget_found(
         self, tag: str, query: str, floor: float, phrases: tuple[str, str], preview: bool
     ) -> None:
-        answer = await self.lab.client.memories.ForgetMemories(
+        answer = await self.harness.client.memories.ForgetMemories(
             m.ForgetMemoriesRequest(
                 container_tag=tag,
                 query=query,
@@ -140,14 +140,14 @@ class RandomSearches(RandomWrites):
             )
         )
         named = [(match.id, match.score) for match in answer.matches]
-        eligible = self.world.memories([tag], ANY, self.now)
+        eligible = self.model.memories([tag], ANY, self.now)
         asked = Asked(query, len(eligible), floor, every=True, insist=True, phrases=phrases)
         self._judge(named, eligible, asked)
         if preview or not named:
             return
         gone = {name for name, _ in named}
         self.batches.append((tag, answer.forget_batch_id, gone))
-        for chain in self.world.chains:
+        for chain in self.model.chains:
             if chain.latest.id in gone:
                 chain.latest.spans[-1].ended = self.soon
                 chain.latest.batch = answer.forget_batch_id
@@ -157,12 +157,12 @@ class RandomSearches(RandomWrites):
     ) -> None:
         """Rewrite a document and search while a worker holds it; then let it be DONE, or
         delete it, and nothing brings it back."""
-        document, stages = self.world.documents.get(name), self.lab.stages
+        document, stages = self.model.documents.get(name), self.harness.stages
         if document is None or (text, key) == (document.text, document.key):
             return
         stages.hold(stage)
         request = d.UpdateDocumentRequest(id=name, content=text, metadata=struct({"k": key}))
-        await self.lab.client.documents.UpdateDocument(request)
+        await self.harness.client.documents.UpdateDocument(request)
         await stages.reached()
         document.key = key
         await self.search_documents(**look)
@@ -170,7 +170,7 @@ class RandomSearches(RandomWrites):
             await self.delete(name)
             await self.search_documents(**look)
         stages.let_go()
-        await self.lab.idle()
+        await self.harness.idle()
         document.text, document.messages = text, []
         await self.search_documents(**look)
 

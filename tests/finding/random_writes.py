@@ -1,4 +1,4 @@
-"""Plays random writes on a service and on the world that is its measure."""
+"""Plays random writes on a service and on the model that is its measure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service.core.conversations import Message
 from tests.client import refused, struct
-from tests.finding.lab import Lab, laboratory
+from tests.finding.search_model import Chain, Document, SearchModel, Span, Version
+from tests.finding.service_harness import ServiceHarness, running_harness
 from tests.finding.words import WordsEmbedder
-from tests.finding.world import Chain, Document, Span, Version, World
 from tests.inprocess import ManualClock
 from tests.waiting import until
 
@@ -34,7 +34,7 @@ class RandomWrites:
     """Every public method is a step; what a step does not fit is left out."""
 
     def __init__(self, directory: Path) -> None:
-        self.world = World()
+        self.model = SearchModel()
         self.clock = ManualClock()
         self.stamps: list[Timestamp] = []
         self.searches = self.steps = 0
@@ -43,12 +43,12 @@ class RandomWrites:
         self._directory = directory
         self._stack = AsyncExitStack()
         self._starts = 0
-        self._lab: Lab | None = None
+        self._harness: ServiceHarness | None = None
 
     @property
-    def lab(self) -> Lab:
-        assert self._lab is not None
-        return self._lab
+    def harness(self) -> ServiceHarness:
+        assert self._harness is not None
+        return self._harness
 
     @property
     def embedder(self) -> WordsEmbedder:
@@ -71,13 +71,13 @@ class RandomWrites:
                 self.steps += 1
                 self.stamps.append(self.clock.tick())
                 await getattr(self, name)(**arguments)
-            assert self.lab.check() == []
+            assert self.harness.check() == []
         finally:
             await self._stack.aclose()
 
     async def _start(self) -> None:
-        self._lab = await self._stack.enter_async_context(
-            laboratory(self._directory, self.clock, embedder=self.embedder.name)
+        self._harness = await self._stack.enter_async_context(
+            running_harness(self._directory, self.clock, embedder=self.embedder.name)
         )
 
     async def restart(self) -> None:
@@ -90,7 +90,7 @@ class RandomWrites:
         async def reindexed() -> bool:
             other = "WHERE embedder <> (SELECT id FROM embedders WHERE name = :name)"
             rows = f"SELECT id FROM memories {other} UNION ALL SELECT chunk_id FROM chunks {other}"
-            return not self.lab.rows(rows, name=name)
+            return not self.harness.rows(rows, name=name)
 
         await until(reindexed)
 
@@ -98,7 +98,7 @@ class RandomWrites:
 
     async def put(self, name: str, tags: list[str], text: str, title: str, key: str) -> None:
         document = self._made(name, tags)
-        receipt = await self.lab.client.put(
+        receipt = await self.harness.client.put(
             text,
             custom_id=name,
             container_tags=[] if document.id else tags,
@@ -121,17 +121,17 @@ class RandomWrites:
             else:
                 document.text, document.messages = "", _messages(body)
                 item.conversation.messages.extend(map(_sent, document.messages))
-        answer = await self.lab.client.documents.BatchUpsertDocuments(request)
+        answer = await self.harness.client.documents.BatchUpsertDocuments(request)
         for document, outcome in zip(documents, answer.outcomes, strict=True):
             document.id = outcome.receipt.id
 
     async def append(self, name: str, tags: list[str], said: list[Said]) -> None:
-        document = self.world.documents.get(name)
+        document = self.model.documents.get(name)
         if document is not None and document.text:
             return
         document = self._made(name, tags)
         messages = _messages(said)
-        answer = await self.lab.client.documents.AppendMessages(
+        answer = await self.harness.client.documents.AppendMessages(
             d.AppendMessagesRequest(
                 id=name,
                 create_if_missing=True,
@@ -144,12 +144,12 @@ class RandomWrites:
         document.messages += messages
 
     def _made(self, name: str, tags: list[str]) -> Document:
-        return self.world.documents.setdefault(name, Document("", set(tags), self.soon))
+        return self.model.documents.setdefault(name, Document("", set(tags), self.soon))
 
     async def change(
         self, name: str, tags: list[str], text: str | None, title: str | None, key: str
     ) -> None:
-        document = self.world.documents.get(name)
+        document = self.model.documents.get(name)
         if document is None:
             return
         request = d.UpdateDocumentRequest(
@@ -160,23 +160,23 @@ class RandomWrites:
         if text is not None:
             request.content = document.text = text
             document.messages = []
-        await self.lab.client.documents.UpdateDocument(request)
+        await self.harness.client.documents.UpdateDocument(request)
         document.key, document.containers = key, set(tags)
 
     async def delete(self, name: str) -> None:
-        await self.lab.client.documents.DeleteDocument(
+        await self.harness.client.documents.DeleteDocument(
             d.DeleteDocumentRequest(id=name, allow_missing=True)
         )
-        self.world.documents.pop(name, None)
+        self.model.documents.pop(name, None)
 
     async def empty(self, tag: str) -> None:
-        await self.lab.client.documents.BulkDeleteDocuments(
+        await self.harness.client.documents.BulkDeleteDocuments(
             d.BulkDeleteDocumentsRequest(container_tags=[tag])
         )
-        for name, document in list(self.world.documents.items()):
+        for name, document in list(self.model.documents.items()):
             document.containers.discard(tag)
             if not document.containers:
-                del self.world.documents[name]
+                del self.model.documents[name]
 
     # Memories
 
@@ -186,15 +186,15 @@ class RandomWrites:
         if seconds:
             memory.forget_after.CopyFrom(self.clock.stamp(seconds))
             expires = memory.forget_after.ToMicroseconds()
-        (receipt,) = await self.lab.client.remember(memory, container=tag)
+        (receipt,) = await self.harness.client.remember(memory, container=tag)
         version = Version(receipt.id, text, key, [Span(self.soon, expires)], static=static)
-        self.world.chains.append(Chain(tag, [version]))
+        self.model.chains.append(Chain(tag, [version]))
 
     async def revise(self, number: int, text: str, key: str) -> None:
         chain = self._chain(number, shown=True)
         if chain is None:
             return
-        answer = await self.lab.client.memories.UpdateMemory(
+        answer = await self.harness.client.memories.UpdateMemory(
             m.UpdateMemoryRequest(
                 container_tag=chain.container,
                 id=chain.latest.id,
@@ -209,7 +209,7 @@ class RandomWrites:
     async def forget(self, number: int) -> None:
         chain = self._chain(number, shown=True)
         if chain is not None:
-            await self.lab.client.memories.ForgetMemory(
+            await self.harness.client.memories.ForgetMemory(
                 m.ForgetMemoryRequest(container_tag=chain.container, id=chain.latest.id)
             )
             chain.latest.spans[-1].ended = self.soon
@@ -217,7 +217,7 @@ class RandomWrites:
     async def restore(self, number: int) -> None:
         chain = self._chain(number, shown=False)
         if chain is not None:
-            await self.lab.client.memories.RestoreMemory(
+            await self.harness.client.memories.RestoreMemory(
                 m.RestoreMemoryRequest(container_tag=chain.container, id=chain.latest.id)
             )
             self._show_again(chain.latest)
@@ -227,14 +227,14 @@ class RandomWrites:
         if not self.batches:
             return
         tag, batch, names = self.batches[number % len(self.batches)]
-        there = [chain.latest for chain in self.world.chains if names & chain.ids()]
+        there = [chain.latest for chain in self.model.chains if names & chain.ids()]
         request = m.RestoreMemoriesRequest(container_tag=tag, forget_batch_id=batch)
         if not there:  # One whose memories are all deleted is gone as well.
             with refused(grpc.StatusCode.NOT_FOUND, "FORGET_BATCH_NOT_FOUND"):
-                await self.lab.client.memories.RestoreMemories(request)
+                await self.harness.client.memories.RestoreMemories(request)
             return
         kept = [version for version in there if version.batch == batch]
-        answer = await self.lab.client.memories.RestoreMemories(request)
+        answer = await self.harness.client.memories.RestoreMemories(request)
         assert {receipt.id for receipt in answer.receipts} == {version.id for version in kept}
         for version in kept:
             self._show_again(version)
@@ -246,22 +246,22 @@ class RandomWrites:
         version.batch = ""
 
     async def erase(self, number: int) -> None:
-        if self.world.chains:
-            chain = self.world.chains.pop(number % len(self.world.chains))
-            await self.lab.client.memories.DeleteMemory(
+        if self.model.chains:
+            chain = self.model.chains.pop(number % len(self.model.chains))
+            await self.harness.client.memories.DeleteMemory(
                 m.DeleteMemoryRequest(container_tag=chain.container, id=chain.latest.id)
             )
 
     def _chain(self, number: int, *, shown: bool) -> Chain | None:
         fitting = [
-            chain for chain in self.world.chains if chain.latest.spans[-1].shows(self.now) is shown
+            chain for chain in self.model.chains if chain.latest.spans[-1].shows(self.now) is shown
         ]
         return fitting[number % len(fitting)] if fitting else None
 
     async def pass_time(self, seconds: int, sweep: bool) -> None:
         self.clock.advance(seconds)
         if sweep:
-            await self.lab.service.store.sweep()
+            await self.harness.service.store.sweep()
 
 
 def _messages(said: Sequence[Said]) -> list[Message]:

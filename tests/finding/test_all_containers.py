@@ -13,7 +13,7 @@ from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from tests.client import Client, connected, refused
-from tests.finding.lab import Lab, leave_no_room
+from tests.finding.service_harness import ServiceHarness, leave_no_room
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 MOST = 100
@@ -31,45 +31,49 @@ ASKS: dict[str, Callable[[Client], Any]] = {
 
 
 @asynccontextmanager
-async def limited_to(lab: Lab, *containers: str) -> AsyncIterator[Client]:
-    async with connected(lab.service.address, lab.service.create_key(containers=containers)) as key:
+async def limited_to(harness: ServiceHarness, *containers: str) -> AsyncIterator[Client]:
+    async with connected(
+        harness.service.address, harness.service.create_key(containers=containers)
+    ) as key:
         yield key
 
 
-async def furnish(lab: Lab) -> None:
+async def furnish(harness: ServiceHarness) -> None:
     """Three documents, of which one is in two containers, and a memory in each of three."""
     for text, tags in (("sour", ["x"]), ("sweet", ["y", "x"]), ("ripe", ["z"])):
-        await lab.client.put(f"quinces are {text}", container_tags=tags, wait=True)
+        await harness.client.put(f"quinces are {text}", container_tags=tags, wait=True)
     for tag in ("x", "y", "z"):
-        await lab.client.remember(f"Ann likes quinces of {tag}", container=tag)
+        await harness.client.remember(f"Ann likes quinces of {tag}", container=tag)
 
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_they_find_what_is_in_any_container_once(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, streamed: bool
+    harness: ServiceHarness, monkeypatch: pytest.MonkeyPatch, streamed: bool
 ) -> None:
-    await furnish(lab)
+    await furnish(harness)
     if streamed:
         leave_no_room(monkeypatch)
 
-    chunks = await lab.texts("quinces")
+    chunks = await harness.texts("quinces")
     assert sorted(chunks) == ["quinces are ripe", "quinces are sour", "quinces are sweet"]
-    named = await lab.search("quinces", container_tags=["z", "y", "x"], include_score_parts=True)
-    assert await lab.search("quinces", include_score_parts=True) == named
-    memories = await lab.memories("quinces", include_score_parts=True, include_chunks=True)
+    named = await harness.search(
+        "quinces", container_tags=["z", "y", "x"], include_score_parts=True
+    )
+    assert await harness.search("quinces", include_score_parts=True) == named
+    memories = await harness.memories("quinces", include_score_parts=True, include_chunks=True)
     assert len(memories) == 6
     tags = ["x", "y", "z"]
-    assert memories == await lab.memories(
+    assert memories == await harness.memories(
         "quinces", container_tags=tags, include_score_parts=True, include_chunks=True
     )
-    assert {one.container_tag for one in await lab.client.remembered()} == {"x", "y", "z"}
-    assert await lab.client.remembered() == await lab.client.remembered(container_tags=tags)
-    assert len(await lab.client.ids()) == 3
+    assert {one.container_tag for one in await harness.client.remembered()} == {"x", "y", "z"}
+    assert await harness.client.remembered() == await harness.client.remembered(container_tags=tags)
+    assert len(await harness.client.ids()) == 3
 
 
-async def test_a_limited_key_lists_and_finds_what_is_in_its_own(lab: Lab) -> None:
-    await furnish(lab)
-    async with limited_to(lab, "x", "unused") as limited:
+async def test_a_limited_key_lists_and_finds_what_is_in_its_own(harness: ServiceHarness) -> None:
+    await furnish(harness)
+    async with limited_to(harness, "x", "unused") as limited:
         listed = (await ASKS["ListDocuments"](limited)).documents
         assert [list(document.container_tags) for document in listed] == [["x"], ["x"]]
         found = (await ASKS["SearchDocuments"](limited)).hits
@@ -81,64 +85,66 @@ async def test_a_limited_key_lists_and_finds_what_is_in_its_own(lab: Lab) -> Non
         assert hit.memory == memory
 
 
-async def test_what_is_elsewhere_changes_no_score_of_a_limited_key(lab: Lab) -> None:
-    await furnish(lab)
-    async with limited_to(lab, "x") as limited:
+async def test_what_is_elsewhere_changes_no_score_of_a_limited_key(harness: ServiceHarness) -> None:
+    await furnish(harness)
+    async with limited_to(harness, "x") as limited:
         before = [(await ask(limited)) for ask in ASKS.values()]
         for number in range(20):
-            await lab.client.remember(f"quinces {number}", container="z")
-            await lab.client.put(f"quinces {number}", container_tags=["z"])
-        await lab.idle()
+            await harness.client.remember(f"quinces {number}", container="z")
+            await harness.client.put(f"quinces {number}", container_tags=["z"])
+        await harness.idle()
         after = [(await ask(limited)) for ask in ASKS.values()]
     for one in (*before, *after):
         one.revision = 0
     assert before == after
 
 
-async def test_where_nothing_is_yet_nothing_is_found(lab: Lab) -> None:
-    async with limited_to(lab, "x", "y") as limited:
-        for client in (lab.client, limited):
+async def test_where_nothing_is_yet_nothing_is_found(harness: ServiceHarness) -> None:
+    async with limited_to(harness, "x", "y") as limited:
+        for client in (harness.client, limited):
             for ask in ASKS.values():
                 answer = await ask(client)
                 assert not [*getattr(answer, "hits", ()), *getattr(answer, "documents", ())]
                 assert not list(getattr(answer, "memories", ()))
         # What another container has is nothing to it, while its own are empty.
-        await lab.client.put("quinces", container_tags=["z"], wait=True)
-        await lab.client.remember("quinces", container="z")
+        await harness.client.put("quinces", container_tags=["z"], wait=True)
+        await harness.client.remember("quinces", container="z")
         assert not (await ASKS["ListDocuments"](limited)).documents
         assert not (await ASKS["SearchDocuments"](limited)).hits
         assert not (await ASKS["ListMemories"](limited)).memories
         assert not (await ASKS["SearchMemories"](limited)).hits
 
 
-async def test_more_than_a_hundred_containers_have_to_be_named(lab: Lab) -> None:
+async def test_more_than_a_hundred_containers_have_to_be_named(harness: ServiceHarness) -> None:
     for number in range(MOST):
-        await lab.client.remember(f"quinces {number}", container=f"user:{number}")
+        await harness.client.remember(f"quinces {number}", container=f"user:{number}")
     for ask in ASKS.values():
-        await ask(lab.client)
-    assert len(await lab.client.remembered()) == MOST
+        await ask(harness.client)
+    assert len(await harness.client.remembered()) == MOST
 
-    await lab.client.remember("one more", container="other")
+    await harness.client.remember("one more", container="other")
     for ask in ASKS.values():
         with refused(INVALID, "INVALID_REQUEST") as refusal:
-            await ask(lab.client)
+            await ask(harness.client)
         assert refusal.fields == ["container_tags"]
     named = m.SearchMemoriesRequest(query="one more", container_tags=["other", "user:7"])
-    assert (await lab.client.memories.SearchMemories(named)).hits
+    assert (await harness.client.memories.SearchMemories(named)).hits
     # Those that a limited key may not see do not count.
-    async with limited_to(lab, "user:7", "other") as limited:
+    async with limited_to(harness, "user:7", "other") as limited:
         for ask in ASKS.values():
             await ask(limited)
 
-    await lab.client.containers.DeleteContainer(c.DeleteContainerRequest(container_tag="other"))
-    assert len(await lab.client.remembered()) == MOST
+    await harness.client.containers.DeleteContainer(c.DeleteContainerRequest(container_tag="other"))
+    assert len(await harness.client.remembered()) == MOST
 
 
-async def test_what_is_about_one_container_is_about_the_default_one(lab: Lab) -> None:
-    await furnish(lab)
-    (receipt,) = await lab.client.remember("Ann likes medlars")
-    assert (await lab.client.memory(receipt.id)).container_tag == "default"
-    made = await lab.client.put("medlars")
-    assert (await lab.client.get(made.id)).container_tags == ["default"]
-    profile = await lab.client.memories.GetProfile(m.GetProfileRequest())
+async def test_what_is_about_one_container_is_about_the_default_one(
+    harness: ServiceHarness,
+) -> None:
+    await furnish(harness)
+    (receipt,) = await harness.client.remember("Ann likes medlars")
+    assert (await harness.client.memory(receipt.id)).container_tag == "default"
+    made = await harness.client.put("medlars")
+    assert (await harness.client.get(made.id)).container_tags == ["default"]
+    profile = await harness.client.memories.GetProfile(m.GetProfileRequest())
     assert [memory.id for memory in profile.recent_memories] == [receipt.id]

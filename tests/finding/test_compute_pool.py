@@ -25,7 +25,7 @@ from service.processes.worker_process import StartError, WorkerDiedError
 from service.settings import database_path
 from tests.client import Client, connected
 from tests.finding.children import children_of, notice_hangs_soon, running
-from tests.finding.lab import Lab, laboratory
+from tests.finding.service_harness import ServiceHarness, running_harness
 from tests.finding.work import (
     POISON,
     add,
@@ -169,11 +169,13 @@ async def test_documents_become_what_threads_make_of_them(
     text = "\n\n".join(["# Harbours", *TEXTS, "<p>Gates</p>"])
     made: list[Sequence[object]] = []
     for count in (0, 1):
-        async with laboratory(directory, clock, compute_processes=count, tenant=f"t{count}") as lab:
+        async with running_harness(
+            directory, clock, compute_processes=count, tenant=f"t{count}"
+        ) as harness:
             request = d.UpsertDocumentRequest(custom_id="a", content=text, content_kind=kind)
-            name = (await lab.client.documents.UpsertDocument(request)).receipt.id
-            assert (await lab.settled(name)).status == d.DOCUMENT_STATUS_DONE
-            made.append([(r.position, r.text, r.vector) for r in lab.chunks(name)])
+            name = (await harness.client.documents.UpsertDocument(request)).receipt.id
+            assert (await harness.settled(name)).status == d.DOCUMENT_STATUS_DONE
+            made.append([(r.position, r.text, r.vector) for r in harness.chunks(name)])
     assert made[0] == made[1]
     assert len(made[0]) > 1
 
@@ -183,13 +185,13 @@ async def test_memories_become_what_the_server_makes_of_them(
 ) -> None:
     rows = []
     for count in (0, 1):
-        async with laboratory(directory, clock, compute_processes=count) as lab:
+        async with running_harness(directory, clock, compute_processes=count) as harness:
             container = f"of-{count}"
-            await _remember(lab, container, TEXTS)
-            await _until_pool_is_ready(lab, count)
-            await _remember(lab, container, [f"{text} Twice." for text in TEXTS])
+            await _remember(harness, container, TEXTS)
+            await _until_pool_is_ready(harness, count)
+            await _remember(harness, container, [f"{text} Twice." for text in TEXTS])
             rows.append(
-                lab.rows(
+                harness.rows(
                     "SELECT content, entry, vector, embedder FROM memories"
                     " WHERE container = :container ORDER BY content",
                     container=container,
@@ -199,10 +201,10 @@ async def test_memories_become_what_the_server_makes_of_them(
     assert len(rows[0]) == 2 * len(TEXTS)
 
 
-async def _remember(lab: Lab, container: str, texts: Sequence[str]) -> None:
+async def _remember(harness: ServiceHarness, container: str, texts: Sequence[str]) -> None:
     await asyncio.gather(
         *(
-            lab.client.memories.CreateMemories(
+            harness.client.memories.CreateMemories(
                 m.CreateMemoriesRequest(
                     container_tag=container, memories=[m.NewMemory(content=text)]
                 )
@@ -212,9 +214,9 @@ async def _remember(lab: Lab, container: str, texts: Sequence[str]) -> None:
     )
 
 
-async def _until_pool_is_ready(lab: Lab, count: int) -> None:
+async def _until_pool_is_ready(harness: ServiceHarness, count: int) -> None:
     """Wait until a worker is ready, without sending it anything."""
-    indexer = lab.service.store.engine.indexer
+    indexer = harness.service.store.engine.indexer
     await until(lambda: not count or indexer._executor.offloads_now)  # type: ignore[attr-defined]
 
 
@@ -222,24 +224,24 @@ async def test_memories_are_stored_while_no_worker_can_be_started(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    async with laboratory(directory, clock, compute_processes=1) as lab:
+    async with running_harness(directory, clock, compute_processes=1) as harness:
         long = [f"{n} {'word ' * 900}" for n in range(3)]
-        await _remember(lab, "c", [*TEXTS, *long])
-        assert await lab.contents("closed harbour", container_tags=["c"], limit=1)
+        await _remember(harness, "c", [*TEXTS, *long])
+        assert await harness.contents("closed harbour", container_tags=["c"], limit=1)
 
 
 async def test_memories_are_stored_while_a_worker_hangs(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexing, "OFFLOAD_TIMEOUT", 0.1)
-    async with laboratory(directory, clock, compute_processes=1) as lab:
-        await _remember(lab, "other", TEXTS)
-        await _until_pool_is_ready(lab, 1)
+    async with running_harness(directory, clock, compute_processes=1) as harness:
+        await _remember(harness, "other", TEXTS)
+        await _until_pool_is_ready(harness, 1)
         (worker,) = workers_of(os.getpid())
         os.kill(worker, signal.SIGSTOP)
         try:
-            await _remember(lab, "c", [*TEXTS, "word " * 900])
-            assert await lab.contents("closed harbour", container_tags=["c"], limit=1)
+            await _remember(harness, "c", [*TEXTS, "word " * 900])
+            assert await harness.contents("closed harbour", container_tags=["c"], limit=1)
         finally:
             os.kill(worker, signal.SIGCONT)
 
@@ -282,14 +284,18 @@ async def test_a_document_that_no_worker_survives_fails_alone(
 ) -> None:
     notice_hangs_soon(monkeypatch)
     monkeypatch.setattr(chunking, "chunk_documents", partial(chunk_documents_or, end))
-    async with laboratory(directory, clock, compute_processes=1, workers=1, attempts=1) as lab:
+    async with running_harness(
+        directory, clock, compute_processes=1, workers=1, attempts=1
+    ) as harness:
         texts = [*TEXTS[:5], POISON, *TEXTS[5:10]]
         items = [
             d.UpsertDocumentRequest(custom_id=f"c{n}", content=text) for n, text in enumerate(texts)
         ]
-        await lab.client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=items))
+        await harness.client.documents.BatchUpsertDocuments(
+            d.BatchUpsertDocumentsRequest(items=items)
+        )
         for n, text in enumerate(texts):
-            document = await _ended(lab.client, f"c{n}")
+            document = await _ended(harness.client, f"c{n}")
             if text == POISON:
                 assert document.status == d.DOCUMENT_STATUS_FAILED
                 assert "process" in document.error
@@ -377,22 +383,24 @@ async def test_documents_are_processed_and_found_while_no_child_can_be_started(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(worker_process, "_BOOTSTRAP", BROKEN)
-    async with laboratory(directory, clock, compute_processes=2) as lab:
+    async with running_harness(directory, clock, compute_processes=2) as harness:
         items = [d.UpsertDocumentRequest(custom_id=f"c{n}", content=t) for n, t in enumerate(TEXTS)]
-        await lab.client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=items))
+        await harness.client.documents.BatchUpsertDocuments(
+            d.BatchUpsertDocumentsRequest(items=items)
+        )
         for n in range(len(TEXTS)):
-            document = await _ended(lab.client, f"c{n}")
+            document = await _ended(harness.client, f"c{n}")
             assert document.status == d.DOCUMENT_STATUS_DONE, document
             assert document.attempt_count <= 1
         search = d.SearchDocumentsRequest(query="closed harbour")
 
         async def told_of_both() -> bool:
-            assert (await lab.client.documents.SearchDocuments(search)).hits
+            assert (await harness.client.documents.SearchDocuments(search)).hits
             return len(_said(caplog)) > 1
 
         await until(told_of_both)
         for _ in range(3):
-            assert (await lab.client.documents.SearchDocuments(search)).hits
+            assert (await harness.client.documents.SearchDocuments(search)).hits
     assert len({text.split()[0] for text in _said(caplog)}) == len(_said(caplog)) == 2
 
 

@@ -13,7 +13,7 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from palimpsest.v1.filter_pb2 import Filter
 from tests.client import connected, refused, struct
-from tests.finding.lab import Lab, where
+from tests.finding.service_harness import ServiceHarness, where
 
 CALLERS = 64
 EACH = 10
@@ -23,31 +23,35 @@ def message(text: str, speaker: str = "") -> d.ConversationMessage:
     return d.ConversationMessage(speaker=speaker, text=text)
 
 
-async def append(lab: Lab, name: str, *messages: d.ConversationMessage, **fields: object) -> object:
-    return await lab.client.documents.AppendMessages(
+async def append(
+    harness: ServiceHarness, name: str, *messages: d.ConversationMessage, **fields: object
+) -> object:
+    return await harness.client.documents.AppendMessages(
         d.AppendMessagesRequest(id=name, messages=messages, **fields)  # type: ignore[arg-type]
     )
 
 
 @pytest.mark.slow
-async def test_concurrent_appends_lose_nothing_and_keep_each_callers_order(lab: Lab) -> None:
+async def test_concurrent_appends_lose_nothing_and_keep_each_callers_order(
+    harness: ServiceHarness,
+) -> None:
     async def caller(number: int) -> None:
         for count in range(EACH):
             half = f"caller{number} says {count}"
-            await append(lab, "talk", message(half, f"c{number}"), create_if_missing=True)
+            await append(harness, "talk", message(half, f"c{number}"), create_if_missing=True)
 
     await asyncio.gather(*(caller(number) for number in range(CALLERS)))
-    document = await lab.settled("talk")
+    document = await harness.settled("talk")
     assert document.status == d.DOCUMENT_STATUS_DONE
     messages = document.conversation.messages
     assert len(messages) == CALLERS * EACH
     for number in range(CALLERS):
         said = [one.text for one in messages if one.speaker == f"c{number}"]
         assert said == [f"caller{number} says {count}" for count in range(EACH)]
-    chunks = lab.chunks(document.id)
+    chunks = harness.chunks(document.id)
     assert [row.text.decode() for row in chunks] == [one.text for one in messages]
     assert len({row.chunk_id for row in chunks}) == len(messages)
-    (hit,) = await lab.search("caller17 says 3", limit=1, neighbors=1)
+    (hit,) = await harness.search("caller17 says 3", limit=1, neighbors=1)
     (found,) = hit.chunks
     assert found.chunk.text == "caller17 says 3"
     place = found.chunk.position
@@ -55,36 +59,38 @@ async def test_concurrent_appends_lose_nothing_and_keep_each_callers_order(lab: 
     assert [*(c.text for c in found.before), "caller17 says 3", *(c.text for c in found.after)] == (
         around
     )
-    assert lab.check() == []
+    assert harness.check() == []
 
 
-async def test_messages_come_back_as_they_were(lab: Lab) -> None:
+async def test_messages_come_back_as_they_were(harness: ServiceHarness) -> None:
     given = [
         message("Hello \N{GRINNING FACE}", "Ann"),
         d.ConversationMessage(speaker="Ben", image_caption="a lake at dawn"),
         message(" spaces \n stay "),
     ]
     given[0].time.FromJsonString("2023-05-08T13:56:00.000001Z")
-    await lab.client.documents.UpsertDocument(
+    await harness.client.documents.UpsertDocument(
         d.UpsertDocumentRequest(
             custom_id="talk", conversation=d.Conversation(messages=given), wait=True
         )
     )
-    document = await lab.client.get("talk")
+    document = await harness.client.get("talk")
     assert list(document.conversation.messages) == given
     assert document.content == ""
-    (hit,) = await lab.search("lake", limit=1)
+    (hit,) = await harness.search("lake", limit=1)
     (found,) = hit.chunks
     assert (found.chunk.speaker, found.chunk.text) == ("Ben", "[image: a lake at dawn]")
-    (hit,) = await lab.search("Hello", limit=1)
+    (hit,) = await harness.search("Hello", limit=1)
     assert hit.chunks[0].chunk.time == given[0].time
-    listed = [item async for page in lab.client.pages() for item in page]
+    listed = [item async for page in harness.client.pages() for item in page]
     assert not listed[0].HasField("conversation")
-    listed = [item async for page in lab.client.pages(include_content=True) for item in page]
+    listed = [item async for page in harness.client.pages(include_content=True) for item in page]
     assert list(listed[0].conversation.messages) == given
 
 
-async def test_messages_keep_the_utc_offset_of_where_they_were_said(lab: Lab) -> None:
+async def test_messages_keep_the_utc_offset_of_where_they_were_said(
+    harness: ServiceHarness,
+) -> None:
     given = [
         message("a quarter of an hour ahead", "Ann"),
         message("behind", "Ben"),
@@ -95,12 +101,12 @@ async def test_messages_keep_the_utc_offset_of_where_they_were_said(lab: Lab) ->
         one.utc_offset_minutes = offset
     plain = message("behind", "Ben")
     plain.time.CopyFrom(given[1].time)
-    first = await append(lab, "talk", *given, create_if_missing=True)
-    await append(lab, "talk", plain)
-    document = await lab.settled("talk")
+    first = await append(harness, "talk", *given, create_if_missing=True)
+    await append(harness, "talk", plain)
+    document = await harness.settled("talk")
     assert list(document.conversation.messages) == [*given, plain]
     assert first.receipt.etag != document.etag  # type: ignore[attr-defined]
-    hits = await lab.search("behind ahead here", limit=10)
+    hits = await harness.search("behind ahead here", limit=10)
     offsets = {
         one.chunk.position: one.chunk.utc_offset_minutes
         if one.chunk.HasField("utc_offset_minutes")
@@ -110,21 +116,21 @@ async def test_messages_keep_the_utc_offset_of_where_they_were_said(lab: Lab) ->
     }
     # The two of one text are found once, by the first of them.
     assert offsets == {0: 825, 1: -300, 2: 0}
-    ids = [row.chunk_id for row in lab.chunks(document.id)]
+    ids = [row.chunk_id for row in harness.chunks(document.id)]
     # Said elsewhere: all that is known of it is another.
     given[0].utc_offset_minutes = 60
-    await lab.client.documents.UpdateDocument(
+    await harness.client.documents.UpdateDocument(
         d.UpdateDocumentRequest(
             id="talk", conversation=d.Conversation(messages=[*given, plain]), wait=True
         )
     )
-    after = [row.chunk_id for row in lab.chunks(document.id)]
+    after = [row.chunk_id for row in harness.chunks(document.id)]
     assert after[0] != ids[0]
     assert after[1:] == ids[1:]
-    assert lab.check() == []
+    assert harness.check() == []
 
 
-async def test_the_first_and_the_last_day_have_offsets_too(lab: Lab) -> None:
+async def test_the_first_and_the_last_day_have_offsets_too(harness: ServiceHarness) -> None:
     given = []
     for stamp in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"):
         for offset in (-1439, 0, 1439):
@@ -132,85 +138,95 @@ async def test_the_first_and_the_last_day_have_offsets_too(lab: Lab) -> None:
             one.time.FromJsonString(stamp)
             one.utc_offset_minutes = offset
             given.append(one)
-    await append(lab, "talk", *given, create_if_missing=True)
-    document = await lab.settled("talk")
+    await append(harness, "talk", *given, create_if_missing=True)
+    document = await harness.settled("talk")
     assert document.status == d.DOCUMENT_STATUS_DONE
     assert list(document.conversation.messages) == given
-    assert len(lab.chunks(document.id)) == len(given)
+    assert len(harness.chunks(document.id)) == len(given)
 
 
-async def test_a_message_is_found_by_the_day_that_it_was_where_it_was_said(lab: Lab) -> None:
+async def test_a_message_is_found_by_the_day_that_it_was_where_it_was_said(
+    harness: ServiceHarness,
+) -> None:
     given = [message("a late supper", "Ann"), message("an early breakfast", "Ben")]
     for one, offset in zip(given, (-300, 60), strict=True):
         one.time.FromJsonString("2026-03-02T04:30:00Z")
         one.utc_offset_minutes = offset
-    await append(lab, "talk", *given, create_if_missing=True, wait=True)
-    await lab.client.remember(
+    await append(harness, "talk", *given, create_if_missing=True, wait=True)
+    await harness.client.remember(
         m.NewMemory(
             content="a supper with Eve",
             temporal_context=m.TemporalContext(document_date="2026-03-01T23:30:00-05:00"),
         )
     )
-    assert (await lab.texts("2026-03-01", limit=1)) == ["a late supper"]
-    assert (await lab.texts("2026-03-02", limit=1)) == ["an early breakfast"]
-    (hit,) = await lab.memories("2026-03-01", min_score=0.5)
+    assert (await harness.texts("2026-03-01", limit=1)) == ["a late supper"]
+    assert (await harness.texts("2026-03-02", limit=1)) == ["an early breakfast"]
+    (hit,) = await harness.memories("2026-03-01", min_score=0.5)
     assert hit.memory.content == "a supper with Eve"
-    assert await lab.memories("2026-03-02", min_score=0.5) == []
+    assert await harness.memories("2026-03-02", min_score=0.5) == []
 
 
 @pytest.mark.parametrize("offset", [-1440, 1440, 2**31 - 1])
-async def test_an_offset_that_no_clock_has_is_refused(lab: Lab, offset: int) -> None:
+async def test_an_offset_that_no_clock_has_is_refused(harness: ServiceHarness, offset: int) -> None:
     bad = message("hello")
     bad.time.FromJsonString("2026-03-02T04:30:00Z")
     bad.utc_offset_minutes = offset
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
-        await append(lab, "talk", bad, create_if_missing=True)
+        await append(harness, "talk", bad, create_if_missing=True)
     assert refusal.fields == ["messages[0].utc_offset_minutes"]
 
 
-async def test_an_offset_needs_a_time(lab: Lab) -> None:
+async def test_an_offset_needs_a_time(harness: ServiceHarness) -> None:
     bad = d.ConversationMessage(text="hello", utc_offset_minutes=0)
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
-        await append(lab, "talk", bad, create_if_missing=True)
+        await append(harness, "talk", bad, create_if_missing=True)
     assert refusal.fields == ["messages[0].utc_offset_minutes"]
 
 
-async def test_appending_sets_title_and_metadata_as_an_upsert_does(lab: Lab) -> None:
+async def test_appending_sets_title_and_metadata_as_an_upsert_does(harness: ServiceHarness) -> None:
     made = await append(
-        lab,
+        harness,
         "talk",
         message("hello"),
         create_if_missing=True,
         title="Transcript",
         metadata=struct({"kind": "transcript", "room": "blue", "unset": None}),
     )
-    document = await lab.client.get("talk")
+    document = await harness.client.get("talk")
     assert (document.title, dict(document.metadata)) == (
         "Transcript",
         {"kind": "transcript", "room": "blue"},
     )
     assert made.receipt.etag == document.etag  # type: ignore[attr-defined]
     again = await append(
-        lab, "talk", message("more"), etag=document.etag, metadata=struct({"room": None, "day": 2})
+        harness,
+        "talk",
+        message("more"),
+        etag=document.etag,
+        metadata=struct({"room": None, "day": 2}),
     )
-    document = await lab.client.get("talk")
+    document = await harness.client.get("talk")
     assert (document.title, dict(document.metadata)) == (
         "Transcript",
         {"kind": "transcript", "day": 2},
     )
     assert again.receipt.etag == document.etag  # type: ignore[attr-defined]
     assert [one.text for one in document.conversation.messages] == ["hello", "more"]
-    await append(lab, "talk", message("last"), title="")
-    document = await lab.settled("talk")
+    await append(harness, "talk", message("last"), title="")
+    document = await harness.settled("talk")
     assert (document.title, dict(document.metadata)) == ("", {"kind": "transcript", "day": 2})
     transcripts = where("kind", "transcript")
-    assert await lab.search("hello", filter=transcripts)
-    assert not await lab.search("hello", filter=Filter(negated=transcripts))
+    assert await harness.search("hello", filter=transcripts)
+    assert not await harness.search("hello", filter=Filter(negated=transcripts))
 
 
-async def test_an_append_with_bad_metadata_or_title_appends_nothing(lab: Lab) -> None:
-    await append(lab, "talk", message("hello"), create_if_missing=True, metadata=many_keys("a", 60))
-    before = await lab.settled("talk")
+async def test_an_append_with_bad_metadata_or_title_appends_nothing(
+    harness: ServiceHarness,
+) -> None:
+    await append(
+        harness, "talk", message("hello"), create_if_missing=True, metadata=many_keys("a", 60)
+    )
+    before = await harness.settled("talk")
     for name, fields in (
         ("metadata.k", {"metadata": struct({"k": {"nested": 1}})}),
         ("metadata", {"metadata": many_keys("b", 60)}),
@@ -218,34 +234,36 @@ async def test_an_append_with_bad_metadata_or_title_appends_nothing(lab: Lab) ->
         ("title", {"title": "a\0"}),
     ):
         with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
-            await append(lab, "talk", message("more"), **fields)
+            await append(harness, "talk", message("more"), **fields)
         assert refusal.fields == [name]
-    assert await lab.client.get("talk") == before
+    assert await harness.client.get("talk") == before
 
 
 def many_keys(prefix: str, count: int) -> Struct:
     return struct({f"{prefix}{number}": number for number in range(count)})
 
 
-async def test_appending_is_refused_with_the_reason(lab: Lab) -> None:
-    await lab.client.put("a text", custom_id="text", container_tags=["x"])
-    await append(lab, "talk", message("hello"), create_if_missing=True, container_tags=["x"])
+async def test_appending_is_refused_with_the_reason(harness: ServiceHarness) -> None:
+    await harness.client.put("a text", custom_id="text", container_tags=["x"])
+    await append(harness, "talk", message("hello"), create_if_missing=True, container_tags=["x"])
     precondition = grpc.StatusCode.FAILED_PRECONDITION
     with refused(precondition, "NOT_A_CONVERSATION"):
-        await append(lab, "text", message("hello"))
+        await append(harness, "text", message("hello"))
     with refused(precondition, "NOT_A_CONVERSATION"):
-        await append(lab, "text", message("hello"), create_if_missing=True)
+        await append(harness, "text", message("hello"), create_if_missing=True)
     with refused(grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
-        await append(lab, "none", message("hello"))
+        await append(harness, "none", message("hello"))
     with refused(grpc.StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
-        await append(lab, "doc_0000000000000000000000", message("hello"), create_if_missing=True)
+        await append(
+            harness, "doc_0000000000000000000000", message("hello"), create_if_missing=True
+        )
     with refused(precondition, "CUSTOM_ID_IN_OTHER_CONTAINER"):
         tags = ["x", "y"]
-        await append(lab, "talk", message("hello"), create_if_missing=True, container_tags=tags)
+        await append(harness, "talk", message("hello"), create_if_missing=True, container_tags=tags)
     with refused(grpc.StatusCode.ABORTED, "ETAG_MISMATCH"):
-        await append(lab, "talk", message("hello"), etag="other")
+        await append(harness, "talk", message("hello"), etag="other")
     with refused(grpc.StatusCode.ABORTED, "ETAG_MISMATCH"):
-        await append(lab, "new", message("hello"), etag="other", create_if_missing=True)
+        await append(harness, "new", message("hello"), etag="other", create_if_missing=True)
     for bad in (
         d.AppendMessagesRequest(id="talk"),
         d.AppendMessagesRequest(id="talk", messages=[d.ConversationMessage(speaker="Ann")]),
@@ -256,14 +274,18 @@ async def test_appending_is_refused_with_the_reason(lab: Lab) -> None:
         ),
     ):
         with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
-            await lab.client.documents.AppendMessages(bad)
-    assert len((await lab.client.get("talk")).conversation.messages) == 1
+            await harness.client.documents.AppendMessages(bad)
+    assert len((await harness.client.get("talk")).conversation.messages) == 1
 
 
-async def test_an_id_that_the_key_may_not_see_is_no_id(lab: Lab) -> None:
+async def test_an_id_that_the_key_may_not_see_is_no_id(harness: ServiceHarness) -> None:
     """What has a custom id elsewhere is nothing to it, and it can begin its own."""
-    made = await append(lab, "talk", message("hello"), create_if_missing=True, container_tags=["x"])
-    async with connected(lab.service.address, lab.service.create_key(containers=["y"])) as other:
+    made = await append(
+        harness, "talk", message("hello"), create_if_missing=True, container_tags=["x"]
+    )
+    async with connected(
+        harness.service.address, harness.service.create_key(containers=["y"])
+    ) as other:
         for name in (made.receipt.id, "doc_0000000000000000000000"):  # type: ignore[attr-defined]
             for creates in (False, True):
                 request = d.AppendMessagesRequest(
@@ -280,50 +302,50 @@ async def test_an_id_that_the_key_may_not_see_is_no_id(lab: Lab) -> None:
         request.create_if_missing = True
         begun = await other.documents.AppendMessages(request)
         assert begun.receipt.created
-    assert len((await lab.client.get("talk", "x")).conversation.messages) == 1
-    assert (await lab.client.get("talk", "y")).id == begun.receipt.id
+    assert len((await harness.client.get("talk", "x")).conversation.messages) == 1
+    assert (await harness.client.get("talk", "y")).id == begun.receipt.id
 
 
-async def test_a_conversation_has_a_largest_size(lab: Lab) -> None:
+async def test_a_conversation_has_a_largest_size(harness: ServiceHarness) -> None:
     large = message("x" * 60_000)
-    await append(lab, "talk", *[large] * 17, create_if_missing=True)
-    before = await lab.client.get("talk")
+    await append(harness, "talk", *[large] * 17, create_if_missing=True)
+    before = await harness.client.get("talk")
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "CONTENT_TOO_LARGE"):
-        await append(lab, "talk", large)
-    assert (await lab.client.get("talk")).etag == before.etag
-    await append(lab, "talk", message("a little more"))
+        await append(harness, "talk", large)
+    assert (await harness.client.get("talk")).etag == before.etag
+    await append(harness, "talk", message("a little more"))
     for _ in range(10):
-        await append(lab, "many", *[message("x")] * 1000, create_if_missing=True)
+        await append(harness, "many", *[message("x")] * 1000, create_if_missing=True)
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "CONTENT_TOO_LARGE"):
-        await append(lab, "many", message("x"))
+        await append(harness, "many", message("x"))
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
-        await append(lab, "other", *[large] * 18, create_if_missing=True)
+        await append(harness, "other", *[large] * 18, create_if_missing=True)
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
-        await lab.client.documents.UpsertDocument(
+        await harness.client.documents.UpsertDocument(
             d.UpsertDocumentRequest(conversation=d.Conversation(messages=[large] * 18))
         )
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-async def test_a_repeated_append_appends_once(lab: Lab, at_once: bool) -> None:
+async def test_a_repeated_append_appends_once(harness: ServiceHarness, at_once: bool) -> None:
     request_id = str(uuid.uuid4())
     calls = [
-        append(lab, "talk", message("hello"), create_if_missing=True, request_id=request_id)
+        append(harness, "talk", message("hello"), create_if_missing=True, request_id=request_id)
         for _ in range(4)
     ]
     answers = await asyncio.gather(*calls) if at_once else [await call for call in calls]
     assert all(answer == answers[0] for answer in answers)
-    assert len((await lab.client.get("talk")).conversation.messages) == 1
+    assert len((await harness.client.get("talk")).conversation.messages) == 1
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"):
-        await append(lab, "talk", message("bye"), create_if_missing=True, request_id=request_id)
+        await append(harness, "talk", message("bye"), create_if_missing=True, request_id=request_id)
 
 
-async def test_appends_by_either_id_meet(lab: Lab) -> None:
-    first = await append(lab, "talk", message("0"), create_if_missing=True)
+async def test_appends_by_either_id_meet(harness: ServiceHarness) -> None:
+    first = await append(harness, "talk", message("0"), create_if_missing=True)
     name = first.receipt.id  # type: ignore[attr-defined]
     await asyncio.gather(
-        *(append(lab, ("talk", name)[i % 2], message(f"{i}")) for i in range(1, 20))
+        *(append(harness, ("talk", name)[i % 2], message(f"{i}")) for i in range(1, 20))
     )
-    texts = [one.text for one in (await lab.client.get("talk")).conversation.messages]
+    texts = [one.text for one in (await harness.client.get("talk")).conversation.messages]
     assert texts[0] == "0"
     assert sorted(texts, key=int) == [f"{i}" for i in range(20)]

@@ -7,7 +7,7 @@ from typing import Any
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from tests.client import Client, connected
-from tests.finding.lab import Lab
+from tests.finding.service_harness import ServiceHarness
 
 
 async def search(client: Client, **fields: Any) -> m.SearchMemoriesResponse:
@@ -23,9 +23,9 @@ async def bare(client: Client, name: str) -> d.Document:
 
 
 async def test_the_documents_of_chunks_are_answered_once_and_without_content(
-    any_lab: Lab,
+    any_harness: ServiceHarness,
 ) -> None:
-    client = any_lab.client
+    client = any_harness.client
     long = "\n\n".join(f"Quinces, {n} of them. " + "And more. " * 60 for n in range(4))
     await client.put(long, custom_id="a", title="Larder", metadata={"k": "v"}, wait=True)
     await client.put("Quinces keep.", custom_id="b", wait=True)
@@ -42,44 +42,46 @@ async def test_the_documents_of_chunks_are_answered_once_and_without_content(
     assert {document.title for document in found.documents} <= {"Larder", ""}
 
 
-async def test_documents_are_left_out_unless_asked_for(lab: Lab) -> None:
-    source = await lab.client.put("Quinces keep.", wait=True)
-    await lab.client.remember(
+async def test_documents_are_left_out_unless_asked_for(harness: ServiceHarness) -> None:
+    source = await harness.client.put("Quinces keep.", wait=True)
+    await harness.client.remember(
         m.NewMemory(content="Ann likes quinces", source_document_id=source.id)
     )
 
-    asked = await search(lab.client, include_chunks=True, include_documents=True)
-    unasked = await search(lab.client, include_chunks=True)
+    asked = await search(harness.client, include_chunks=True, include_documents=True)
+    unasked = await search(harness.client, include_chunks=True)
 
     assert [document.id for document in asked.documents] == [source.id]
     assert not unasked.documents
     assert unasked.hits == asked.hits
 
 
-async def test_the_sources_of_memories_are_among_them(lab: Lab) -> None:
-    source = await lab.client.put("Walnuts.", custom_id="s", metadata={"k": "v"}, wait=True)
-    await lab.client.remember(
+async def test_the_sources_of_memories_are_among_them(harness: ServiceHarness) -> None:
+    source = await harness.client.put("Walnuts.", custom_id="s", metadata={"k": "v"}, wait=True)
+    await harness.client.remember(
         m.NewMemory(content="Ann likes quinces", source_document_id=source.id),
         m.NewMemory(content="Ben likes quinces", source_document_id=source.id),
         "Carl likes quinces",
     )
 
-    found = await search(lab.client, include_documents=True)
+    found = await search(harness.client, include_documents=True)
 
     assert len(found.hits) == 3
-    assert list(found.documents) == [await bare(lab.client, "s")]
+    assert list(found.documents) == [await bare(harness.client, "s")]
 
 
-async def test_a_limited_key_is_told_of_no_document_elsewhere(lab: Lab) -> None:
-    hidden = await lab.client.put("Walnuts.", container_tags=["b"], wait=True)
-    shared = await lab.client.put("Quinces keep.", container_tags=["a", "b"], wait=True)
-    await lab.client.remember(
+async def test_a_limited_key_is_told_of_no_document_elsewhere(harness: ServiceHarness) -> None:
+    hidden = await harness.client.put("Walnuts.", container_tags=["b"], wait=True)
+    shared = await harness.client.put("Quinces keep.", container_tags=["a", "b"], wait=True)
+    await harness.client.remember(
         m.NewMemory(content="Ann likes quinces", source_document_id=hidden.id), container="a"
     )
     fields = {"container_tags": ["a"], "include_chunks": True, "include_documents": True}
 
-    full = await search(lab.client, **fields)
-    async with connected(lab.service.address, lab.service.create_key(containers=["a"])) as client:
+    full = await search(harness.client, **fields)
+    async with connected(
+        harness.service.address, harness.service.create_key(containers=["a"])
+    ) as client:
         limited = await search(client, **fields)
 
     assert {document.id for document in full.documents} == {hidden.id, shared.id}
@@ -88,14 +90,14 @@ async def test_a_limited_key_is_told_of_no_document_elsewhere(lab: Lab) -> None:
     assert len(limited.hits) == len(full.hits) == 2
 
 
-async def test_a_source_that_was_deleted_is_none(lab: Lab) -> None:
-    source = await lab.client.put("Walnuts.", wait=True)
-    await lab.client.remember(
+async def test_a_source_that_was_deleted_is_none(harness: ServiceHarness) -> None:
+    source = await harness.client.put("Walnuts.", wait=True)
+    await harness.client.remember(
         m.NewMemory(content="Ann likes quinces", source_document_id=source.id)
     )
-    await lab.client.documents.DeleteDocument(d.DeleteDocumentRequest(id=source.id))
+    await harness.client.documents.DeleteDocument(d.DeleteDocumentRequest(id=source.id))
 
-    found = await search(lab.client, include_documents=True)
+    found = await search(harness.client, include_documents=True)
 
     assert len(found.hits) == 1
     assert not found.documents

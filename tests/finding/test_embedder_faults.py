@@ -15,7 +15,7 @@ from palimpsest.v1 import memories_pb2 as m
 from service.embedding import base
 from service.pipeline import reindexing, worker
 from tests.embedding_server import Answer, RetryPolicy, Server
-from tests.finding.lab import Lab, laboratory
+from tests.finding.service_harness import ServiceHarness, running_harness
 from tests.inprocess import ManualClock
 from tests.waiting import HANG_SECONDS, until
 
@@ -38,19 +38,19 @@ async def remote(
     embedder: str,
     impatient: RetryPolicy,
     monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[Lab]:
+) -> AsyncIterator[ServiceHarness]:
     """Looks for paused documents, and for what has no vector, all the time."""
     monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(reindexing, "RETRY_SECONDS", 0.05)
-    async with laboratory(directory, clock, embedder=embedder, attempts=3) as made:
+    async with running_harness(directory, clock, embedder=embedder, attempts=3) as made:
         yield made
 
 
-async def tried(lab: Lab, times: int) -> None:
+async def tried(harness: ServiceHarness, times: int) -> None:
     """Wait until the only job has been tried so often and waits again."""
 
     async def waits() -> bool:
-        (job,) = lab.rows("SELECT attempts, holder FROM jobs") or [None]
+        (job,) = harness.rows("SELECT attempts, holder FROM jobs") or [None]
         return job is not None and job.holder is None and job.attempts == times
 
     await until(waits)
@@ -68,7 +68,7 @@ def faulty(server: Server, retry_policy: RetryPolicy, fault: Answer) -> Iterator
 
 @FAULTS
 async def test_a_fault_is_tried_again_ever_later_and_then_told(
-    remote: Lab,
+    remote: ServiceHarness,
     server: Server,
     clock: ManualClock,
     impatient: RetryPolicy,
@@ -85,7 +85,9 @@ async def test_a_fault_is_tried_again_ever_later_and_then_told(
     assert remote.check() == []
 
 
-async def _given_up(remote: Lab, server: Server, clock: ManualClock, reason: str) -> None:
+async def _given_up(
+    remote: ServiceHarness, server: Server, clock: ManualClock, reason: str
+) -> None:
     """Write a document, see it tried three times, and FAILED for that reason."""
     receipt = await remote.client.put("some words", custom_id="a")
     pauses = []
@@ -109,7 +111,7 @@ async def _given_up(remote: Lab, server: Server, clock: ManualClock, reason: str
 
 
 async def test_what_failed_may_fail_again_and_counts_anew(
-    remote: Lab, server: Server, clock: ManualClock
+    remote: ServiceHarness, server: Server, clock: ManualClock
 ) -> None:
     server.script = [DOWN] * 100
     for _ in range(2):
@@ -123,7 +125,7 @@ async def test_what_failed_may_fail_again_and_counts_anew(
 
 
 async def test_a_newer_write_ends_the_pause(
-    remote: Lab, server: Server, clock: ManualClock
+    remote: ServiceHarness, server: Server, clock: ManualClock
 ) -> None:
     server.script = [DOWN] * 100
     await remote.client.put("some words", custom_id="a")
@@ -135,7 +137,7 @@ async def test_a_newer_write_ends_the_pause(
 
 
 async def test_what_needs_no_vector_does_not_wait_for_the_embedder(
-    remote: Lab, server: Server
+    remote: ServiceHarness, server: Server
 ) -> None:
     await remote.client.put("some words", custom_id="a", wait=True)
     server.script = [DOWN] * 100
@@ -148,7 +150,7 @@ async def test_what_needs_no_vector_does_not_wait_for_the_embedder(
 
 @FAULTS
 async def test_memories_are_found_by_words_while_the_embedder_is_away(
-    remote: Lab, server: Server, impatient: RetryPolicy, fault: Answer, reason: str
+    remote: ServiceHarness, server: Server, impatient: RetryPolicy, fault: Answer, reason: str
 ) -> None:
     vectors = "SELECT id FROM memories WHERE vector IS NULL"
     with faulty(server, impatient, fault):
@@ -166,7 +168,7 @@ async def test_memories_are_found_by_words_while_the_embedder_is_away(
 
 
 async def test_an_embedder_that_hangs_holds_up_no_memory_and_no_search(
-    remote: Lab, server: Server, monkeypatch: pytest.MonkeyPatch
+    remote: ServiceHarness, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base, "TIMEOUT_SECONDS", 0.2)
     # The embedder itself would wait for ever: no answer comes before the test is over.
@@ -178,7 +180,7 @@ async def test_an_embedder_that_hangs_holds_up_no_memory_and_no_search(
 
 
 async def test_searches_of_one_container_wait_for_the_embedder_side_by_side(
-    remote: Lab, server: Server
+    remote: ServiceHarness, server: Server
 ) -> None:
     await remote.client.remember("Ann likes quinces")
     server.go_on.clear()
@@ -195,7 +197,7 @@ async def test_searches_of_one_container_wait_for_the_embedder_side_by_side(
 
 
 async def test_a_text_the_embedder_refuses_keeps_no_other_without_a_vector(
-    remote: Lab, server: Server
+    remote: ServiceHarness, server: Server
 ) -> None:
     refusal = Answer(400, {"error": {"message": "too long"}})
 

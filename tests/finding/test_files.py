@@ -12,7 +12,7 @@ import pytest_asyncio
 from palimpsest.v1 import documents_pb2 as d
 from tests.client import refused
 from tests.files import docx, paragraph, pdf, pdf_objects, shown, stream
-from tests.finding.lab import Lab, laboratory
+from tests.finding.service_harness import ServiceHarness, running_harness
 from tests.inprocess import ManualClock
 
 pytestmark = pytest.mark.processes
@@ -22,18 +22,18 @@ DOCX = docx(paragraph("Larder", "H1") + paragraph("Walnuts keep until summer."))
 
 
 @pytest_asyncio.fixture
-async def lab(directory: Path, clock: ManualClock) -> AsyncIterator[Lab]:
-    async with laboratory(directory, clock, compute_processes=1, attempts=1) as made:
+async def harness(directory: Path, clock: ManualClock) -> AsyncIterator[ServiceHarness]:
+    async with running_harness(directory, clock, compute_processes=1, attempts=1) as made:
         yield made
 
 
-async def put(lab: Lab, data: bytes, **fields: object) -> d.DocumentReceipt:
+async def put(harness: ServiceHarness, data: bytes, **fields: object) -> d.DocumentReceipt:
     request = d.UpsertDocumentRequest(content_bytes=data, wait=True, **fields)  # type: ignore[arg-type]
-    return (await lab.client.documents.UpsertDocument(request)).receipt
+    return (await harness.client.documents.UpsertDocument(request)).receipt
 
 
-async def test_files_are_found_by_what_they_say(lab: Lab) -> None:
-    await put(lab, PDF, custom_id="pdf")
+async def test_files_are_found_by_what_they_say(harness: ServiceHarness) -> None:
+    await put(harness, PDF, custom_id="pdf")
     request = d.BatchUpsertDocumentsRequest(
         items=[
             d.UpsertDocumentRequest(
@@ -43,24 +43,26 @@ async def test_files_are_found_by_what_they_say(lab: Lab) -> None:
         ],
         wait=True,
     )
-    await lab.client.documents.BatchUpsertDocuments(request)
+    await harness.client.documents.BatchUpsertDocuments(request)
     for name, data, kind, words, text in (
         ("pdf", PDF, d.CONTENT_KIND_PDF, "quinces spring", "Quinces keep until spring"),
         ("docx", DOCX, d.CONTENT_KIND_DOCX, "walnuts summer", "Walnuts keep until summer."),
     ):
-        document = await lab.client.get(name)
+        document = await harness.client.get(name)
         assert document.status == d.DOCUMENT_STATUS_DONE
         assert (document.content_kind, document.content_bytes) == (kind, data)
         assert not document.content
         assert document.chunk_count == 1
-        hits = await lab.search(words, include_content=True)
+        hits = await harness.search(words, include_content=True)
         assert text in hits[0].chunks[0].chunk.text
         assert hits[0].chunks[0].chunk.heading == "Larder"
         document.ClearField("content_bytes")
         assert hits[0].document == document
-    (hit,) = await lab.search("almonds", include_content=True, limit=1)
+    (hit,) = await harness.search("almonds", include_content=True, limit=1)
     assert hit.document.content == "Almonds."
-    listed = await lab.client.documents.ListDocuments(d.ListDocumentsRequest(include_content=True))
+    listed = await harness.client.documents.ListDocuments(
+        d.ListDocumentsRequest(include_content=True)
+    )
     assert [(one.content, one.content_bytes) for one in listed.documents] == [
         ("Almonds.", b""),
         ("", b""),
@@ -68,31 +70,33 @@ async def test_files_are_found_by_what_they_say(lab: Lab) -> None:
     ]
 
 
-async def test_a_file_takes_the_place_of_a_text_and_a_text_that_of_a_file(lab: Lab) -> None:
-    await lab.client.put("almonds", custom_id="a", wait=True)
-    first = await put(lab, PDF, custom_id="a")
-    again = await put(lab, PDF, custom_id="a")
+async def test_a_file_takes_the_place_of_a_text_and_a_text_that_of_a_file(
+    harness: ServiceHarness,
+) -> None:
+    await harness.client.put("almonds", custom_id="a", wait=True)
+    first = await put(harness, PDF, custom_id="a")
+    again = await put(harness, PDF, custom_id="a")
     assert (again.changed, again.etag) == (False, first.etag)
-    assert await lab.texts("almonds quinces medlars") == [
+    assert await harness.texts("almonds quinces medlars") == [
         "Larder\n\nQuinces keep until spring,\nsays Ann.\n\nMedlars do not."
     ]
     update = d.UpdateDocumentRequest(id="a", content_bytes=DOCX, wait=True)
-    changed = (await lab.client.documents.UpdateDocument(update)).receipt
+    changed = (await harness.client.documents.UpdateDocument(update)).receipt
     assert changed.etag != first.etag
-    assert (await lab.client.get("a")).content_kind == d.CONTENT_KIND_DOCX
+    assert (await harness.client.get("a")).content_kind == d.CONTENT_KIND_DOCX
     update = d.UpdateDocumentRequest(id="a", content="almonds", wait=True)
-    await lab.client.documents.UpdateDocument(update)
-    document = await lab.client.get("a")
+    await harness.client.documents.UpdateDocument(update)
+    document = await harness.client.get("a")
     assert (document.content_kind, document.content) == (d.CONTENT_KIND_TEXT, "almonds")
     assert document.content_bytes == b""
-    assert await lab.texts("almonds quinces medlars") == ["almonds"]
+    assert await harness.texts("almonds quinces medlars") == ["almonds"]
 
 
-async def test_what_does_not_fit_together_is_refused(lab: Lab) -> None:
+async def test_what_does_not_fit_together_is_refused(harness: ServiceHarness) -> None:
     async def fields(**given: object) -> list[str]:
         request = d.UpsertDocumentRequest(**given)  # type: ignore[arg-type]
         with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
-            await lab.client.documents.UpsertDocument(request)
+            await harness.client.documents.UpsertDocument(request)
         return refusal.fields
 
     large = PDF + bytes(3 * (1 << 20))
@@ -101,18 +105,18 @@ async def test_what_does_not_fit_together_is_refused(lab: Lab) -> None:
     assert await fields(content="x", content_kind=d.CONTENT_KIND_PDF) == ["content_kind"]
     assert await fields(content="x", content_bytes=PDF)
     assert await fields(content_bytes=large) == ["content_bytes"]
-    await put(lab, large[: 3 * (1 << 20)], custom_id="a")
-    assert (await lab.client.get("a")).content_bytes == large[: 3 * (1 << 20)]
+    await put(harness, large[: 3 * (1 << 20)], custom_id="a")
+    assert (await harness.client.get("a")).content_bytes == large[: 3 * (1 << 20)]
     update = d.UpdateDocumentRequest(id="a", content_kind=d.CONTENT_KIND_MARKDOWN)
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
-        await lab.client.documents.UpdateDocument(update)
+        await harness.client.documents.UpdateDocument(update)
     assert refusal.fields == ["content_kind"]
     append = d.AppendMessagesRequest(id="a", messages=[d.ConversationMessage(text="hello")])
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "NOT_A_CONVERSATION"):
-        await lab.client.documents.AppendMessages(append)
+        await harness.client.documents.AppendMessages(append)
 
 
-async def test_what_cannot_be_read_fails_alone_and_says_why(lab: Lab) -> None:
+async def test_what_cannot_be_read_fails_alone_and_says_why(harness: ServiceHarness) -> None:
     circle = pdf_objects(
         {1: b"<< /Type /Catalog /Pages 2 0 R >>", 2: b"<< /Type /Pages /Kids [2 0 R] >>"}
     )
@@ -133,14 +137,14 @@ async def test_what_cannot_be_read_fails_alone_and_says_why(lab: Lab) -> None:
         ],
         wait=True,
     )
-    await lab.client.documents.BatchUpsertDocuments(request)
+    await harness.client.documents.BatchUpsertDocuments(request)
     for name, (_, reason) in cases.items():
-        document = await lab.settled(name)
+        document = await harness.settled(name)
         assert document.status == d.DOCUMENT_STATUS_FAILED
         assert reason in document.error
         assert document.chunk_count == 0
     for name in ("good", "text"):
-        assert (await lab.settled(name)).status == d.DOCUMENT_STATUS_DONE
+        assert (await harness.settled(name)).status == d.DOCUMENT_STATUS_DONE
 
 
 @pytest.mark.slow
@@ -156,22 +160,22 @@ async def test_what_cannot_be_read_fails_alone_and_says_why(lab: Lab) -> None:
     ],
 )
 async def test_a_file_that_needs_too_much_fails_and_its_worker_lives(
-    lab: Lab, data: bytes, reason: str
+    harness: ServiceHarness, data: bytes, reason: str
 ) -> None:
     assert len(data) < 100_000
-    await put(lab, data, custom_id="bomb")
-    document = await lab.settled("bomb")
+    await put(harness, data, custom_id="bomb")
+    document = await harness.settled("bomb")
     assert document.status == d.DOCUMENT_STATUS_FAILED
     assert reason in document.error
-    await put(lab, PDF, custom_id="good")
-    assert (await lab.settled("good")).status == d.DOCUMENT_STATUS_DONE
+    await put(harness, PDF, custom_id="good")
+    assert (await harness.settled("good")).status == d.DOCUMENT_STATUS_DONE
 
 
 async def test_without_compute_processes_files_fail_with_advice(
     directory: Path, clock: ManualClock
 ) -> None:
-    async with laboratory(directory, clock, embedder="words:a", attempts=1) as lab:
-        await put(lab, PDF, custom_id="a")
-        document = await lab.settled("a")
+    async with running_harness(directory, clock, embedder="words:a", attempts=1) as harness:
+        await put(harness, PDF, custom_id="a")
+        document = await harness.settled("a")
         assert document.status == d.DOCUMENT_STATUS_FAILED
         assert "--compute-processes" in document.error

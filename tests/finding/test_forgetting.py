@@ -9,26 +9,26 @@ import pytest
 
 from palimpsest.v1 import memories_pb2 as m
 from tests.client import refused
-from tests.finding.lab import Lab
+from tests.finding.service_harness import ServiceHarness
 
 
-async def forget(lab: Lab, query: str, min_score: float, **fields: object) -> object:
-    return await lab.client.memories.ForgetMemories(
+async def forget(harness: ServiceHarness, query: str, min_score: float, **fields: object) -> object:
+    return await harness.client.memories.ForgetMemories(
         m.ForgetMemoriesRequest(query=query, min_score=min_score, **fields)  # type: ignore[arg-type]
     )
 
 
 @pytest.fixture
-async def stocked(lab: Lab) -> Lab:
-    await lab.client.remember(
+async def stocked(harness: ServiceHarness) -> ServiceHarness:
+    await harness.client.remember(
         *(f"Ann likes quinces {word}" for word in ("raw", "cooked", "baked")),
         "Ben likes walnuts",
         "The weather was fine in spring",
     )
-    return lab
+    return harness
 
 
-async def test_a_preview_names_what_a_call_then_forgets(stocked: Lab) -> None:
+async def test_a_preview_names_what_a_call_then_forgets(stocked: ServiceHarness) -> None:
     hits = await stocked.memories("Ann quinces", limit=100)
     floor = hits[2].score
     expected = [(hit.memory.id, hit.score) for hit in hits if hit.score >= floor]
@@ -55,7 +55,7 @@ async def test_a_preview_names_what_a_call_then_forgets(stocked: Lab) -> None:
     ]
 
 
-async def test_more_matches_than_allowed_forget_nothing(stocked: Lab) -> None:
+async def test_more_matches_than_allowed_forget_nothing(stocked: ServiceHarness) -> None:
     for only in (False, True):
         with refused(grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_MATCHES"):
             await forget(stocked, "Ann quinces", 0.0001, max_forget=2, validate_only=only)
@@ -64,14 +64,14 @@ async def test_more_matches_than_allowed_forget_nothing(stocked: Lab) -> None:
     assert done.forgotten_count == 5  # type: ignore[attr-defined]
 
 
-async def test_every_memory_of_one_text_is_forgotten(lab: Lab) -> None:
-    await lab.client.remember(*["Ann likes quinces"] * 4, "Ben sings")
-    done = await forget(lab, "Ann likes quinces", 0.5)
+async def test_every_memory_of_one_text_is_forgotten(harness: ServiceHarness) -> None:
+    await harness.client.remember(*["Ann likes quinces"] * 4, "Ben sings")
+    done = await forget(harness, "Ann likes quinces", 0.5)
     assert done.forgotten_count == 4  # type: ignore[attr-defined]
-    assert await lab.contents("quinces") == ["Ben sings"]
+    assert await harness.contents("quinces") == ["Ben sings"]
 
 
-async def test_a_preview_says_which_terms_were_found(stocked: Lab) -> None:
+async def test_a_preview_says_which_terms_were_found(stocked: ServiceHarness) -> None:
     preview = await forget(stocked, "likes walnuts medlars", 0.001, validate_only=True)
     terms = {match.id: list(match.found_terms) for match in preview.matches}  # type: ignore[attr-defined]
     (best,) = await stocked.memories("likes walnuts medlars", limit=1, include_score_parts=True)
@@ -82,27 +82,33 @@ async def test_a_preview_says_which_terms_were_found(stocked: Lab) -> None:
     assert sorted(terms.values()) == [[], ["likes"], ["likes"], ["likes"]]
 
 
-async def test_what_lacks_a_number_of_the_query_is_not_forgotten(any_lab: Lab) -> None:
-    lab = any_lab
+async def test_what_lacks_a_number_of_the_query_is_not_forgotten(
+    any_harness: ServiceHarness,
+) -> None:
+    harness = any_harness
     numbers = range(48200, 48230)
-    await lab.client.remember(*(f"Invoice {number} was paid in cash" for number in numbers))
+    await harness.client.remember(*(f"Invoice {number} was paid in cash" for number in numbers))
     for absent in (31284, 48231, 4820):
         for floor in (0.001, 0.99):
-            done = await forget(lab, f"Invoice {absent} was paid in cash", floor)
+            done = await forget(harness, f"Invoice {absent} was paid in cash", floor)
             assert done.forgotten_count == 0  # type: ignore[attr-defined]
     # A hundred could be found, and the one that is meant is none of the best.
-    seen = await forget(lab, "paid in cash: invoice 48213", 0.001, max_forget=1, validate_only=True)
+    seen = await forget(
+        harness, "paid in cash: invoice 48213", 0.001, max_forget=1, validate_only=True
+    )
     (match,) = seen.matches  # type: ignore[attr-defined]
-    assert (await lab.client.memory(match.id)).content == "Invoice 48213 was paid in cash"
+    assert (await harness.client.memory(match.id)).content == "Invoice 48213 was paid in cash"
     assert "48213" in match.found_terms
-    done = await forget(lab, "paid in cash: invoice 48213", 0.001, max_forget=1)
+    done = await forget(harness, "paid in cash: invoice 48213", 0.001, max_forget=1)
     assert [one.id for one in done.matches] == [match.id]  # type: ignore[attr-defined]
     assert not done.matches[0].found_terms  # type: ignore[attr-defined]
-    left = await lab.contents("invoice paid in cash", limit=100)
+    left = await harness.contents("invoice paid in cash", limit=100)
     assert len(left) == len(numbers) - 1
 
 
-async def test_nothing_that_scores_less_and_nothing_elsewhere_is_forgotten(stocked: Lab) -> None:
+async def test_nothing_that_scores_less_and_nothing_elsewhere_is_forgotten(
+    stocked: ServiceHarness,
+) -> None:
     await stocked.client.remember("Ann likes quinces raw", container="other")
     receipt = await stocked.client.put("Ann likes quinces raw and more", wait=True)
     done = await forget(stocked, "zebras in the zoo", 0.9)
@@ -114,7 +120,7 @@ async def test_nothing_that_scores_less_and_nothing_elsewhere_is_forgotten(stock
     assert len(await stocked.texts("quinces")) == 1
 
 
-async def test_a_repetition_answers_the_same_with_scores(stocked: Lab) -> None:
+async def test_a_repetition_answers_the_same_with_scores(stocked: ServiceHarness) -> None:
     request_id = str(uuid.uuid4())
     first = await forget(stocked, "Ann quinces", 0.3, request_id=request_id)
     assert first.forgotten_count  # type: ignore[attr-defined]
@@ -126,7 +132,7 @@ async def test_a_repetition_answers_the_same_with_scores(stocked: Lab) -> None:
         await forget(stocked, "Ann quinces", 0.4, request_id=request_id)
 
 
-async def test_what_is_superseded_or_forgotten_is_no_match(stocked: Lab) -> None:
+async def test_what_is_superseded_or_forgotten_is_no_match(stocked: ServiceHarness) -> None:
     hits = await stocked.memories("Ann quinces", limit=3)
     await stocked.client.memories.ForgetMemory(m.ForgetMemoryRequest(id=hits[0].memory.id))
     await stocked.client.memories.UpdateMemory(
@@ -136,7 +142,7 @@ async def test_what_is_superseded_or_forgotten_is_no_match(stocked: Lab) -> None
     assert [match.id for match in done.matches] == [hits[2].memory.id]  # type: ignore[attr-defined]
 
 
-async def test_bad_selectors_are_refused(lab: Lab) -> None:
+async def test_bad_selectors_are_refused(harness: ServiceHarness) -> None:
     for bad in (
         m.ForgetMemoriesRequest(query="x"),
         m.ForgetMemoriesRequest(min_score=0.5),
@@ -147,16 +153,16 @@ async def test_bad_selectors_are_refused(lab: Lab) -> None:
         m.ForgetMemoriesRequest(ids=["mem_0000000000000000000000"], min_score=0.5),
     ):
         with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"):
-            await lab.client.memories.ForgetMemories(bad)
+            await harness.client.memories.ForgetMemories(bad)
 
 
-async def test_a_match_scores_as_it_does_in_a_search(lab: Lab) -> None:
+async def test_a_match_scores_as_it_does_in_a_search(harness: ServiceHarness) -> None:
     """However many memories have its text, and others match as well."""
-    await lab.client.remember(*["Ann likes quinces"] * 3, "Ann likes quinces raw", "Ben sings")
-    hits = {hit.memory.content: hit.score for hit in await lab.memories("Ann likes quinces")}
-    preview = await forget(lab, "Ann likes quinces", 0.001, validate_only=True)
+    await harness.client.remember(*["Ann likes quinces"] * 3, "Ann likes quinces raw", "Ben sings")
+    hits = {hit.memory.content: hit.score for hit in await harness.memories("Ann likes quinces")}
+    preview = await forget(harness, "Ann likes quinces", 0.001, validate_only=True)
     scores = {
-        (await lab.client.memory(match.id)).content: match.score
+        (await harness.client.memory(match.id)).content: match.score
         for match in preview.matches  # type: ignore[attr-defined]
     }
     assert scores == pytest.approx({name: hits[name] for name in scores}, abs=1e-5)

@@ -10,7 +10,7 @@ import pytest
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from tests.client import refused, struct
-from tests.finding.lab import Lab, where
+from tests.finding.service_harness import ServiceHarness, where
 from tests.inprocess import ManualClock
 
 INVOICES = 40
@@ -20,9 +20,9 @@ def said(speaker: str, text: str) -> d.ConversationMessage:
     return d.ConversationMessage(speaker=speaker, text=text)
 
 
-async def invoices(lab: Lab) -> None:
+async def invoices(harness: ServiceHarness) -> None:
     """Memories alike in all but a number; every fifth is unpaid."""
-    await lab.client.remember(
+    await harness.client.remember(
         *(
             m.NewMemory(
                 content=f"Invoice {number} was {'not ' if number % 5 == 0 else ''}paid in cash",
@@ -33,11 +33,11 @@ async def invoices(lab: Lab) -> None:
     )
 
 
-async def test_memories_hold_what_they_must_word_for_word(any_lab: Lab) -> None:
-    await invoices(any_lab)
+async def test_memories_hold_what_they_must_word_for_word(any_harness: ServiceHarness) -> None:
+    await invoices(any_harness)
 
     async def found(query: str = "invoice paid in cash", **fields: Any) -> set[int]:
-        contents = await any_lab.contents(query, limit=100, **fields)
+        contents = await any_harness.contents(query, limit=100, **fields)
         return {int(content.split()[1]) for content in contents}
 
     unpaid = set(range(0, INVOICES, 5))
@@ -53,54 +53,58 @@ async def test_memories_hold_what_they_must_word_for_word(any_lab: Lab) -> None:
     assert await found('"paid in money" invoice') == set()
 
 
-async def test_the_best_of_those_that_hold_a_phrase_are_found(any_lab: Lab) -> None:
+async def test_the_best_of_those_that_hold_a_phrase_are_found(any_harness: ServiceHarness) -> None:
     """However many others rank before them."""
-    await any_lab.client.remember(*(f"green tea {'tea ' * (n % 7)}note {n}" for n in range(100)))
-    await any_lab.client.remember("a note of the green gate", "of the green gate, a long note")
-    found = await any_lab.contents("green tea note", limit=1, must_contain=["of the"])
+    await any_harness.client.remember(
+        *(f"green tea {'tea ' * (n % 7)}note {n}" for n in range(100))
+    )
+    await any_harness.client.remember("a note of the green gate", "of the green gate, a long note")
+    found = await any_harness.contents("green tea note", limit=1, must_contain=["of the"])
     assert found == ["a note of the green gate"]
-    both = await any_lab.contents("green tea note", limit=2, must_contain=["of the"])
+    both = await any_harness.contents("green tea note", limit=2, must_contain=["of the"])
     assert set(both) == {"a note of the green gate", "of the green gate, a long note"}
-    few = await any_lab.contents("green tea note", limit=3, must_not_contain=["tea", "long"])
+    few = await any_harness.contents("green tea note", limit=3, must_not_contain=["tea", "long"])
     assert few == ["a note of the green gate"]
-    assert await any_lab.contents("green tea", min_score=1, must_contain=["of the"]) == []
+    assert await any_harness.contents("green tea", min_score=1, must_contain=["of the"]) == []
 
 
-async def test_a_hit_scores_as_if_what_lacks_the_phrases_were_not_there(any_lab: Lab) -> None:
+async def test_a_hit_scores_as_if_what_lacks_the_phrases_were_not_there(
+    any_harness: ServiceHarness,
+) -> None:
     """However often it is there."""
-    other, _ = await any_lab.client.remember("green tea, no cups", "green tea with cups " * 2)
-    await any_lab.client.remember(*["green tea, green tea and green tea"] * 90)
+    other, _ = await any_harness.client.remember("green tea, no cups", "green tea with cups " * 2)
+    await any_harness.client.remember(*["green tea, green tea and green tea"] * 90)
     for fields in ({"must_contain": ["no cups"]}, {"must_not_contain": ["green tea and", "with"]}):
-        (hit,) = await any_lab.memories("green tea", **fields)
+        (hit,) = await any_harness.memories("green tea", **fields)
         assert hit.memory.id == other.id
-        (again,) = await any_lab.memories("green tea", min_score=hit.score, **fields)
+        (again,) = await any_harness.memories("green tea", min_score=hit.score, **fields)
         assert again == hit
         assert hit.score > 0.5
 
 
 async def test_what_is_forgotten_superseded_or_past_is_judged_by_its_own_text(
-    any_lab: Lab, clock: ManualClock
+    any_harness: ServiceHarness, clock: ManualClock
 ) -> None:
-    (made,) = await any_lab.client.remember("the boat is red now")
+    (made,) = await any_harness.client.remember("the boat is red now")
     before = clock.tick()
-    await any_lab.client.memories.UpdateMemory(
+    await any_harness.client.memories.UpdateMemory(
         m.UpdateMemoryRequest(id=made.id, new_content="the boat is blue now")
     )
-    assert await any_lab.contents("boat", must_contain=["is red"]) == []
-    assert await any_lab.contents("boat", must_contain=["is blue"]) == ["the boat is blue now"]
-    assert await any_lab.contents("boat", must_contain=["is red"], include_history=True) == [
+    assert await any_harness.contents("boat", must_contain=["is red"]) == []
+    assert await any_harness.contents("boat", must_contain=["is blue"]) == ["the boat is blue now"]
+    assert await any_harness.contents("boat", must_contain=["is red"], include_history=True) == [
         "the boat is red now"
     ]
-    assert await any_lab.contents("boat", must_contain=["is red"], as_of=before) == [
+    assert await any_harness.contents("boat", must_contain=["is red"], as_of=before) == [
         "the boat is red now"
     ]
-    assert await any_lab.contents("boat", must_contain=["is blue"], as_of=before) == []
+    assert await any_harness.contents("boat", must_contain=["is blue"], as_of=before) == []
 
 
 async def test_the_text_of_a_chunk_counts_and_not_its_speaker_title_or_heading(
-    any_lab: Lab,
+    any_harness: ServiceHarness,
 ) -> None:
-    lab = any_lab
+    harness = any_harness
     talk = d.Conversation(
         messages=[
             said("Ann Boat", "the red boat leaves at nine"),
@@ -108,17 +112,17 @@ async def test_the_text_of_a_chunk_counts_and_not_its_speaker_title_or_heading(
             said("Ann Boat", "a boat"),
         ]
     )
-    await lab.client.documents.UpsertDocument(
+    await harness.client.documents.UpsertDocument(
         d.UpsertDocumentRequest(conversation=talk, title="boat Journal", wait=True)
     )
-    await lab.client.put(
+    await harness.client.put(
         "# Red boats\n\nThey leave when the boat is full.\n\n# Tariff\n\nOne boat coin.",
         content_kind=d.CONTENT_KIND_MARKDOWN,
         wait=True,
     )
 
     async def found(**fields: Any) -> set[str]:
-        return set(await lab.texts("boat", limit=100, **fields))
+        return set(await harness.texts("boat", limit=100, **fields))
 
     assert await found(must_contain=["ann boat"]) == {"which boat is it, Ann Boat?"}
     assert await found(must_contain=["boat journal"]) == set()
@@ -129,22 +133,24 @@ async def test_the_text_of_a_chunk_counts_and_not_its_speaker_title_or_heading(
         "a boat",
         "# Tariff\n\nOne boat coin." if "# Tariff" in full else "Tariff\n\nOne boat coin.",
     }
-    (hit,) = await lab.search("boat", must_contain=["which boat"], neighbors=1)
+    (hit,) = await harness.search("boat", must_contain=["which boat"], neighbors=1)
     (chunk,) = hit.chunks
     assert [one.text for one in (*chunk.before, *chunk.after)] == [
         "the red boat leaves at nine",
         "a boat",
     ]
-    both = await lab.memories("boat", include_chunks=True, must_contain=["red boat"])
+    both = await harness.memories("boat", include_chunks=True, must_contain=["red boat"])
     assert [hit.chunk.text for hit in both] == ["the red boat leaves at nine"]
 
 
-async def test_forgetting_by_query_takes_only_what_holds_the_phrases(any_lab: Lab) -> None:
-    await invoices(any_lab)
+async def test_forgetting_by_query_takes_only_what_holds_the_phrases(
+    any_harness: ServiceHarness,
+) -> None:
+    await invoices(any_harness)
 
     async def forget(**fields: Any) -> m.ForgetMemoriesResponse:
         request = m.ForgetMemoriesRequest(min_score=0.001, max_forget=500, **fields)
-        return await any_lab.client.memories.ForgetMemories(request)
+        return await any_harness.client.memories.ForgetMemories(request)
 
     unpaid = len(range(0, INVOICES, 5))
     seen = await forget(query="invoice paid", must_contain=["was not"], validate_only=True)
@@ -155,14 +161,14 @@ async def test_forgetting_by_query_takes_only_what_holds_the_phrases(any_lab: La
     assert seen.forgotten_count == INVOICES - unpaid
     assert (await forget(query='"invoice 7" was paid')).forgotten_count == 1
     assert (await forget(query='"invoice 7" was paid')).forgotten_count == 0
-    left = await any_lab.contents("invoice paid", limit=100)
+    left = await any_harness.contents("invoice paid", limit=100)
     assert len(left) == INVOICES - 1
     assert "Invoice 7 was paid in cash" not in left
 
 
-async def test_a_profile_takes_phrases_in_quotes(lab: Lab) -> None:
-    await lab.client.remember(*(f"note {number} of tea" for number in range(5)))
-    answer = await lab.client.memories.GetProfile(
+async def test_a_profile_takes_phrases_in_quotes(harness: ServiceHarness) -> None:
+    await harness.client.remember(*(f"note {number} of tea" for number in range(5)))
+    answer = await harness.client.memories.GetProfile(
         m.GetProfileRequest(query='tea "note 3"', limit=1)
     )
     assert [hit.memory.content for hit in answer.hits] == ["note 3 of tea"]
@@ -179,12 +185,16 @@ async def test_a_profile_takes_phrases_in_quotes(lab: Lab) -> None:
         ({"query": '"a" ' * 17}, "query"),
     ],
 )
-async def test_phrases_are_bounded(lab: Lab, fields: dict[str, Any], named: str) -> None:
+async def test_phrases_are_bounded(
+    harness: ServiceHarness, fields: dict[str, Any], named: str
+) -> None:
     query = {"query": "tea", **fields}
     calls = (
-        lambda: lab.search(**query),
-        lambda: lab.memories(**query),
-        lambda: lab.client.memories.ForgetMemories(m.ForgetMemoriesRequest(min_score=1, **query)),
+        lambda: harness.search(**query),
+        lambda: harness.memories(**query),
+        lambda: harness.client.memories.ForgetMemories(
+            m.ForgetMemoriesRequest(min_score=1, **query)
+        ),
     )
     for call in calls:
         with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
@@ -192,30 +202,34 @@ async def test_phrases_are_bounded(lab: Lab, fields: dict[str, Any], named: str)
         assert refusal.fields == [named]
 
 
-async def test_phrases_are_for_forgetting_by_query_alone(lab: Lab) -> None:
-    (made,) = await lab.client.remember("tea")
+async def test_phrases_are_for_forgetting_by_query_alone(harness: ServiceHarness) -> None:
+    (made,) = await harness.client.remember("tea")
     selectors: list[dict[str, Any]] = [{"ids": [made.id]}, {"filter": where("k", "v")}]
     for fields in selectors:
         for name in ("must_contain", "must_not_contain"):
             phrases: dict[str, Any] = {name: ["tea"]}
             request = m.ForgetMemoriesRequest(**fields, **phrases)
             with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST") as refusal:
-                await lab.client.memories.ForgetMemories(request)
+                await harness.client.memories.ForgetMemories(request)
             assert refusal.fields == [name]
-    assert not (await lab.client.memory(made.id)).forgotten
+    assert not (await harness.client.memory(made.id)).forgotten
 
 
-async def test_a_score_does_not_depend_on_how_many_hits_are_wanted(any_lab: Lab) -> None:
-    await any_lab.client.remember(
+async def test_a_score_does_not_depend_on_how_many_hits_are_wanted(
+    any_harness: ServiceHarness,
+) -> None:
+    await any_harness.client.remember(
         "Tea with the milk", "Tea with no milk", "Tea with the cold milk", "Tea and biscuits"
     )
     for phrase in ("the milk", "with the", "biscuits"):
-        all_hits = await any_lab.memories("tea with milk", limit=100, must_contain=[phrase])
-        (best,) = await any_lab.memories("tea with milk", limit=1, must_contain=[phrase])
+        all_hits = await any_harness.memories("tea with milk", limit=100, must_contain=[phrase])
+        (best,) = await any_harness.memories("tea with milk", limit=1, must_contain=[phrase])
         assert best.memory.content == all_hits[0].memory.content
         assert best.score == pytest.approx(all_hits[0].score)
 
 
-async def test_function_words_are_found_where_there_is_nothing_else(any_lab: Lab) -> None:
-    await any_lab.client.remember("the", "of the")
-    assert await any_lab.contents("the", limit=1) == ["the"]
+async def test_function_words_are_found_where_there_is_nothing_else(
+    any_harness: ServiceHarness,
+) -> None:
+    await any_harness.client.remember("the", "of the")
+    assert await any_harness.contents("the", limit=1) == ["the"]

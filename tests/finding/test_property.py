@@ -14,7 +14,7 @@ from service.storage.index import blocks as index_blocks
 from service.storage.index import rows as index_rows
 from tests.finding.explore import explore
 from tests.finding.faults import FAULTS, Seed
-from tests.finding.lab import leave_no_room
+from tests.finding.service_harness import leave_no_room
 from tests.tally import Report, Tally
 
 pytestmark = pytest.mark.slow

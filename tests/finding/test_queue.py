@@ -16,7 +16,7 @@ from service.pipeline import worker
 from service.ports.processing import Failed, Job, Processed
 from service.storage.sqlite.store import SqliteStore
 from tests.client import connected
-from tests.finding.lab import Lab, laboratory
+from tests.finding.service_harness import ServiceHarness, running_harness
 from tests.inprocess import ManualClock, SkewedClock
 from tests.waiting import HANG_SECONDS, until
 
@@ -38,11 +38,11 @@ async def queued(store: SqliteStore, tenant: str, containers: Sequence[str], cou
 @pytest.fixture
 async def waiting(directory: Path, clock: ManualClock) -> object:
     """A service whose documents only the test takes."""
-    async with laboratory(directory, clock, embedder="words:a", workers=0) as lab:
-        yield lab
+    async with running_harness(directory, clock, embedder="words:a", workers=0) as harness:
+        yield harness
 
 
-async def test_a_tenant_with_many_containers_holds_up_nobody(waiting: Lab) -> None:
+async def test_a_tenant_with_many_containers_holds_up_nobody(waiting: ServiceHarness) -> None:
     store = waiting.service.store
     await queued(store, "large", [f"c{i:03}" for i in range(120)], 20)
     small = await queued(store, "small", ["only"], 1)
@@ -52,7 +52,7 @@ async def test_a_tenant_with_many_containers_holds_up_nobody(waiting: Lab) -> No
     assert len({(w.job.tenant, w.job.document_id) for w in (*taken, *later)}) > 100
 
 
-async def test_a_container_with_many_documents_holds_up_no_other(waiting: Lab) -> None:
+async def test_a_container_with_many_documents_holds_up_no_other(waiting: ServiceHarness) -> None:
     store = waiting.service.store
     await queued(store, "large", ["aa"], 2000)
     await queued(store, "large", ["m", "zz"], 1)
@@ -62,7 +62,7 @@ async def test_a_container_with_many_documents_holds_up_no_other(waiting: Lab) -
     assert len(taken) == 64
 
 
-async def test_containers_whose_documents_pause_hold_up_no_other(waiting: Lab) -> None:
+async def test_containers_whose_documents_pause_hold_up_no_other(waiting: ServiceHarness) -> None:
     store = waiting.service.store
     await queued(store, "large", [f"c{i:03}" for i in range(300)], 1)
     while await store.queue.claim("other", 64, LEASE):
@@ -72,7 +72,9 @@ async def test_containers_whose_documents_pause_hold_up_no_other(waiting: Lab) -
     assert only.content == "text 1"
 
 
-async def test_containers_with_few_documents_are_taken_together_and_in_turn(waiting: Lab) -> None:
+async def test_containers_with_few_documents_are_taken_together_and_in_turn(
+    waiting: ServiceHarness,
+) -> None:
     store = waiting.service.store
     names = [f"c{i:03}" for i in range(150)]
     await queued(store, "large", names, 1)
@@ -87,7 +89,7 @@ async def test_containers_with_few_documents_are_taken_together_and_in_turn(wait
     assert {container[work.job.document_id] for work in again} == {*names[:64]}
 
 
-async def test_everything_is_taken_once_whatever_the_turns(waiting: Lab) -> None:
+async def test_everything_is_taken_once_whatever_the_turns(waiting: ServiceHarness) -> None:
     store = waiting.service.store
     for tenant in range(7):
         await queued(store, f"t{tenant}", [f"c{i}" for i in range(tenant + 1)], 3 * tenant + 1)
@@ -100,7 +102,7 @@ async def test_everything_is_taken_once_whatever_the_turns(waiting: Lab) -> None
 
 
 async def test_a_dead_workers_document_is_finished_by_another_once(
-    waiting: Lab, clock: ManualClock
+    waiting: ServiceHarness, clock: ManualClock
 ) -> None:
     store = waiting.service.store
     receipt = await waiting.client.put("words", custom_id="a")
@@ -134,11 +136,11 @@ async def test_a_dead_workers_document_is_finished_by_another_once(
 
 @pytest.mark.parametrize("ahead", [-30, -5, 5, 30])
 async def test_a_lease_is_judged_by_its_renewals_whatever_the_clocks_say(
-    waiting: Lab, directory: Path, clock: ManualClock, ahead: int
+    waiting: ServiceHarness, directory: Path, clock: ManualClock, ahead: int
 ) -> None:
     queue, skewed = waiting.service.store.queue, SkewedClock(clock, ahead)
     listen = f"unix:{directory / 'two'}"
-    async with laboratory(
+    async with running_harness(
         directory, skewed, embedder="words:a", workers=0, listen=listen
     ) as second:
         other = second.service.store.queue
@@ -162,7 +164,7 @@ async def test_a_lease_is_judged_by_its_renewals_whatever_the_clocks_say(
 
 @pytest.mark.parametrize("day", [24 * 3600, -24 * 3600])
 async def test_a_clock_that_was_wrong_holds_no_document_up(
-    waiting: Lab, clock: ManualClock, day: int
+    waiting: ServiceHarness, clock: ManualClock, day: int
 ) -> None:
     queue = waiting.service.store.queue
     held = await waiting.client.put("held", custom_id="a")
@@ -185,7 +187,7 @@ async def test_a_clock_that_was_wrong_holds_no_document_up(
     assert waiting.check() == []
 
 
-async def test_after_a_pause_nobody_at_work_is_left_behind(waiting: Lab) -> None:
+async def test_after_a_pause_nobody_at_work_is_left_behind(waiting: ServiceHarness) -> None:
     store = waiting.service.store
     await waiting.client.put("words", custom_id="a")
     (work,) = await store.queue.claim("w", 64, LEASE)
@@ -199,14 +201,14 @@ async def test_another_server_takes_over_what_a_stuck_one_holds(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
-    async with laboratory(directory, clock, embedder="words:a", workers=1) as first:
+    async with running_harness(directory, clock, embedder="words:a", workers=1) as first:
         first.stages.hold(Status.EMBEDDING)
         items = [d.UpsertDocumentRequest(content=f"words {i}", custom_id=f"{i}") for i in range(5)]
         await first.client.documents.BatchUpsertDocuments(
             d.BatchUpsertDocumentsRequest(items=items)
         )
         await first.stages.reached()
-        async with laboratory(
+        async with running_harness(
             directory, clock, embedder="words:a", listen=f"unix:{directory / 'two'}"
         ) as second:
             await second.client.put("words of its own", wait=True)
@@ -221,7 +223,7 @@ async def test_another_server_takes_over_what_a_stuck_one_holds(
             await second.idle()
         assert first.check() == []
         assert {held for _, held in first.stages.finished} == {False}
-    async with laboratory(directory, clock, embedder="words:a") as again:
+    async with running_harness(directory, clock, embedder="words:a") as again:
         for i in range(5):
             document = await again.client.get(f"{i}")
             assert again.changes(document.id).count("document.processed") == 1
@@ -234,8 +236,8 @@ async def test_a_database_that_is_away_costs_no_attempt(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
-    async with laboratory(directory, clock, embedder="words:a", attempts=2) as lab:
-        queue = lab.service.store.queue
+    async with running_harness(directory, clock, embedder="words:a", attempts=2) as harness:
+        queue = harness.service.store.queue
         enter, release, away = queue.enter, queue.release, 6
 
         async def flaky_enter(held: Sequence[Job], status: Status) -> None:
@@ -254,8 +256,8 @@ async def test_a_database_that_is_away_costs_no_attempt(
         queue.enter = flaky_enter  # type: ignore[method-assign]
         queue.release = flaky_release  # type: ignore[method-assign]
         with caplog.at_level(logging.CRITICAL):
-            receipt = await lab.client.put("words", custom_id="a", wait=True)
-        document = await lab.client.get("a")
+            receipt = await harness.client.put("words", custom_id="a", wait=True)
+        document = await harness.client.get("a")
         assert away == 0
         assert (receipt.status, document.error) == (d.DOCUMENT_STATUS_DONE, "")
 
@@ -264,28 +266,28 @@ async def test_a_fault_of_the_service_costs_one_document_no_more_than_its_tries(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
-    async with laboratory(directory, clock, embedder="words:a", attempts=1) as lab:
+    async with running_harness(directory, clock, embedder="words:a", attempts=1) as harness:
 
         async def broken(held: Sequence[Job], status: Status) -> None:
             raise RuntimeError("a bug")
 
-        enter = lab.service.store.queue.enter
-        lab.service.store.queue.enter = broken  # type: ignore[method-assign]
-        await lab.client.put("words", custom_id="a", wait=True)
-        document = await lab.client.get("a")
+        enter = harness.service.store.queue.enter
+        harness.service.store.queue.enter = broken  # type: ignore[method-assign]
+        await harness.client.put("words", custom_id="a", wait=True)
+        document = await harness.client.get("a")
         assert (document.status, document.attempt_count) == (d.DOCUMENT_STATUS_FAILED, 1)
         assert "bug" not in document.error
         assert document.error
-        lab.service.store.queue.enter = enter  # type: ignore[method-assign]
-        repaired = await lab.client.put("words", custom_id="a", wait=True)
+        harness.service.store.queue.enter = enter  # type: ignore[method-assign]
+        repaired = await harness.client.put("words", custom_id="a", wait=True)
         assert repaired.status == d.DOCUMENT_STATUS_DONE
 
 
 async def test_leases_are_renewed_after_a_fault_of_the_service(
     directory: Path, clock: ManualClock
 ) -> None:
-    async with laboratory(directory, clock, embedder="words:a", lease=0.5) as lab:
-        queue = lab.service.store.queue
+    async with running_harness(directory, clock, embedder="words:a", lease=0.5) as harness:
+        queue = harness.service.store.queue
         renew, faults, renewed = queue.renew, [RuntimeError("a bug")], asyncio.Event()
 
         async def flaky(held: Sequence[Job], lease: float) -> None:
@@ -295,19 +297,19 @@ async def test_leases_are_renewed_after_a_fault_of_the_service(
             renewed.set()
 
         queue.renew = flaky  # type: ignore[method-assign]
-        lab.stages.hold(Status.CHUNKING)
-        put = asyncio.create_task(lab.client.put("words", wait=True))
-        await lab.stages.reached()
+        harness.stages.hold(Status.CHUNKING)
+        put = asyncio.create_task(harness.client.put("words", wait=True))
+        await harness.stages.reached()
         await asyncio.wait_for(renewed.wait(), HANG_SECONDS)
-        lab.stages.let_go()
+        harness.stages.let_go()
         assert (await put).status == d.DOCUMENT_STATUS_DONE
 
 
 async def test_what_failed_and_could_not_be_given_back_is_held_no_longer(
     directory: Path, clock: ManualClock
 ) -> None:
-    async with laboratory(directory, clock, embedder="words:a", lease=0.5) as lab:
-        queue = lab.service.store.queue
+    async with running_harness(directory, clock, embedder="words:a", lease=0.5) as harness:
+        queue = harness.service.store.queue
         finish, fail, renew = queue.finish, queue.fail, queue.renew
         reported, renewed, names = asyncio.Event(), asyncio.Event(), list[str]()
 
@@ -324,37 +326,37 @@ async def test_what_failed_and_could_not_be_given_back_is_held_no_longer(
             renewed.set()
 
         queue.finish, queue.fail = broken, broken_too  # type: ignore[method-assign]
-        lost = await lab.client.put("words", custom_id="a")
+        lost = await harness.client.put("words", custom_id="a")
         await asyncio.wait_for(reported.wait(), HANG_SECONDS)
         queue.finish, queue.fail = finish, fail  # type: ignore[method-assign]
 
         # While another is at work, leases are renewed, but not that one's.
-        lab.stages.hold(Status.CHUNKING)
-        other = await lab.client.put("words", custom_id="b")
-        await lab.stages.reached()
+        harness.stages.hold(Status.CHUNKING)
+        other = await harness.client.put("words", custom_id="b")
+        await harness.stages.reached()
         queue.renew = noted  # type: ignore[method-assign]
         await asyncio.wait_for(renewed.wait(), HANG_SECONDS)
         assert set(names) == {other.id}
-        lab.stages.let_go()
+        harness.stages.let_go()
         clock.advance(LEASE + 1)
-        assert (await lab.settled(lost.id)).status == d.DOCUMENT_STATUS_DONE
+        assert (await harness.settled(lost.id)).status == d.DOCUMENT_STATUS_DONE
 
 
 async def test_one_tenants_load_does_not_hold_up_another(
     directory: Path, clock: ManualClock
 ) -> None:
-    async with laboratory(directory, clock, embedder="words:a") as lab:
-        lab.stages.hold(Status.EXTRACTING)
+    async with running_harness(directory, clock, embedder="words:a") as harness:
+        harness.stages.hold(Status.EXTRACTING)
         items = [d.UpsertDocumentRequest(content=f"words {i}" * 20) for i in range(600)]
         for _ in range(4):
-            await lab.client.documents.BatchUpsertDocuments(
+            await harness.client.documents.BatchUpsertDocuments(
                 d.BatchUpsertDocumentsRequest(items=items)
             )
-        key = lab.service.create_key(tenant="other")
-        async with connected(lab.service.address, key) as other:
+        key = harness.service.create_key(tenant="other")
+        async with connected(harness.service.address, key) as other:
             put = asyncio.create_task(other.put("words", wait=True))
-            lab.stages.let_go()
+            harness.stages.let_go()
             assert (await asyncio.wait_for(put, HANG_SECONDS)).status == d.DOCUMENT_STATUS_DONE
             # Of the thousands before it only a few had their turn first.
-            done = [name for name, held in lab.stages.finished if held]
+            done = [name for name, held in harness.stages.finished if held]
             assert len(done) < 1000

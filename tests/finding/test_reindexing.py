@@ -17,7 +17,7 @@ from service.pipeline.executors import BackgroundScheduler
 from service.processes.worker_process import WorkerDiedError
 from service.settings import Settings
 from tests.embedding_server import Server
-from tests.finding.lab import Lab, laboratory
+from tests.finding.service_harness import ServiceHarness, running_harness
 from tests.finding.work import POISON
 from tests.inprocess import ManualClock
 from tests.waiting import HANG_SECONDS, until
@@ -28,51 +28,51 @@ SPACES = (
 )
 
 
-async def stock(lab: Lab, count: int = 5) -> None:
+async def stock(harness: ServiceHarness, count: int = 5) -> None:
     for number in range(count):
-        await lab.client.put(f"# Note {number}\n\nquinces and more", custom_id=f"{number}")
-    await lab.client.remember(*(f"Ann likes quinces {number}" for number in range(count)))
-    await lab.idle()
+        await harness.client.put(f"# Note {number}\n\nquinces and more", custom_id=f"{number}")
+    await harness.client.remember(*(f"Ann likes quinces {number}" for number in range(count)))
+    await harness.idle()
 
 
 async def test_words_find_until_the_new_vectors_are_there(
     directory: Path, clock: ManualClock, server: Server, embedder: str
 ) -> None:
-    async with laboratory(directory, clock, embedder="words:a") as lab:
-        await stock(lab)
-        before = {tuple(row) for row in lab.rows("SELECT document_id, chunk_id FROM chunks")}
+    async with running_harness(directory, clock, embedder="words:a") as harness:
+        await stock(harness)
+        before = {tuple(row) for row in harness.rows("SELECT document_id, chunk_id FROM chunks")}
     server.go_on.clear()
-    async with laboratory(directory, clock, embedder=embedder) as lab:
+    async with running_harness(directory, clock, embedder=embedder) as harness:
         assert await asyncio.to_thread(server.asked_once.wait, HANG_SECONDS)
-        search = asyncio.create_task(lab.memories("quinces", include_score_parts=True))
+        search = asyncio.create_task(harness.memories("quinces", include_score_parts=True))
         await asyncio.sleep(0.05)
         server.go_on.set()
         hits = await search
         assert len(hits) == 5
 
         async def moved() -> bool:
-            return [row.name for row in lab.rows(SPACES)] == [lab_name]
+            return [row.name for row in harness.rows(SPACES)] == [embedder_name]
 
-        lab_name = f"openai:{server.url}#m-3"
+        embedder_name = f"openai:{server.url}#m-3"
         await until(moved)
-        hits = await lab.memories("quinces", include_score_parts=True)
+        hits = await harness.memories("quinces", include_score_parts=True)
         assert all(hit.score_parts.semantic > 0 for hit in hits)
-        found = await lab.search("quinces", include_score_parts=True)
+        found = await harness.search("quinces", include_score_parts=True)
         assert all(chunk.score_parts.semantic > 0 for hit in found for chunk in hit.chunks)
-        after = {tuple(row) for row in lab.rows("SELECT document_id, chunk_id FROM chunks")}
+        after = {tuple(row) for row in harness.rows("SELECT document_id, chunk_id FROM chunks")}
         assert after == before
-        changes = lab.changes(found[0].document.id)
+        changes = harness.changes(found[0].document.id)
         assert changes == ["document.created", "document.processed", "document.indexed"]
-        assert (await lab.client.get("1")).status == d.DOCUMENT_STATUS_DONE
-        assert lab.check() == []
+        assert (await harness.client.get("1")).status == d.DOCUMENT_STATUS_DONE
+        assert harness.check() == []
 
 
 @pytest.mark.parametrize("fault", [WorkerDiedError("lost"), RuntimeError("a bug")])
 async def test_it_goes_on_after_a_fault(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
-    async with laboratory(directory, clock, embedder="words:a") as lab:
-        await stock(lab)
+    async with running_harness(directory, clock, embedder="words:a") as harness:
+        await stock(harness)
     monkeypatch.setattr(pipeline_reindexing, "RETRY_SECONDS", 0.05)
     faults = [fault]
 
@@ -81,31 +81,31 @@ async def test_it_goes_on_after_a_fault(
             raise faults.pop()
 
     _before_each_slice(monkeypatch, failing)
-    async with laboratory(directory, clock, embedder="words:b") as lab:
-        await until(lambda: [row.name for row in lab.rows(SPACES)] == ["words:b"])
+    async with running_harness(directory, clock, embedder="words:b") as harness:
+        await until(lambda: [row.name for row in harness.rows(SPACES)] == ["words:b"])
     assert not faults
 
 
 async def test_a_text_that_no_helper_survives_holds_up_no_other(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with laboratory(directory, clock, embedder="words:a") as lab:
-        await stock(lab)
-        await lab.client.remember(POISON)
+    async with running_harness(directory, clock, embedder="words:a") as harness:
+        await stock(harness)
+        await harness.client.remember(POISON)
 
     def dying(passages: Sequence[Passage]) -> None:
         if any(passage.text == POISON for passage in passages):
             raise WorkerDiedError("lost")
 
     _before_each_slice(monkeypatch, dying)
-    async with laboratory(directory, clock, embedder="words:b") as lab:
+    async with running_harness(directory, clock, embedder="words:b") as harness:
 
         async def moved() -> bool:
-            left = lab.rows(
+            left = harness.rows(
                 "SELECT content FROM memories JOIN embedders e ON embedder = e.id"
                 " WHERE e.name = 'words:a'"
             )
-            chunks = lab.rows(
+            chunks = harness.rows(
                 "SELECT 1 FROM chunks JOIN embedders e ON embedder = e.id WHERE e.name = 'words:a'"
             )
             return not chunks and [str(row.content, "utf-8") for row in left] == [POISON]
@@ -130,8 +130,8 @@ def _before_each_slice(
 async def test_the_command_moves_everything_and_goes_on_where_it_was_stopped(
     directory: Path, clock: ManualClock
 ) -> None:
-    async with laboratory(directory, clock, embedder="words:a") as lab:
-        await stock(lab, 100)
+    async with running_harness(directory, clock, embedder="words:a") as harness:
+        await stock(harness, 100)
     path = directory / "palimpsest.db"
     settings = Settings(data_dir=directory, embedder="words:b")
 
@@ -155,7 +155,7 @@ async def test_the_command_moves_everything_and_goes_on_where_it_was_stopped(
     assert await asyncio.to_thread(reindexing.run, path, settings, steps.append) == less
     assert sum(steps) == less
     assert await asyncio.to_thread(reindexing.remaining, path, settings) == 0
-    async with laboratory(directory, clock, embedder="words:b") as lab:
-        hits = await lab.memories("quinces 7", include_score_parts=True)
+    async with running_harness(directory, clock, embedder="words:b") as harness:
+        hits = await harness.memories("quinces 7", include_score_parts=True)
         assert all(hit.score_parts.semantic > 0 for hit in hits)
-        assert lab.check() == []
+        assert harness.check() == []

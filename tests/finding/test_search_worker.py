@@ -28,7 +28,7 @@ from service.retrieval.segments import Segments
 from service.settings import database_path
 from tests.client import Client, Refusal, connected, refused, struct
 from tests.finding.children import children_of, notice_hangs_soon, running
-from tests.finding.lab import laboratory, where
+from tests.finding.service_harness import running_harness, where
 from tests.harness import running_server
 from tests.inprocess import ManualClock
 from tests.waiting import HANG_SECONDS, until
@@ -96,46 +96,46 @@ async def test_the_past_is_closed_for_it_by_the_server(
     directory: Path, clock: ManualClock, workers: list[WorkerProcess]
 ) -> None:
     """It only reads, and a commit with an earlier time may be under way."""
-    async with laboratory(directory, clock, compute_processes=1) as lab:
-        await lab.client.remember(FACTS[0])
+    async with running_harness(directory, clock, compute_processes=1) as harness:
+        await harness.client.remember(FACTS[0])
         await _ready(workers)
         for _ in range(2):
             past = clock.tick()
-            store = lab.service.store
-            listed = await lab.client.remembered(as_of=past)
+            store = harness.service.store
+            listed = await harness.client.remembered(as_of=past)
             assert [memory.content for memory in listed] == [FACTS[0]]
             search = m.SearchMemoriesRequest(query="harbour", as_of=past)
-            found = await lab.client.memories.SearchMemories(search)
+            found = await harness.client.memories.SearchMemories(search)
             assert [hit.memory.content for hit in found.hits] == [FACTS[0]]
-            (row,) = lab.rows("SELECT max(last_time) AS last FROM tenants")
+            (row,) = harness.rows("SELECT max(last_time) AS last FROM tenants")
             assert row.last == past.ToMicroseconds()
             assert store.now() > row.last
         with refused(grpc.StatusCode.OUT_OF_RANGE, "TIME_IN_FUTURE"):
-            await lab.client.remembered(as_of=clock.stamp(60))
+            await harness.client.remembered(as_of=clock.stamp(60))
 
 
 async def test_it_judges_by_the_servers_clock(
     directory: Path, clock: ManualClock, workers: list[WorkerProcess]
 ) -> None:
     """Also when that is set back."""
-    async with laboratory(directory, clock, compute_processes=1) as lab:
-        await lab.client.remember(m.NewMemory(content=FACTS[0], forget_after=clock.stamp(3600)))
+    async with running_harness(directory, clock, compute_processes=1) as harness:
+        await harness.client.remember(m.NewMemory(content=FACTS[0], forget_after=clock.stamp(3600)))
         await _ready(workers)
-        assert await _search(lab.client) == [FACTS[0]]
+        assert await _search(harness.client) == [FACTS[0]]
         clock.jump(24 * 3600)
-        assert await _search(lab.client) == []
-        assert await lab.client.remembered() == []
+        assert await _search(harness.client) == []
+        assert await harness.client.remembered() == []
         clock.jump(-24 * 3600)
-        assert await _search(lab.client) == [FACTS[0]]
-        assert [memory.content for memory in await lab.client.remembered()] == [FACTS[0]]
+        assert await _search(harness.client) == [FACTS[0]]
+        assert [memory.content for memory in await harness.client.remembered()] == [FACTS[0]]
 
 
 async def test_what_it_finds_is_what_the_server_itself_finds(
     directory: Path, clock: ManualClock, workers: list[WorkerProcess]
 ) -> None:
     """Ids, scores, parts, neighbours, filters, the past, what is forgotten; pages."""
-    async with laboratory(directory, clock) as lab:
-        made = await lab.client.remember(
+    async with running_harness(directory, clock) as harness:
+        made = await harness.client.remember(
             *(
                 m.NewMemory(content=fact, metadata=struct({"n": str(n % 3)}))
                 for n, fact in enumerate(FACTS)
@@ -144,12 +144,12 @@ async def test_what_it_finds_is_what_the_server_itself_finds(
         past = clock()
         clock.advance(1)
         forget = m.ForgetMemoriesRequest(ids=[made[0].id])
-        await lab.client.memories.ForgetMemories(forget)
-        receipt = await lab.client.put(TEXT, custom_id="gates")
-        await lab.settled(receipt.id)
+        await harness.client.memories.ForgetMemories(forget)
+        receipt = await harness.client.put(TEXT, custom_id="gates")
+        await harness.settled(receipt.id)
     answers: list[list[bytes]] = []
     for count in (0, 1):
-        async with laboratory(directory, clock, compute_processes=count) as lab:
+        async with running_harness(directory, clock, compute_processes=count) as harness:
             memories = [
                 m.SearchMemoriesRequest(query="harbour number 7", include_score_parts=True),
                 m.SearchMemoriesRequest(query="winter", filter=where("n", "1"), limit=5),
@@ -164,19 +164,19 @@ async def test_what_it_finds_is_what_the_server_itself_finds(
                 d.SearchDocumentsRequest(query="gate", include_content=True, limit=3),
             ]
             await _ready(workers)
-            found = [await lab.client.memories.SearchMemories(one) for one in memories]
-            read = [await lab.client.documents.SearchDocuments(one) for one in documents]
+            found = [await harness.client.memories.SearchMemories(one) for one in memories]
+            read = [await harness.client.documents.SearchDocuments(one) for one in documents]
             assert all(answer.hits for answer in found)
             assert all(answer.hits for answer in read)
-            first, *_ = pages = await _pages(lab.client)
+            first, *_ = pages = await _pages(harness.client)
             assert first.memories
             versions = m.ListMemoryVersionsRequest(id=made[1].id)
             others = [
-                await lab.client.memories.ListMemoryVersions(versions),
-                await lab.client.memories.GetProfile(m.GetProfileRequest(query="harbour")),
-                await lab.client.documents.ListDocuments(d.ListDocumentsRequest()),
-                await lab.client.documents.ListChunks(d.ListChunksRequest(id="gates")),
-                await lab.client.containers.ListContainers(c.ListContainersRequest()),
+                await harness.client.memories.ListMemoryVersions(versions),
+                await harness.client.memories.GetProfile(m.GetProfileRequest(query="harbour")),
+                await harness.client.documents.ListDocuments(d.ListDocumentsRequest()),
+                await harness.client.documents.ListChunks(d.ListChunksRequest(id="gates")),
+                await harness.client.containers.ListContainers(c.ListContainersRequest()),
             ]
             assert len(workers) == count
             everything: list[Message] = [*found, *read, *pages, *others]
@@ -199,9 +199,9 @@ async def test_what_is_refused_is_refused_with_the_same_words(
 ) -> None:
     told: list[list[Refusal]] = []
     for count in (0, 1):
-        async with laboratory(directory, clock, compute_processes=count) as lab:
+        async with running_harness(directory, clock, compute_processes=count) as harness:
             await _ready(workers)
-            ask = lab.client.documents.ListDocuments
+            ask = harness.client.documents.ListDocuments
             with refused(INVALID, "INVALID_REQUEST") as broken:
                 await ask(d.ListDocumentsRequest(page_size=-1, container_tags=["no tag"]))
             with refused(INVALID, "INVALID_PAGE_TOKEN") as stale:
@@ -335,12 +335,12 @@ async def test_a_worker_that_hangs_is_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     notice_hangs_soon(monkeypatch)
-    async with laboratory(directory, clock, compute_processes=1) as lab:
-        await lab.client.remember(*FACTS)
+    async with running_harness(directory, clock, compute_processes=1) as harness:
+        await harness.client.remember(*FACTS)
         await _ready(workers)
         (hanging,) = children_of(os.getpid(), search_worker)
         os.kill(hanging, signal.SIGSTOP)
-        assert await _search(lab.client)
+        assert await _search(harness.client)
         assert not running(hanging)
 
 
@@ -350,7 +350,7 @@ async def test_a_worker_shows_that_it_lives(
     workers: list[WorkerProcess],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with laboratory(directory, clock, compute_processes=1):
+    async with running_harness(directory, clock, compute_processes=1):
         await _ready(workers)
         monkeypatch.setattr(workers[0], "ready", False)
         await _ready(workers)
@@ -360,9 +360,9 @@ async def test_the_server_itself_searches_while_there_is_no_search_worker(
     directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    async with laboratory(directory, clock, compute_processes=1) as lab:
-        await lab.client.remember(*FACTS)
-        assert await lab.contents("closed harbour")
+    async with running_harness(directory, clock, compute_processes=1) as harness:
+        await harness.client.remember(*FACTS)
+        assert await harness.contents("closed harbour")
 
 
 async def test_the_server_keeps_no_index_once_there_is_a_search_worker(
@@ -379,27 +379,27 @@ async def test_the_server_keeps_no_index_once_there_is_a_search_worker(
         kept.append(self)
 
     monkeypatch.setattr(Segments, "__init__", noted)
-    async with laboratory(directory, clock, compute_processes=1) as lab:
-        await lab.client.remember(*FACTS)
-        assert await lab.contents("closed harbour")
+    async with running_harness(directory, clock, compute_processes=1) as harness:
+        await harness.client.remember(*FACTS)
+        assert await harness.contents("closed harbour")
         (segments,) = kept
         assert segments.size
         await _ready(workers)
-        assert await lab.contents("closed harbour")
+        assert await harness.contents("closed harbour")
         assert not segments.size
 
 
 async def test_a_caller_that_gives_up_takes_no_one_elses_answer(
     directory: Path, clock: ManualClock, workers: list[WorkerProcess]
 ) -> None:
-    async with laboratory(directory, clock, compute_processes=1) as lab:
-        await lab.client.remember("tea is hot", "snow is cold")
+    async with running_harness(directory, clock, compute_processes=1) as harness:
+        await harness.client.remember("tea is hot", "snow is cold")
         await _ready(workers)
         for _ in range(10):
-            given_up = asyncio.ensure_future(lab.contents("tea", limit=1))
+            given_up = asyncio.ensure_future(harness.contents("tea", limit=1))
             await asyncio.sleep(0.001)
             given_up.cancel()
-            assert await lab.contents("snow", limit=1) == ["snow is cold"]
+            assert await harness.contents("snow", limit=1) == ["snow is cold"]
 
 
 async def test_a_killed_server_leaves_no_search_worker(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from service.content.html import Html
 from service.core.model import Status
 from tests.client import connected, received, refused
 from tests.embedding_server import Answer, Server
-from tests.finding.lab import STAGES, Lab, laboratory
+from tests.finding.service_harness import STAGES, ServiceHarness, running_harness
 from tests.inprocess import ManualClock, running_service
 from tests.waiting import HANG_SECONDS, until
 
@@ -34,49 +34,51 @@ def conversation(*texts: str) -> d.Conversation:
     return d.Conversation(messages=[d.ConversationMessage(speaker="Ann", text=t) for t in texts])
 
 
-async def test_watching_shows_every_stage_in_order(lab: Lab) -> None:
-    await lab.client.put("first words", custom_id="a", wait=True)
-    lab.stages.hold(Status.EXTRACTING)
-    await lab.client.put("other words", custom_id="a")
-    await lab.stages.reached()
-    call = lab.client.documents.WatchDocument(d.WatchDocumentRequest(id="a"))
+async def test_watching_shows_every_stage_in_order(harness: ServiceHarness) -> None:
+    await harness.client.put("first words", custom_id="a", wait=True)
+    harness.stages.hold(Status.EXTRACTING)
+    await harness.client.put("other words", custom_id="a")
+    await harness.stages.reached()
+    call = harness.client.documents.WatchDocument(d.WatchDocumentRequest(id="a"))
     states = [await received(call)]
-    lab.stages.let_go()
+    harness.stages.let_go()
     states += [state async for state in call]
     assert [state.document.status for state in states] == WAY[1:]
     assert not any(state.document.content or state.deleted for state in states)
 
 
-async def test_getting_shows_each_stage_and_watchers_see_the_one_that_lasts(lab: Lab) -> None:
+async def test_getting_shows_each_stage_and_watchers_see_the_one_that_lasts(
+    harness: ServiceHarness,
+) -> None:
     for stage in STAGES:
-        lab.stages.hold(stage)
-        await lab.client.put(f"words of {stage.name}", custom_id="a")
-        await lab.stages.reached()
+        harness.stages.hold(stage)
+        await harness.client.put(f"words of {stage.name}", custom_id="a")
+        await harness.stages.reached()
 
         async def entered(stage: Status = stage) -> bool:
-            return await lab.status("a") == stage
+            return await harness.status("a") == stage
 
         await until(entered)
-        call = lab.client.documents.WatchDocument(d.WatchDocumentRequest(id="a"))
+        call = harness.client.documents.WatchDocument(d.WatchDocumentRequest(id="a"))
         assert (await received(call)).document.status == int(stage)
-        lab.stages.let_go()
+        harness.stages.let_go()
         later = [state.document.status async for state in call]
         assert later == WAY[int(stage) :]
 
 
-async def test_a_watch_ends_when_a_document_is_deleted_at_work(lab: Lab) -> None:
-    lab.stages.hold(Status.EMBEDDING)
-    receipt = await lab.client.put("words")
-    await lab.stages.reached()
-    call = lab.client.documents.WatchDocument(d.WatchDocumentRequest(id=receipt.id))
+async def test_a_watch_ends_when_a_document_is_deleted_at_work(harness: ServiceHarness) -> None:
+    harness.stages.hold(Status.EMBEDDING)
+    receipt = await harness.client.put("words")
+    await harness.stages.reached()
+    call = harness.client.documents.WatchDocument(d.WatchDocumentRequest(id=receipt.id))
     assert (await received(call)).document.status == d.DOCUMENT_STATUS_EMBEDDING
-    await lab.client.documents.DeleteDocument(d.DeleteDocumentRequest(id=receipt.id))
+    await harness.client.documents.DeleteDocument(d.DeleteDocumentRequest(id=receipt.id))
     assert [(state.deleted, state.document.id) async for state in call] == [(True, receipt.id)]
 
 
-async def test_every_write_call_can_wait_for_done(lab: Lab) -> None:
-    documents = lab.client.documents
-    put = await lab.client.put("some words", custom_id="a", wait=True)
+async def test_every_write_call_can_wait_for_done(harness: ServiceHarness) -> None:
+    documents = harness.client.documents
+    put = await harness.client.put("some words", custom_id="a", wait=True)
     assert put.status == d.DOCUMENT_STATUS_DONE
     batch = await documents.BatchUpsertDocuments(
         d.BatchUpsertDocumentsRequest(
@@ -108,22 +110,24 @@ async def test_every_write_call_can_wait_for_done(lab: Lab) -> None:
     assert (append.receipt.status, append.receipt.created) == (d.DOCUMENT_STATUS_DONE, True)
     assert append.message_count == 1
     for name in ("a", "talk"):
-        assert await lab.status(name) == d.DOCUMENT_STATUS_DONE
+        assert await harness.status(name) == d.DOCUMENT_STATUS_DONE
 
 
-async def test_waiting_ends_at_the_deadline_with_the_status_so_far(lab: Lab) -> None:
-    lab.stages.hold(Status.EMBEDDING)
-    await lab.client.put("words", custom_id="a")
-    await lab.stages.reached()
+async def test_waiting_ends_at_the_deadline_with_the_status_so_far(harness: ServiceHarness) -> None:
+    harness.stages.hold(Status.EMBEDDING)
+    await harness.client.put("words", custom_id="a")
+    await harness.stages.reached()
     request = d.UpsertDocumentRequest(content="words", custom_id="a", wait=True)
-    receipt = await _before_its_deadline(lab, request)
+    receipt = await _before_its_deadline(harness, request)
     assert (receipt.changed, receipt.status) == (False, d.DOCUMENT_STATUS_EMBEDDING)
     request.content = "other words"
-    receipt = await _before_its_deadline(lab, request)
+    receipt = await _before_its_deadline(harness, request)
     assert receipt.status < d.DOCUMENT_STATUS_DONE
 
 
-async def _before_its_deadline(lab: Lab, request: d.UpsertDocumentRequest) -> d.DocumentReceipt:
+async def _before_its_deadline(
+    harness: ServiceHarness, request: d.UpsertDocumentRequest
+) -> d.DocumentReceipt:
     """What the call answers, which waits for something that does not come.
 
     A busy machine may need longer than the time that is kept for answering, of which a
@@ -131,7 +135,7 @@ async def _before_its_deadline(lab: Lab, request: d.UpsertDocumentRequest) -> d.
     """
     for seconds in (1, 4, 16, 64):
         try:
-            answer = await lab.client.documents.UpsertDocument(request, timeout=seconds)
+            answer = await harness.client.documents.UpsertDocument(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise
@@ -140,11 +144,11 @@ async def _before_its_deadline(lab: Lab, request: d.UpsertDocumentRequest) -> d.
     raise AssertionError("no answer came before a deadline")
 
 
-async def test_waiting_ends_when_the_document_is_deleted(lab: Lab) -> None:
-    lab.stages.hold(Status.EMBEDDING)
-    put = asyncio.create_task(lab.client.put("words", custom_id="a", wait=True))
-    await lab.stages.reached()
-    await lab.client.documents.DeleteDocument(d.DeleteDocumentRequest(id="a"))
+async def test_waiting_ends_when_the_document_is_deleted(harness: ServiceHarness) -> None:
+    harness.stages.hold(Status.EMBEDDING)
+    put = asyncio.create_task(harness.client.put("words", custom_id="a", wait=True))
+    await harness.stages.reached()
+    await harness.client.documents.DeleteDocument(d.DeleteDocumentRequest(id="a"))
     receipt = await asyncio.wait_for(put, HANG_SECONDS)
     assert receipt.created
 
@@ -164,8 +168,8 @@ def unreadable(monkeypatch: pytest.MonkeyPatch) -> str:
     return page
 
 
-async def test_waiting_tells_of_failure(lab: Lab, unreadable: str) -> None:
-    receipt = await lab.client.put(unreadable, content_kind=d.CONTENT_KIND_HTML, wait=True)
+async def test_waiting_tells_of_failure(harness: ServiceHarness, unreadable: str) -> None:
+    receipt = await harness.client.put(unreadable, content_kind=d.CONTENT_KIND_HTML, wait=True)
     assert receipt.status == d.DOCUMENT_STATUS_FAILED
 
 
@@ -193,66 +197,68 @@ async def test_a_server_that_stops_answers_those_who_wait(
             assert (await put).status == d.DOCUMENT_STATUS_QUEUED
 
 
-async def test_a_repeated_request_waits_too(lab: Lab) -> None:
+async def test_a_repeated_request_waits_too(harness: ServiceHarness) -> None:
     request_id = "11111111-1111-4111-8111-111111111111"
-    first = await lab.client.put("words", custom_id="a", request_id=request_id)
-    again = await lab.client.put("words", custom_id="a", request_id=request_id)
+    first = await harness.client.put("words", custom_id="a", request_id=request_id)
+    again = await harness.client.put("words", custom_id="a", request_id=request_id)
     assert (again.id, again.created, again.revision) == (first.id, True, first.revision)
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"):
-        await lab.client.put("words", custom_id="a", request_id=request_id, wait=True)
+        await harness.client.put("words", custom_id="a", request_id=request_id, wait=True)
     waited = "22222222-2222-4222-8222-222222222222"
     for _ in range(2):
-        done = await lab.client.put("more", custom_id="b", request_id=waited, wait=True)
+        done = await harness.client.put("more", custom_id="b", request_id=waited, wait=True)
         assert (done.status, done.created) == (d.DOCUMENT_STATUS_DONE, True)
 
 
-async def test_unreadable_content_fails_at_once_and_says_why(lab: Lab, unreadable: str) -> None:
-    receipt = await lab.client.put("good words", custom_id="a", wait=True)
-    await lab.client.put(unreadable, custom_id="a", content_kind=d.CONTENT_KIND_HTML, wait=True)
-    failed = await lab.client.get("a")
+async def test_unreadable_content_fails_at_once_and_says_why(
+    harness: ServiceHarness, unreadable: str
+) -> None:
+    receipt = await harness.client.put("good words", custom_id="a", wait=True)
+    await harness.client.put(unreadable, custom_id="a", content_kind=d.CONTENT_KIND_HTML, wait=True)
+    failed = await harness.client.get("a")
     assert (failed.status, failed.attempt_count) == (d.DOCUMENT_STATUS_FAILED, 1)
     assert "the page is wrecked" in failed.error
-    assert lab.changes(receipt.id)[-1] == "document.failed"
+    assert harness.changes(receipt.id)[-1] == "document.failed"
     # What was DONE before stays findable, and nothing of what failed is.
-    assert await lab.texts("good") == ["good words"]
-    assert "wrecked" not in " ".join(await lab.texts("wrecked"))
-    again = await lab.client.put(
+    assert await harness.texts("good") == ["good words"]
+    assert "wrecked" not in " ".join(await harness.texts("wrecked"))
+    again = await harness.client.put(
         unreadable, custom_id="a", content_kind=d.CONTENT_KIND_HTML, wait=True
     )
     assert (again.changed, again.status) == (False, d.DOCUMENT_STATUS_FAILED)
-    repaired = await lab.client.put(
+    repaired = await harness.client.put(
         "<p>better words", custom_id="a", content_kind=d.CONTENT_KIND_HTML, wait=True
     )
     assert repaired.status == d.DOCUMENT_STATUS_DONE
-    document = await lab.client.get("a")
+    document = await harness.client.get("a")
     assert (document.error, document.attempt_count) == ("", 0)
-    assert await lab.texts("better") == ["better words"]
-    assert lab.check() == []
+    assert await harness.texts("better") == ["better words"]
+    assert harness.check() == []
 
 
 async def test_a_stopped_server_gives_its_documents_back(
     directory: Path, clock: ManualClock, server: Server, embedder: str
 ) -> None:
     server.go_on.clear()
-    async with laboratory(directory, clock, embedder=embedder) as lab:
-        await lab.client.put("words", custom_id="a")
+    async with running_harness(directory, clock, embedder=embedder) as harness:
+        await harness.client.put("words", custom_id="a")
         assert await asyncio.to_thread(server.asked_once.wait, HANG_SECONDS)
     server.go_on.set()
-    async with laboratory(directory, clock, embedder=embedder, workers=0) as lab:
-        (job,) = lab.rows("SELECT * FROM jobs")
+    async with running_harness(directory, clock, embedder=embedder, workers=0) as harness:
+        (job,) = harness.rows("SELECT * FROM jobs")
         assert (job.holder, job.attempts) == (None, 0)
-        assert await lab.status("a") == d.DOCUMENT_STATUS_QUEUED
-    async with laboratory(directory, clock, embedder=embedder) as lab:
-        document = await lab.settled("a")
+        assert await harness.status("a") == d.DOCUMENT_STATUS_QUEUED
+    async with running_harness(directory, clock, embedder=embedder) as harness:
+        document = await harness.settled("a")
         assert document.status == d.DOCUMENT_STATUS_DONE
-        assert lab.changes(document.id) == ["document.created", "document.processed"]
+        assert harness.changes(document.id) == ["document.created", "document.processed"]
 
 
 async def test_a_server_stopped_while_it_takes_documents_gives_them_back(
     directory: Path, clock: ManualClock
 ) -> None:
-    async with laboratory(directory, clock, embedder="words:a") as lab:
-        database = lab.service.store.engine.database
+    async with running_harness(directory, clock, embedder="words:a") as harness:
+        database = harness.service.store.engine.database
         write = database.write
         taken, go_on = asyncio.Event(), asyncio.Event()
 
@@ -263,18 +269,20 @@ async def test_a_server_stopped_while_it_takes_documents_gives_them_back(
                 await go_on.wait()
             return result
 
-        await lab.client.put("words", custom_id="a", wait=True)
+        await harness.client.put("words", custom_id="a", wait=True)
         database.write = slow  # type: ignore[method-assign,assignment]
-        await lab.client.put("more words", custom_id="a")
+        await harness.client.put("more words", custom_id="a")
         await asyncio.wait_for(taken.wait(), HANG_SECONDS)
         asyncio.get_running_loop().call_later(0.3, go_on.set)
-    async with laboratory(directory, clock, embedder="words:a", workers=0) as lab:
-        assert await lab.status("a") == d.DOCUMENT_STATUS_QUEUED
-        assert [row.holder for row in lab.rows("SELECT holder FROM jobs")] == [None]
+    async with running_harness(directory, clock, embedder="words:a", workers=0) as harness:
+        assert await harness.status("a") == d.DOCUMENT_STATUS_QUEUED
+        assert [row.holder for row in harness.rows("SELECT holder FROM jobs")] == [None]
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_one_refused_text_spoils_no_other_of_its_batch(remote: Lab, server: Server) -> None:
+async def test_one_refused_text_spoils_no_other_of_its_batch(
+    remote: ServiceHarness, server: Server
+) -> None:
     def picky(texts: list[str]) -> Answer:
         if any("poison" in text for text in texts):
             return Answer(400, {"error": {"message": "too long"}})

@@ -14,7 +14,7 @@ from palimpsest.v1 import memories_pb2 as m
 from service.storage.sqlite import admin
 from tests.client import struct
 from tests.deletion.markers import Markers, found_in
-from tests.finding.lab import Lab
+from tests.finding.service_harness import ServiceHarness
 
 pytestmark = pytest.mark.slow
 
@@ -37,11 +37,11 @@ class Thing:
 class Shelf:
     """Writes things that are full of markers, and writes over or deletes them."""
 
-    def __init__(self, lab: Lab, chance: random.Random) -> None:
+    def __init__(self, harness: ServiceHarness, chance: random.Random) -> None:
         self.markers = Markers()
         self.documents: list[Thing] = []
         self.memories: list[Thing] = []
-        self._client = lab.client
+        self._client = harness.client
         self._chance = chance
         self._made = 0
 
@@ -121,31 +121,33 @@ class Shelf:
         self.memories = [thing for thing in self.memories if thing.tag != tag]
 
 
-async def test_nothing_that_was_indexed_and_deleted_is_in_any_file(lab: Lab) -> None:
-    shelf = Shelf(lab, random.Random(8))
+async def test_nothing_that_was_indexed_and_deleted_is_in_any_file(harness: ServiceHarness) -> None:
+    shelf = Shelf(harness, random.Random(8))
     for number in range(ROUNDS):
         await asyncio.gather(*(shelf.step() for _ in range(CALLS)))
         for tag in "xyz":
-            await lab.search("quick brown fox", container_tags=[tag], limit=100)
+            await harness.search("quick brown fox", container_tags=[tag], limit=100)
         if number in (5, 11, 17):
             await shelf.drop("xyz"[number // 6])
-    await lab.idle()
+    await harness.idle()
     live = shelf.live()
     dead = shelf.markers.others(live)
     assert len(live) > 100
     assert len(dead) > 300
-    directory = lab.service.database.parent
+    directory = harness.service.database.parent
 
-    assert await lab.service.store.file.checkpoint()
+    assert await harness.service.store.file.checkpoint()
     before = await asyncio.to_thread(found_in, directory)
     assert len(before & dead) <= SHARE * len(dead), shelf.markers.roles(before & dead)
-    await asyncio.to_thread(admin.scrub, lab.service.database, lambda _: None)
+    await asyncio.to_thread(admin.scrub, harness.service.database, lambda _: None)
     after = await asyncio.to_thread(found_in, directory)
     assert after & dead == set(), shelf.markers.roles(after & dead)
     assert live <= after
-    assert lab.check() == []
+    assert harness.check() == []
     # Nor does any search show them.
     for marker in random.Random(8).sample(sorted(dead), 30):
         for tag in "xyz":
-            hits = await lab.memories(marker, container_tags=[tag], limit=100, include_chunks=True)
+            hits = await harness.memories(
+                marker, container_tags=[tag], limit=100, include_chunks=True
+            )
             assert all(marker not in f"{hit.memory}{hit.chunk}" for hit in hits)

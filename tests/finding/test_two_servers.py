@@ -17,7 +17,7 @@ from service.core import model as core
 from service.storage.memories import operations as memories
 from service.storage.transactions import Mutation, Outcome, TenantTx
 from tests.client import struct
-from tests.finding.lab import Lab, laboratory, where
+from tests.finding.service_harness import ServiceHarness, running_harness, where
 from tests.inprocess import ManualClock, SkewedClock
 from tests.waiting import HANG_SECONDS
 
@@ -31,42 +31,46 @@ def ahead(request: pytest.FixtureRequest) -> int:
 
 
 @pytest_asyncio.fixture
-async def other(lab: Lab, directory: Path, clock: ManualClock, ahead: int) -> AsyncIterator[Lab]:
+async def other(
+    harness: ServiceHarness, directory: Path, clock: ManualClock, ahead: int
+) -> AsyncIterator[ServiceHarness]:
     listen, skewed = f"unix:{directory / 'two'}", SkewedClock(clock, ahead)
-    async with laboratory(directory, skewed, embedder="words:a", listen=listen) as made:
+    async with running_harness(directory, skewed, embedder="words:a", listen=listen) as made:
         yield made
 
 
 async def test_memories_of_another_server(
-    lab: Lab, other: Lab, clock: ManualClock, ahead: int
+    harness: ServiceHarness, other: ServiceHarness, clock: ManualClock, ahead: int
 ) -> None:
     memories = other.client.memories
-    assert await lab.contents("quinces") == []
+    assert await harness.contents("quinces") == []
     (made,) = await other.client.remember("Ann likes quinces")
-    assert await lab.contents("quinces") == ["Ann likes quinces"]
+    assert await harness.contents("quinces") == ["Ann likes quinces"]
     updated = await memories.UpdateMemory(
         m.UpdateMemoryRequest(
             id=made.id, new_content="Ann likes medlars", metadata=struct({"k": "v"})
         )
     )
     marked = where("k", "v")
-    assert await lab.contents("quinces", filter=marked) == ["Ann likes medlars"]
+    assert await harness.contents("quinces", filter=marked) == ["Ann likes medlars"]
     await memories.ForgetMemory(m.ForgetMemoryRequest(id=updated.receipt.id))
-    assert await lab.contents("quinces", filter=marked) == []
+    assert await harness.contents("quinces", filter=marked) == []
     await memories.RestoreMemory(
         m.RestoreMemoryRequest(id=updated.receipt.id, forget_after=clock.stamp(60 + max(ahead, 0)))
     )
-    assert await lab.contents("quinces", filter=marked) == ["Ann likes medlars"]
+    assert await harness.contents("quinces", filter=marked) == ["Ann likes medlars"]
     clock.advance(61 + abs(ahead))
-    assert await lab.contents("quinces", filter=marked) == []
+    assert await harness.contents("quinces", filter=marked) == []
     await other.service.store.sweep()
-    assert await lab.contents("quinces") == []
+    assert await harness.contents("quinces") == []
     await memories.DeleteMemory(m.DeleteMemoryRequest(id=made.id))
-    assert await lab.contents("quinces", include_forgotten=True, include_history=True) == []
+    assert await harness.contents("quinces", include_forgotten=True, include_history=True) == []
 
 
-async def test_both_servers_see_at_once_what_either_does(lab: Lab, other: Lab) -> None:
-    for one, two in ((lab, other), (other, lab), (lab, other)):
+async def test_both_servers_see_at_once_what_either_does(
+    harness: ServiceHarness, other: ServiceHarness
+) -> None:
+    for one, two in ((harness, other), (other, harness), (harness, other)):
         (made,) = await one.client.remember("Ann likes quinces")
         assert (await two.client.memory(made.id)).content == "Ann likes quinces"
         assert [memory.id for memory in await two.client.remembered()] == [made.id]
@@ -86,11 +90,11 @@ async def test_both_servers_see_at_once_what_either_does(lab: Lab, other: Lab) -
         assert await two.contents("medlars") == ["Ann likes medlars"]
         await two.client.memories.DeleteMemory(m.DeleteMemoryRequest(id=newer.id))
         assert await one.client.remembered(include_forgotten=True, include_history=True) == []
-    assert lab.check() == []
+    assert harness.check() == []
 
 
 async def test_the_past_is_the_same_on_both_servers(
-    lab: Lab, other: Lab, clock: ManualClock
+    harness: ServiceHarness, other: ServiceHarness, clock: ManualClock
 ) -> None:
     """Also while one of them is about to commit, at a time before the one that is asked."""
     began, go_on = threading.Event(), threading.Event()
@@ -102,7 +106,7 @@ async def test_the_past_is_the_same_on_both_servers(
         assert go_on.wait(HANG_SECONDS)
         return memories.create(tx, mutations)
 
-    for writer, reader in ((lab, other), (other, lab)):
+    for writer, reader in ((harness, other), (other, harness)):
         await writer.client.remember("first")
         clock.advance(60)
         began.clear()
@@ -125,33 +129,35 @@ async def test_the_past_is_the_same_on_both_servers(
             assert [memory.content for memory in again] == first
 
 
-async def test_documents_of_another_server(lab: Lab, other: Lab) -> None:
+async def test_documents_of_another_server(harness: ServiceHarness, other: ServiceHarness) -> None:
     documents, marked = other.client.documents, where("k", "v")
-    assert await lab.texts("quinces", container_tags=["x"]) == []
-    assert await lab.texts("quinces", container_tags=["x"], filter=marked) == []
+    assert await harness.texts("quinces", container_tags=["x"]) == []
+    assert await harness.texts("quinces", container_tags=["x"], filter=marked) == []
     await other.client.put("quinces", custom_id="a", container_tags=["x", "y"], wait=True)
-    assert await lab.texts("quinces", container_tags=["x"]) == ["quinces"]
+    assert await harness.texts("quinces", container_tags=["x"]) == ["quinces"]
     await documents.UpdateDocument(d.UpdateDocumentRequest(id="a", metadata=struct({"k": "v"})))
-    assert await lab.texts("quinces", container_tags=["x"], filter=marked) == ["quinces"]
+    assert await harness.texts("quinces", container_tags=["x"], filter=marked) == ["quinces"]
     await documents.UpdateDocument(d.UpdateDocumentRequest(id="a", container_tags=["y", "z"]))
-    found = [await lab.texts("quinces", container_tags=[tag]) for tag in "xyz"]
+    found = [await harness.texts("quinces", container_tags=[tag]) for tag in "xyz"]
     assert found == [[], ["quinces"], ["quinces"]]
     await other.client.put("more quinces", custom_id="a", wait=True)
-    assert await lab.texts("quinces", container_tags=["z"]) == ["more quinces"]
+    assert await harness.texts("quinces", container_tags=["z"]) == ["more quinces"]
     await other.client.put("quinces too", custom_id="b", container_tags=["z"], wait=True)
     await other.client.containers.DeleteContainer(c.DeleteContainerRequest(container_tag="z"))
-    found = [await lab.texts("quinces", container_tags=[tag]) for tag in "xyz"]
+    found = [await harness.texts("quinces", container_tags=[tag]) for tag in "xyz"]
     assert found == [[], ["more quinces"], []]
     await documents.DeleteDocument(d.DeleteDocumentRequest(id="a"))
-    assert await lab.texts("quinces", container_tags=["y"]) == []
-    assert lab.check() == []
+    assert await harness.texts("quinces", container_tags=["y"]) == []
+    assert harness.check() == []
 
 
 async def test_waiting_and_watching_see_what_another_server_does(
-    lab: Lab, directory: Path, clock: ManualClock
+    harness: ServiceHarness, directory: Path, clock: ManualClock
 ) -> None:
     listen = f"unix:{directory / 'three'}"
-    async with laboratory(directory, clock, embedder="words:a", listen=listen, workers=0) as idle:
+    async with running_harness(
+        directory, clock, embedder="words:a", listen=listen, workers=0
+    ) as idle:
         receipt = await idle.client.put("quinces", custom_id="a", wait=True)
         assert receipt.status == d.DOCUMENT_STATUS_DONE
         assert await idle.texts("quinces") == ["quinces"]

@@ -23,7 +23,7 @@ from service.search.probes import QUESTIONS, STATEMENTS
 from service.settings import Settings
 from service.storage.index.reindexing import ReindexStore
 from tests.embedding_server import Answer, Server
-from tests.finding.lab import Lab, laboratory, leave_no_room
+from tests.finding.service_harness import ServiceHarness, leave_no_room, running_harness
 from tests.inprocess import ManualClock
 from tests.waiting import HANG_SECONDS, until
 
@@ -82,14 +82,14 @@ def upgraded(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         yield inside
 
 
-async def stock(lab: Lab) -> None:
+async def stock(harness: ServiceHarness) -> None:
     """Fifteen texts: memories with a past, a document and a conversation."""
-    await lab.client.remember(*(f"Ann likes quinces {number}" for number in range(8)))
-    await lab.client.memories.UpdateMemory(
+    await harness.client.remember(*(f"Ann likes quinces {number}" for number in range(8)))
+    await harness.client.memories.UpdateMemory(
         m.UpdateMemoryRequest(content="Ann likes quinces 0", new_content="Ann likes medlars 0")
     )
-    await lab.client.memories.ForgetMemory(m.ForgetMemoryRequest(content="Ann likes quinces 1"))
-    await lab.client.put(
+    await harness.client.memories.ForgetMemory(m.ForgetMemoryRequest(content="Ann likes quinces 1"))
+    await harness.client.put(
         "# One\n\nquinces and more\n\n# Two\n\nmedlars and more",
         custom_id="text",
         title="Fruit",
@@ -99,7 +99,7 @@ async def stock(lab: Lab) -> None:
     talk = [
         d.ConversationMessage(speaker="Ann", text=f"Who has {what}?") for what in ("figs", "plums")
     ]
-    await lab.client.documents.UpsertDocument(
+    await harness.client.documents.UpsertDocument(
         d.UpsertDocumentRequest(
             custom_id="talk",
             conversation=d.Conversation(messages=talk),
@@ -107,19 +107,19 @@ async def stock(lab: Lab) -> None:
             wait=True,
         )
     )
-    await lab.idle()
+    await harness.idle()
 
 
 TEXTS = 13
 
 
-def versions(lab: Lab) -> dict[int, int]:
+def versions(harness: ServiceHarness) -> dict[int, int]:
     """How many entries there are of each version."""
-    return {int(row.version, 16): row.many for row in lab.rows(VERSIONS)}
+    return {int(row.version, 16): row.many for row in harness.rows(VERSIONS)}
 
 
-async def renewed(lab: Lab) -> None:
-    await until(lambda: set(versions(lab)) == {NEXT})
+async def renewed(harness: ServiceHarness) -> None:
+    await until(lambda: set(versions(harness)) == {NEXT})
 
 
 def load(directory: Path) -> None:
@@ -129,9 +129,9 @@ def load(directory: Path) -> None:
     conn.close()
 
 
-async def found_by(lab: Lab, word: str) -> set[str]:
+async def found_by(harness: ServiceHarness, word: str) -> set[str]:
     """The texts, of every state, that are found by a word and not for their meaning alone."""
-    hits = await lab.memories(
+    hits = await harness.memories(
         word,
         include_chunks=True,
         include_history=True,
@@ -142,11 +142,11 @@ async def found_by(lab: Lab, word: str) -> set[str]:
     return {hit.memory.content or hit.chunk.text for hit in hits if hit.score_parts.lexical > 0}
 
 
-async def missed(lab: Lab) -> dict[str, Sequence[str]]:
+async def missed(harness: ServiceHarness) -> dict[str, Sequence[str]]:
     """What the release before found, and is not found."""
     expected: dict[str, list[str]] = json.loads((DATA / "first_analysis.json").read_text("utf-8"))
     assert len(expected) > 150
-    found = {word: await found_by(lab, word) for word in expected}
+    found = {word: await found_by(harness, word) for word in expected}
     return {
         word: left for word, texts in expected.items() if (left := sorted({*texts} - found[word]))
     }
@@ -163,16 +163,16 @@ async def test_what_the_first_analysis_indexed_is_found_at_every_step(
     load(directory)
     if not in_memory:
         leave_no_room(upgraded, 10_000)
-    async with laboratory(directory, clock, embedder="static") as lab:
-        assert set(versions(lab)) == {1}
-        assert await missed(lab) == {}
+    async with running_harness(directory, clock, embedder="static") as harness:
+        assert set(versions(harness)) == {1}
+        assert await missed(harness) == {}
         await steps.allow(3)
-        assert set(versions(lab)) == {1, NEXT}
-        assert await missed(lab) == {}
+        assert set(versions(harness)) == {1, NEXT}
+        assert await missed(harness) == {}
         steps.allow_all()
-        await renewed(lab)
-        assert await missed(lab) == {}
-        assert lab.check() == []
+        await renewed(harness)
+        assert await missed(harness) == {}
+        assert harness.check() == []
 
 
 async def test_cached_indexes_follow_while_entries_are_made_again(
@@ -183,20 +183,20 @@ async def test_cached_indexes_follow_while_entries_are_made_again(
         before.setattr(
             encoder, "analyse", lambda text, *more: analyse(text.replace("quince", "x"), *more)
         )
-        async with laboratory(directory, clock, embedder="words:a") as lab:
-            await stock(lab)
-            assert await found_by(lab, "quinces") == set()
-    async with laboratory(directory, clock, embedder="words:a") as lab:
-        sizes = [len(await found_by(lab, "quinces"))]
+        async with running_harness(directory, clock, embedder="words:a") as harness:
+            await stock(harness)
+            assert await found_by(harness, "quinces") == set()
+    async with running_harness(directory, clock, embedder="words:a") as harness:
+        sizes = [len(await found_by(harness, "quinces"))]
         while sum(sizes[-1:]) < 9:
-            assert await found_by(lab, "medlars") >= {"Ann likes medlars 0"}
+            assert await found_by(harness, "medlars") >= {"Ann likes medlars 0"}
             await steps.allow(1)
-            sizes.append(len(await found_by(lab, "quinces")))
+            sizes.append(len(await found_by(harness, "quinces")))
         assert sizes[0] == 0
         assert sizes == sorted(sizes)
         assert len(set(sizes)) > 2
         steps.allow_all()
-        await renewed(lab)
+        await renewed(harness)
 
 
 async def test_no_vector_that_is_right_is_made_again(
@@ -208,16 +208,16 @@ async def test_no_vector_that_is_right_is_made_again(
 ) -> None:
     with upgraded.context() as before:
         before.setattr(entry, "VERSION", NEXT - 1)
-        async with laboratory(directory, clock, embedder=embedder) as lab:
-            await stock(lab)
+        async with running_harness(directory, clock, embedder=embedder) as harness:
+            await stock(harness)
     server.asked.clear()
-    async with laboratory(directory, clock, embedder=embedder) as lab:
-        await renewed(lab)
-        assert await found_by(lab, "quinces") >= {"Ann likes quinces 2"}
+    async with running_harness(directory, clock, embedder=embedder) as harness:
+        await renewed(harness)
+        assert await found_by(harness, "quinces") >= {"Ann likes quinces 2"}
         assert set(embedded(server)) == {"quinces"}
         kinds = [
             row.many
-            for row in lab.rows(
+            for row in harness.rows(
                 "SELECT count(*) AS many FROM changes WHERE kind LIKE '%.indexed'"
                 " GROUP BY entity_id, container"
             )
@@ -234,15 +234,15 @@ async def test_a_new_title_that_is_not_embedded_yet_is_embedded(
 ) -> None:
     with upgraded.context() as before:
         before.setattr(entry, "VERSION", NEXT - 1)
-        async with laboratory(directory, clock, embedder=embedder) as lab:
-            await stock(lab)
-        async with laboratory(directory, clock, embedder=embedder, workers=0) as lab:
-            await lab.client.documents.UpdateDocument(
+        async with running_harness(directory, clock, embedder=embedder) as harness:
+            await stock(harness)
+        async with running_harness(directory, clock, embedder=embedder, workers=0) as harness:
+            await harness.client.documents.UpdateDocument(
                 d.UpdateDocumentRequest(id="text", title="Trees")
             )
     server.asked.clear()
-    async with laboratory(directory, clock, embedder=embedder, workers=0) as lab:
-        await renewed(lab)
+    async with running_harness(directory, clock, embedder=embedder, workers=0) as harness:
+        await renewed(harness)
         assert sorted(embedded(server)) == [
             "Trees > One\nOne\n\nquinces and more",
             "Trees > Two\nTwo\n\nmedlars and more",
@@ -264,18 +264,18 @@ async def test_words_need_no_embedder(
 ) -> None:
     with upgraded.context() as before:
         before.setattr(entry, "VERSION", NEXT - 1)
-        async with laboratory(directory, clock, embedder="words:a") as lab:
-            await stock(lab)
+        async with running_harness(directory, clock, embedder="words:a") as harness:
+            await stock(harness)
     server.script = [Answer(500, {"error": {"message": "out of order"}})] * 10_000
-    async with laboratory(directory, clock, embedder=embedder) as lab:
-        await renewed(lab)
-        assert await found_by(lab, "medlars") >= {"Ann likes medlars 0"}
+    async with running_harness(directory, clock, embedder=embedder) as harness:
+        await renewed(harness)
+        assert await found_by(harness, "medlars") >= {"Ann likes medlars 0"}
         spaces = "SELECT name FROM embedders WHERE id IN (SELECT embedder FROM memories)"
-        assert [row.name for row in lab.rows(spaces)] == ["words:a"]
+        assert [row.name for row in harness.rows(spaces)] == ["words:a"]
         server.script = []
         name = f"openai:{server.url}#m-3"
-        await until(lambda: [row.name for row in lab.rows(spaces)] == [name])
-        assert lab.check() == []
+        await until(lambda: [row.name for row in harness.rows(spaces)] == [name])
+        assert harness.check() == []
 
 
 async def test_what_was_written_or_deleted_meanwhile_stays_so(
@@ -283,24 +283,24 @@ async def test_what_was_written_or_deleted_meanwhile_stays_so(
 ) -> None:
     with upgraded.context() as before:
         before.setattr(entry, "VERSION", NEXT - 1)
-        async with laboratory(directory, clock, embedder="words:a", workers=0) as lab:
-            first, *_ = await lab.client.remember(
+        async with running_harness(directory, clock, embedder="words:a", workers=0) as harness:
+            first, *_ = await harness.client.remember(
                 "Ann likes quinces", "Ann likes medlars", "Ann likes figs"
             )
             upgraded.setattr(pipeline_reindexing, "RETRY_SECONDS", HANG_SECONDS)
-            store = lab.service.store.reindexing
+            store = harness.service.store.reindexing
             stale = await store.outdated(1, NEXT, 10)
             assert [one.version for one in stale] == [NEXT - 1] * 3
-            await lab.client.memories.DeleteMemory(m.DeleteMemoryRequest(id=first.id))
+            await harness.client.memories.DeleteMemory(m.DeleteMemoryRequest(id=first.id))
             before.setattr(entry, "VERSION", NEXT)
-            hasher = encoder.term_hasher(lab.service.store.engine.context.digester)
+            hasher = encoder.term_hasher(harness.service.store.engine.context.digester)
             made = entry.encode_entries([analyse(*Passage(one.text)) for one in stale], hasher)
             await store.refresh(stale, made, None, 1)
-            assert versions(lab) == {NEXT: 2}
+            assert versions(harness) == {NEXT: 2}
             # Another server does the same once more: nothing is changed any more.
-            changes = lab.rows("SELECT * FROM changes")
+            changes = harness.rows("SELECT * FROM changes")
             await store.refresh(stale, made, None, 1)
-            assert lab.rows("SELECT * FROM changes") == changes
+            assert harness.rows("SELECT * FROM changes") == changes
             assert len([row for row in changes if row.kind == "memory.indexed"]) == 2
             assert await store.outdated(1, NEXT, 10) == []
             # And what a newer release has made is left to it.
@@ -312,8 +312,8 @@ async def test_the_command_shows_how_much_is_left_and_goes_on(
 ) -> None:
     with upgraded.context() as before:
         before.setattr(entry, "VERSION", NEXT - 1)
-        async with laboratory(directory, clock, embedder="words:a") as lab:
-            await stock(lab)
+        async with running_harness(directory, clock, embedder="words:a") as harness:
+            await stock(harness)
     upgraded.setattr(pipeline_reindexing, "STEP", 4)
     path, settings = directory / "palimpsest.db", Settings(data_dir=directory, embedder="words:a")
 
@@ -338,13 +338,13 @@ async def test_two_servers_renew_everything_once(
 ) -> None:
     with upgraded.context() as before:
         before.setattr(entry, "VERSION", NEXT - 1)
-        async with laboratory(directory, clock, embedder="words:a") as lab:
-            await stock(lab)
+        async with running_harness(directory, clock, embedder="words:a") as harness:
+            await stock(harness)
     upgraded.setattr(pipeline_reindexing, "STEP", 2)
     listen = f"unix:{directory / 'two'}"
     async with (
-        laboratory(directory, clock, embedder="words:a") as one,
-        laboratory(directory, clock, embedder="words:a", listen=listen) as two,
+        running_harness(directory, clock, embedder="words:a") as one,
+        running_harness(directory, clock, embedder="words:a", listen=listen) as two,
     ):
         await renewed(one)
         assert await found_by(one, "quinces") == await found_by(two, "quinces")

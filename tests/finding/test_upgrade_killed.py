@@ -15,7 +15,7 @@ from service.search import entry
 from service.storage.sqlite import admin
 from service.storage.sqlite.connections import open_sync
 from tests.client import Client, connected
-from tests.finding.lab import laboratory
+from tests.finding.service_harness import running_harness
 from tests.harness import launch
 from tests.inprocess import ManualClock
 from tests.old_schemas import set_back
@@ -63,12 +63,12 @@ async def test_it_goes_on_after_kill_9_and_is_searched_meanwhile(
     assert entry.VERSION > 1
     with monkeypatch.context() as before:
         before.setattr(entry, "VERSION", 1)
-        async with laboratory(directory, clock, embedder="static") as lab:
-            key = lab.service.create_key()
+        async with running_harness(directory, clock, embedder="static") as harness:
+            key = harness.service.create_key()
             texts = [f"The quinces are on shelf number{number}" for number in range(MEMORIES)]
             for start in range(0, MEMORIES, BATCH):
-                await lab.client.remember(*texts[start : start + BATCH])
-            vectors = lab.rows("SELECT id, vector FROM memories ORDER BY id")
+                await harness.client.remember(*texts[start : start + BATCH])
+            vectors = harness.rows("SELECT id, vector FROM memories ORDER BY id")
     with open_sync(directory / "palimpsest.db") as conn:
         set_back(conn, "0006")
     assert outdated(directory) == MEMORIES

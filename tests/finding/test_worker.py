@@ -12,17 +12,17 @@ from palimpsest.v1 import documents_pb2 as d
 from service.core.model import Status
 from service.pipeline import worker
 from service.ports.processing import Work
-from tests.finding.lab import Lab, laboratory
+from tests.finding.service_harness import ServiceHarness, running_harness
 from tests.inprocess import ManualClock
 
 
 class Claims:
     """What the workers ask for, and the contents that they get."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, harness: ServiceHarness) -> None:
         self.limits: list[int] = []
         self.taken: list[list[str]] = []
-        queue = lab.service.store.queue
+        queue = harness.service.store.queue
         claim = queue.claim
 
         async def noted(holder: str, limit: int, lease: float) -> Sequence[Work]:
@@ -36,56 +36,56 @@ class Claims:
 
 
 @pytest.fixture
-async def lab(directory: Path, clock: ManualClock) -> AsyncIterator[Lab]:
-    async with laboratory(directory, clock, embedder="words:a") as made:
+async def harness(directory: Path, clock: ManualClock) -> AsyncIterator[ServiceHarness]:
+    async with running_harness(directory, clock, embedder="words:a") as made:
         yield made
 
 
-async def put_many(lab: Lab, count: int) -> None:
+async def put_many(harness: ServiceHarness, count: int) -> None:
     items = [d.UpsertDocumentRequest(content=f"words {i}") for i in range(count)]
-    await lab.client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=items))
+    await harness.client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=items))
 
 
 async def test_what_arrives_while_others_are_at_work_is_taken_together(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    harness: ServiceHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "GATHER_SECONDS", 3600.0)
-    claims = Claims(lab)
-    lab.stages.hold(Status.CHUNKING)
-    await lab.client.put("first")
-    await lab.stages.reached()
+    claims = Claims(harness)
+    harness.stages.hold(Status.CHUNKING)
+    await harness.client.put("first")
+    await harness.stages.reached()
     for content in ("second", "third", "fourth"):
-        await lab.client.put(content)
-    lab.stages.let_go()
-    await lab.idle()
+        await harness.client.put(content)
+    harness.stages.let_go()
+    await harness.idle()
     assert claims.taken == [["first"], ["fourth", "second", "third"]]
 
 
 async def test_a_document_does_not_wait_long_for_one_that_takes_long(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    harness: ServiceHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "GATHER_SECONDS", 0.01)
-    lab.stages.hold(Status.CHUNKING)
-    slow = asyncio.create_task(lab.client.put("slow", custom_id="slow", wait=True))
-    await lab.stages.reached()
-    lab.stages.stage = None
-    assert (await lab.client.put("quick", wait=True)).status == d.DOCUMENT_STATUS_DONE
-    assert await lab.status("slow") == d.DOCUMENT_STATUS_CHUNKING
-    lab.stages.let_go()
+    harness.stages.hold(Status.CHUNKING)
+    slow = asyncio.create_task(harness.client.put("slow", custom_id="slow", wait=True))
+    await harness.stages.reached()
+    harness.stages.stage = None
+    assert (await harness.client.put("quick", wait=True)).status == d.DOCUMENT_STATUS_DONE
+    assert await harness.status("slow") == d.DOCUMENT_STATUS_CHUNKING
+    harness.stages.let_go()
     assert (await slow).status == d.DOCUMENT_STATUS_DONE
 
 
 @pytest.mark.parametrize(("seconds", "limit"), [(0.0, worker.MIN_BATCH), (1e6, 256)])
 async def test_more_are_taken_the_less_each_of_them_takes(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, seconds: float, limit: int
+    harness: ServiceHarness, monkeypatch: pytest.MonkeyPatch, seconds: float, limit: int
 ) -> None:
     monkeypatch.setattr(worker, "TARGET_BATCH_SECONDS", seconds)
-    claims = Claims(lab)
-    await lab.client.put("first", wait=True)
-    lab.stages.hold(Status.EXTRACTING)
-    await put_many(lab, 40)
-    lab.stages.let_go()
-    await lab.idle()
+    claims = Claims(harness)
+    await harness.client.put("first", wait=True)
+    harness.stages.hold(Status.EXTRACTING)
+    await put_many(harness, 40)
+    harness.stages.let_go()
+    await harness.idle()
     assert set(claims.limits[1:]) == {limit}
     assert max(map(len, claims.taken)) <= limit
     assert sum(map(len, claims.taken)) == 41

@@ -8,8 +8,8 @@ import time
 
 from tests.property.compare import FindingError
 from tests.property.explore import explore
-from tests.property.lab import open_lab
 from tests.property.model_comparison import Tally
+from tests.property.sync_harness import running_sync_harness
 
 CHUNK = 25
 """Examples of one service; then another one begins with an empty database."""
@@ -25,8 +25,8 @@ def soak(examples: int, steps: int, seed: int) -> bool:
     tally, began = Tally(), time.monotonic()
     while tally.examples < examples:
         try:
-            with open_lab() as lab:
-                explore(lab, tally, examples=CHUNK, steps=steps, seed=seed)
+            with running_sync_harness() as harness:
+                explore(harness, tally, examples=CHUNK, steps=steps, seed=seed)
         except FindingError as finding:
             say(f"seed {seed}: {finding}")
             for note in getattr(finding, "__notes__", ()):

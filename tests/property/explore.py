@@ -9,13 +9,13 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.property.lab import Lab
 from tests.property.machine import Machine
 from tests.property.model_comparison import Tally
+from tests.property.sync_harness import SyncHarness
 
 
 def explore(
-    lab: Lab, tally: Tally, *, examples: int, steps: int, seed: int, shrink: bool = True
+    harness: SyncHarness, tally: Tally, *, examples: int, steps: int, seed: int, shrink: bool = True
 ) -> None:
     """So many sequences of so many calls at most; counts into `tally`.
 
@@ -25,7 +25,7 @@ def explore(
     """
 
     def machine() -> Machine:
-        return Machine(lab, tally)
+        return Machine(harness, tally)
 
     seeded: Any = hypothesis.seed(seed)(machine)  # says it takes a class; takes any factory
     with warnings.catch_warnings():

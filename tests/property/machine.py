@@ -14,10 +14,10 @@ from palimpsest.v1 import memories_pb2 as memories
 from palimpsest.v1.containers_pb2 import ListContainersRequest
 from tests.property import strategies as some
 from tests.property.compare import FindingError
-from tests.property.lab import Kind, Lab
 from tests.property.model_comparison import Asked, Listing, ModelComparison, Tally
 from tests.property.model_memories import Version
 from tests.property.places import settle
+from tests.property.sync_harness import Kind, SyncHarness
 
 LOOKS_BACK = 3
 """How often the end of an example looks into the past, about."""
@@ -98,9 +98,9 @@ class Machine(RuleBasedStateMachine):
     There are few rules, because hypothesis leaves out some of them in each example.
     """
 
-    def __init__(self, lab: Lab, tally: Tally) -> None:
+    def __init__(self, harness: SyncHarness, tally: Tally) -> None:
         super().__init__()
-        self.comparison = ModelComparison(lab, tally, some.LIMITED)
+        self.comparison = ModelComparison(harness, tally, some.LIMITED)
         self.model = self.comparison.model
         self.listings: list[Listing] = []
         self.sound = True
@@ -289,7 +289,7 @@ class Machine(RuleBasedStateMachine):
         comparison.pages("ListContainers", ListContainersRequest())
         for version in list(self.model.memories.versions.values())[-1:]:
             self._look_once_more(version)
-        if findings := comparison.lab.check():
+        if findings := comparison.harness.check():
             raise FindingError("\n".join(findings))
 
     def _look_once_more(self, version: Version) -> None:

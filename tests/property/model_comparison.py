@@ -14,8 +14,8 @@ from palimpsest.v1.documents_pb2 import GetDocumentRequest
 from palimpsest.v1.memories_pb2 import ForgetMemoriesRequest, SearchMemoriesRequest
 from tests.property import found
 from tests.property.compare import FindingError, Names, check_same, spoken
-from tests.property.lab import FailedCallError, Kind, Lab
 from tests.property.model import Model
+from tests.property.sync_harness import FailedCallError, Kind, SyncHarness
 from tests.property.tenant import CODES, LEARN, Caller, RefusedError, Row
 
 DEFAULT_PAGE = 50
@@ -76,14 +76,14 @@ class Listing:
 
 
 class ModelComparison:
-    """One tenant of the lab beside its model."""
+    """One tenant of the harness beside its model."""
 
-    def __init__(self, lab: Lab, tally: Tally, limited: frozenset[str]) -> None:
-        self.lab = lab
+    def __init__(self, harness: SyncHarness, tally: Tally, limited: frozenset[str]) -> None:
+        self.harness = harness
         self.tally = tally
         self.model = Model()
         self.names = Names(self.model.tenant.seen_etags)
-        self._tenant, self._limited = lab.tenant(), limited
+        self._tenant, self._limited = harness.tenant(), limited
         self._callers: dict[Kind, Caller] = {}
         self.asked: list[Asked] = []
         self.moments: list[int] = []
@@ -91,11 +91,11 @@ class ModelComparison:
 
     def caller(self, kind: Kind) -> Caller:
         if kind not in self._callers:
-            self._callers[kind] = self.lab.caller(self._tenant, kind, self._limited)
+            self._callers[kind] = self.harness.caller(self._tenant, kind, self._limited)
         return self._callers[kind]
 
     def pass_time(self, microseconds: int) -> None:
-        self.model.tenant.now = self.lab.clock.pass_microseconds(microseconds)
+        self.model.tenant.now = self.harness.clock.pass_microseconds(microseconds)
 
     def call(self, method: str, request: Any, who: Caller | None = None) -> Any:
         """The service's answer, once it was found right; None for a right refusal."""
@@ -178,9 +178,9 @@ class ModelComparison:
         self._read(listing, self._rows(listing.method, listing.who, listing.request))
 
     def sweep(self) -> None:
-        """Record expiries; other tenants of the lab may have some too."""
+        """Record expiries; other tenants of the harness may have some too."""
         self._begin()
-        ours, theirs = self.model.memories.sweep(), self.lab.sweep()
+        ours, theirs = self.model.memories.sweep(), self.harness.sweep()
         if theirs < ours:
             raise FindingError(f"of {ours} expiries due, the sweep recorded {theirs}")
 
@@ -213,7 +213,7 @@ class ModelComparison:
     def _ask(self, method: str, who: Caller, request: Any) -> Any:
         self.tally.calls[method] += 1
         try:
-            return self.lab.call(method, who, spoken(request, self.names))
+            return self.harness.call(method, who, spoken(request, self.names))
         except FailedCallError as failure:
             raise FindingError(
                 f"{method} {{{_line(request)}}} is to be answered, and was: {failure}"
@@ -222,7 +222,7 @@ class ModelComparison:
     def _check_refused(self, method: str, who: Caller, request: Any, ours: RefusedError) -> None:
         self.tally.calls[method] += 1
         try:
-            answer = self.lab.call(method, who, spoken(request, self.names))
+            answer = self.harness.call(method, who, spoken(request, self.names))
         except FailedCallError as failure:
             got = failure
         else:

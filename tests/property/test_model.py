@@ -10,9 +10,9 @@ from service.storage.documents import lists as document_lists
 from tests.property.compare import FindingError
 from tests.property.explore import explore
 from tests.property.faults import FAULTS, Seed
-from tests.property.lab import open_lab
 from tests.property.model_comparison import Tally
 from tests.property.summary import LINES
+from tests.property.sync_harness import running_sync_harness
 
 SEED = 20_260_508
 METHODS = 23
@@ -29,11 +29,11 @@ def fresh_statements() -> Iterator[None]:
 def test_the_service_answers_as_the_contract_says() -> None:
     tally = Tally()
 
-    with open_lab() as lab:
+    with running_sync_harness() as harness:
         # Which examples a seed gives depends on the modules that are loaded (hypothesis takes
         # constants from them): where those of one call too little, those of others are added.
         for seed in range(SEED, SEED + 20):
-            explore(lab, tally, examples=25, steps=25, seed=seed, shrink=False)
+            explore(harness, tally, examples=25, steps=25, seed=seed, shrink=False)
             if len(tally.calls) == METHODS:
                 break
 
@@ -47,10 +47,10 @@ def test_a_seeded_fault_is_noticed(
 ) -> None:
     tally = Tally()
 
-    with open_lab() as lab:
+    with running_sync_harness() as harness:
         seed(monkeypatch)
         with pytest.raises(FindingError):
             # It ends with the first finding: this is far more than it takes.
-            explore(lab, tally, examples=300, steps=25, seed=SEED, shrink=False)
+            explore(harness, tally, examples=300, steps=25, seed=SEED, shrink=False)
 
     LINES.append(f"model: {seed.__name__.replace('_', ' ')}: noticed after {tally}")

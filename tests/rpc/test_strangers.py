@@ -1,6 +1,6 @@
 """Every RPC, called by those who have no business with what it is about.
 
-What a stranger learns is compared with a world in which the owner never was:
+What a stranger learns is compared with a service in which the owner never was:
 any difference, in an answer, an error, a count or a token, is a leak.
 """
 
@@ -47,7 +47,7 @@ def asks(things: Things) -> Iterator[tuple[MethodDescriptor, Message, str]]:
 
 
 @dataclass(frozen=True)
-class World:
+class PopulatedService:
     """A service with a tenant `owner` that has things."""
 
     service: Service
@@ -76,11 +76,11 @@ async def a_service() -> AsyncIterator[Service]:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def populated() -> AsyncIterator[PopulatedService]:
     async with a_service() as service:
         async with connected(service.address, service.create_key(tenant="owner")) as owner:
             things = await furnish(owner)
-        made = World(service, things)
+        made = PopulatedService(service, things)
         before = made.rows()
         assert sum(map(len, before.values())) > 30
         yield made
@@ -123,48 +123,54 @@ def test_every_rpc_is_asked() -> None:
     assert {name_of(method) for method in methods()} == set(ASKS), "tests/rpc/asks.py"
 
 
-async def test_another_tenant_learns_and_changes_nothing(world: World) -> None:
+async def test_another_tenant_learns_and_changes_nothing(populated: PopulatedService) -> None:
     async with a_service() as empty:
         here = await answers(
-            world.service.address, world.service.create_key(tenant="stranger"), world.things
+            populated.service.address,
+            populated.service.create_key(tenant="stranger"),
+            populated.things,
         )
-        there = await answers(empty.address, empty.create_key(tenant="stranger"), world.things)
+        there = await answers(empty.address, empty.create_key(tenant="stranger"), populated.things)
 
     assert here.keys() == there.keys()
     for name, answer in here.items():
-        assert plain(answer, world.things) == plain(there[name], world.things), name
+        assert plain(answer, populated.things) == plain(there[name], populated.things), name
 
 
-async def test_another_tenants_thing_is_told_like_one_that_is_not_there(world: World) -> None:
-    stranger = world.service.create_key(tenant="stranger")
-    named = await answers(world.service.address, stranger, world.things)
-    world.service.create_key(tenant="another")
-    other = world.service.create_key(tenant="another")
-    gone = world.things.gone()
-    unnamed = await answers(world.service.address, other, gone)
+async def test_another_tenants_thing_is_told_like_one_that_is_not_there(
+    populated: PopulatedService,
+) -> None:
+    stranger = populated.service.create_key(tenant="stranger")
+    named = await answers(populated.service.address, stranger, populated.things)
+    populated.service.create_key(tenant="another")
+    other = populated.service.create_key(tenant="another")
+    gone = populated.things.gone()
+    unnamed = await answers(populated.service.address, other, gone)
 
     for (name, answer), missing in zip(named.items(), unnamed.values(), strict=True):
-        said = plain(answer, world.things).replace(world.things.custom_id, "NAMED")
+        said = plain(answer, populated.things).replace(populated.things.custom_id, "NAMED")
         assert said == plain(missing, gone).replace(gone.custom_id, "NAMED"), name
 
 
-async def test_a_read_only_key_writes_nothing(world: World) -> None:
-    full = world.service.create_key(tenant="owner")
-    reader = world.service.create_key(tenant="owner", read_only=True)
-    async with grpc.aio.insecure_channel(world.service.address) as channel:
-        for method, request, _ in asks(world.things):
+async def test_a_read_only_key_writes_nothing(populated: PopulatedService) -> None:
+    full = populated.service.create_key(tenant="owner")
+    reader = populated.service.create_key(tenant="owner", read_only=True)
+    async with grpc.aio.insecure_channel(populated.service.address) as channel:
+        for method, request, _ in asks(populated.things):
             answer = await ask(channel, method, request, reader)
             if not method.name.startswith(READS):
                 assert _said(answer) == ("PERMISSION_DENIED", "KEY_READ_ONLY"), name_of(method)
                 continue
             same = await ask(channel, method, request, full)
-            assert plain(answer, world.things) == plain(same, world.things), name_of(method)
+            assert plain(answer, populated.things) == plain(same, populated.things), name_of(method)
 
 
-async def test_a_key_limited_to_another_container_learns_and_changes_nothing(world: World) -> None:
-    limited = world.service.create_key(tenant="owner", containers=["elsewhere"])
-    async with grpc.aio.insecure_channel(world.service.address) as channel:
-        for method, request, expected in asks(world.things):
+async def test_a_key_limited_to_another_container_learns_and_changes_nothing(
+    populated: PopulatedService,
+) -> None:
+    limited = populated.service.create_key(tenant="owner", containers=["elsewhere"])
+    async with grpc.aio.insecure_channel(populated.service.address) as channel:
+        for method, request, expected in asks(populated.things):
             answer = await ask(channel, method, request, limited)
             where = f"{method.name} {request} {answer}"
             assert (answer.refusal.info.reason or OK) == expected, where
@@ -174,12 +180,12 @@ async def test_a_key_limited_to_another_container_learns_and_changes_nothing(wor
             assert "vault" not in told, where
 
 
-async def test_keys_that_are_not_valid_are_all_told_the_same(world: World) -> None:
-    revoked = world.service.create_key(tenant="owner")
-    world.service.revoke_key(revoked)
-    good = world.service.create_key(tenant="owner")
+async def test_keys_that_are_not_valid_are_all_told_the_same(populated: PopulatedService) -> None:
+    revoked = populated.service.create_key(tenant="owner")
+    populated.service.revoke_key(revoked)
+    good = populated.service.create_key(tenant="owner")
     bad = {
-        "expired": world.service.create_key(tenant="owner", expires_at=1),
+        "expired": populated.service.create_key(tenant="owner", expires_at=1),
         "revoked": revoked,
         "of nobody": good[:-4] + ("AAAA" if good[-4:] != "AAAA" else "BBBB"),
         "malformed": "pal_nonsense",
@@ -188,14 +194,16 @@ async def test_keys_that_are_not_valid_are_all_told_the_same(world: World) -> No
     }
     told = set()
     for name, key in bad.items():
-        for where, answer in (await answers(world.service.address, key, world.things)).items():
+        for where, answer in (
+            await answers(populated.service.address, key, populated.things)
+        ).items():
             assert _said(answer) == ("UNAUTHENTICATED", "KEY_INVALID"), f"{name}: {where}"
             told.add(str(answer.refusal))
     assert len(told) == 1
 
 
-async def test_without_a_key_nothing_is_answered(world: World) -> None:
-    for where, answer in (await answers(world.service.address, None, world.things)).items():
+async def test_without_a_key_nothing_is_answered(populated: PopulatedService) -> None:
+    for where, answer in (await answers(populated.service.address, None, populated.things)).items():
         assert _said(answer) == ("UNAUTHENTICATED", "KEY_MISSING"), where
 
 

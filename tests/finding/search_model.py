@@ -128,7 +128,7 @@ class Chain:
 
 
 @dataclass
-class World:
+class SearchModel:
     documents: dict[str, Document] = field(default_factory=dict)
     chains: list[Chain] = field(default_factory=list)
 

@@ -99,7 +99,7 @@ class Stages:
 
 
 @dataclass(frozen=True)
-class Lab:
+class ServiceHarness:
     """The service, a client that may do everything, and shorthands."""
 
     service: Service
@@ -166,15 +166,15 @@ class Lab:
 
 
 @asynccontextmanager
-async def laboratory(
+async def running_harness(
     directory: Path, clock: ManualClock, *, tenant: str = "test", **options: Any
-) -> AsyncIterator[Lab]:
+) -> AsyncIterator[ServiceHarness]:
     """A service on the database in `directory`; with two workers, unless told otherwise."""
     async with running_service(directory, clock, **{"workers": 2, **options}) as service:
         key = service.create_key(tenant=tenant)
         async with connected(service.address, key) as client:
-            lab = Lab(service, client, Stages(service.store.queue))
+            harness = ServiceHarness(service, client, Stages(service.store.queue))
             try:
-                yield lab
+                yield harness
             finally:
-                lab.stages.let_go()
+                harness.stages.let_go()

@@ -57,7 +57,7 @@ class FailedCallError(Exception):
         self.refusal = refusal
 
 
-class Lab:
+class SyncHarness:
     """One running service, and tenants in it that share nothing."""
 
     def __init__(self) -> None:
@@ -137,13 +137,13 @@ class Lab:
 
 
 @contextmanager
-def open_lab() -> Iterator[Lab]:
-    """A lab whose service logs nothing: thousands of calls are not to be read."""
+def running_sync_harness() -> Iterator[SyncHarness]:
+    """A harness whose service logs nothing: thousands of calls are not to be read."""
     logging_before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    lab = Lab()
+    harness = SyncHarness()
     try:
-        yield lab
+        yield harness
     finally:
-        lab.close()
+        harness.close()
         structlog.configure(**logging_before)
