@@ -41,16 +41,21 @@ def _variables(name: str) -> AliasChoices:
 def default_data_dir(root: Path = _ROOT) -> Path:
     """Where the data is if no folder is named.
 
-    `data` in the current folder when this package runs from a source checkout, else the
-    user's folder for the data of applications: `$XDG_DATA_HOME` or `~/.local/share` (XDG Base
-    Directory Specification), on macOS `~/Library/Application Support`.
+    `data` in the current folder when this package runs from a source checkout, or for a user
+    without a home, as in many containers; else the user's folder for the data of applications:
+    `$XDG_DATA_HOME` or `~/.local/share` (XDG Base Directory Specification), on macOS
+    `~/Library/Application Support`.
 
     Args:
         root: The folder that this package is in.
     """
+    here = Path("data")
     if (root / "pyproject.toml").is_file():
-        return Path("data")
-    return user_data_path("palimpsest", appauthor=False)
+        return here
+    try:
+        return user_data_path("palimpsest", appauthor=False)
+    except RuntimeError:
+        return here
 
 
 class Settings(BaseSettings):

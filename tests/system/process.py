@@ -14,6 +14,7 @@ from typing import Any
 from tests.waiting import HANG_SECONDS, wait_until
 
 PALIMPSEST = str(Path(sys.executable).with_name("palimpsest"))
+UV = str(Path(sys.executable).with_name("uv"))
 LIMIT = 60.0
 
 
@@ -34,7 +35,7 @@ def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[b
 def uv(*arguments: str | Path) -> None:
     """The package manager that is among the developers' tools."""
     subprocess.run(
-        [Path(sys.executable).with_name("uv"), "--no-config", "--quiet", *arguments],
+        [UV, "--no-config", "--quiet", *arguments],
         env=clean_environment(UV_PYTHON_DOWNLOADS="never"),
         timeout=HANG_SECONDS,
         check=True,

@@ -9,10 +9,9 @@ from itertools import product
 from pathlib import Path
 
 from tests.harness import REPOSITORY
-from tests.system.process import clean_environment
+from tests.system.process import UV, clean_environment
 from tests.waiting import HANG_SECONDS
 
-UV = str(Path(sys.executable).with_name("uv"))
 PLATFORMS = {
     "Linux (glibc 2.28 or newer)": ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28"),
     "Linux (musl 1.2 or newer)": ("x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"),

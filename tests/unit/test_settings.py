@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pwd
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from pydantic import ValidationError
@@ -174,4 +176,16 @@ def test_the_data_is_in_the_current_folder_only_in_a_checkout(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     assert default_data_dir(tmp_path) == tmp_path / "share" / "palimpsest"
     (tmp_path / "pyproject.toml").touch()
+    assert default_data_dir(tmp_path) == Path("data")
+
+
+def test_a_user_without_a_home_has_the_data_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(user: int) -> NoReturn:
+        raise KeyError(f"getpwuid(): uid not found: {user}")
+
+    for name in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
     assert default_data_dir(tmp_path) == Path("data")
