@@ -8,7 +8,7 @@ SERVING := .venv/.serving
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Each part of the tests runs in a process of its own, two at a time: grpc.aio is made for one
 # event loop in a process, and crashed in one that had run hundreds of them. Longest first.
-PARTS := others http finding rpc hostile unit storage mcp system
+PARTS := others http finding rpc hostile unit storage languages mcp system
 PATHS_others := tests $(patsubst %,--ignore tests/%,$(filter-out others,$(PARTS)))
 
 # `make check` runs its tests in two processes at a time, each with about half of the work.

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apalimpsest/v1/common.proto\x12\rpalimpsest.v1*\x99\x01\n\tListOrder\x12\x1a\n\x16LIST_ORDER_UNSPECIFIED\x10\x00\x12\x1b\n\x17LIST_ORDER_CREATED_DESC\x10\x01\x12\x1a\n\x16LIST_ORDER_CREATED_ASC\x10\x02\x12\x1b\n\x17LIST_ORDER_UPDATED_DESC\x10\x03\x12\x1a\n\x16LIST_ORDER_UPDATED_ASC\x10\x04*Y\n\nCompletion\x12\x1a\n\x16\x43OMPLETION_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43OMPLETION_COMPLETE\x10\x01\x12\x16\n\x12\x43OMPLETION_PARTIAL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apalimpsest/v1/common.proto\x12\rpalimpsest.v1*\x99\x01\n\tListOrder\x12\x1a\n\x16LIST_ORDER_UNSPECIFIED\x10\x00\x12\x1b\n\x17LIST_ORDER_CREATED_DESC\x10\x01\x12\x1a\n\x16LIST_ORDER_CREATED_ASC\x10\x02\x12\x1b\n\x17LIST_ORDER_UPDATED_DESC\x10\x03\x12\x1a\n\x16LIST_ORDER_UPDATED_ASC\x10\x04*Y\n\nCompletion\x12\x1a\n\x16\x43OMPLETION_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43OMPLETION_COMPLETE\x10\x01\x12\x16\n\x12\x43OMPLETION_PARTIAL\x10\x02\x42p\n\x11\x63om.palimpsest.v1P\x01ZIgithub.com/palimpsest-memory/palimpsest/gen/go/palimpsest/v1;palimpsestv1\xaa\x02\rPalimpsest.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'palimpsest.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\021com.palimpsest.v1P\001ZIgithub.com/palimpsest-memory/palimpsest/gen/go/palimpsest/v1;palimpsestv1\252\002\rPalimpsest.V1'
   _globals['_LISTORDER']._serialized_start=46
   _globals['_LISTORDER']._serialized_end=199
   _globals['_COMPLETION']._serialized_start=201
