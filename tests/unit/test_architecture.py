@@ -120,6 +120,10 @@ SEEDS = {
         "service.ports -> pydantic",
         "service.storage -> pydantic_settings",
     ],
+    "Only settings know where applications have their data": [
+        "service.cli.data_dir -> platformdirs",
+        "service.storage -> platformdirs",
+    ],
     "Only the app, the transport and the logs see the library for logs": [
         "service.core -> structlog",
         "service.pipeline -> structlog",
