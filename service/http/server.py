@@ -49,7 +49,7 @@ class HttpServer:
                 *native.endpoints(server.methods),
                 *compat.ENDPOINTS,
                 *public_pages.endpoints(),
-                health.endpoint(lambda: server.is_serving),
+                *health.endpoints(lambda: server.is_serving),
                 *self._mcp.endpoints(),
             ],
             invoker,

@@ -341,13 +341,18 @@ async def test_while_it_stops_callers_hear_so_and_connections_end(
         assert service.server.calls_in_progress == 0
 
 
-async def test_health_says_that_it_does_not_serve(service: Service, stranger: Caller) -> None:
-    head = await stranger.call("HEAD", "/health")
+@pytest.mark.parametrize("path", ["/health", "/readyz"])
+async def test_health_says_that_it_does_not_serve(
+    service: Service, stranger: Caller, path: str
+) -> None:
+    head = await stranger.call("HEAD", path)
     assert (head.status, head.body) == (200, b"")
     # It is asked for the answer, and not given anything.
-    assert (await stranger.call("GET", "/health", b"x" * 100)).status == 200
+    assert (await stranger.call("GET", path, b"x" * 100)).status == 200
     await stranger.ended()
     service.server.is_serving = False
     async with calling(service.http) as caller:
-        answer = await caller.call("GET", "/health")
+        answer = await caller.call("GET", path)
+        alive = await caller.call("GET", "/healthz")
     assert (answer.status, answer.json) == (503, {"status": "NOT_SERVING"})
+    assert (alive.status, alive.json) == (200, {"status": "ALIVE"})
