@@ -113,16 +113,22 @@ lock: $(STAMP) ## Write both locks after a change of pyproject.toml (newer versi
 	$(LOCK) --group build --output-file requirements.lock $(ARGS)
 	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock $(ARGS)
 
-client: $(STAMP) ## Build a wheel of the stubs alone into dist/
-	$(BIN)/python protos/client.py dist
+# What it makes works with older releases of protobuf, too; it needs no other package.
+PROTOC := build/protoc
+
+$(PROTOC)/.installed: protos/client.lock $(STAMP)
+	@rm -rf $(PROTOC)
+	@$(PIP) --no-deps --require-hashes --target $(PROTOC) -r protos/client.lock
+	@touch $@
+
+client: $(PROTOC)/.installed ## Build the wheel of the Python client into dist/
+	PYTHONPATH=$(PROTOC) $(BIN)/python protos/client.py dist
 
 dist: client ## Build the wheels of the server and the client, and the source distribution, into dist/
 	$(BIN)/python -m hatchling build -d dist
 
-check-client: client ## Try that wheel in a virtual environment of its own
-	@rm -rf build/client && $(PYTHON) -m venv build/client
-	@build/client/bin/python -m pip install --quiet --disable-pip-version-check dist/palimpsest_memory_client-*.whl
-	@cd build/client && bin/python -W error -c 'import grpc; from palimpsest.v1 import documents_pb2_grpc as d, memories_pb2_grpc as m, containers_pb2_grpc as c; ch = grpc.insecure_channel("127.0.0.1:1"); d.DocumentsStub(ch), m.MemoriesStub(ch), c.ContainersStub(ch); print("The client works with grpcio and protobuf alone.")'
+check-client: client ## Try that wheel with the oldest and the newest libraries that it takes
+	$(PYTEST) tests/client_library/test_wheel.py
 
 clean: ## Remove what make made, except data
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from google.protobuf import json_format
@@ -117,7 +117,11 @@ class Service:
 
 
 class Contract:
-    """The messages, enums and services of the package, by name."""
+    """The messages, enums and services of the package, by name.
+
+    Attributes:
+        modules: The Python module of each message and enum: "documents_pb2".
+    """
 
     def __init__(self, image: FileDescriptorSet) -> None:
         """
@@ -130,9 +134,13 @@ class Contract:
         self.messages: dict[str, Message] = {}
         self.enums: dict[str, Enum] = {}
         self.services: list[Service] = []
+        self.modules: dict[str, str] = {}
         for file in image.file:
             if f".{file.package}." == PACKAGE:
                 self._read(file)
+                module = PurePosixPath(file.name).stem + "_pb2"
+                self.modules |= dict.fromkeys([m.name for m in file.message_type], module)
+                self.modules |= dict.fromkeys([e.name for e in file.enum_type], module)
 
     def _read(self, file: FileDescriptorProto) -> None:
         comments = {

@@ -1,4 +1,4 @@
-"""Makes Python messages, stubs, type stubs and the OpenAPI document of the contract.
+"""Makes Python messages, stubs, type stubs, the client's services and the OpenAPI document.
 
 `generate.py OUT`
 """
@@ -13,12 +13,14 @@ from pathlib import Path
 
 import descriptors
 import openapi
+import services
 from grpc_tools import protoc
 
 PROTOS = Path(__file__).resolve().parent
 VALIDATE = "buf/validate/validate.proto"
 WELL_KNOWN = Path(protoc.__file__).parent / "_proto"
 OPENAPI = Path("palimpsest/v1/openapi.json")
+SERVICES = Path("palimpsest/services.py")
 
 
 def contract() -> list[str]:
@@ -61,9 +63,10 @@ def generate(out: Path, sources: Sequence[str]) -> None:
 
 
 def describe(out: Path, sources: Sequence[str]) -> None:
-    """Writes the OpenAPI document next to the messages in `out`."""
+    """Writes the OpenAPI document next to the messages in `out`, and the client's services."""
     described = descriptors.read(run_protoc, sources, contract())
     openapi.write(described, PROTOS / "examples.json", out / OPENAPI)
+    services.write(described, out / SERVICES)
 
 
 def main(out: Path) -> None:

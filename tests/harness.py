@@ -112,8 +112,8 @@ def running_server(data_dir: Path, *options: str) -> Iterator[Server]:
             server.stop()
 
 
-def start_server(data_dir: Path, *options: str) -> Server:
-    """Starts the server and returns once health says SERVING."""
+def start_server(data_dir: Path, *options: str, address: str = "") -> Server:
+    """Starts the server and returns once health says SERVING; without an address, on any port."""
     http = f"127.0.0.1:{_free_port()}"
     if "--http" in options:
         http = options[options.index("--http") + 1]
@@ -121,13 +121,15 @@ def start_server(data_dir: Path, *options: str) -> Server:
         options = ("--http", http, *options)
     command = [sys.executable, "-m", "service", "serve", "--data-dir", str(data_dir), *options]
     log = data_dir.with_suffix(".log")
-    process, address = launch(command, log)
+    process, address = launch(command, log, address)
     return Server(process, address, data_dir, log, first_key(data_dir), http)
 
 
-def launch(command: Sequence[str], log: Path) -> tuple[subprocess.Popen[bytes], str]:
+def launch(
+    command: Sequence[str], log: Path, address: str = ""
+) -> tuple[subprocess.Popen[bytes], str]:
     """Starts a command that serves, on an address it is given last, until it is SERVING."""
-    address = f"127.0.0.1:{_free_port()}"
+    address = address or f"127.0.0.1:{_free_port()}"
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, "--listen", address],

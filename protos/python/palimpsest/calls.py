@@ -1,0 +1,282 @@
+"""Calls of the service, synchronous and for asyncio: deadlines, retries, request ids, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from palimpsest import messages, retries
+from palimpsest.errors import PalimpsestError, error_of, not_reached
+from palimpsest.resuming import Resuming
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+WAIT_SECONDS: Final = 120.0
+"""The time limit of a call that waits for documents to be processed, if it has none of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[Request, Response]):
+    """A method of the contract, by its path and its messages."""
+
+    path: str
+    request: type[Request]
+    response: type[Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What calls have in common.
+
+    Attributes:
+        address: Where the server is.
+        key: None for a server that asks for none.
+        timeout: Seconds for a call, all of its attempts included.
+        actor: On whose behalf calls are made, for the change feed; empty: not said.
+    """
+
+    address: str
+    key: str | None
+    timeout: float
+    actor: str = ""
+
+    def request(self, method: Method[Request, Response], fields: Mapping[str, Any]) -> Request:
+        """The request of these fields; that of a mutation has a request_id."""
+        request = messages.build(method.request, fields)
+        has_id = "request_id" in method.request.DESCRIPTOR.fields_by_name
+        if has_id and not getattr(request, "request_id"):  # noqa: B009 - few messages have it
+            setattr(request, "request_id", str(uuid.uuid4()))  # noqa: B010
+        return request
+
+    def metadata(self, actor: str | None) -> tuple[tuple[str, str], ...]:
+        """The metadata of a call."""
+        pairs: list[tuple[str, str]] = []
+        if self.key is not None:
+            pairs.append(("authorization", f"Bearer {self.key}"))
+        actor = self.actor if actor is None else actor
+        if actor:
+            pairs.append(("palimpsest-actor", actor))
+        return tuple(pairs)
+
+    def seconds(self, request: Message, timeout: float | None) -> float:
+        """How long a call may take."""
+        if timeout is not None:
+            return timeout
+        waits = getattr(request, "wait", False)
+        return max(self.timeout, WAIT_SECONDS) if waits else self.timeout
+
+
+class Calls:
+    """Synchronous calls over one channel; may be used by several threads."""
+
+    def __init__(self, channel: grpc.Channel, settings: Settings) -> None:
+        self._channel = channel
+        self._settings = settings
+        self._state: grpc.ChannelConnectivity | None = None
+        channel.subscribe(self._note_state)
+
+    def _note_state(self, state: grpc.ChannelConnectivity) -> None:
+        self._state = state
+
+    def unary(
+        self,
+        method: Method[Request, Response],
+        fields: Mapping[str, Any],
+        timeout: float | None,
+        actor: str | None = None,
+    ) -> Response:
+        """The answer to a call, which is made again until it succeeds or its time is over."""
+        request = self._settings.request(method, fields)
+        call = self._channel.unary_unary(
+            method.path, method.request.SerializeToString, method.response.FromString
+        )
+        metadata = self._settings.metadata(actor)
+        deadline = time.monotonic() + self._settings.seconds(request, timeout)
+        attempt = 0
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                answer: Response = call(request, timeout=left, metadata=metadata)
+                return answer
+            except grpc.RpcError as failed:
+                error = self._error(failed)
+            seconds = retries.delay(error, attempt)
+            if seconds is None or time.monotonic() + seconds >= deadline:
+                raise error
+            time.sleep(seconds)
+            attempt += 1
+
+    def pages(
+        self,
+        method: Method[Request, Response],
+        fields: Mapping[str, Any],
+        items: str,
+        timeout: float | None,
+    ) -> Iterator[Any]:
+        """The items of all pages; `timeout` is for each page."""
+        token = ""
+        while True:
+            page = self.unary(method, {**fields, "page_token": token}, timeout)
+            yield from getattr(page, items)
+            token = page.next_page_token  # type: ignore[attr-defined]
+            if not token:
+                return
+
+    def stream(
+        self,
+        method: Method[Request, Response],
+        fields: Mapping[str, Any],
+        resumes: Callable[[Request], Resuming],
+    ) -> Iterator[Response]:
+        """The messages of a stream, over as many connections as it takes."""
+        resuming = resumes(self._settings.request(method, fields))
+        open_call = self._channel.unary_stream(
+            method.path, method.request.SerializeToString, method.response.FromString
+        )
+        attempt = 0
+        while True:
+            error = None
+            call = open_call(resuming.request, metadata=self._settings.metadata(None))
+            try:
+                for message in call:
+                    attempt = 0
+                    if resuming.accept(message):
+                        yield message
+                    if resuming.ended:
+                        return
+            except grpc.RpcError as failed:
+                error = self._error(failed)
+            finally:
+                call.cancel()
+            if (last := last_of(resuming, error)) is not None:
+                yield last
+                return
+            time.sleep(delay_of(error, attempt))
+            attempt += 1
+
+    def _error(self, failed: grpc.RpcError) -> PalimpsestError:
+        unreached = self._state is not grpc.ChannelConnectivity.READY
+        return named(error_of(failed), self._settings.address, unreached)
+
+
+class AsyncCalls:
+    """The same for asyncio, in the event loop that made the channel."""
+
+    def __init__(self, channel: grpc.aio.Channel, settings: Settings) -> None:
+        self._channel = channel
+        self._settings = settings
+
+    async def unary(
+        self,
+        method: Method[Request, Response],
+        fields: Mapping[str, Any],
+        timeout: float | None,
+        actor: str | None = None,
+    ) -> Response:
+        """The answer to a call, which is made again until it succeeds or its time is over."""
+        request = self._settings.request(method, fields)
+        call = self._channel.unary_unary(
+            method.path, method.request.SerializeToString, method.response.FromString
+        )
+        metadata = self._settings.metadata(actor)
+        deadline = time.monotonic() + self._settings.seconds(request, timeout)
+        attempt = 0
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                answer: Response = await call(request, timeout=left, metadata=metadata)
+                return answer
+            except grpc.RpcError as failed:
+                error = self._error(failed)
+            seconds = retries.delay(error, attempt)
+            if seconds is None or time.monotonic() + seconds >= deadline:
+                raise error
+            await asyncio.sleep(seconds)
+            attempt += 1
+
+    async def pages(
+        self,
+        method: Method[Request, Response],
+        fields: Mapping[str, Any],
+        items: str,
+        timeout: float | None,
+    ) -> AsyncIterator[Any]:
+        """The items of all pages; `timeout` is for each page."""
+        token = ""
+        while True:
+            page = await self.unary(method, {**fields, "page_token": token}, timeout)
+            for item in getattr(page, items):
+                yield item
+            token = page.next_page_token  # type: ignore[attr-defined]
+            if not token:
+                return
+
+    async def stream(
+        self,
+        method: Method[Request, Response],
+        fields: Mapping[str, Any],
+        resumes: Callable[[Request], Resuming],
+    ) -> AsyncIterator[Response]:
+        """The messages of a stream, over as many connections as it takes."""
+        resuming = resumes(self._settings.request(method, fields))
+        open_call = self._channel.unary_stream(
+            method.path, method.request.SerializeToString, method.response.FromString
+        )
+        attempt = 0
+        while True:
+            error = None
+            call = open_call(resuming.request, metadata=self._settings.metadata(None))
+            try:
+                async for message in call:
+                    attempt = 0
+                    if resuming.accept(message):
+                        yield message
+                    if resuming.ended:
+                        return
+            except grpc.RpcError as failed:
+                error = self._error(failed)
+            finally:
+                call.cancel()
+            if (last := last_of(resuming, error)) is not None:
+                yield last
+                return
+            await asyncio.sleep(delay_of(error, attempt))
+            attempt += 1
+
+    def _error(self, failed: grpc.RpcError) -> PalimpsestError:
+        unreached = self._channel.get_state() is not grpc.ChannelConnectivity.READY
+        return named(error_of(failed), self._settings.address, unreached)
+
+
+def named(error: PalimpsestError, address: str, unreached: bool) -> PalimpsestError:
+    """The error to raise: calls wait for a connection, so that without one their time runs out."""
+    if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and not error.reason and unreached:
+        return not_reached(address)
+    return error
+
+
+def last_of(resuming: Resuming, error: PalimpsestError | None) -> Any:
+    """The last message of a stream, if it was lost with a connection."""
+    return None if error is None else resuming.last_message(error)
+
+
+def delay_of(error: PalimpsestError | None, attempt: int) -> float:
+    """Seconds until the next connection of a stream.
+
+    Raises:
+        PalimpsestError: There should be none.
+    """
+    if error is None:  # the service ended a stream that has no end
+        error = PalimpsestError(grpc.StatusCode.UNAVAILABLE, "The stream ended")
+    seconds = retries.delay(error, attempt)
+    if seconds is None:
+        raise error
+    return seconds
