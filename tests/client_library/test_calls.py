@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,8 +15,10 @@ import palimpsest
 from palimpsest import services
 from palimpsest.calls import Method
 from palimpsest.v1.documents_pb2 import DOCUMENT_STATUS_DONE
+from service.app import running
 from service.rpc import contract
 from tests.harness import Server
+from tests.rpc.test_tls import PEM, settings
 from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.processes
@@ -181,3 +185,21 @@ def test_both_clients_have_the_same_methods() -> None:
             if name != "__init__":
                 ours, its = inspect.signature(method), inspect.signature(getattr(twin, name))
                 assert ours.parameters == its.parameters
+
+
+async def test_a_server_with_tls(tmp_path: Path) -> None:
+    authorities = (PEM / "ca.pem").read_bytes()
+    async with running(settings(tmp_path / "data", client_ca=False)) as service:
+        key = service.first_key or ""
+
+        def create() -> int:
+            with palimpsest.connect(service.address, key, tls=authorities) as client:
+                return len(client.memories.create(USER, "tea", timeout=HANG_SECONDS).receipts)
+
+        assert await asyncio.to_thread(create) == 1
+        async with palimpsest.connect_async(service.address, key, tls=authorities) as twin:
+            assert len((await twin.memories.list(timeout=HANG_SECONDS)).memories) == 1
+        strange = (PEM / "clients.pem").read_bytes()
+        async with palimpsest.connect_async(service.address, key, tls=strange) as twin:
+            with pytest.raises(palimpsest.UnavailableError, match="no connection"):
+                await twin.containers.list(timeout=0.5)

@@ -22,6 +22,9 @@ Response = TypeVar("Response", bound=Message)
 WAIT_SECONDS: Final = 120.0
 """The time limit of a call that waits for documents to be processed, if it has none of its own."""
 
+_READY_SECONDS: Final = 0.2
+"""How long it may take to learn that a channel is connected, which is known without the network."""
+
 
 @dataclass(frozen=True, slots=True)
 class Method(Generic[Request, Response]):
@@ -80,11 +83,6 @@ class Calls:
     def __init__(self, channel: grpc.Channel, settings: Settings) -> None:
         self._channel = channel
         self._settings = settings
-        self._state: grpc.ChannelConnectivity | None = None
-        channel.subscribe(self._note_state)
-
-    def _note_state(self, state: grpc.ChannelConnectivity) -> None:
-        self._state = state
 
     def unary(
         self,
@@ -163,8 +161,20 @@ class Calls:
             attempt += 1
 
     def _error(self, failed: grpc.RpcError) -> PalimpsestError:
-        unreached = self._state is not grpc.ChannelConnectivity.READY
-        return named(error_of(failed), self._settings.address, unreached)
+        error = error_of(failed)
+        if timed_out(error) and not self._connected():
+            return not_reached(self._settings.address)
+        return error
+
+    def _connected(self) -> bool:
+        ready = grpc.channel_ready_future(self._channel)
+        try:
+            ready.result(_READY_SECONDS)
+        except grpc.FutureTimeoutError:
+            return False
+        finally:
+            ready.cancel()
+        return True
 
 
 class AsyncCalls:
@@ -252,15 +262,15 @@ class AsyncCalls:
             attempt += 1
 
     def _error(self, failed: grpc.RpcError) -> PalimpsestError:
-        unreached = self._channel.get_state() is not grpc.ChannelConnectivity.READY
-        return named(error_of(failed), self._settings.address, unreached)
+        error = error_of(failed)
+        if timed_out(error) and self._channel.get_state() is not grpc.ChannelConnectivity.READY:
+            return not_reached(self._settings.address)
+        return error
 
 
-def named(error: PalimpsestError, address: str, unreached: bool) -> PalimpsestError:
-    """The error to raise: calls wait for a connection, so that without one their time runs out."""
-    if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and not error.reason and unreached:
-        return not_reached(address)
-    return error
+def timed_out(error: PalimpsestError) -> bool:
+    """Whether the service said nothing; calls wait for a connection, so there may be none."""
+    return error.code is grpc.StatusCode.DEADLINE_EXCEEDED and not error.reason
 
 
 def last_of(resuming: Resuming, error: PalimpsestError | None) -> Any:
