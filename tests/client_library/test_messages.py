@@ -112,6 +112,14 @@ def test_urls_are_not_addresses() -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "actor", "named"), [("pal_a_b\n", "", "key"), ("pal_a_b", "Zoë", "actor")]
+)
+def test_what_metadata_cannot_hold_is_refused(key: str, actor: str, named: str) -> None:
+    with pytest.raises(ValueError, match=f"{named}: has to be printable ASCII"):
+        palimpsest.connect("127.0.0.1:1", key, actor=actor)
+
+
+@pytest.mark.parametrize(
     ("code", "reason", "retried"),
     [
         (grpc.StatusCode.UNAVAILABLE, "", True),

@@ -51,6 +51,9 @@ class Settings:
     timeout: float
     actor: str = ""
 
+    def __post_init__(self) -> None:
+        self.metadata(None)
+
     def request(self, method: Method[Request, Response], fields: Mapping[str, Any]) -> Request:
         """The request of these fields; that of a mutation has a request_id."""
         request = messages.build(method.request, fields)
@@ -60,13 +63,17 @@ class Settings:
         return request
 
     def metadata(self, actor: str | None) -> tuple[tuple[str, str], ...]:
-        """The metadata of a call."""
+        """The metadata of a call.
+
+        Raises:
+            ValueError: The key or the actor cannot be sent.
+        """
         pairs: list[tuple[str, str]] = []
         if self.key is not None:
-            pairs.append(("authorization", f"Bearer {self.key}"))
+            pairs.append(("authorization", f"Bearer {_sendable('key', self.key)}"))
         actor = self.actor if actor is None else actor
         if actor:
-            pairs.append(("palimpsest-actor", actor))
+            pairs.append(("palimpsest-actor", _sendable("actor", actor)))
         return tuple(pairs)
 
     def seconds(self, request: Message, timeout: float | None) -> float:
@@ -75,6 +82,12 @@ class Settings:
             return timeout
         waits = getattr(request, "wait", False)
         return max(self.timeout, WAIT_SECONDS) if waits else self.timeout
+
+
+def _sendable(name: str, value: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError(f"{name}: has to be printable ASCII, without line ends")
+    return value
 
 
 class Calls:

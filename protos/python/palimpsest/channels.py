@@ -22,8 +22,8 @@ OPTIONS: Final[list[tuple[str, str | int]]] = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1000),
-    ("grpc.max_reconnect_backoff_ms", 5000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.min_reconnect_backoff_ms", 5000),  # how long one attempt may take
     # Finds out that a connection is dead on which only the server would speak.
     ("grpc.keepalive_time_ms", 60_000),
 ]

@@ -96,10 +96,11 @@ def connect(
             these authorities, in PEM. Or credentials of gRPC.
         timeout: Seconds for a call, all attempts included; each call can name its own. Calls that
             wait for processing have at least two minutes.
-        actor: On whose behalf the calls are made: up to 200 characters for the change feed.
+        actor: On whose behalf the calls are made: up to 200 characters of ASCII for the change
+            feed.
 
     Raises:
-        ValueError: The address is a URL.
+        ValueError: The address is a URL, or the key or actor is not printable ASCII.
     """
     secured = channels.credentials(address, tls)
     if secured is None:
