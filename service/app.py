@@ -17,8 +17,12 @@ from service.core.model import Principal
 from service.core.times import WallClock
 from service.core.windows import DailyWindow
 from service.embedding.registry import open_embedder
+from service.gauges import ServiceGauges
+from service.http import metrics
+from service.http.endpoints import Endpoint
 from service.http.server import HttpServer
 from service.indexing_runtime import IndexingResources, IndexingRuntime
+from service.rpc.call_statistics import CallStatistics
 from service.rpc.connections import MAX_CONNECTIONS, RESERVED_FILES
 from service.rpc.server import Server
 from service.rpc.tls import ServerTls, TlsFiles
@@ -101,12 +105,17 @@ async def running(
     runtime.start()
     try:
         principal = await _default_principal(store) if settings.no_auth else None
+        statistics = None if settings.metrics == "off" else CallStatistics()
         server = Server(
-            store, runtime.searcher, offloader=runtime.offloader, default_principal=principal
+            store,
+            runtime.searcher,
+            offloader=runtime.offloader,
+            default_principal=principal,
+            statistics=statistics,
         )
         port = server.bind(settings.listen, tls)
         try:
-            http = await _http(settings, server, tls)
+            http = await _http(settings, server, tls, _metrics(settings, store, server, statistics))
             await server.start()
         except BaseException:
             await server.abandon()
@@ -217,12 +226,23 @@ def _write_key(path: Path, key: str) -> None:
     sync(path.parent)
 
 
-async def _http(settings: Settings, server: Server, tls: ServerTls | None) -> str | None:
+def _metrics(
+    settings: Settings, store: SqliteStore, server: Server, statistics: CallStatistics | None
+) -> Endpoint | None:
+    if statistics is None:
+        return None
+    gauges = ServiceGauges(store, lambda: server.calls_in_progress)
+    return metrics.endpoint(statistics, gauges, everywhere=settings.metrics == "all")
+
+
+async def _http(
+    settings: Settings, server: Server, tls: ServerTls | None, endpoint: Endpoint | None
+) -> str | None:
     """Serve over HTTP as well; returns the address."""
     if not settings.http:
         return None
     origins = settings.http_origins.split(",") if settings.http_origins else ()
-    http = HttpServer(server, origins, no_auth=settings.no_auth)
+    http = HttpServer(server, origins, no_auth=settings.no_auth, metrics=endpoint)
     bound = http.bind(settings.http, tls)
     server.before_end(http.close)
     await http.start()

@@ -93,6 +93,10 @@ class Settings(BaseSettings):
             description="Origins of web pages that may call over HTTP (CORS), separated by commas.",
         ),
     ] = ""
+    metrics: Annotated[
+        Literal["local", "all", "off"],
+        Field(description="Who is answered `/metrics`: `local` callers, `all`, or none (`off`)."),
+    ] = "local"
     tls_cert: Annotated[
         Path | None, Field(description="PEM file of the server's certificate chain.")
     ] = None

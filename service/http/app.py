@@ -123,6 +123,8 @@ class HttpApp:
             endpoint, parameters = self._routes.find(verb, exchange.raw_path)
             if endpoint.streams and verb != exchange.verb:
                 raise verb_not_allowed(verb)
+            if endpoint.local_only:
+                _check_local(exchange)
             self._check_content(exchange, endpoint)
         except PalimpsestError as error:
             # Callers without a key can cause these at any rate.
@@ -260,6 +262,16 @@ def _cors(origin: str) -> tuple[tuple[str, str], ...]:
 
 def _forbidden(message: str) -> HttpError:
     return HttpError(403, Reason.INVALID_REQUEST, message)
+
+
+def _check_local(exchange: HttpExchange) -> None:
+    """Raise 403 for a request from another machine, or through a proxy, which may be from one."""
+    here = not exchange.is_tcp or _is_loopback(exchange.peer().partition(":")[2])
+    if not here or not _FORWARDED.isdisjoint(exchange.headers):
+        raise _forbidden("Only callers on this machine are answered here")
+
+
+_FORWARDED: Final = frozenset(("forwarded", "via", "x-forwarded-for", "x-real-ip"))
 
 
 def _is_loopback(host: str) -> bool:

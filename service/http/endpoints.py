@@ -94,6 +94,7 @@ class Endpoint:
         public: Whether it needs no key. It then counts against the budget of calls without one.
         takes: The type of content that a body must have; "" for any.
         streams: Whether its answer is a stream of events.
+        local_only: Whether only callers on this machine are answered, and none through a proxy.
     """
 
     verb: str
@@ -103,3 +104,4 @@ class Endpoint:
     public: bool = False
     takes: str = JSON
     streams: bool = False
+    local_only: bool = False

@@ -14,6 +14,7 @@ from typing import Final
 
 from service.http import compat, health, native, public_pages
 from service.http.app import CONNECT, Face, HttpApp, WebRules
+from service.http.endpoints import Endpoint
 from service.http.invoker import Invoker
 from service.http.mcp import Mcp
 from service.http.protocol import HttpProtocol, Shared
@@ -36,10 +37,16 @@ class HttpServer:
         server: With the methods, and the policy that both share.
         origins: Of web pages that may call.
         no_auth: Whether callers need no keys.
+        metrics: The endpoint of the server's metrics; None: there is none.
     """
 
     def __init__(
-        self, server: Server, origins: Sequence[str] = (), *, no_auth: bool = False
+        self,
+        server: Server,
+        origins: Sequence[str] = (),
+        *,
+        no_auth: bool = False,
+        metrics: Endpoint | None = None,
     ) -> None:
         self._grpc = server
         self._mcp = Mcp()
@@ -51,6 +58,7 @@ class HttpServer:
                 *public_pages.endpoints(),
                 *health.endpoints(lambda: server.is_serving),
                 *self._mcp.endpoints(),
+                *(() if metrics is None else (metrics,)),
             ],
             invoker,
             (CONNECT, _COMPAT),

@@ -21,6 +21,7 @@ from service.core.model import Principal
 from service.ports.store import Keys
 from service.rpc.access import Access, authorize_method
 from service.rpc.active_call import ActiveCall
+from service.rpc.call_statistics import CallStatistics
 from service.rpc.failures import is_callers_mistake
 from service.rpc.peers import Connection, Connections
 from service.rpc.public_calls import PublicCalls
@@ -50,12 +51,18 @@ class CallPolicy:
         keys: Authenticates.
         default_principal: The principal of all callers where authentication is disabled.
         connections: The connections of the callers.
+        statistics: Counts calls; None: they are not counted.
     """
 
     def __init__(
-        self, keys: Keys, default_principal: Principal | None, connections: Connections
+        self,
+        keys: Keys,
+        default_principal: Principal | None,
+        connections: Connections,
+        statistics: CallStatistics | None = None,
     ) -> None:
         self._keys = keys
+        self._statistics = statistics
         self._default_principal = default_principal
         self._connections = connections
         self._quotas = Quotas()
@@ -211,6 +218,10 @@ class CallPolicy:
             if not call.received and outcome == CANCELLED and (soon or call.receiving):
                 self._connections.charge(connection)
         self._notify_if_idle()
+        if self._statistics is not None:
+            seconds = perf_counter() - call.started
+            reason = failure.reason.name if failure is not None else None
+            self._statistics.ended(call.method, outcome, seconds, reason)
         if self._log_all or failure is not None:
             self._report(call, outcome, failure)
         call.over()
@@ -227,6 +238,8 @@ class CallPolicy:
 
     def method_not_found(self, peer: str) -> None:
         """Count a call of a method that does not exist."""
+        if self._statistics is not None:
+            self._statistics.refused(Reason.METHOD_NOT_FOUND.name)
         self._connections.charge(self._connections.of(peer))
 
     def unread(self, call: ActiveCall) -> None:
@@ -267,6 +280,8 @@ class CallPolicy:
     async def pace_refusal(self) -> None:
         """Wait a moment before a refusal: some clients retry at once."""
         self.refused += 1
+        if self._statistics is not None:
+            self._statistics.refused(Reason.SHUTTING_DOWN.name)
         if self._paced >= MAX_PACED_REFUSALS:
             return
         self._paced += 1

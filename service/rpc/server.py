@@ -15,6 +15,7 @@ from service.core.model import Principal
 from service.ports.search import Searcher
 from service.ports.store import Store
 from service.rpc.call_runner import MAX_MESSAGE_BYTES, CallRunner
+from service.rpc.call_statistics import CallStatistics
 from service.rpc.connections import (
     BoundAddress,
     ConnectionMonitor,
@@ -82,6 +83,7 @@ class Server:
         searcher: Finds things in it.
         offloader: Answers calls that look through much in another process. None: here.
         default_principal: The principal of every caller. None: callers need keys.
+        statistics: Counts the calls of all transports; None: they are not counted.
     """
 
     def __init__(
@@ -91,12 +93,15 @@ class Server:
         *,
         offloader: ReadOffloader | None = None,
         default_principal: Principal | None = None,
+        statistics: CallStatistics | None = None,
     ) -> None:
         limit = max_connections()
         self._addresses: set[BoundAddress] = set()
         self._watched: set[BoundAddress] = set()
         self._monitor = ConnectionMonitor(self._watched, limit)
-        self._policy = CallPolicy(store.keys, default_principal, self._monitor.connections)
+        self._policy = CallPolicy(
+            store.keys, default_principal, self._monitor.connections, statistics
+        )
         self._endings: list[Callable[[], Awaitable[None]]] = []
         self.runner = CallRunner(self._policy)
         """Runs the calls of all transports."""

@@ -120,6 +120,10 @@ SEEDS = {
         "service.ports -> pydantic",
         "service.storage -> pydantic_settings",
     ],
+    "Only the HTTP server writes metrics": [
+        "service.rpc -> prometheus_client",
+        "service.storage -> prometheus_client",
+    ],
     "Only settings know where applications have their data": [
         "service.cli.data_dir -> platformdirs",
         "service.storage -> platformdirs",

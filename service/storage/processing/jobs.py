@@ -39,6 +39,14 @@ from service.storage.transactions import Mutation, Outcome, TenantTx, pad_in_lis
 
 T = TypeVar("T")
 
+_WAITING = (
+    select(jobs.c.holder).where(jobs.c.tenant == bindparam("t")).limit(bindparam("n")).subquery()
+)
+_DEPTH = select(func.count(), func.count(_WAITING.c.holder))
+
+MOST_COUNTED = 100_000
+"""Documents that `depth` counts; of more it says that there are so many."""
+
 SHARE = 16
 """Documents one partition gives before the next has its turn."""
 
@@ -379,3 +387,14 @@ def load_work(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Wo
                 what = ContentKind(kind)
                 found.append(Work(job, what, decoded(what, content), title, document_date, before))
     return found, rest
+
+
+def depth(conn: Connection) -> tuple[int, int]:
+    """How many documents wait for a worker, and how many are held by one; MOST_COUNTED at most."""
+    every = held = 0
+    for tenant in conn.execute(_TENANTS, {"after": -1, "most": MOST_TENANTS}).scalars().all():
+        row = conn.execute(_DEPTH, {"t": tenant, "n": MOST_COUNTED - every}).one()
+        every, held = every + row[0], held + row[1]
+        if every == MOST_COUNTED:
+            break
+    return every - held, held

@@ -54,6 +54,10 @@ class QueueStore:
             await self.release(rest)
         return works
 
+    async def depth(self) -> tuple[int, int]:
+        """How many documents wait, and how many are in work; of all tenants."""
+        return await self._engine.database.read(jobs.depth)
+
     async def enter(self, held: Sequence[Job], status: Status) -> None:
         engine = self._engine
         mutations = [

@@ -1,0 +1,146 @@
+"""GET /metrics: what is counted, what is never said, and who is answered."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.empty_pb2 import Empty
+from grpc import StatusCode
+from prometheus_client.parser import text_string_to_metric_families
+
+from palimpsest.v1.documents_pb2 import GetDocumentRequest
+from service.http import app
+from service.rpc import call_statistics
+from tests.client import Client, refused
+from tests.harness import REPOSITORY
+from tests.http.wire import Caller, calling
+from tests.inprocess import ManualClock, Service, running_service
+
+CALLS = "palimpsest_call_duration_seconds"
+
+
+async def samples(caller: Caller) -> dict[tuple[str, ...], float]:
+    """All samples, by name and values of labels."""
+    answer = await caller.call("GET", "/metrics")
+    assert answer.status == 200, answer.body
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    found: dict[tuple[str, ...], float] = {}
+    for family in text_string_to_metric_families(answer.body.decode()):
+        assert family.name.startswith("palimpsest_")
+        assert family.documentation
+        for sample in family.samples:
+            key = (sample.name, *(value for _, value in sorted(sample.labels.items())))
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+async def test_calls_are_counted_by_transport_method_and_code(
+    service: Service, client: Client, caller: Caller
+) -> None:
+    made = await client.put()
+    with refused(StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
+        await client.documents.GetDocument(GetDocumentRequest(id="doc_0000000000000000000000"))
+    assert (await caller.call("GET", "/v1/documents/nothing")).status == 404
+    assert (await caller.call("POST", "/v1/documents", {"nothing": 1})).status == 400
+
+    found = await samples(caller)
+
+    def count(code: str, method: str, transport: str) -> float:
+        return found[f"{CALLS}_count", code, method, transport]
+
+    assert count("OK", "Documents.UpsertDocument", "grpc") == 1
+    assert count("NOT_FOUND", "Documents.GetDocument", "grpc") == 1
+    assert count("NOT_FOUND", "GET /v1/documents/{id}", "http") == 1
+    assert count("INVALID_ARGUMENT", "POST /v1/documents", "http") == 1
+    assert found["palimpsest_failures_total", "DOCUMENT_NOT_FOUND"] == 2
+    buckets = [
+        (float(key[2]), value)
+        for key, value in found.items()
+        if key[0] == f"{CALLS}_bucket" and "Documents.UpsertDocument" in key
+    ]
+    assert [bound for bound, _ in sorted(buckets)] == [*call_statistics.BOUNDS, float("inf")]
+    assert [value for _, value in sorted(buckets)] == sorted(value for _, value in buckets)
+    assert max(buckets)[1] == 1
+    # The scrape itself is a call in progress.
+    assert found["palimpsest_calls_in_progress",] == 1
+    assert made.id
+
+
+async def test_what_the_service_is_made_of_is_measured(client: Client, caller: Caller) -> None:
+    await client.put()
+
+    found = await samples(caller)
+
+    assert found["palimpsest_queue_documents", "waiting"] == 1
+    assert found["palimpsest_queue_documents", "in_work"] == 0
+    assert found["palimpsest_file_bytes", "database"] > 0
+    assert found["palimpsest_file_bytes", "wal"] >= 0
+    assert found["palimpsest_disk_free_bytes",] > 0
+    assert found["palimpsest_process_resident_bytes", "server"] > 0
+    assert found["palimpsest_process_cpu_seconds", "server"] > 0
+
+
+async def test_callers_choose_no_labels(service: Service, client: Client, caller: Caller) -> None:
+    tag = "secret-container"
+    await client.put(container_tags=[tag], content="secret-content", custom_id="secret-id")
+    before = await samples(caller)
+    for number in range(200):
+        assert (await caller.call("GET", f"/v1/nothing-{number}")).status == 404
+        assert (await caller.call("GET", f"/v1/documents/secret-{number}")).status == 404
+    for number in range(50):
+        call: Any = client.channel.unary_unary(
+            f"/palimpsest.v1.Documents/Secret{number}", Empty.SerializeToString
+        )
+        with refused(StatusCode.UNIMPLEMENTED, "METHOD_NOT_FOUND"):
+            await call(Empty())
+
+    after = await samples(caller)
+
+    assert not [key for key in after if any("secret" in part.lower() for part in key)]
+    # Of methods and codes, there are two more: the scrape, and documents that are not there.
+    new = {key[1:] for key in after.keys() - before.keys() if key[0] == f"{CALLS}_count"}
+    assert new == {
+        ("OK", "GET /metrics", "http"),
+        ("NOT_FOUND", "GET /v1/documents/{id}", "http"),
+    }
+    assert after["palimpsest_failures_total", "METHOD_NOT_FOUND"] == 250
+
+
+async def test_rules_and_pages_name_metrics_that_there_are(client: Client, caller: Caller) -> None:
+    with refused(StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
+        await client.documents.GetDocument(GetDocumentRequest(id="doc_0000000000000000000000"))
+    there = {key[0] for key in await samples(caller)} | {CALLS}
+    rules = (REPOSITORY / "service/deploy/alerts.yaml").read_text()
+    page = (REPOSITORY / "service/OPERATIONS.md").read_text()
+    table = page.split("## Watching it")[1].split("\n## ")[0]
+
+    for text in (rules, table):
+        named = set(re.findall(r"palimpsest_\w+", text))
+        assert named
+        assert named <= there
+
+
+@pytest.mark.parametrize("header", ["forwarded", "via", "x_forwarded_for", "x_real_ip"])
+async def test_what_comes_through_a_proxy_is_refused(caller: Caller, header: str) -> None:
+    assert (await caller.call("GET", "/metrics", **{header: "1.2.3.4"})).status == 403
+    assert (await caller.call("GET", "/metrics")).status == 200
+
+
+async def test_other_machines_are_refused_unless_all_are_answered(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_is_loopback", lambda host: False)
+    for metrics, status in (("local", 403), ("all", 200), ("off", 404)):
+        async with (
+            running_service(
+                directory / metrics, clock, listen=f"unix:{directory}/{metrics}.socket",
+                http="127.0.0.1:0", metrics=metrics,
+            ) as service,
+            calling(service.http) as caller,
+        ):  # fmt: skip
+            answer = await caller.call("GET", "/metrics", x_forwarded_for="1.2.3.4")
+        assert answer.status == status, metrics
