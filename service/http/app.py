@@ -128,7 +128,7 @@ class HttpApp:
             self._check_content(exchange, endpoint)
         except PalimpsestError as error:
             # Callers without a key can cause these at any rate.
-            self._runner.policy.method_not_found(exchange.peer())
+            self._runner.policy.not_a_call(exchange.peer(), error.reason)
             return self._failed(exchange, error, new_call_id())
         access = _ACCESS[endpoint.writes] if not endpoint.public else None
 

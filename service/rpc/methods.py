@@ -145,5 +145,5 @@ class _Methods(grpc.GenericRpcHandler):
         return self._handlers.get(handler_call_details.method, self._unknown)
 
     async def _refuse(self, _: Any, context: Context) -> None:
-        self._policy.method_not_found(context.peer())
+        self._policy.not_a_call(context.peer(), Reason.METHOD_NOT_FOUND)
         await abort(context, PalimpsestError(Reason.METHOD_NOT_FOUND, "There is no such method"))

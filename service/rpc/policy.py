@@ -236,10 +236,10 @@ class CallPolicy:
         self._leaving -= 1
         self._notify_if_idle()
 
-    def method_not_found(self, peer: str) -> None:
-        """Count a call of a method that does not exist."""
+    def not_a_call(self, peer: str, reason: Reason) -> None:
+        """Count what arrived for no method, or was refused before it was taken for a call."""
         if self._statistics is not None:
-            self._statistics.refused(Reason.METHOD_NOT_FOUND.name)
+            self._statistics.refused(reason.name)
         self._connections.charge(self._connections.of(peer))
 
     def unread(self, call: ActiveCall) -> None:

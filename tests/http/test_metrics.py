@@ -114,11 +114,14 @@ async def test_rules_and_pages_name_metrics_that_there_are(client: Client, calle
     with refused(StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
         await client.documents.GetDocument(GetDocumentRequest(id="doc_0000000000000000000000"))
     there = {key[0] for key in await samples(caller)} | {CALLS}
-    rules = (REPOSITORY / "service/deploy/alerts.yaml").read_text()
+    rules, board = [
+        (REPOSITORY / "service" / "deploy" / name).read_text()
+        for name in ("alerts.yaml", "grafana.json")
+    ]
     page = (REPOSITORY / "service/OPERATIONS.md").read_text()
     table = page.split("## Watching it")[1].split("\n## ")[0]
 
-    for text in (rules, table):
+    for text in (rules, board, table):
         named = set(re.findall(r"palimpsest_\w+", text))
         assert named
         assert named <= there
