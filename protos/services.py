@@ -191,7 +191,7 @@ class _Writer:
     def _items(self, method: Method) -> Field | None:
         """The field with the items of a page."""
         fields = self._contract.messages[method.response].fields
-        if not any(field.proto.name == "next_page_token" for field in fields):
+        if not {"next_page_token", "latest_revision"} & {field.proto.name for field in fields}:
             return None
         return next(field for field in fields if field.repeated)
 

@@ -90,6 +90,15 @@ def _sendable(name: str, value: str) -> str:
     return value
 
 
+def _next_page(page: Any) -> Mapping[str, Any] | None:
+    """What the request for the next page has instead; None after the last one."""
+    if "next_page_token" in page.DESCRIPTOR.fields_by_name:
+        return {"page_token": page.next_page_token} if page.next_page_token else None
+    # Of changes, whose pages go by revision.
+    more = page.revision < page.latest_revision
+    return {"after_revision": page.revision} if more else None
+
+
 class Calls:
     """Synchronous calls over one channel; may be used by several threads."""
 
@@ -133,13 +142,11 @@ class Calls:
         timeout: float | None,
     ) -> Iterator[Any]:
         """The items of all pages; `timeout` is for each page."""
-        token = ""
-        while True:
-            page = self.unary(method, {**fields, "page_token": token}, timeout)
+        following: Mapping[str, Any] | None = {}
+        while following is not None:
+            page = self.unary(method, {**fields, **following}, timeout)
             yield from getattr(page, items)
-            token = page.next_page_token  # type: ignore[attr-defined]
-            if not token:
-                return
+            following = _next_page(page)
 
     def stream(
         self,
@@ -233,14 +240,12 @@ class AsyncCalls:
         timeout: float | None,
     ) -> AsyncIterator[Any]:
         """The items of all pages; `timeout` is for each page."""
-        token = ""
-        while True:
-            page = await self.unary(method, {**fields, "page_token": token}, timeout)
+        following: Mapping[str, Any] | None = {}
+        while following is not None:
+            page = await self.unary(method, {**fields, **following}, timeout)
             for item in getattr(page, items):
                 yield item
-            token = page.next_page_token  # type: ignore[attr-defined]
-            if not token:
-                return
+            following = _next_page(page)
 
     async def stream(
         self,
