@@ -12,6 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2_grpc
 
+from palimpsest.v1.changes_pb2_grpc import ChangesStub
 from palimpsest.v1.containers_pb2_grpc import ContainersStub
 from palimpsest.v1.documents_pb2 import (
     Document,
@@ -32,6 +33,7 @@ from palimpsest.v1.memories_pb2 import (
 from palimpsest.v1.memories_pb2_grpc import MemoriesStub
 
 if TYPE_CHECKING:
+    from palimpsest.v1.changes_pb2_grpc import ChangesAsyncStub
     from palimpsest.v1.containers_pb2_grpc import ContainersAsyncStub
     from palimpsest.v1.documents_pb2_grpc import DocumentsAsyncStub
     from palimpsest.v1.memories_pb2_grpc import MemoriesAsyncStub
@@ -71,6 +73,7 @@ class Client:
     documents: DocumentsAsyncStub
     memories: MemoriesAsyncStub
     containers: ContainersAsyncStub
+    changes: ChangesAsyncStub
 
     async def put(self, content: str = "text", **fields: Any) -> DocumentReceipt:
         if isinstance(fields.get("metadata"), Mapping):
@@ -135,7 +138,11 @@ async def connected(address: str, key: str | None) -> AsyncIterator[Client]:
         address, interceptors=interceptors, options=options
     ) as channel:
         yield Client(
-            channel, DocumentsStub(channel), MemoriesStub(channel), ContainersStub(channel)
+            channel,
+            DocumentsStub(channel),
+            MemoriesStub(channel),
+            ContainersStub(channel),
+            ChangesStub(channel),
         )
 
 

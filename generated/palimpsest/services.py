@@ -10,7 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from palimpsest.calls import AsyncCalls, Calls, Method
 from palimpsest.messages import Fields, Metadata, Time
 from palimpsest.resuming import DocumentResuming
-from palimpsest.v1 import common_pb2, containers_pb2, documents_pb2, filter_pb2, memories_pb2, search_pb2
+from palimpsest.v1 import changes_pb2, common_pb2, containers_pb2, documents_pb2, filter_pb2, memories_pb2, search_pb2
+
+_LIST_CHANGES = Method(
+    "/palimpsest.v1.Changes/ListChanges",
+    changes_pb2.ListChangesRequest,
+    changes_pb2.ListChangesResponse,
+)
 
 _LIST_CONTAINERS = Method(
     "/palimpsest.v1.Containers/ListContainers",
@@ -161,6 +167,110 @@ _DELETE_MEMORY = Method(
     memories_pb2.DeleteMemoryRequest,
     memories_pb2.DeleteMemoryResponse,
 )
+
+class Changes:
+    """The change feed: what was done to documents, memories and containers, in
+    commit order. It has no content; what has changed is read with the other
+    calls. A key that is limited to containers sees the changes in those.
+
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def list(
+        self,
+        *,
+        after_revision: int | None = None,
+        container_tags: str | Sequence[str] | None = None,
+        kinds: changes_pb2.ChangeKind.ValueType | Sequence[changes_pb2.ChangeKind.ValueType] | None = None,
+        page_size: int | None = None,
+        timeout: float | None = None,
+    ) -> changes_pb2.ListChangesResponse:
+        """Lists the changes after a revision, oldest first. The next call continues
+        with the `revision` of this answer as its `after_revision`.
+
+        Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD).
+        """
+        return self._calls.unary(_LIST_CHANGES, {
+            "after_revision": after_revision,
+            "container_tags": container_tags,
+            "kinds": kinds,
+            "page_size": page_size,
+        }, timeout)
+
+    def iterate(
+        self,
+        *,
+        after_revision: int | None = None,
+        container_tags: str | Sequence[str] | None = None,
+        kinds: changes_pb2.ChangeKind.ValueType | Sequence[changes_pb2.ChangeKind.ValueType] | None = None,
+        page_size: int | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[changes_pb2.Change]:
+        """As `list`: what is on all pages. `timeout` is for each page."""
+        return self._calls.pages(_LIST_CHANGES, {
+            "after_revision": after_revision,
+            "container_tags": container_tags,
+            "kinds": kinds,
+            "page_size": page_size,
+        }, "changes", timeout)
+
+class AsyncChanges:
+    """The change feed: what was done to documents, memories and containers, in
+    commit order. It has no content; what has changed is read with the other
+    calls. A key that is limited to containers sees the changes in those.
+
+    Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
+    header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
+    INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
+    lists.
+    """
+
+    def __init__(self, calls: AsyncCalls) -> None:
+        self._calls = calls
+
+    def list(
+        self,
+        *,
+        after_revision: int | None = None,
+        container_tags: str | Sequence[str] | None = None,
+        kinds: changes_pb2.ChangeKind.ValueType | Sequence[changes_pb2.ChangeKind.ValueType] | None = None,
+        page_size: int | None = None,
+        timeout: float | None = None,
+    ) -> Awaitable[changes_pb2.ListChangesResponse]:
+        """Lists the changes after a revision, oldest first. The next call continues
+        with the `revision` of this answer as its `after_revision`.
+
+        Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD).
+        """
+        return self._calls.unary(_LIST_CHANGES, {
+            "after_revision": after_revision,
+            "container_tags": container_tags,
+            "kinds": kinds,
+            "page_size": page_size,
+        }, timeout)
+
+    def iterate(
+        self,
+        *,
+        after_revision: int | None = None,
+        container_tags: str | Sequence[str] | None = None,
+        kinds: changes_pb2.ChangeKind.ValueType | Sequence[changes_pb2.ChangeKind.ValueType] | None = None,
+        page_size: int | None = None,
+        timeout: float | None = None,
+    ) -> AsyncIterator[changes_pb2.Change]:
+        """As `list`: what is on all pages. `timeout` is for each page."""
+        return self._calls.pages(_LIST_CHANGES, {
+            "after_revision": after_revision,
+            "container_tags": container_tags,
+            "kinds": kinds,
+            "page_size": page_size,
+        }, "changes", timeout)
 
 class Containers:
     """Containers are the caller's name spaces: a user, a project. The first write

@@ -216,6 +216,19 @@ class Containers(Protocol):
         ...
 
 
+class Changes(Protocol):
+    async def list(self, who: m.Principal, query: m.ChangeQuery) -> m.ChangePage:
+        """Changes in commit order, from one snapshot.
+
+        It reads a bounded number of rows: where most are passed over, the answer has few or
+        no changes, and its revision says how far it came.
+
+        Raises:
+            PalimpsestError: REVISION_GONE, REVISION_AHEAD.
+        """
+        ...
+
+
 class Store(Protocol):
     """All of the storage, opened."""
 
@@ -230,6 +243,9 @@ class Store(Protocol):
 
     @property
     def containers(self) -> Containers: ...
+
+    @property
+    def changes(self) -> Changes: ...
 
     @property
     def digester(self) -> Digester: ...

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from service.core.errors import PalimpsestError, Reason, container_not_allowed
 from service.core.model import DEFAULT_CONTAINER, Principal
+from service.rpc.pages import page_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ DOCUMENT_BYTES: Final = 1024 * _KIB + 2 * METADATA_BYTES
 _PAGE: Final = 3 * 1024 * _KIB + DOCUMENT_BYTES
 """A page ends with the item that takes it over 3 MiB."""
 _DEFAULT_LIMIT: Final = 10
+_CHANGE: Final = 512
+"""A few containers and the label of a key included."""
 _HIT: Final = 8 * _KIB + METADATA_BYTES
 
 
@@ -88,6 +91,10 @@ def _hits(request: Any) -> int:
         return _PAGE
     hit = _HIT + METADATA_BYTES if getattr(request, "include_documents", False) else _HIT
     return min(_PAGE, (request.limit or _DEFAULT_LIMIT) * hit)
+
+
+def _changes(request: Any) -> int:
+    return page_size(request.page_size) * _CHANGE
 
 
 def _receipt(_: Any) -> int:
@@ -134,6 +141,7 @@ ACCESS: Final[dict[str, Access]] = {
     "palimpsest.v1.Memories.DeleteMemory": Access(True, _tag, _receipt),
     "palimpsest.v1.Containers.ListContainers": Access(False, _none, _page, offloadable=True),
     "palimpsest.v1.Containers.DeleteContainer": Access(True, _tag, _many_receipts),
+    "palimpsest.v1.Changes.ListChanges": Access(False, _tags, _changes, offloadable=True),
 }
 """By full name of the method."""
 

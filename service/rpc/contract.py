@@ -6,12 +6,13 @@ from typing import Final
 
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 
-from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
+from palimpsest.v1 import changes_pb2, containers_pb2, documents_pb2, memories_pb2
 
 SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     documents_pb2.DESCRIPTOR.services_by_name["Documents"],
     memories_pb2.DESCRIPTOR.services_by_name["Memories"],
     containers_pb2.DESCRIPTOR.services_by_name["Containers"],
+    changes_pb2.DESCRIPTOR.services_by_name["Changes"],
 )
 
 SERVICE_NAMES: Final = tuple(service.full_name for service in SERVICES)

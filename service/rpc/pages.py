@@ -15,6 +15,11 @@ DEFAULT_SIZE: Final = 50
 MAX_SIZE: Final = 1000
 
 
+def page_size(asked: int) -> int:
+    """How many items a page has at most, of which `asked` were asked for."""
+    return min(asked or DEFAULT_SIZE, MAX_SIZE)
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """One page of a listing. `page.upto` is None on the first one."""
@@ -50,7 +55,7 @@ def open_listing(digester: Digester, call: CallInfo, request: Any) -> Listing:
         f"{call.method} {principal.tenant} {visible}",
         request.SerializeToString(deterministic=True),
     )
-    page = PageRequest(min(size or DEFAULT_SIZE, MAX_SIZE))
+    page = PageRequest(page_size(size))
     if token:
         after, revision, began = decode_token(digester, fingerprint, token)
         page = replace(page, after=after, upto=revision, began=began)

@@ -15,6 +15,7 @@ from service.ports.search import Searcher
 from service.ports.store import Store
 from service.rpc.access import ACCESS, Access
 from service.rpc.calls import CallInfo, Handler
+from service.rpc.changes import Changes
 from service.rpc.containers import Containers
 from service.rpc.contract import SERVICES
 from service.rpc.documents import Documents
@@ -51,6 +52,7 @@ def methods_of(store: Store, searcher: Searcher) -> list[Method]:
         "Documents": Documents(store, searcher, idempotency),
         "Memories": Memories(store, searcher, idempotency),
         "Containers": Containers(store, idempotency),
+        "Changes": Changes(store),
     }
     return [
         _method(method, servicers[service.name])

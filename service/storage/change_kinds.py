@@ -1,31 +1,10 @@
-"""Kinds of changes, as the change log stores them."""
+"""What the kinds of changes say about what is stored."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
-
-class ChangeKind(StrEnum):
-    """What happened to what: the text before the point says which kind of entity."""
-
-    DOCUMENT_CREATED = "document.created"
-    DOCUMENT_UPDATED = "document.updated"
-    DOCUMENT_CUSTOM_ID_LOST = "document.custom_id_lost"
-    """Updated, too: it left its home for one where another document has the custom id."""
-    DOCUMENT_DELETED = "document.deleted"
-    DOCUMENT_PROCESSED = "document.processed"
-    DOCUMENT_FAILED = "document.failed"
-    DOCUMENT_INDEXED = "document.indexed"
-    MEMORY_CREATED = "memory.created"
-    MEMORY_UPDATED = "memory.updated"
-    MEMORY_FORGOTTEN = "memory.forgotten"
-    MEMORY_RESTORED = "memory.restored"
-    MEMORY_EXPIRED = "memory.expired"
-    MEMORY_DELETED = "memory.deleted"
-    MEMORY_INDEXED = "memory.indexed"
-    CONTAINER_DELETED = "container.deleted"
-
+from service.core.model import ChangeKind
 
 OF_DOCUMENTS: Final = frozenset(kind for kind in ChangeKind if kind.startswith("document."))
 OF_MEMORIES: Final = frozenset(kind for kind in ChangeKind if kind.startswith("memory."))

@@ -13,8 +13,8 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, case, delete, select, update
 
 from service.core.digests import Digester
+from service.core.model import ChangeKind
 from service.storage import dialects
-from service.storage.change_kinds import ChangeKind
 from service.storage.tables import changes, erased_containers, tenants
 
 STEP: Final = 500

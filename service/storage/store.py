@@ -16,6 +16,7 @@ from service.core.times import SECOND, WallClock
 from service.ports.indexing import Indexer, NullIndexer
 from service.storage import change_log, schema, sweeper
 from service.storage.backend import KEYS, Database, KeyEpoch, Maintenance
+from service.storage.changes.store import ChangeStore
 from service.storage.containers.store import ContainerStore
 from service.storage.documents.store import DocumentStore
 from service.storage.engine import MutationEngine, StoreOptions
@@ -77,6 +78,7 @@ class SqlStore:
         self.documents = DocumentStore(self.engine, options)
         self.memories = MemoryStore(self.engine, options)
         self.containers = ContainerStore(self.engine)
+        self.changes = ChangeStore(self.engine)
         self.queue = QueueStore(self.engine)
         self.index = IndexStore(self.engine)
         self.reindexing = ReindexStore(self.engine)

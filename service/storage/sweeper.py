@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from service.core.memories import End
-from service.core.model import Principal
-from service.storage.change_kinds import ChangeKind
+from service.core.model import ChangeKind, Principal
 from service.storage.memories import rows
 from service.storage.tables import memory_spans, requests
 from service.storage.transactions import SYSTEM_ACTOR, Mutation, Outcome, TenantTx

@@ -14,11 +14,11 @@ from sqlalchemy import Connection, bindparam, select, update
 from service.core import ids, receipts
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError
-from service.core.model import IdempotencyKey, Principal
+from service.core.model import ChangeKind, IdempotencyKey, Principal
 from service.core.times import Moment, WallClock
 from service.ports.indexing import IndexEntry
 from service.storage import dialects
-from service.storage.change_kinds import NON_DESTRUCTIVE, ChangeKind
+from service.storage.change_kinds import NON_DESTRUCTIVE
 from service.storage.inserts import insert_rows
 from service.storage.tables import changes, containers, requests, tenants
 from service.storage.watching import ANYTHING

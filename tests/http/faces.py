@@ -186,7 +186,17 @@ class Neutral:
     """
 
     _ID: Final = re.compile(r"\b([a-z]{2,5})_[0-9A-Za-z]{22}\b")
-    _HIDDEN: Final = {"etag", "nextPageToken", "revision", "updateTime", "createTime", "forgetTime"}
+    _HIDDEN: Final = {
+        "createTime",
+        "etag",
+        "forgetTime",
+        "keyId",
+        "latestRevision",
+        "nextPageToken",
+        "revision",
+        "time",
+        "updateTime",
+    }
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}

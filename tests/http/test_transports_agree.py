@@ -18,6 +18,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from palimpsest.v1 import changes_pb2 as ch
 from palimpsest.v1 import common_pb2
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
@@ -318,6 +319,16 @@ FAILURES: Final[list[tuple[str, Make, str]]] = [
         lambda t: c.DeleteContainerRequest(container_tag="not ok"),
         "INVALID_REQUEST",
     ),
+    (
+        "Changes.ListChanges",
+        lambda t: ch.ListChangesRequest(after_revision=-1, kinds=[0], page_size=-1),  # type: ignore[list-item]
+        "INVALID_REQUEST",
+    ),
+    (
+        "Changes.ListChanges",
+        lambda t: ch.ListChangesRequest(after_revision=2**60),
+        "REVISION_AHEAD",
+    ),
 ]
 """What an owner may not do either, and why."""
 
@@ -362,6 +373,15 @@ READS: Final[list[tuple[str, Make]]] = [
     ),
     ("Memories.GetProfile", lambda t: m.GetProfileRequest(query="lighthouse")),
     ("Containers.ListContainers", lambda t: c.ListContainersRequest()),
+    (
+        "Changes.ListChanges",
+        lambda t: ch.ListChangesRequest(
+            after_revision=1,
+            container_tags=["vault", "default"],
+            kinds=[ch.CHANGE_KIND_DOCUMENT_CREATED, ch.CHANGE_KIND_MEMORY_UPDATED],
+            page_size=3,
+        ),
+    ),
 ]
 WRITES: Final[list[tuple[str, Make]]] = [
     (

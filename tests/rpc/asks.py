@@ -8,6 +8,7 @@ from typing import Final
 
 from google.protobuf.message import Message
 
+from palimpsest.v1 import changes_pb2 as ch
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
@@ -106,6 +107,13 @@ NOT_ALLOWED: Final = "CONTAINER_NOT_ALLOWED"
 NO_DOCUMENT: Final = "DOCUMENT_NOT_FOUND"
 TOKEN: Final = "INVALID_PAGE_TOKEN"
 OK: Final = "OK"
+
+OF_CALLS: Final = [
+    kind
+    for kind in ch.ChangeKind.values()
+    if kind not in {0, ch.CHANGE_KIND_DOCUMENT_PROCESSED, ch.CHANGE_KIND_DOCUMENT_FAILED}
+]
+"""Kinds of changes that come in the order of the calls."""
 
 ASKS: Final[dict[str, Asks]] = {
     "Documents.UpsertDocument": lambda t: [
@@ -325,6 +333,12 @@ ASKS: Final[dict[str, Asks]] = {
         (c.DeleteContainerRequest(container_tag="vault"), NOT_ALLOWED),
         (c.DeleteContainerRequest(container_tag="vault", validate_only=True), NOT_ALLOWED),
         (c.DeleteContainerRequest(container_tag="vault", allow_missing=True), NOT_ALLOWED),
+    ],
+    "Changes.ListChanges": lambda t: [
+        (ch.ListChangesRequest(kinds=OF_CALLS), OK),
+        (ch.ListChangesRequest(kinds=[ch.CHANGE_KIND_DOCUMENT_CREATED]), OK),
+        (ch.ListChangesRequest(kinds=OF_CALLS, container_tags=["elsewhere"]), OK),
+        (ch.ListChangesRequest(kinds=OF_CALLS, container_tags=["vault"]), NOT_ALLOWED),
     ],
 }
 """By service and name of the RPC. One that is missing here fails the tests of strangers."""

@@ -11,6 +11,7 @@ from palimpsest.v1 import documents_pb2, memories_pb2
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
 from service.rpc.access import ACCESS, authorize_containers, authorize_method
+from service.rpc.changes import Changes
 from service.rpc.containers import Containers
 from service.rpc.contract import SERVICES
 from service.rpc.documents import Documents
@@ -50,7 +51,9 @@ def test_every_container_field_of_a_request_is_checked() -> None:
 
 
 def test_every_rpc_has_a_servicer_method() -> None:
-    servicers = {servicer.__name__: servicer for servicer in (Documents, Memories, Containers)}
+    servicers = {
+        servicer.__name__: servicer for servicer in (Changes, Containers, Documents, Memories)
+    }
     for method in METHODS:
         servicer = servicers[method.containing_service.name]
         assert callable(getattr(servicer, python_name(method.name)))

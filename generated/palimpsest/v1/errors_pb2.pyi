@@ -237,6 +237,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: ListMemories as of now by a clock that is ahead of the server's.
     The caller should leave out as_of to read what is there now.
     """
+    ERROR_REASON_REVISION_GONE: _ErrorReason.ValueType  # 81
+    """OUT_OF_RANGE: changes after the revision are no longer kept; ErrorInfo
+    metadata `oldest_revision` is the first that is.
+
+    Example: a follower of the changes comes back after a month, and the server
+    keeps them for a week. It should read the present state with the lists, and
+    then follow from the revision that these answered.
+    """
+    ERROR_REASON_REVISION_AHEAD: _ErrorReason.ValueType  # 82
+    """OUT_OF_RANGE: there is no such revision yet; ErrorInfo metadata
+    `latest_revision` is the last.
+
+    Example: the database was restored from a backup, and a follower of the
+    changes has seen more than is there now. It should read the present state
+    with the lists, and then follow from the revision that these answered.
+    """
     ERROR_REASON_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 90
     """UNIMPLEMENTED: there is no such method.
 
@@ -492,6 +508,22 @@ ERROR_REASON_TIME_IN_FUTURE: ErrorReason.ValueType  # 80
 
 Example: ListMemories as of now by a clock that is ahead of the server's.
 The caller should leave out as_of to read what is there now.
+"""
+ERROR_REASON_REVISION_GONE: ErrorReason.ValueType  # 81
+"""OUT_OF_RANGE: changes after the revision are no longer kept; ErrorInfo
+metadata `oldest_revision` is the first that is.
+
+Example: a follower of the changes comes back after a month, and the server
+keeps them for a week. It should read the present state with the lists, and
+then follow from the revision that these answered.
+"""
+ERROR_REASON_REVISION_AHEAD: ErrorReason.ValueType  # 82
+"""OUT_OF_RANGE: there is no such revision yet; ErrorInfo metadata
+`latest_revision` is the last.
+
+Example: the database was restored from a backup, and a follower of the
+changes has seen more than is there now. It should read the present state
+with the lists, and then follow from the revision that these answered.
 """
 ERROR_REASON_METHOD_NOT_FOUND: ErrorReason.ValueType  # 90
 """UNIMPLEMENTED: there is no such method.

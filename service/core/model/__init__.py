@@ -19,6 +19,13 @@ from service.core.model.base import (
     Principal,
     Unset,
 )
+from service.core.model.changes import (
+    INTERNAL_KINDS,
+    Change,
+    ChangeKind,
+    ChangePage,
+    ChangeQuery,
+)
 from service.core.model.containers import Container, ContainerDeleteReceipt
 from service.core.model.documents import (
     FILE_KINDS,
@@ -66,10 +73,15 @@ from service.core.model.memories import (
 __all__ = [
     "DEFAULT_CONTAINER",
     "FILE_KINDS",
+    "INTERNAL_KINDS",
     "UNSET",
     "AppendReceipt",
     "BatchReceipt",
     "BulkDeleteReceipt",
+    "Change",
+    "ChangeKind",
+    "ChangePage",
+    "ChangeQuery",
     "Container",
     "ContainerDeleteReceipt",
     "Content",

@@ -30,12 +30,12 @@ from service.core.errors import PalimpsestError, Reason
 from service.core.memories import End
 from service.core.model import (
     BulkDeleteReceipt,
+    ChangeKind,
     ContainerDeleteReceipt,
     Status,
 )
 from service.core.times import FOREVER
 from service.storage import change_log
-from service.storage.change_kinds import ChangeKind
 from service.storage.deletions import Receipt, Step
 from service.storage.documents.names import Name, find
 from service.storage.documents.rows import load, members

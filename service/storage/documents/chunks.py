@@ -9,12 +9,11 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from service.core.documents import is_visible
 from service.core.errors import PalimpsestError, document_not_found
-from service.core.model import Order, PageRequest, Principal, Status
+from service.core.model import ChangeKind, Order, PageRequest, Principal, Status
 from service.ports.indexing import IndexEntry
 from service.ports.processing import ChunkRow, Failed, Job, Processed
 from service.ports.store import Page
 from service.storage import checksums
-from service.storage.change_kinds import ChangeKind
 from service.storage.documents.names import Name
 from service.storage.documents.rows import containers_of, load_named
 from service.storage.inserts import insert_rows

@@ -11,12 +11,12 @@ from service.core import ids
 from service.core.documents import DocumentDraft, DocumentState
 from service.core.metadata import comparable
 from service.core.model import (
+    ChangeKind,
     DocumentReceipt,
     Status,
     encoded,
 )
 from service.storage import dialects
-from service.storage.change_kinds import ChangeKind
 from service.storage.documents.rows import Membership
 from service.storage.inserts import insert_rows, run_for_each
 from service.storage.tables import (

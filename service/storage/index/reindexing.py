@@ -28,11 +28,10 @@ from sqlalchemy import (
 )
 
 from service.core.documents import indexed_heading
-from service.core.model import ContentKind, Principal, Status
+from service.core.model import ChangeKind, ContentKind, Principal, Status
 from service.core.times import parse_moment
 from service.ports.indexing import NO_EMBEDDER
 from service.ports.reindexing import Stale
-from service.storage.change_kinds import ChangeKind
 from service.storage.documents.rows import containers_of
 from service.storage.engine import MutationEngine
 from service.storage.tables import chunks, documents, embedders, memories

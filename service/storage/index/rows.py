@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, Connection, bindparam, exists, or_, select
 from service.core import filters as f
 from service.core.digests import Digester
 from service.core.memories import MADE, End
+from service.core.model import ChangeKind
 from service.core.times import FOREVER
 from service.ports.indexing import DeltaCursor, IndexDelta
-from service.storage.change_kinds import OF_DOCUMENTS, OF_MEMORIES, ChangeKind
+from service.storage.change_kinds import OF_DOCUMENTS, OF_MEMORIES
 from service.storage.documents.lists import FIELDS as DOCUMENT_FIELDS
 from service.storage.filters import compile_filter
 from service.storage.index.blocks import CHUNK_COLUMNS, IN_CONTAINER, MEMORY_COLUMNS, Block

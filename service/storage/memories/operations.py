@@ -17,6 +17,7 @@ from service.core.errors import (
 )
 from service.core.memories import End
 from service.core.model import (
+    ChangeKind,
     MemoriesReceipt,
     Memory,
     MemoryCreate,
@@ -29,7 +30,6 @@ from service.core.model import (
     Principal,
     UpdatedMemory,
 )
-from service.storage.change_kinds import ChangeKind
 from service.storage.documents.names import Name, name_of
 from service.storage.documents.rows import load_named
 from service.storage.memories import rows

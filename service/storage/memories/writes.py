@@ -10,6 +10,7 @@ from service.core import memories as rules
 from service.core.memories import End, Span, Version
 from service.core.metadata import comparable
 from service.core.model import (
+    ChangeKind,
     Memory,
     MemoryReceipt,
     MemoryRestore,
@@ -17,7 +18,6 @@ from service.core.model import (
 from service.core.times import parse_instant
 from service.ports.indexing import NO_EMBEDDER, IndexEntry
 from service.storage import checksums
-from service.storage.change_kinds import ChangeKind
 from service.storage.inserts import insert_rows, run_for_each
 from service.storage.memories.rows import Stored
 from service.storage.tables import memories, memory_spans

@@ -14,10 +14,11 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from service.core import model as m
+from service.core.errors import PalimpsestError, Reason
+from service.core.model import ChangeKind
 from service.core.times import WallClock
 from service.ports.indexing import BlockCursor
 from service.storage import change_log, schema
-from service.storage.change_kinds import ChangeKind
 from service.storage.sqlite import admin
 from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
@@ -250,6 +251,26 @@ async def test_changes_older_than_the_retention_are_removed_in_steps(
     await store.documents.upsert(who, m.DocumentWrite("again"), None)
     assert _state(store) == (802, 802, [802])
     assert admin.check(store.path, lambda _: None) == []
+
+
+async def test_a_reader_is_told_what_is_no_longer_kept(
+    kept_for_a_day: SqliteStore, clock: Clock
+) -> None:
+    store = kept_for_a_day
+    who = m.Principal(await store.ensure_tenant("test"), "key")
+    for _ in range(3):
+        await store.documents.upsert(who, m.DocumentWrite("text"), None)
+    clock.advance(DAY + 60)
+    await store.documents.upsert(who, m.DocumentWrite("later"), None)
+    await store.trim_changes()
+    for after in (0, 2):
+        with pytest.raises(PalimpsestError) as gone:
+            await store.changes.list(who, m.ChangeQuery(after))
+        assert gone.value.reason is Reason.REVISION_GONE
+        assert gone.value.metadata == {"oldest_revision": "4"}
+    page = await store.changes.list(who, m.ChangeQuery(3))
+    assert [change.revision for change in page.changes] == [4]
+    assert (page.revision, page.latest, page.oldest) == (4, 4, 4)
 
 
 async def test_one_step_removes_whole_revisions(kept_for_a_day: SqliteStore, clock: Clock) -> None:

@@ -1,0 +1,45 @@
+"""Changes, as the contract has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from palimpsest.v1 import changes_pb2 as pb
+from service.core import model as m
+from service.rpc.pages import page_size
+
+_NUMBERS: Final[dict[m.ChangeKind, pb.ChangeKind.ValueType]] = {
+    kind: pb.ChangeKind.Value(f"CHANGE_KIND_{kind.name}")
+    for kind in m.ChangeKind
+    if kind not in m.INTERNAL_KINDS
+}
+_KINDS: Final = {number: kind for kind, number in _NUMBERS.items()}
+
+
+def query(request: pb.ListChangesRequest) -> m.ChangeQuery:
+    """What a valid request asks for."""
+    return m.ChangeQuery(
+        request.after_revision,
+        tuple(request.container_tags),
+        frozenset(_KINDS[kind] for kind in request.kinds),
+        page_size(request.page_size),
+    )
+
+
+def to_proto(changes: Iterable[m.Change], messages: Any) -> None:
+    """Add changes to a field of messages."""
+    for change in changes:
+        seconds, rest = divmod(change.time, 1_000_000)
+        message = messages.add(
+            revision=change.revision,
+            kind=_NUMBERS[change.kind],
+            id=change.id,
+            container_tags=change.containers,
+            key_id=change.key_id,
+            key_label=change.key_label,
+            request_id=change.request_id,
+        )
+        stamp = message.time
+        stamp.seconds = seconds
+        stamp.nanos = rest * 1000
