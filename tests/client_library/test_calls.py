@@ -14,6 +14,7 @@ import pytest
 import palimpsest
 from palimpsest import services
 from palimpsest.calls import Method
+from palimpsest.v1.changes_pb2 import CHANGE_KIND_MEMORY_CREATED
 from palimpsest.v1.documents_pb2 import DOCUMENT_STATUS_DONE
 from service.app import running
 from service.rpc import contract
@@ -77,6 +78,25 @@ def test_pages_are_one_iterator(client: palimpsest.Client) -> None:
     found = client.memories.iterate(container_tags=[USER], page_size=3)
 
     assert sorted(memory.content for memory in found) == texts
+
+
+async def test_changes_are_gone_through_by_revision(shared_server: Server, key: str) -> None:
+    with palimpsest.connect(shared_server.address, key, timeout=HANG_SECONDS) as client:
+        for number in range(5):
+            client.memories.create(USER, f"Fact {number}.")
+        last = client.changes.list().latest_revision
+        client.memories.create("another", "Not asked for.")
+
+        seen = list(client.changes.iterate(container_tags=USER, page_size=2))
+        later = list(client.changes.iterate(after_revision=last))
+    async with connect_async(shared_server, key) as twin:
+        same = [change async for change in twin.changes.iterate(container_tags=USER, page_size=2)]
+
+    assert [change.kind for change in seen] == [CHANGE_KIND_MEMORY_CREATED] * 5
+    assert [change.revision for change in seen] == sorted({change.revision for change in seen})
+    assert [list(change.container_tags) for change in later] == [["another"]]
+    assert same == seen
+    assert all(change.request_id for change in seen)
 
 
 async def test_the_asyncio_client_does_the_same(shared_server: Server, key: str) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import grpc
 import pytest
 
 import palimpsest
+from palimpsest.calls import AsyncCalls, Calls, Method, Settings
+from palimpsest.resuming import ChangesResuming
+from palimpsest.v1.changes_pb2 import Change, ListChangesRequest, ListChangesResponse
 from palimpsest.v1.documents_pb2 import (
     DOCUMENT_STATUS_DONE,
     DOCUMENT_STATUS_EMBEDDING,
@@ -22,6 +26,7 @@ from tests.waiting import HANG_SECONDS
 
 STOPPING = ServiceError(Reason.SHUTTING_DOWN, "The server is stopping", retry_after=0.01)
 BUSY = ServiceError(Reason.REQUEST_IN_PROGRESS, "It is still running", retry_after=0.01)
+GONE = ServiceError(Reason.REVISION_GONE, "It is not kept")
 STALE = ServiceError(Reason.ETAG_MISMATCH, "Another was first")
 
 
@@ -103,3 +108,43 @@ async def test_a_document_that_never_was_is_not_found(asynchronous: bool) -> Non
     gone = ServiceError(Reason.DOCUMENT_NOT_FOUND, "Document not found")
     with scripted([gone], streams=True) as server, pytest.raises(palimpsest.NotFoundError):
         await watch(asynchronous, server.address, "mine")
+
+
+async def follow(asynchronous: bool, address: str, seen: list[ListChangesResponse]) -> None:
+    method = Method("/palimpsest.v1.Test/Stream", ListChangesRequest, ListChangesResponse)
+    fields = {"after_revision": 2, "container_tags": "user_7"}
+    settings = Settings(address, "key", HANG_SECONDS)
+    if asynchronous:
+        async with grpc.aio.insecure_channel(address) as channel:
+            calls = AsyncCalls(channel, settings)
+            async for message in calls.stream(method, fields, ChangesResuming):
+                seen.append(message)  # noqa: PERF401 - it ends with an error
+        return
+    with grpc.insecure_channel(address) as blocking:
+        for message in Calls(blocking, settings).stream(method, fields, ChangesResuming):
+            seen.append(message)  # noqa: PERF402 - it ends with an error
+
+
+@both
+async def test_changes_are_followed_over_connections(asynchronous: bool) -> None:
+    """Each connection begins after the last revision, also one of a message without changes."""
+
+    def step(revision: int, *changes: int) -> ListChangesResponse:
+        return ListChangesResponse(
+            revision=revision, changes=[Change(revision=each) for each in changes]
+        )
+
+    steps = [step(4, 3, 4), step(7), step(9, 8, 9)]
+    seen = list[ListChangesResponse]()
+    with (
+        scripted(
+            [STOPPING], [steps[0], STOPPING], [steps[1], STOPPING], [steps[2], GONE], streams=True
+        ) as server,
+        pytest.raises(palimpsest.OutOfRangeError),
+    ):
+        await follow(asynchronous, server.address, seen)
+
+    asked = [ListChangesRequest.FromString(raw) for raw in server.requests]
+    assert seen == steps
+    assert [request.after_revision for request in asked] == [2, 2, 4, 7]
+    assert {tuple(request.container_tags) for request in asked} == {("user_7",)}

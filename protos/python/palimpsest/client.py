@@ -11,9 +11,11 @@ from palimpsest import channels
 from palimpsest.calls import AsyncCalls, Calls, Settings
 from palimpsest.channels import Tls
 from palimpsest.services import (
+    AsyncChanges,
     AsyncContainers,
     AsyncDocuments,
     AsyncMemories,
+    Changes,
     Containers,
     Documents,
     Memories,
@@ -32,6 +34,7 @@ class Client:
         self.documents = Documents(calls)
         self.memories = Memories(calls)
         self.containers = Containers(calls)
+        self.changes = Changes(calls)
 
     def close(self) -> None:
         """Close the connection; calls that are running fail."""
@@ -58,6 +61,7 @@ class AsyncClient:
         self.documents = AsyncDocuments(calls)
         self.memories = AsyncMemories(calls)
         self.containers = AsyncContainers(calls)
+        self.changes = AsyncChanges(calls)
 
     async def close(self) -> None:
         """Close the connection; calls that are running fail."""
