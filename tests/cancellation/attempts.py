@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
+from palimpsest.v1 import changes_pb2 as ch
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as mem
@@ -231,6 +232,10 @@ async def _list_containers(_: Factory, box: str) -> Attempt:
     return Attempt("ListContainers", c.ListContainersRequest(page_size=200))
 
 
+async def _list_changes(_: Factory, box: str) -> Attempt:
+    return Attempt("ListChanges", ch.ListChangesRequest(container_tags=[box], page_size=200))
+
+
 async def _delete_container(factory: Factory, box: str) -> Attempt:
     await factory.documents(box)
     await factory.memories(box)
@@ -265,4 +270,5 @@ BUILDS: dict[str, Build] = {
     "DeleteMemory": _delete_memory,
     "ListContainers": _list_containers,
     "DeleteContainer": _delete_container,
+    "ListChanges": _list_changes,
 }
