@@ -31,6 +31,7 @@ from service.runtime.syncing import sync
 from service.settings import Settings
 from service.storage.schema import DEFAULT_TENANT
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_prepared, prepare_database
+from service.webhooks.delivery import WebhookDelivery
 
 DAY_SECONDS = 86_400
 
@@ -124,7 +125,7 @@ async def running(
             # Only once the address is bound: a start that fails before that creates no key.
             first_key = None if settings.no_auth else await _first_key(store, settings)
             await server.serving()
-            async with _watched(tls):
+            async with _watched(tls), _delivering(store, clock, settings.lease):
                 address = _address(settings.listen, port)
                 yield Service(address, store, server, first_key, tls, http)
         finally:
@@ -266,6 +267,16 @@ async def _watched(tls: ServerTls | None) -> AsyncIterator[None]:
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _delivering(store: SqliteStore, clock: WallClock, lease: float) -> AsyncIterator[None]:
+    delivery = WebhookDelivery(store.webhooks, store.changes, clock, lease)
+    delivery.start()
+    try:
+        yield
+    finally:
+        await delivery.close()
 
 
 def _address(listen: str, port: int) -> str:

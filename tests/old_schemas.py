@@ -51,6 +51,7 @@ def _without_homes(conn: Connection) -> None:
 
 def set_back(conn: Connection, version: str) -> None:
     """Undo what the migrations since 0006 did (0008: since then), and say that it is `version`."""
+    conn.execute(text("DROP TABLE webhooks"))
     _without_homes(conn)
     if version == "0008":
         conn.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})

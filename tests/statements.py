@@ -13,7 +13,7 @@ from service.storage.tables import metadata
 seen: dict[str, Any] = {}
 """Statement text to one set of its parameters."""
 
-SMALL = {"tenants", "secrets", "api_keys", "erased_containers"}
+SMALL = {"tenants", "secrets", "api_keys", "erased_containers", "webhooks"}
 """Tables a person fills by hand, or that are empty again after a moment."""
 
 LARGE = sorted(set(metadata.tables) - SMALL)

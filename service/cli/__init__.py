@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from service.cli import agents, client, database, importing, keys, serve
+from service.cli import agents, client, database, importing, keys, serve, webhooks
 from service.cli.errors import FINDINGS
 
 __all__ = ["FINDINGS", "main"]
@@ -22,6 +22,7 @@ def main() -> None:
 for _command in (
     serve.serve,
     keys.keys,
+    webhooks.webhooks,
     database.migrate,
     database.check,
     database.backup,

@@ -10,6 +10,7 @@ import click
 
 from service.cli.data_dir import existing_database, new_or_existing_database
 from service.cli.errors import explained
+from service.cli.instants import instant
 from service.cli.options import CONTAINER, TENANT, Duration, Name, data_dir_option
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _key_columns(info: KeyInfo, now: datetime) -> tuple[str, ...]:
         info.tenant,
         "read" if info.read_only else "read+write",
         "all" if info.containers is None else ",".join(info.containers),
-        _instant(info.create_time),
+        instant(info.create_time),
         _state(info, now),
         info.label,
     )
@@ -104,16 +105,11 @@ def _key_columns(info: KeyInfo, now: datetime) -> tuple[str, ...]:
 
 def _state(info: KeyInfo, now: datetime) -> str:
     if info.revoke_time is not None:
-        return f"revoked {_instant(info.revoke_time)}"
+        return f"revoked {instant(info.revoke_time)}"
     if info.expire_time is None:
         return "valid"
     past = info.expire_time <= now.timestamp() * 1_000_000
-    return f"{'expired' if past else 'valid until'} {_instant(info.expire_time)}"
-
-
-def _instant(microseconds: int) -> str:
-    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{'expired' if past else 'valid until'} {instant(info.expire_time)}"
 
 
 @keys.command("revoke")

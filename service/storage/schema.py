@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, select, text
 
 from service.storage import dialects, tables
 
-HEAD = "0009"
+HEAD = "0011"
 """The revision that this code needs."""
 
 DEFAULT_TENANT = "default"

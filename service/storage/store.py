@@ -27,6 +27,7 @@ from service.storage.keys.keyring import Keyring
 from service.storage.memories.store import MemoryStore
 from service.storage.processing.store import QueueStore
 from service.storage.transactions import Context
+from service.storage.webhooks.store import WebhookStore
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class SqlStore:
         self.queue = QueueStore(self.engine)
         self.index = IndexStore(self.engine)
         self.reindexing = ReindexStore(self.engine)
+        self.webhooks = WebhookStore(self.engine)
         self._epoch = epoch
         self._tasks: list[asyncio.Task[None]] = []
 

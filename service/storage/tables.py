@@ -320,3 +320,27 @@ requests = Table(
     Index(None, "create_time"),
     sqlite_with_rowid=False,
 )
+
+# Where changes are sent to. A few rows, which the operator adds.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _tenant(),
+    Column("id", String(40), primary_key=True),
+    Column("url", Text, nullable=False),
+    # In the clear: it signs what is sent.
+    Column("secret", LargeBinary, nullable=False),
+    Column("containers", Text, nullable=False),
+    Column("kinds", Text, nullable=False),
+    Column("allow_private", Boolean, nullable=False),
+    # Everything up to this revision has been delivered, or was not asked for.
+    Column("position", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("next_attempt", BigInteger, nullable=False),
+    Column("last_error", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    # The server that delivers, and a number that it changes as long as it does.
+    Column("holder", String(40)),
+    Column("beat", BigInteger, nullable=False),
+)

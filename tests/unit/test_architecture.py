@@ -146,8 +146,10 @@ SEEDS = {
         "service.storage -> numpy",
     ],
     "Only search stems words": ["service.content -> Stemmer", "service.storage -> Stemmer"],
-    "Only embedders run models and ask servers for vectors": [
+    "Only embedders and webhooks send requests over HTTP": [
         "service.client -> httpx",
+    ],
+    "Only embedders run models": [
         "service.pipeline -> tokenizers",
         "service.processes.compute_worker -> onnxruntime",
     ],

@@ -69,6 +69,7 @@ from service.core.model.memories import (
     TemporalPatch,
     UpdatedMemory,
 )
+from service.core.model.webhooks import Webhook, WebhookState, WebhookTarget
 
 __all__ = [
     "DEFAULT_CONTAINER",
@@ -123,6 +124,9 @@ __all__ = [
     "Unset",
     "UpdatedMemory",
     "UpsertMode",
+    "Webhook",
+    "WebhookState",
+    "WebhookTarget",
     "decoded",
     "encoded",
 ]

@@ -57,6 +57,12 @@ ACROSS_TENANTS = {
     r"UPDATE api_keys SET revoke_time=\? WHERE api_keys\.key_id = \?": (
         "the operator names a key by its id"
     ),
+    r"SELECT webhooks\.tenant, webhooks\.id, .* WHERE webhooks\.state = .* LIMIT": (
+        "the delivery looks for what is due in all tenants, and works on each by its own"
+    ),
+    r"SELECT webhooks\..* FROM webhooks JOIN tenants .* ORDER BY webhooks\.create_time": (
+        "the operator lists all webhooks, and names one by its id"
+    ),
 }
 """Statements about all tenants by design, and why."""
 

@@ -1,0 +1,1 @@
+"""Delivery to webhooks, with receivers on a loopback address."""
