@@ -158,7 +158,7 @@ def _state(info: WebhookInfo) -> str:
 
     webhook = info.webhook
     if webhook.state is WebhookState.ACTIVE and webhook.failures:
-        return f"failed {webhook.failures} times, next attempt {instant(webhook.next_attempt)}"
+        return f"attempt {webhook.failures + 1} at {instant(webhook.next_attempt)}"
     return webhook.state.value
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from service import cli
+from service.cli.webhooks import _state
 from service.core import model as m
 from service.settings import database_path
 from service.storage.sqlite import admin, webhook_admin
@@ -165,6 +166,7 @@ async def test_a_failure_is_told_without_secrets(
     await site.remember(who, "one")
     receiver.replies(status(500, body="private reasons"))
     await site.delivery().deliver_due()
+    assert _state(site.info(webhook)).startswith("attempt 2 at 20")
     receiver.replies(status(410))
     site.clock.advance(60)
     await site.delivery().deliver_due()
