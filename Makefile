@@ -8,13 +8,16 @@ SERVING := .venv/.serving
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Each part of the tests runs in a process of its own, two at a time: grpc.aio is made for one
 # event loop in a process, and crashed in one that had run hundreds of them. Longest first.
-PARTS := others http finding rpc hostile unit storage languages mcp system
-PATHS_others := tests $(patsubst %,--ignore tests/%,$(filter-out others,$(PARTS)))
+PARTS := others http finding hostile rpc-1 rpc-2 unit storage languages mcp system
+PATHS_rpc-1 := $(wildcard tests/rpc/test_[a-h]*.py)
+PATHS_rpc-2 := $(filter-out $(PATHS_rpc-1),$(wildcard tests/rpc/test_*.py))
+PATHS_others := tests --ignore tests/rpc $(patsubst %,--ignore tests/%,$(filter-out others,$(PARTS)))
 
-# `make check` runs its tests in two processes at a time, each with about half of the work.
-LANES := calls rest
-LANE_calls := tests/rpc tests/unit
-LANE_rest := tests $(addprefix --ignore ,$(LANE_calls))
+# `make check` does so as well.
+LANES := rest unit rpc
+LANE_unit := tests/unit $(PATHS_rpc-1)
+LANE_rpc := $(PATHS_rpc-2)
+LANE_rest := tests --ignore tests/unit --ignore tests/rpc
 PYTEST = $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
