@@ -108,21 +108,21 @@ class DocumentDraft:
     queue: bool
 
 
-def is_visible(who: Principal, containers: tuple[str, ...]) -> bool:
+def is_visible(principal: Principal, containers: tuple[str, ...]) -> bool:
     """Whether a document is in any of the key's containers."""
-    return who.containers is None or not who.containers.isdisjoint(containers)
+    return principal.containers is None or not principal.containers.isdisjoint(containers)
 
 
-def check_visible(who: Principal, containers: tuple[str, ...]) -> None:
+def check_visible(principal: Principal, containers: tuple[str, ...]) -> None:
     """Raises DOCUMENT_NOT_FOUND for a document outside all the key's containers."""
-    if not is_visible(who, containers):
+    if not is_visible(principal, containers):
         raise document_not_found()
 
 
-def check_writable(who: Principal, containers: tuple[str, ...]) -> None:
+def check_writable(principal: Principal, containers: tuple[str, ...]) -> None:
     """Writing or deleting a document needs all its containers."""
-    check_visible(who, containers)
-    if who.containers is not None and not who.containers.issuperset(containers):
+    check_visible(principal, containers)
+    if principal.containers is not None and not principal.containers.issuperset(containers):
         raise container_not_allowed()
 
 
@@ -132,7 +132,10 @@ def check_etag(given: str | None, current: str | None) -> None:
 
 
 def draft_upsert(
-    digester: TenantDigester, who: Principal, write: DocumentWrite, current: DocumentState | None
+    digester: TenantDigester,
+    principal: Principal,
+    write: DocumentWrite,
+    current: DocumentState | None,
 ) -> DocumentDraft:
     """What an upsert makes of `current` (None: no document is meant by its custom id).
 
@@ -140,10 +143,10 @@ def draft_upsert(
         PalimpsestError: with every reason UpsertDocument lists.
     """
     if current is None:
-        return _draft_new(digester, who, write)
+        return _draft_new(digester, principal, write)
     if not set(write.containers).issubset(current.containers):
         raise in_other_container(write.custom_id or "")
-    check_writable(who, current.containers)
+    check_writable(principal, current.containers)
     if write.mode is UpsertMode.CREATE_ONLY:
         raise custom_id_exists(write.custom_id or "")
     check_etag(write.etag, current.etag)
@@ -151,20 +154,22 @@ def draft_upsert(
 
 
 def draft_update(
-    digester: TenantDigester, who: Principal, patch: DocumentPatch, current: DocumentState
+    digester: TenantDigester, principal: Principal, patch: DocumentPatch, current: DocumentState
 ) -> DocumentDraft:
     """What an update makes of `current`; raises what UpdateDocument lists."""
-    check_writable(who, current.containers)
+    check_writable(principal, current.containers)
     check_etag(patch.etag, current.etag)
     containers = patch.containers or current.containers
     return _draft_change(digester, patch, current, containers)
 
 
-def _draft_new(digester: TenantDigester, who: Principal, write: DocumentWrite) -> DocumentDraft:
+def _draft_new(
+    digester: TenantDigester, principal: Principal, write: DocumentWrite
+) -> DocumentDraft:
     if write.mode is UpsertMode.UPDATE_ONLY:
         raise document_not_found()
     containers = write.containers or (DEFAULT_CONTAINER,)
-    if not all(who.allows(container) for container in containers):
+    if not all(principal.allows(container) for container in containers):
         raise container_not_allowed()
     check_etag(write.etag, None)
     metadata = md.canonical(md.without_nulls(write.metadata or {}))

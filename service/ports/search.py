@@ -242,7 +242,7 @@ class IndexSource(Protocol):
         """
         ...
 
-    async def hydrate(self, who: Principal, wanted: HydrationRequest) -> Hydrated:
+    async def hydrate(self, principal: Principal, wanted: HydrationRequest) -> Hydrated:
         """Read memories, and documents with chunks, by id."""
         ...
 
@@ -254,7 +254,7 @@ class IndexSource(Protocol):
 class SearchSource(IndexSource, Protocol):
     """As an IndexSource, for whole searches: also of those that name no container."""
 
-    async def containers(self, who: Principal) -> Sequence[str]:
+    async def containers(self, principal: Principal) -> Sequence[str]:
         """The containers of a search that names none: all that the key may see, or, where
         there are none yet, one that it could see.
 
@@ -268,6 +268,6 @@ class Searcher(Protocol):
     """Searches. Every call may raise OVERLOADED or STORAGE_UNAVAILABLE, and INVALID_REQUEST
     where it names no container and the caller may see too many."""
 
-    async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits: ...
+    async def documents(self, principal: Principal, search: DocumentSearch) -> DocumentHits: ...
 
-    async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits: ...
+    async def memories(self, principal: Principal, search: MemorySearch) -> MemoryHits: ...

@@ -58,44 +58,47 @@ class Keys(Protocol):
 
 class Documents(Protocol):
     async def upsert(
-        self, who: m.Principal, write: m.DocumentWrite, request: m.IdempotencyKey | None
+        self, principal: m.Principal, write: m.DocumentWrite, request: m.IdempotencyKey | None
     ) -> m.DocumentReceipt: ...
 
     async def batch_upsert(
-        self, who: m.Principal, writes: Sequence[m.DocumentWrite], request: m.IdempotencyKey | None
+        self,
+        principal: m.Principal,
+        writes: Sequence[m.DocumentWrite],
+        request: m.IdempotencyKey | None,
     ) -> m.BatchReceipt: ...
 
     async def update(
-        self, who: m.Principal, patch: m.DocumentPatch, request: m.IdempotencyKey | None
+        self, principal: m.Principal, patch: m.DocumentPatch, request: m.IdempotencyKey | None
     ) -> m.DocumentReceipt: ...
 
     async def append(
-        self, who: m.Principal, append: m.MessagesAppend, request: m.IdempotencyKey | None
+        self, principal: m.Principal, append: m.MessagesAppend, request: m.IdempotencyKey | None
     ) -> m.AppendReceipt: ...
 
     async def delete(
-        self, who: m.Principal, delete: m.DocumentDelete, request: m.IdempotencyKey | None
+        self, principal: m.Principal, delete: m.DocumentDelete, request: m.IdempotencyKey | None
     ) -> m.DeleteReceipt: ...
 
     async def delete_ids(
         self,
-        who: m.Principal,
+        principal: m.Principal,
         ids: Sequence[str],
         request: m.IdempotencyKey | None,
         *,
         validate_only: bool,
     ) -> m.BulkDeleteReceipt: ...
 
-    async def get(self, who: m.Principal, name: str, home: str = "") -> m.Document:
+    async def get(self, principal: m.Principal, name: str, home: str = "") -> m.Document:
         """With content. `name` is the id or the custom id; `home` as in a `DocumentPatch`."""
         ...
 
     async def list(
-        self, who: m.Principal, query: m.DocumentQuery, page: m.PageRequest
+        self, principal: m.Principal, query: m.DocumentQuery, page: m.PageRequest
     ) -> Page[m.Document]: ...
 
     async def numbered(
-        self, who: m.Principal, query: m.DocumentQuery, page: m.PageNumber
+        self, principal: m.Principal, query: m.DocumentQuery, page: m.PageNumber
     ) -> NumberedPage[m.Document]:
         """One page of what `list` lists, in its order, and how much that is.
 
@@ -105,7 +108,7 @@ class Documents(Protocol):
         ...
 
     async def chunks(
-        self, who: m.Principal, name: str, page: m.PageRequest, home: str = ""
+        self, principal: m.Principal, name: str, page: m.PageRequest, home: str = ""
     ) -> tuple[str, Page[ChunkRow]]:
         """The document's id, and the chunks of its index by position.
 
@@ -113,7 +116,9 @@ class Documents(Protocol):
         """
         ...
 
-    def watch(self, who: m.Principal, name: str, home: str = "") -> AsyncIterator[m.Document | str]:
+    def watch(
+        self, principal: m.Principal, name: str, home: str = ""
+    ) -> AsyncIterator[m.Document | str]:
         """The document now, then each time it changes, until it is DONE or FAILED or,
         as its id says then, deleted."""
         ...
@@ -121,28 +126,28 @@ class Documents(Protocol):
 
 class Memories(Protocol):
     async def create(
-        self, who: m.Principal, create: m.MemoryCreate, request: m.IdempotencyKey | None
+        self, principal: m.Principal, create: m.MemoryCreate, request: m.IdempotencyKey | None
     ) -> m.MemoriesReceipt: ...
 
     async def update(
-        self, who: m.Principal, update: m.MemoryUpdate, request: m.IdempotencyKey | None
+        self, principal: m.Principal, update: m.MemoryUpdate, request: m.IdempotencyKey | None
     ) -> m.UpdatedMemory: ...
 
     async def forget(
-        self, who: m.Principal, forget: m.MemoryForget, request: m.IdempotencyKey | None
+        self, principal: m.Principal, forget: m.MemoryForget, request: m.IdempotencyKey | None
     ) -> m.MemoryReceipt: ...
 
     async def restore(
-        self, who: m.Principal, restore: m.MemoryRestore, request: m.IdempotencyKey | None
+        self, principal: m.Principal, restore: m.MemoryRestore, request: m.IdempotencyKey | None
     ) -> m.MemoryReceipt: ...
 
     async def delete(
-        self, who: m.Principal, delete: m.MemoryDelete, request: m.IdempotencyKey | None
+        self, principal: m.Principal, delete: m.MemoryDelete, request: m.IdempotencyKey | None
     ) -> m.MemoryDeleteReceipt: ...
 
     async def forget_many(
         self,
-        who: m.Principal,
+        principal: m.Principal,
         forget: m.MemoryForgetMany,
         request: m.IdempotencyKey | None,
         *,
@@ -150,14 +155,14 @@ class Memories(Protocol):
     ) -> m.ForgetManyReceipt: ...
 
     async def restore_many(
-        self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.IdempotencyKey | None
+        self, principal: m.Principal, restore: m.MemoryRestoreMany, request: m.IdempotencyKey | None
     ) -> m.RestoreManyReceipt: ...
 
     async def get(
-        self, who: m.Principal, container: str, memory_id: str, as_of: int | None
+        self, principal: m.Principal, container: str, memory_id: str, as_of: int | None
     ) -> m.Memory: ...
 
-    async def close_past(self, who: m.Principal, as_of: int) -> None:
+    async def close_past(self, principal: m.Principal, as_of: int) -> None:
         """Called before anything is read as of an instant, so that such reads are repeatable:
         no later commit, here or by another server, gets an earlier time.
 
@@ -168,28 +173,28 @@ class Memories(Protocol):
         ...
 
     async def list(
-        self, who: m.Principal, query: m.MemoryQuery, page: m.PageRequest
+        self, principal: m.Principal, query: m.MemoryQuery, page: m.PageRequest
     ) -> Page[m.Memory]: ...
 
     async def numbered(
-        self, who: m.Principal, query: m.MemoryQuery, page: m.PageNumber
+        self, principal: m.Principal, query: m.MemoryQuery, page: m.PageNumber
     ) -> NumberedPage[m.Memory]:
         """As for documents."""
         ...
 
     async def versions(
-        self, who: m.Principal, container: str, memory_id: str, page: m.PageRequest
+        self, principal: m.Principal, container: str, memory_id: str, page: m.PageRequest
     ) -> Page[m.Memory]: ...
 
 
 class Containers(Protocol):
     async def list(
-        self, who: m.Principal, prefix: str, page: m.PageRequest
+        self, principal: m.Principal, prefix: str, page: m.PageRequest
     ) -> Page[m.Container]: ...
 
     async def delete(
         self,
-        who: m.Principal,
+        principal: m.Principal,
         container: str,
         request: m.IdempotencyKey | None,
         *,
@@ -202,7 +207,7 @@ class Containers(Protocol):
 
     async def delete_documents(
         self,
-        who: m.Principal,
+        principal: m.Principal,
         containers: Sequence[str],
         request: m.IdempotencyKey | None,
         *,
@@ -217,7 +222,7 @@ class Containers(Protocol):
 
 
 class Changes(Protocol):
-    async def list(self, who: m.Principal, query: m.ChangeQuery) -> m.ChangePage:
+    async def list(self, principal: m.Principal, query: m.ChangeQuery) -> m.ChangePage:
         """Changes in commit order, from one snapshot.
 
         It reads a bounded number of rows: where most are passed over, the answer has few or

@@ -61,38 +61,44 @@ class SearchOffloader:
         self._priority = priority
         self._turns = TenantTurns(TENANT_CALLS)
 
-    async def answer(self, who: Principal, method: str, request: bytes) -> bytes | None:
+    async def answer(self, principal: Principal, method: str, request: bytes) -> bytes | None:
         """The response of one of the contract's methods; None: the worker is not available."""
-        response: bytes | None = await self._offload(method, who, request)
+        response: bytes | None = await self._offload(method, principal, request)
         return response
 
-    async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
+    async def documents(self, principal: Principal, search: DocumentSearch) -> DocumentHits:
         # Only a call that could not be answered by the worker comes to this.
-        return await self._local.documents(who, search)
+        return await self._local.documents(principal, search)
 
-    async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
-        found: MemoryHits | None = await self._offload("memories", who, search)
-        return await self._local.memories(who, search) if found is None else found
+    async def memories(self, principal: Principal, search: MemorySearch) -> MemoryHits:
+        found: MemoryHits | None = await self._offload("memories", principal, search)
+        return await self._local.memories(principal, search) if found is None else found
 
-    async def _offload(self, method: str, who: Principal, request: bytes | MemorySearch) -> Any:
+    async def _offload(
+        self, method: str, principal: Principal, request: bytes | MemorySearch
+    ) -> Any:
         """The worker's result, or None."""
         if not self._process.ready:
             self._process.wake()
             return None
         turn = object()
         try:
-            await self._turns.begin(who.tenant, turn)
+            await self._turns.begin(principal.tenant, turn)
             with self._priority.foreground():
                 try:
-                    found = await self._process.call(pickled((method, who, request, self._now())))
+                    found = await self._process.call(
+                        pickled((method, principal, request, self._now()))
+                    )
                 except OpenTimeError as error:
-                    await self._close_past(who, error.instant)
-                    found = await self._process.call(pickled((method, who, request, self._now())))
+                    await self._close_past(principal, error.instant)
+                    found = await self._process.call(
+                        pickled((method, principal, request, self._now()))
+                    )
         except WorkerDiedError as error:
             log.warning("a call is answered by the server itself: %s", error)
             return None
         finally:
-            self._turns.end(who.tenant, turn)
+            self._turns.end(principal.tenant, turn)
         self._on_ready()
         return found
 

@@ -101,9 +101,9 @@ async def _serve(frames: BinaryIO) -> None:
 
             async def answer(body: bytes) -> tuple[bool, object]:
                 nonlocal server_time
-                method, who, request, server_time = pickle.loads(body)  # noqa: S301  (the server's)
+                method, principal, request, server_time = pickle.loads(body)  # noqa: S301  (the server's)
                 try:
-                    return True, await handlers[method](who, request)
+                    return True, await handlers[method](principal, request)
                 except (PalimpsestError, OpenTimeError) as error:
                     return False, error
                 except Exception as error:  # noqa: BLE001  (goes to the caller)
@@ -143,7 +143,7 @@ async def _serve(frames: BinaryIO) -> None:
 
 
 def _handler(method: Method) -> Handler:
-    return lambda who, request: method.answer(CallInfo(method.path, who), request)
+    return lambda principal, request: method.answer(CallInfo(method.path, principal), request)
 
 
 async def _next(requests: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -122,9 +122,9 @@ class SegmentSearcher:
         """Drop the segments that no search is using; whether there were any."""
         return self._segments.clear()
 
-    async def documents(self, who: Principal, search: DocumentSearch) -> DocumentHits:
+    async def documents(self, principal: Principal, search: DocumentSearch) -> DocumentHits:
         async def eligible(cached: CachedSegment, masks: Masks) -> Scope:
-            return await eligible_chunks(who.tenant, cached, search.filter, masks)
+            return await eligible_chunks(principal.tenant, cached, search.filter, masks)
 
         def to_hydrate(found: Sequence[Hit | Place], _: object) -> HydrationRequest:
             return HydrationRequest(
@@ -134,7 +134,7 @@ class SegmentSearcher:
             )
 
         hits, revision = await self._searched(
-            who, search, lambda: eligible, to_hydrate, _chunk_hits
+            principal, search, lambda: eligible, to_hydrate, _chunk_hits
         )
         by_document: dict[str, DocumentHit] = {}
         for hit, document in hits:
@@ -142,7 +142,7 @@ class SegmentSearcher:
             kept.chunks.append(hit)
         return DocumentHits(list(by_document.values()), revision)
 
-    async def memories(self, who: Principal, search: MemorySearch) -> MemoryHits:
+    async def memories(self, principal: Principal, search: MemorySearch) -> MemoryHits:
         excluded = [
             hashed_name(speaker_words(name), self._hasher) for name in search.exclude_speakers
         ]
@@ -151,7 +151,9 @@ class SegmentSearcher:
             wall = self._source.now()
 
             async def eligible(cached: CachedSegment, masks: Masks) -> Scope:
-                return await eligible_memories(who.tenant, cached, search, wall, masks, excluded)
+                return await eligible_memories(
+                    principal.tenant, cached, search, wall, masks, excluded
+                )
 
             return eligible
 
@@ -167,7 +169,7 @@ class SegmentSearcher:
             return _memory_hits(search, found, hydrated)
 
         hits, revision = await self._searched(
-            who,
+            principal,
             search,
             eligibility,
             to_hydrate,
@@ -179,7 +181,7 @@ class SegmentSearcher:
 
     async def _searched(
         self,
-        who: Principal,
+        principal: Principal,
         search: DocumentSearch | MemorySearch,
         eligibility: Callable[[], Eligibility],
         to_hydrate: Callable[[Sequence[Hit | Place], Sequence[str]], HydrationRequest],
@@ -191,7 +193,7 @@ class SegmentSearcher:
         """The best hits, and the revision up to which they are true.
 
         Args:
-            who: The caller.
+            principal: The caller.
             search: The request.
             eligibility: Makes the predicate of what may be found now.
             to_hydrate: What to read for the ranked hits, given the containers' tags.
@@ -201,17 +203,19 @@ class SegmentSearcher:
             insist: Whether hits hold all that the query insists on.
         """
         if not search.containers:
-            search = replace(search, containers=tuple(await self._source.containers(who)))
+            search = replace(search, containers=tuple(await self._source.containers(principal)))
         phrases = Phrases(search.must_contain, search.must_not_contain)
-        verification = Verification(phrases, search.limit, self._threads, who.tenant, insist=insist)
+        verification = Verification(
+            phrases, search.limit, self._threads, principal.tenant, insist=insist
+        )
         plan = _SearchPlan(
-            who, search, eligibility, to_hydrate, build_hits, distinct, insist, verification
+            principal, search, eligibility, to_hydrate, build_hits, distinct, insist, verification
         )
         with self._priority.foreground():
             try:
                 return await self._in_memory(plan)
             except NoRoomError as error:
-                self._say_streamed(who.tenant, search.containers, error.needed)
+                self._say_streamed(principal.tenant, search.containers, error.needed)
             try:
                 return await self._streamed(plan)
             finally:
@@ -220,14 +224,14 @@ class SegmentSearcher:
 
     async def _in_memory(self, plan: _SearchPlan[T]) -> tuple[list[T], int]:
         """Raises NoRoomError."""
-        who, search = plan.who, plan.search
+        principal, search = plan.principal, plan.search
         query = await self._remote_query(plan)
         wanted, tries, unsettled = plan.verification.ranked_first, 0, 0
         while True:
             if unsettled > UNSETTLED:
                 await self._judge_all(plan)
             async with self._segments.current(
-                who.tenant, search.containers, allow_unverified=tries == 0
+                principal.tenant, search.containers, allow_unverified=tries == 0
             ) as current:
                 scopes = plan.verification.narrowed(await self._scopes(plan, current))
                 ready = query or await self._query(search.query, scopes)
@@ -248,7 +252,7 @@ class SegmentSearcher:
             tries += 1
             found = _scoring(good, search.min_score)
             request = replace(plan.to_hydrate(found, containers), known=revisions.unverified)
-            hydrated = await self._source.hydrate(who, request)
+            hydrated = await self._source.hydrate(principal, request)
             hits = plan.build_hits(found, hydrated)
             complete = revisions.confirmed(hydrated.unchanged) and len(hits) == len(found)
             if complete or tries == TRIES:
@@ -256,7 +260,7 @@ class SegmentSearcher:
 
     async def _streamed(self, plan: _SearchPlan[T]) -> tuple[list[T], int]:
         """The same for containers that do not fit into memory, block by block."""
-        who, search = plan.who, plan.search
+        principal, search = plan.principal, plan.search
         containers = sorted(set(search.containers))
 
         async def embedded(query: Query, named: Iterable[Name]) -> Query:
@@ -272,10 +276,10 @@ class SegmentSearcher:
                 required=plan.verification.required(self._hasher),
             )
             ranked = await self._streaming.rank(
-                who.tenant, containers, plan.narrowed_eligibility(), ranking, embedded
+                principal.tenant, containers, plan.narrowed_eligibility(), ranking, embedded
             )
             for container, size in zip(containers, ranked.sizes, strict=True):
-                self._segments.learn(who.tenant, container, size)
+                self._segments.learn(principal.tenant, container, size)
             good, settled, leading = await self._verified(plan, ranked.hits, containers)
             full = len(ranked.hits) == wanted
             short = full and len(good) < search.limit
@@ -289,7 +293,7 @@ class SegmentSearcher:
                 continue
             tries += 1
             found = _scoring(good, search.min_score)
-            hydrated = await self._source.hydrate(who, plan.to_hydrate(found, containers))
+            hydrated = await self._source.hydrate(principal, plan.to_hydrate(found, containers))
             hits = plan.build_hits(found, hydrated)
             if len(hits) == len(found) or tries == TRIES:
                 return hits, ranked.revision
@@ -313,7 +317,7 @@ class SegmentSearcher:
 
         After the best that were ranked hardly did: ranking more and more takes longer.
         """
-        tenant, required = plan.who.tenant, plan.verification.required(self._hasher)
+        tenant, required = plan.principal.tenant, plan.verification.required(self._hasher)
         async with self._segments.current(tenant, plan.search.containers) as current:
             scopes = plan.verification.narrowed(await self._scopes(plan, current))
             containers = [cached.container for cached in current]
@@ -326,7 +330,7 @@ class SegmentSearcher:
         async def read(hits: Sequence[Hit | Place]) -> Mapping[str, str]:
             request = plan.to_hydrate(hits, containers)
             request = replace(request, neighbors=0, content=False, sources=False)
-            hydrated = await self._source.hydrate(plan.who, request)
+            hydrated = await self._source.hydrate(plan.principal, request)
             texts = {name: chunk.text for name, (chunk,) in hydrated.near.items()}
             texts.update((name, memory.content) for name, memory in hydrated.memories.items())
             return texts
@@ -354,7 +358,7 @@ class SegmentSearcher:
         if isinstance(self._embedder, InlineEmbedder):
             return None
         search = plan.search
-        async with self._segments.current(plan.who.tenant, search.containers) as current:
+        async with self._segments.current(plan.principal.tenant, search.containers) as current:
             query = make_query(search.query, self._hasher)
             text = text_to_embed(query, await self._scopes(plan, current))
         return await self._embedded(query, text)
@@ -396,7 +400,7 @@ class SegmentSearcher:
 
         rows = sum(scope.segment.rows for scope in scopes)
         small = rows <= INLINE_ROWS and wanted <= INLINE_HITS
-        return ranked() if small else await self._threads.run(plan.who.tenant, ranked)
+        return ranked() if small else await self._threads.run(plan.principal.tenant, ranked)
 
 
 def _scoring(found: Sequence[Hit], least: float) -> list[Hit]:
@@ -458,7 +462,7 @@ def _parts(hit: Hit) -> ScoreParts:
 class _SearchPlan(Generic[T]):
     """The arguments of `SegmentSearcher._searched`."""
 
-    who: Principal
+    principal: Principal
     search: DocumentSearch | MemorySearch
     eligibility: Callable[[], Eligibility]
     to_hydrate: Callable[[Sequence[Hit | Place], Sequence[str]], HydrationRequest]

@@ -38,14 +38,14 @@ _STATIC = f.Condition(f.Field.STATIC, f.EqualsBool(True))
 
 
 async def read_profile(
-    memories: Memories, searcher: Searcher, who: Principal, wanted: ProfileQuery
+    memories: Memories, searcher: Searcher, principal: Principal, wanted: ProfileQuery
 ) -> Profile:
     """Read a profile. Raises what listing and searching raise."""
 
     async def newest(kind: f.Filter) -> tuple[Sequence[Memory], int]:
         tree = kind if wanted.filter is None else f.AllOf((kind, wanted.filter))
         query = MemoryQuery((wanted.container,), tree, order=Order.UPDATED_DESC)
-        page = await memories.list(who, query, PageRequest(wanted.limit))
+        page = await memories.list(principal, query, PageRequest(wanted.limit))
         return page.items, page.revision
 
     static, revision = await newest(_STATIC)
@@ -61,7 +61,7 @@ async def read_profile(
             wanted.limit + len(shown),
             must_contain=wanted.must_contain,
         )
-        found = await searcher.memories(who, search)
+        found = await searcher.memories(principal, search)
         hits = [
             hit
             for hit in found.hits

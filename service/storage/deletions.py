@@ -48,7 +48,7 @@ class Step(Generic[D, R]):
 async def run_steps(
     engine: MutationEngine,
     operation: Operation[D, Step[D, R] | R],
-    who: m.Principal,
+    principal: m.Principal,
     deletion: D,
     request: m.IdempotencyKey | None,
     *,
@@ -60,7 +60,7 @@ async def run_steps(
     Args:
         engine: Runs the steps.
         operation: Does one step.
-        who: The caller.
+        principal: The caller.
         deletion: The first step.
         request: Names the mutation, if it may be repeated.
         weight: See `MutationEngine.mutate`.
@@ -76,7 +76,11 @@ async def run_steps(
     while True:
         try:
             outcome: Step[D, R] | R = await engine.mutate(
-                operation, Mutation(who, deletion, request), weight, cost=deletion.most, frees=True
+                operation,
+                Mutation(principal, deletion, request),
+                weight,
+                cost=deletion.most,
+                frees=True,
             )
         except PalimpsestError as error:
             if error.reason is Reason.STORAGE_FULL and deletion.most > 1:

@@ -224,7 +224,7 @@ class MutationEngine:
         """The wall clock."""
         return self.context.clock.now()
 
-    async def close_past(self, who: Principal, instant: int) -> None:
+    async def close_past(self, principal: Principal, instant: int) -> None:
         """Return when no commit of the tenant can have a time up to `instant` any more.
 
         Raises:
@@ -233,14 +233,14 @@ class MutationEngine:
         """
         if instant > self.now():
             raise PalimpsestError(Reason.TIME_IN_FUTURE, "as_of lies in the future")
-        tenant = who.tenant
+        tenant = principal.tenant
         if instant <= self._closed.get(tenant, 0):
             return
         closed = await self.database.read(lambda conn: last_time(conn, tenant), snapshot=False)
         if instant > closed:
             if self._read_only:
                 raise OpenTimeError(instant)
-            closed = await self.mutate(close_past, Mutation(who, instant))
+            closed = await self.mutate(close_past, Mutation(principal, instant))
         self._closed[tenant] = max(closed, self._closed.get(tenant, 0))
 
     async def close(self) -> None:

@@ -49,7 +49,7 @@ MOST_CONTAINERS: Final = 100
 """Containers that one list or search is about, at most; as many as a request can name."""
 
 
-def visible_containers(conn: Connection, who: Principal) -> tuple[str, ...]:
+def visible_containers(conn: Connection, principal: Principal) -> tuple[str, ...]:
     """The containers of a list or search that names none: all that the key may see.
 
     Where there are none yet, one that the key could see: what is empty has an answer, too.
@@ -57,15 +57,15 @@ def visible_containers(conn: Connection, who: Principal) -> tuple[str, ...]:
     Raises:
         PalimpsestError: INVALID_REQUEST if there are more than MOST_CONTAINERS.
     """
-    values: dict[str, object] = {"t": who.tenant}
+    values: dict[str, object] = {"t": principal.tenant}
     statement = _CONTAINERS
-    if who.containers is not None:
-        statement, values["visible"] = _CONTAINERS_OF_KEY, sorted(who.containers)
+    if principal.containers is not None:
+        statement, values["visible"] = _CONTAINERS_OF_KEY, sorted(principal.containers)
     found = tuple(conn.execute(statement.limit(MOST_CONTAINERS + 1), values).scalars())
     if len(found) > MOST_CONTAINERS:
         rule = f"must name some: the key may see more than {MOST_CONTAINERS} containers"
         raise invalid([Violation("container_tags", rule)])
-    return found or (min(who.containers or (DEFAULT_CONTAINER,)),)
+    return found or (min(principal.containers or (DEFAULT_CONTAINER,)),)
 
 
 def tenant_revision(conn: Connection, tenant: int) -> int:

@@ -49,7 +49,7 @@ Outcome: TypeAlias = R | PalimpsestError | Deferred
 class Mutation(Generic[P_co]):
     """What a principal asks to be changed, on its way through a batch."""
 
-    who: Principal
+    principal: Principal
     payload: P_co
     request: IdempotencyKey | None = None
     progress: object = None
@@ -65,7 +65,7 @@ class Mutation(Generic[P_co]):
 
     @property
     def tenant(self) -> int:
-        return self.who.tenant
+        return self.principal.tenant
 
 
 Operation: TypeAlias = Callable[["TenantTx", Sequence[Mutation[P]]], Sequence[Outcome[R]]]
@@ -200,7 +200,7 @@ class TenantTx:
     def actor(mutation: Mutation[object]) -> dict[str, object]:
         """The columns that name the key and the request of a change."""
         request_id = mutation.request.request_id if mutation.request else None
-        return {"key_id": mutation.who.key_id, "request_id": request_id}
+        return {"key_id": mutation.principal.key_id, "request_id": request_id}
 
     def take_revisions(self, count: int) -> int:
         """Take so many revisions, whose change rows the caller writes itself.

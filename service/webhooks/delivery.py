@@ -158,13 +158,13 @@ class _Turn:
 
     async def deliver(self, changes: Changes, sender: Sender) -> None:
         """Send changes, until there are no more, or one is not taken, or the time is over."""
-        who = m.Principal(self._webhook.tenant, "")
+        principal = m.Principal(self._webhook.tenant, "")
         target = self._webhook.target
         began = self._clock.elapsed()
         while not self._ended and self._clock.elapsed() - began < TURN_SECONDS:
             query = m.ChangeQuery(self._position, target.containers, target.kinds, PAGE)
             try:
-                page = await changes.list(who, query)
+                page = await changes.list(principal, query)
             except PalimpsestError as error:
                 if error.reason is not Reason.REVISION_GONE:
                     raise

@@ -54,9 +54,9 @@ Build = Callable[["Factory", str], Awaitable[Attempt]]
 class Factory:
     """Makes attempts, with what they are about already there."""
 
-    def __init__(self, store: SqliteStore, who: m.Principal, seed: int) -> None:
+    def __init__(self, store: SqliteStore, principal: m.Principal, seed: int) -> None:
         self._store = store
-        self._who = who
+        self._who = principal
         self._random = random.Random(seed)
         self._made = 0
 

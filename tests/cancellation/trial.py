@@ -145,9 +145,9 @@ class Trial:
         store = self._service.store
         self.findings.rounds += 1
         tenant = f"round-{self.findings.rounds}"
-        who = m.Principal(await store.ensure_tenant(tenant), "setup")
+        principal = m.Principal(await store.ensure_tenant(tenant), "setup")
         self._key = await asyncio.to_thread(self._new_key, tenant)
-        await self._wave(Factory(store, who, self._work), self._size)
+        await self._wave(Factory(store, principal, self._work), self._size)
         await self._settled()
         await self._processed()
 

@@ -37,10 +37,10 @@ async def written_by(store: SqliteStore, count: int, prefix: str = "w") -> m.Pri
         _, secret = admin.create_key(
             store.path, tenant="default", label="", containers=(), read_only=False, expires_at=None
         )
-    who = await store.keys.authenticate(secret)
+    principal = await store.keys.authenticate(secret)
     for number in range(count):
-        await store.documents.upsert(who, m.DocumentWrite("text", f"{prefix}{number}"), None)
-    return who
+        await store.documents.upsert(principal, m.DocumentWrite("text", f"{prefix}{number}"), None)
+    return principal
 
 
 def log_of(database: Path) -> Path:
@@ -83,11 +83,11 @@ async def test_the_mark_stands_where_the_answers_stood_after_a_kill(
     open_at: Open, path: Path, tmp_path: Path
 ) -> None:
     store = await open_at(path)
-    who = await written_by(store, ACKNOWLEDGED)
+    principal = await written_by(store, ACKNOWLEDGED)
     killed = copied(path, tmp_path / "killed")
     mark = read_mark(killed)
     assert mark is not None
-    assert mark.revisions == {KEYS: 1, who.tenant: ACKNOWLEDGED}
+    assert mark.revisions == {KEYS: 1, principal.tenant: ACKNOWLEDGED}
     assert check(killed) == []
     await store.close()
     assert check(path) == []
@@ -178,7 +178,7 @@ async def test_the_way_of_the_manual_to_restore_needs_nothing_more(
 
 async def test_a_commit_whose_mark_was_not_written_is_no_finding(open_at: Open, path: Path) -> None:
     store = await open_at(path)
-    who = await written_by(store, 3)
+    principal = await written_by(store, 3)
     behind = mark_path(path).read_bytes()
     await written_by(store, 3, "later")
     await store.close()
@@ -187,7 +187,7 @@ async def test_a_commit_whose_mark_was_not_written_is_no_finding(open_at: Open, 
     await (await open_at(path)).close()
     mark = read_mark(path)
     assert mark is not None
-    assert mark.revisions[who.tenant] == 6
+    assert mark.revisions[principal.tenant] == 6
 
 
 async def test_two_servers_on_one_database_share_the_mark(
@@ -197,10 +197,10 @@ async def test_two_servers_on_one_database_share_the_mark(
     second = await open_at(path)
     await written_by(first, 1)
     await asyncio.gather(written_by(first, 20, "a"), written_by(second, 20, "b"))
-    who = await written_by(second, 1, "c")
+    principal = await written_by(second, 1, "c")
     mark = read_mark(copied(path, tmp_path / "killed"))
     assert mark is not None
-    assert mark.revisions[who.tenant] == 42
+    assert mark.revisions[principal.tenant] == 42
     await first.close()
     await second.close()
     assert check(path) == []

@@ -19,8 +19,8 @@ async def _run(directory: Path, operations: int, seed: int) -> trial.Findings:
     try:
         secret = await store.ensure_first_key()
         assert secret is not None
-        who = await store.keys.authenticate(secret)
-        return await trial.run(store, who, operations, seed)
+        principal = await store.keys.authenticate(secret)
+        return await trial.run(store, principal, operations, seed)
     finally:
         await store.close()
 

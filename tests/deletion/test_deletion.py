@@ -15,8 +15,8 @@ async def test_no_dead_text_is_in_any_file_after_a_scrub(tmp_path: Path) -> None
     try:
         secret = await store.ensure_first_key()
         assert secret is not None
-        who = await store.keys.authenticate(secret)
-        findings = await trial.run(store, who, OPERATIONS, seed=20_261_121)
+        principal = await store.keys.authenticate(secret)
+        findings = await trial.run(store, principal, OPERATIONS, seed=20_261_121)
     finally:
         await store.close()
     print(*findings.lines(), sep="\n")  # noqa: T201

@@ -48,9 +48,9 @@ class Findings:
         ]
 
 
-async def run(store: SqliteStore, who: m.Principal, operations: int, seed: int) -> Findings:
+async def run(store: SqliteStore, principal: m.Principal, operations: int, seed: int) -> Findings:
     """Do so many operations on an empty store, and look."""
-    workload = Workload(store, who, seed)
+    workload = Workload(store, principal, seed)
     started = time.monotonic()
     await workload.run(operations)
     seconds = time.monotonic() - started
@@ -63,7 +63,7 @@ async def run(store: SqliteStore, who: m.Principal, operations: int, seed: int) 
     before = await asyncio.to_thread(found_in, directory) & dead
     await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
     after = await asyncio.to_thread(found_in, directory) & dead
-    readable = await _readable(store, who, workload)
+    readable = await _readable(store, principal, workload)
     return Findings(
         operations=workload.done,
         live=len(live),
@@ -75,23 +75,23 @@ async def run(store: SqliteStore, who: m.Principal, operations: int, seed: int) 
     )
 
 
-async def _readable(store: SqliteStore, who: m.Principal, workload: Workload) -> set[str]:
+async def _readable(store: SqliteStore, principal: m.Principal, workload: Workload) -> set[str]:
     """The markers that reads by custom id and lists of memories show."""
     shown: set[str] = set()
     for wanted in workload.documents:
-        document = await store.documents.get(who, wanted.custom_id)
+        document = await store.documents.get(principal, wanted.custom_id)
         metadata = parse(document.metadata)
         assert isinstance(document.content, str)
         assert document.containers == wanted.containers
         shown |= {document.custom_id or "", document.title, str(metadata["note"]), *metadata}
         shown.add(document.content.strip("ab"))
-    listed = await store.containers.list(who, "", m.PageRequest(1000))
+    listed = await store.containers.list(principal, "", m.PageRequest(1000))
     shown |= {container.tag for container in listed.items}
     for container in workload.tags():
         query = m.MemoryQuery((container,), include_forgotten=True, include_history=True)
         after: m.Position | None = None
         while True:
-            page = await store.memories.list(who, query, m.PageRequest(1000, after))
+            page = await store.memories.list(principal, query, m.PageRequest(1000, after))
             for memory in page.items:
                 shown |= {memory.content.strip("ab"), str(parse(memory.metadata)["note"])}
                 shown.add(memory.forget_reason)

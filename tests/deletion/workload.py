@@ -60,11 +60,11 @@ Thing = TypeVar("Thing")
 class Workload:
     """Operations on a store, and what must be left of them."""
 
-    def __init__(self, store: SqliteStore, who: m.Principal, seed: int) -> None:
+    def __init__(self, store: SqliteStore, principal: m.Principal, seed: int) -> None:
         self.markers = Markers()
         self.done: Counter[str] = Counter()
         self._store = store
-        self._who = who
+        self._who = principal
         self._random = random.Random(seed)
         # Those that no call of the present round is about.
         self.documents: list[Document] = []

@@ -61,7 +61,7 @@ async def fill(data_dir: Path, version: int) -> None:
     """Write every document anew, so that all of them wait."""
     store = await open_store(database_path(data_dir))
     try:
-        who = Principal(await store.ensure_tenant(DEFAULT_TENANT), "test")
+        principal = Principal(await store.ensure_tenant(DEFAULT_TENANT), "test")
         for first in range(0, DOCUMENTS, BATCH):
             writes = [
                 DocumentWrite(
@@ -72,7 +72,7 @@ async def fill(data_dir: Path, version: int) -> None:
                 )
                 for number in range(first, first + BATCH)
             ]
-            await store.documents.batch_upsert(who, writes, None)
+            await store.documents.batch_upsert(principal, writes, None)
     finally:
         await store.close()
 

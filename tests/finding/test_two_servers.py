@@ -112,9 +112,9 @@ async def test_the_past_is_the_same_on_both_servers(
         began.clear()
         go_on.clear()
         store = writer.service.store
-        who = await store.keys.authenticate(writer.service.create_key())
+        principal = await store.keys.authenticate(writer.service.create_key())
         slow = core.MemoryCreate("default", (core.NewMemory("slow"),))
-        writing = asyncio.create_task(store.engine.mutate(create, Mutation(who, slow)))
+        writing = asyncio.create_task(store.engine.mutate(create, Mutation(principal, slow)))
         await asyncio.to_thread(began.wait, HANG_SECONDS)
         clock.advance(120)
         asked = clock.stamp(-50)

@@ -29,7 +29,7 @@ class Containers:
         self.documents = documents
         self.memories = memories
 
-    def list_containers(self, who: Caller, request: pb.ListContainersRequest) -> list[Row]:
+    def list_containers(self, principal: Caller, request: pb.ListContainersRequest) -> list[Row]:
         return [
             Row(
                 (tag,),
@@ -42,7 +42,7 @@ class Containers:
                 ),
             )
             for tag, made in self.tenant.containers.items()
-            if tag.startswith(request.prefix) and who.sees([tag])
+            if tag.startswith(request.prefix) and principal.sees([tag])
         ]
 
     def delete_container(
@@ -84,27 +84,27 @@ class Model:
         self.containers = Containers(self.tenant, self.documents, self.memories)
         self._requests: dict[str, tuple[str, bytes, Message]] = {}
 
-    def answer(self, method: str, who: Caller, request: Any) -> Answer:
+    def answer(self, method: str, principal: Caller, request: Any) -> Answer:
         """What the call is answered, and all it changes.
 
         Raises:
             RefusedError: It is to fail, and changes nothing.
         """
         fields = request.DESCRIPTOR.fields_by_name
-        if who.read_only and "request_id" in fields:
+        if principal.read_only and "request_id" in fields:
             raise RefusedError(["KEY_READ_ONLY"], {})
-        refuse(*([] if who.owns(_containers(request)) else ["CONTAINER_NOT_ALLOWED"]))
+        refuse(*([] if principal.owns(_containers(request)) else ["CONTAINER_NOT_ALLOWED"]))
         work = getattr(self._part(method), re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower())
         previews = "validate_only" in fields and request.validate_only
         if "request_id" not in fields or not request.request_id or previews:
-            done: Answer = work(who, request)
+            done: Answer = work(principal, request)
             return done
         known = self._requests.get(request.request_id)
         said = request.SerializeToString(deterministic=True)
         if known is not None:
             refuse(*([] if known[:2] == (method, said) else ["REQUEST_ID_REUSED"]))
             return self._repeated(known[2])
-        first: Message = work(who, request)
+        first: Message = work(principal, request)
         self._requests[request.request_id] = (method, said, first)
         return first
 

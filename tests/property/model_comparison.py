@@ -42,7 +42,7 @@ class Asked:
     """A call with a request_id that was answered."""
 
     method: str
-    who: Caller
+    principal: Caller
     request: Any
     answer: Any
     at: int
@@ -59,7 +59,7 @@ class Listing:
     """
 
     method: str
-    who: Caller
+    principal: Caller
     request: Any
     by_update: bool
     revision: int
@@ -97,19 +97,19 @@ class ModelComparison:
     def pass_time(self, microseconds: int) -> None:
         self.model.tenant.now = self.harness.clock.pass_microseconds(microseconds)
 
-    def call(self, method: str, request: Any, who: Caller | None = None) -> Any:
+    def call(self, method: str, request: Any, principal: Caller | None = None) -> Any:
         """The service's answer, once it was found right; None for a right refusal."""
-        who = who or self.caller("full")
+        principal = principal or self.caller("full")
         before = self._begin()
         if isinstance(request, ForgetMemoriesRequest) and request.query:
             self._learn_scores(request)
         try:
-            ours = self.model.answer(method, who, request)
+            ours = self.model.answer(method, principal, request)
         except RefusedError as refusal:
-            self._check_refused(method, who, request, refusal)
+            self._check_refused(method, principal, request, refusal)
             return None
         assert isinstance(ours, Message)
-        answer = self._ask(method, who, request)
+        answer = self._ask(method, principal, request)
         try:
             check_same(ours, answer, self.names)
             if self.model.tenant.unsettled:
@@ -117,12 +117,12 @@ class ModelComparison:
         except FindingError as finding:
             raise FindingError(f"{method} {{{_line(request)}}}: {finding}") from None
         if getattr(request, "request_id", "") and not getattr(request, "validate_only", False):
-            self.asked.append(Asked(method, who, request, answer, self.model.tenant.now))
+            self.asked.append(Asked(method, principal, request, answer, self.model.tenant.now))
         return answer
 
     def repeat(self, asked: Asked) -> None:
         """The same request_id with the same request answers the first receipt."""
-        answer = self.call(asked.method, asked.request, asked.who)
+        answer = self.call(asked.method, asked.request, asked.principal)
         self.asked.pop()
         if asked.method == "UpdateMemory":  # The model has judged what is not in the receipt.
             answer.memory = asked.answer.memory
@@ -132,22 +132,22 @@ class ModelComparison:
                 f"{asked.method} repeated: first {_line(asked.answer)}, then {_line(answer)}"
             )
 
-    def pages(self, method: str, request: Any, who: Caller | None = None) -> None:
+    def pages(self, method: str, request: Any, principal: Caller | None = None) -> None:
         """A whole list, page after page."""
-        listing = self.open(method, request, who)
+        listing = self.open(method, request, principal)
         while listing and listing.token:
             self.turn(listing, quick=True)
 
-    def find(self, method: str, request: Any, who: Caller | None = None) -> None:
+    def find(self, method: str, request: Any, principal: Caller | None = None) -> None:
         """A search or a profile."""
-        who = who or self.caller("full")
+        principal = principal or self.caller("full")
         self._begin()
         try:
-            rows = self._rows(method, who, request)
+            rows = self._rows(method, principal, request)
         except RefusedError as refusal:
-            self._check_refused(method, who, request, refusal)
+            self._check_refused(method, principal, request, refusal)
             return
-        answer = self._ask(method, who, request)
+        answer = self._ask(method, principal, request)
         try:
             found.judge(request, rows, answer, self.names)
             if answer.revision != self.model.tenant.revision:
@@ -155,18 +155,18 @@ class ModelComparison:
         except FindingError as finding:
             raise FindingError(f"{method} {{{_line(request)}}}: {finding}") from None
 
-    def open(self, method: str, request: Any, who: Caller | None = None) -> Listing | None:
+    def open(self, method: str, request: Any, principal: Caller | None = None) -> Listing | None:
         """The first page of a list; None when it is rightly refused."""
-        who = who or self.caller("full")
+        principal = principal or self.caller("full")
         self._begin()
         try:
-            rows = self._rows(method, who, request)
+            rows = self._rows(method, principal, request)
         except RefusedError as refusal:
-            self._check_refused(method, who, request, refusal)
+            self._check_refused(method, principal, request, refusal)
             return None
         by_update = getattr(request, "order", 0) in (3, 4)
         there = frozenset(self.model.memories.versions)
-        listing = Listing(method, who, request, by_update, self.model.tenant.revision, there)
+        listing = Listing(method, principal, request, by_update, self.model.tenant.revision, there)
         listing.steady = self._things(listing, rows)
         self._read(listing, rows)
         return listing
@@ -175,7 +175,7 @@ class ModelComparison:
         """The next page; `quick`: nothing was written, no time went by."""
         if not quick:
             self._begin()
-        self._read(listing, self._rows(listing.method, listing.who, listing.request))
+        self._read(listing, self._rows(listing.method, listing.principal, listing.request))
 
     def sweep(self) -> None:
         """Record expiries; other tenants of the harness may have some too."""
@@ -210,19 +210,21 @@ class ModelComparison:
         except FindingError as finding:
             raise FindingError(f"{_line(preview)}: {finding}") from None
 
-    def _ask(self, method: str, who: Caller, request: Any) -> Any:
+    def _ask(self, method: str, principal: Caller, request: Any) -> Any:
         self.tally.calls[method] += 1
         try:
-            return self.harness.call(method, who, spoken(request, self.names))
+            return self.harness.call(method, principal, spoken(request, self.names))
         except FailedCallError as failure:
             raise FindingError(
                 f"{method} {{{_line(request)}}} is to be answered, and was: {failure}"
             ) from None
 
-    def _check_refused(self, method: str, who: Caller, request: Any, ours: RefusedError) -> None:
+    def _check_refused(
+        self, method: str, principal: Caller, request: Any, ours: RefusedError
+    ) -> None:
         self.tally.calls[method] += 1
         try:
-            answer = self.harness.call(method, who, spoken(request, self.names))
+            answer = self.harness.call(method, principal, spoken(request, self.names))
         except FailedCallError as failure:
             got = failure
         else:
@@ -240,8 +242,8 @@ class ModelComparison:
             if name in facts and set(facts[name].split(",")) != known:
                 raise FindingError(f"{method}: {name} is to be {known}, not {facts[name]}")
 
-    def _rows(self, method: str, who: Caller, request: Any) -> dict[str, Row]:
-        rows = self.model.answer(method, who, request)
+    def _rows(self, method: str, principal: Caller, request: Any) -> dict[str, Row]:
+        rows = self.model.answer(method, principal, request)
         assert isinstance(rows, list)
         return {self.names.theirs(row.name): row for row in rows}
 
@@ -250,7 +252,7 @@ class ModelComparison:
         request = type(listing.request)()
         request.CopyFrom(listing.request)
         request.page_token = listing.token
-        answer = self._ask(listing.method, listing.who, request)
+        answer = self._ask(listing.method, listing.principal, request)
         where = f"{listing.method} {{{_line(listing.request)}}}"
         if answer.revision != listing.revision:
             raise FindingError(f"{where}: revision {answer.revision}, not {listing.revision}")

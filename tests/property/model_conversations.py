@@ -11,7 +11,7 @@ class Conversations(Documents):
     """Documents, and what can be appended to them."""
 
     def append_messages(
-        self, who: Caller, request: pb.AppendMessagesRequest
+        self, principal: Caller, request: pb.AppendMessagesRequest
     ) -> pb.AppendMessagesResponse:
         refuse(*(["INVALID_REQUEST"] if request.id.startswith("mem_") else []))
         named, of_service = request.id, request.id.startswith("doc_")
@@ -19,13 +19,13 @@ class Conversations(Documents):
         if tag and request.container_tags and tag != request.container_tags[0]:
             refuse("INVALID_REQUEST")
         home = tag or ("" if of_service else next(iter(request.container_tags), ""))
-        document = self.find(who, named, home)
+        document = self.find(principal, named, home)
         if document is None:
             if not request.create_if_missing or of_service:
                 raise RefusedError(["DOCUMENT_NOT_FOUND"], {})
-            return self._begin(who, request)
+            return self._begin(principal, request)
         tags, problems = set(request.container_tags), []
-        if not who.owns(document.containers):
+        if not principal.owns(document.containers):
             problems.append("CONTAINER_NOT_ALLOWED")
         if not tags.issubset(document.containers):
             problems.append("CUSTOM_ID_IN_OTHER_CONTAINER")
@@ -42,7 +42,9 @@ class Conversations(Documents):
         receipt = self._settled(document, before, "" if of_service else named)
         return pb.AppendMessagesResponse(receipt=receipt, message_count=len(document.messages))
 
-    def _begin(self, who: Caller, request: pb.AppendMessagesRequest) -> pb.AppendMessagesResponse:
+    def _begin(
+        self, principal: Caller, request: pb.AppendMessagesRequest
+    ) -> pb.AppendMessagesResponse:
         """A conversation of these messages, as UpsertDocument makes it."""
         tag = request.container_tag
         upsert = pb.UpsertDocumentRequest(
@@ -54,4 +56,6 @@ class Conversations(Documents):
             conversation=pb.Conversation(messages=request.messages),
         )
         count = len(request.messages)
-        return pb.AppendMessagesResponse(receipt=self._upsert(who, upsert), message_count=count)
+        return pb.AppendMessagesResponse(
+            receipt=self._upsert(principal, upsert), message_count=count
+        )

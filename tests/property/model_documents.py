@@ -103,11 +103,11 @@ class Documents:
     def of_custom_id(self, custom_id: str) -> list[Document]:
         return [d for d in self.documents.values() if d.custom_id == custom_id != ""]
 
-    def find(self, who: Caller, name: str, home: str = "") -> Document | None:
+    def find(self, principal: Caller, name: str, home: str = "") -> Document | None:
         """By id or custom id; None too for a document in none of the key's containers.
 
         Args:
-            who: The key.
+            principal: The key.
             name: The id or custom id.
             home: Of a custom id where it is looked for, of an id one of the containers.
 
@@ -119,7 +119,7 @@ class Documents:
             found = [d for d in there if not home or home in d.containers]
         else:
             found = [d for d in self.of_custom_id(name) if not home or home == d.containers[0]]
-        found = [d for d in found if who.sees(d.containers)]
+        found = [d for d in found if principal.sees(d.containers)]
         if len(found) > 1:
             refuse("AMBIGUOUS_CUSTOM_ID", ids=[document.id for document in found])
         return next(iter(found), None)
@@ -135,47 +135,51 @@ class Documents:
 
     # --- reads ---------------------------------------------------------------
 
-    def get_document(self, who: Caller, request: pb.GetDocumentRequest) -> pb.GetDocumentResponse:
-        document = self._existing(who, request.id, request.container_tag)
-        return pb.GetDocumentResponse(document=self._shown(who, document, content=True, file=True))
+    def get_document(
+        self, principal: Caller, request: pb.GetDocumentRequest
+    ) -> pb.GetDocumentResponse:
+        document = self._existing(principal, request.id, request.container_tag)
+        return pb.GetDocumentResponse(
+            document=self._shown(principal, document, content=True, file=True)
+        )
 
     def watch_document(
-        self, who: Caller, request: pb.WatchDocumentRequest
+        self, principal: Caller, request: pb.WatchDocumentRequest
     ) -> pb.WatchDocumentResponse:
         """The first state of the stream."""
-        document = self._existing(who, request.id, request.container_tag)
-        return pb.WatchDocumentResponse(document=self._shown(who, document, content=False))
+        document = self._existing(principal, request.id, request.container_tag)
+        return pb.WatchDocumentResponse(document=self._shown(principal, document, content=False))
 
-    def list_documents(self, who: Caller, request: pb.ListDocumentsRequest) -> list[Row]:
+    def list_documents(self, principal: Caller, request: pb.ListDocumentsRequest) -> list[Row]:
         tags, rows = set(request.container_tags), []
         for document in self.documents.values():
             named = tags.intersection(document.containers)
             if (
                 (named == tags if request.match_all_containers or not tags else named)
-                and who.sees(document.containers)
+                and principal.sees(document.containers)
                 and (not request.statuses or document.status in request.statuses)
                 and document.custom_id.startswith(request.custom_id_prefix)
                 and (not request.HasField("filter") or holds(request.filter, document.subject()))
             ):
                 by_update = request.order in BY_UPDATE
                 key = document.update_time if by_update else document.create_time
-                shown = self._shown(who, document, content=request.include_content)
+                shown = self._shown(principal, document, content=request.include_content)
                 rows.append(
                     Row((-key if request.order in DESCENDING else key,), document.id, shown)
                 )
         return rows
 
-    def _existing(self, who: Caller, name: str, home: str) -> Document:
+    def _existing(self, principal: Caller, name: str, home: str) -> Document:
         refuse(*(["INVALID_REQUEST"] if name.startswith("mem_") else []))
-        document = self.find(who, name, home)
+        document = self.find(principal, name, home)
         if document is None:
             raise RefusedError(["DOCUMENT_NOT_FOUND"], {})
         return document
 
     def _shown(
-        self, who: Caller, document: Document, *, content: bool, file: bool = False
+        self, principal: Caller, document: Document, *, content: bool, file: bool = False
     ) -> pb.Document:
-        visible = [tag for tag in document.containers if who.sees([tag])]
+        visible = [tag for tag in document.containers if principal.sees([tag])]
         conversation = pb.Conversation(messages=document.messages)
         return pb.Document(
             id=document.id,
@@ -198,12 +202,12 @@ class Documents:
     # --- writes --------------------------------------------------------------
 
     def upsert_document(
-        self, who: Caller, request: pb.UpsertDocumentRequest
+        self, principal: Caller, request: pb.UpsertDocumentRequest
     ) -> pb.UpsertDocumentResponse:
-        return pb.UpsertDocumentResponse(receipt=self._upsert(who, request))
+        return pb.UpsertDocumentResponse(receipt=self._upsert(principal, request))
 
     def batch_upsert_documents(
-        self, who: Caller, request: pb.BatchUpsertDocumentsRequest
+        self, principal: Caller, request: pb.BatchUpsertDocumentsRequest
     ) -> pb.BatchUpsertDocumentsResponse:
         def age(index: int) -> tuple[bool, int]:
             item = request.items[index]
@@ -213,7 +217,7 @@ class Documents:
         outcomes = [pb.BatchUpsertOutcome() for _ in request.items]
         for index in sorted(range(len(outcomes)), key=age):
             try:
-                receipt = self._upsert(who, request.items[index])
+                receipt = self._upsert(principal, request.items[index])
             except RefusedError as refusal:
                 outcomes[index].error.CopyFrom(item_error(refusal))
             else:
@@ -221,9 +225,9 @@ class Documents:
         return pb.BatchUpsertDocumentsResponse(outcomes=outcomes, revision=self.tenant.revision)
 
     def update_document(
-        self, who: Caller, request: pb.UpdateDocumentRequest
+        self, principal: Caller, request: pb.UpdateDocumentRequest
     ) -> pb.UpdateDocumentResponse:
-        document = self._writable(who, request.id, request.container_tag, request.etag)
+        document = self._writable(principal, request.id, request.container_tag, request.etag)
         says_kind_alone = request.HasField("content_kind") and not (
             request.content or request.content_bytes or request.HasField("conversation")
         )
@@ -239,20 +243,20 @@ class Documents:
         return pb.UpdateDocumentResponse(receipt=self._change(document, request, before, named))
 
     def delete_document(
-        self, who: Caller, request: pb.DeleteDocumentRequest
+        self, principal: Caller, request: pb.DeleteDocumentRequest
     ) -> pb.DeleteDocumentResponse:
         if (
             request.allow_missing
             and not request.id.startswith("mem_")
-            and self.find(who, request.id, request.container_tag) is None
+            and self.find(principal, request.id, request.container_tag) is None
         ):
             return pb.DeleteDocumentResponse(revision=self.tenant.revision)
-        document = self._writable(who, request.id, request.container_tag, request.etag)
+        document = self._writable(principal, request.id, request.container_tag, request.etag)
         del self.documents[document.id]
         return pb.DeleteDocumentResponse(id=document.id, revision=self.tenant.change())
 
     def bulk_delete_documents(
-        self, who: Caller, request: pb.BulkDeleteDocumentsRequest
+        self, principal: Caller, request: pb.BulkDeleteDocumentsRequest
     ) -> pb.BulkDeleteDocumentsResponse:
         answer = pb.BulkDeleteDocumentsResponse(
             success=True,
@@ -264,7 +268,7 @@ class Documents:
             answer.detached_count = len(left)
             answer.detached_ids.extend(document.id for document in left)
         else:
-            gone, left = self._named(who, request, answer), []
+            gone, left = self._named(principal, request, answer), []
         answer.deleted_count = len(gone)
         if request.validate_only:
             answer.sample_ids.extend(document.id for document in gone)
@@ -305,7 +309,7 @@ class Documents:
 
     def _named(
         self,
-        who: Caller,
+        principal: Caller,
         request: pb.BulkDeleteDocumentsRequest,
         answer: pb.BulkDeleteDocumentsResponse,
     ) -> list[Document]:
@@ -313,11 +317,15 @@ class Documents:
         gone: list[Document] = []
         for index, name in enumerate(request.ids):
             try:
-                document = self.find(who, name)
+                document = self.find(principal, name)
             except RefusedError as ambiguous:
                 answer.errors.add(index=index, id=name, error=item_error(ambiguous))
                 continue
-            if document is not None and document not in gone and who.owns(document.containers):
+            if (
+                document is not None
+                and document not in gone
+                and principal.owns(document.containers)
+            ):
                 gone.append(document)
                 continue
             missing = document is None or document in gone
@@ -332,25 +340,25 @@ class Documents:
         found = (d for d in self.of_custom_id(custom_id) if d.containers[0] == home)
         return next(found, None)
 
-    def _writable(self, who: Caller, name: str, home: str, etag: str) -> Document:
-        document = self._existing(who, name, home)
-        refuse(*([] if who.owns(document.containers) else ["CONTAINER_NOT_ALLOWED"]))
+    def _writable(self, principal: Caller, name: str, home: str, etag: str) -> Document:
+        document = self._existing(principal, name, home)
+        refuse(*([] if principal.owns(document.containers) else ["CONTAINER_NOT_ALLOWED"]))
         refuse(*(["ETAG_MISMATCH"] if etag and etag != self.etag(document) else []))
         return document
 
-    def _upsert(self, who: Caller, request: pb.UpsertDocumentRequest) -> pb.DocumentReceipt:
+    def _upsert(self, principal: Caller, request: pb.UpsertDocumentRequest) -> pb.DocumentReceipt:
         try:
             home = next(iter(request.container_tags), "")
-            current = self.find(who, request.custom_id, home) if request.custom_id else None
+            current = self.find(principal, request.custom_id, home) if request.custom_id else None
         except RefusedError:
             refuse(*["CUSTOM_ID_EXISTS"] if request.mode == pb.UPSERT_MODE_CREATE_ONLY else [])
             raise
         if current is None:
-            return self._create(who, request)
+            return self._create(principal, request)
         tags, problems = set(request.container_tags), []
         if not tags.issubset(current.containers):
             problems.append("CUSTOM_ID_IN_OTHER_CONTAINER")
-        if not who.owns(current.containers):
+        if not principal.owns(current.containers):
             problems.append("CONTAINER_NOT_ALLOWED")
         if request.mode == pb.UPSERT_MODE_CREATE_ONLY:
             problems.append("CUSTOM_ID_EXISTS")
@@ -359,13 +367,13 @@ class Documents:
         refuse(*problems)
         return self._change(current, request, current.written(), request.custom_id)
 
-    def _create(self, who: Caller, request: pb.UpsertDocumentRequest) -> pb.DocumentReceipt:
+    def _create(self, principal: Caller, request: pb.UpsertDocumentRequest) -> pb.DocumentReceipt:
         tags, problems = tuple(request.container_tags) or ("default",), []
         if request.mode == pb.UPSERT_MODE_UPDATE_ONLY:
             problems.append("DOCUMENT_NOT_FOUND")
         if request.etag:
             problems.append("ETAG_MISMATCH")
-        if not who.owns(tags):
+        if not principal.owns(tags):
             problems.append("CONTAINER_NOT_ALLOWED")
         refuse(*problems)
         now = self.tenant.now

@@ -107,7 +107,7 @@ class MemoryReads:
         ]
         return sorted(found, key=lambda version: age(version.root))
 
-    def get_memory(self, who: Caller, request: pb.GetMemoryRequest) -> pb.GetMemoryResponse:
+    def get_memory(self, principal: Caller, request: pb.GetMemoryRequest) -> pb.GetMemoryResponse:
         moment, problems = self._moment(request), self._kind(request.id)
         version = self.versions.get(request.id)
         if (
@@ -119,44 +119,47 @@ class MemoryReads:
         if moment > self.tenant.now:
             problems.append("TIME_IN_FUTURE")
         refuse(*problems)
-        return pb.GetMemoryResponse(memory=self.shown(who, self.versions[request.id], moment))
+        return pb.GetMemoryResponse(memory=self.shown(principal, self.versions[request.id], moment))
 
-    def list_memories(self, who: Caller, request: pb.ListMemoriesRequest) -> list[Row]:
+    def list_memories(self, principal: Caller, request: pb.ListMemoriesRequest) -> list[Row]:
         moment, rows, wanted = self._moment(request), [], request.source_document_id
         if wanted and not wanted.startswith("doc_"):
             raise RefusedError(["INVALID_REQUEST"], {})
         by_update = request.order in BY_UPDATE
-        for version in self.meant(who, request, moment):
+        for version in self.meant(principal, request, moment):
             key = version.created if by_update else version.first_created
             key = -key if request.order in DESCENDING else key
-            if wanted and self._source(who, version) != wanted:
+            if wanted and self._source(principal, version) != wanted:
                 continue
-            shown = self.shown(who, version, moment)
+            shown = self.shown(principal, version, moment)
             rows.append(Row((key,), version.id, shown, len(version.log)))
         return rows
 
-    def search_memories(self, who: Caller, request: pb.SearchMemoriesRequest) -> list[Row]:
+    def search_memories(self, principal: Caller, request: pb.SearchMemoriesRequest) -> list[Row]:
         """What may be found: all of it, as far as limit and score let, but no text twice."""
         moment = self._moment(request)
         return [
-            Row((), version.id, self.shown(who, version, moment))
-            for version in self.meant(who, request, moment)
+            Row((), version.id, self.shown(principal, version, moment))
+            for version in self.meant(principal, request, moment)
         ]
 
-    def get_profile(self, who: Caller, request: pb.GetProfileRequest) -> list[Row]:
+    def get_profile(self, principal: Caller, request: pb.GetProfileRequest) -> list[Row]:
         """What may stand in it, newest first."""
         return [
-            Row((-version.created,), version.id, self.shown(who, version, self.tenant.now))
+            Row((-version.created,), version.id, self.shown(principal, version, self.tenant.now))
             for version in self.remembered(request.container_tag or "default")
             if not request.HasField("filter") or holds(request.filter, version.subject())
         ]
 
     def meant(
-        self, who: Caller, request: pb.ListMemoriesRequest | pb.SearchMemoriesRequest, moment: int
+        self,
+        principal: Caller,
+        request: pb.ListMemoriesRequest | pb.SearchMemoriesRequest,
+        moment: int,
     ) -> Iterator[Version]:
         """The versions that a request is about, as they were at that moment."""
         refuse(*(["TIME_IN_FUTURE"] if moment > self.tenant.now else []))
-        visible = [tag for tag in self.tenant.containers if who.sees([tag])]
+        visible = [tag for tag in self.tenant.containers if principal.sees([tag])]
         for container in request.container_tags or visible:
             for version in self.inside(container):
                 state = version.at(moment)
@@ -168,13 +171,15 @@ class MemoryReads:
                 ):
                     yield version
 
-    def list_memory_versions(self, who: Caller, request: pb.ListMemoryVersionsRequest) -> list[Row]:
+    def list_memory_versions(
+        self, principal: Caller, request: pb.ListMemoryVersionsRequest
+    ) -> list[Row]:
         refuse(*self._kind(request.id))
         version = self.versions.get(request.id)
         if version is None or version.container != (request.container_tag or "default"):
             raise RefusedError(["MEMORY_NOT_FOUND"], {})
         return [
-            Row((-one.number,), one.id, self.shown(who, one, self.tenant.now))
+            Row((-one.number,), one.id, self.shown(principal, one, self.tenant.now))
             for one in self.chain(version.root)
         ]
 
@@ -195,7 +200,7 @@ class MemoryReads:
         schedule = (state.forget_after, state.scheduled_reason)
         return self.tenant.etag(version.id, (written, schedule, state.latest, forgotten))
 
-    def shown(self, who: Caller, version: Version, moment: int) -> pb.Memory:
+    def shown(self, principal: Caller, version: Version, moment: int) -> pb.Memory:
         state = version.at(moment)
         assert state is not None
         forgotten = state.forgotten(moment)
@@ -217,15 +222,15 @@ class MemoryReads:
             temporal_context=pb.TemporalContext(
                 document_date=version.dates[0], event_dates=version.dates[1]
             ),
-            source_document_id=self._source(who, version),
+            source_document_id=self._source(principal, version),
             forget_time=stamp(forgotten),
             forget_batch_id=state.batch,
         )
 
-    def _source(self, who: Caller, version: Version) -> str:
+    def _source(self, principal: Caller, version: Version) -> str:
         """The document it came from, if that is there and the caller may see it."""
         document = self.documents.documents.get(version.source)
-        return version.source if document and who.sees(document.containers) else ""
+        return version.source if document and principal.sees(document.containers) else ""
 
     def receipt(self, version: Version, revision: int) -> pb.MemoryReceipt:
         now, state = self.tenant.now, version.state

@@ -28,14 +28,16 @@ class Memories(MemoryReads):
         """Of each of these: the words of the query that it holds, as a preview says."""
 
     def _meant(
-        self, who: Caller, name: str, container: str, problems: list[str]
+        self, principal: Caller, name: str, container: str, problems: list[str]
     ) -> Document | None:
         """Of a custom id first the document that has it in the memory's container."""
         if not name:
             return None
-        at_home = None if name.startswith("doc_") else self.documents.find(who, name, container)
+        at_home = (
+            None if name.startswith("doc_") else self.documents.find(principal, name, container)
+        )
         try:
-            found = at_home or self.documents.find(who, name)
+            found = at_home or self.documents.find(principal, name)
         except RefusedError as refusal:
             problems += refusal.reasons
             return None
@@ -43,12 +45,12 @@ class Memories(MemoryReads):
         return found
 
     def create_memories(
-        self, who: Caller, request: pb.CreateMemoriesRequest
+        self, principal: Caller, request: pb.CreateMemoriesRequest
     ) -> pb.CreateMemoriesResponse:
         tenant, container = self.tenant, request.container_tag or "default"
         sources, problems = [], list[str]()
         for new in request.memories:
-            source = self._meant(who, new.source_document_id, container, problems)
+            source = self._meant(principal, new.source_document_id, container, problems)
             sources.append(source.id if source else "")
             problems += self._behind(new)
         refuse(*problems)
@@ -78,7 +80,7 @@ class Memories(MemoryReads):
         return pb.CreateMemoriesResponse(receipts=receipts, revision=tenant.revision)
 
     def update_memory(
-        self, who: Caller, request: pb.UpdateMemoryRequest
+        self, principal: Caller, request: pb.UpdateMemoryRequest
     ) -> pb.UpdateMemoryResponse:
         problems = self._behind(request)
         if request.clear_forget_after and request.forget_reason:
@@ -108,7 +110,7 @@ class Memories(MemoryReads):
         self._enter(old, latest=False)
         self.versions[version.id] = version
         receipt = self.receipt(version, self.tenant.change())
-        shown = self.shown(who, version, self.tenant.now)
+        shown = self.shown(principal, version, self.tenant.now)
         return pb.UpdateMemoryResponse(receipt=receipt, memory=version.content, version=shown)
 
     def forget_memory(self, _: Caller, request: pb.ForgetMemoryRequest) -> pb.ForgetMemoryResponse:

@@ -89,13 +89,13 @@ class SyncHarness:
             case "read-only":
                 return Caller(make(read_only=True), read_only=True)
 
-    def call(self, method: str, who: Caller, request: Message) -> Any:
+    def call(self, method: str, principal: Caller, request: Message) -> Any:
         """The answer; of a stream, its first message.
 
         Raises:
             FailedCallError: the service refused it.
         """
-        return self._run(self._call(method, who, request))
+        return self._run(self._call(method, principal, request))
 
     def sweep(self) -> int:
         """Record expiries of all tenants; how many."""
@@ -118,10 +118,10 @@ class SyncHarness:
         channel = grpc.aio.insecure_channel(self._service.address)
         return channel, (DocumentsStub(channel), MemoriesStub(channel), ContainersStub(channel))
 
-    async def _call(self, method: str, who: Caller, request: Message) -> Any:
+    async def _call(self, method: str, principal: Caller, request: Message) -> Any:
         stub = next(getattr(stub, method) for stub in self._stubs if hasattr(stub, method))
         call = stub(
-            request, metadata=[("authorization", f"Bearer {who.key}")], timeout=HANG_SECONDS
+            request, metadata=[("authorization", f"Bearer {principal.key}")], timeout=HANG_SECONDS
         )
         try:
             if isinstance(call, grpc.aio.UnaryStreamCall):

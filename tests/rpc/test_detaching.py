@@ -25,18 +25,18 @@ Delete: TypeAlias = Callable[
 
 
 def delete_container(
-    service: Service, who: m.Principal, request: m.IdempotencyKey, budget: float | None
+    service: Service, principal: m.Principal, request: m.IdempotencyKey, budget: float | None
 ) -> Awaitable[Receipt]:
     return service.store.containers.delete(
-        who, "old", request, validate_only=False, allow_missing=False, budget=budget
+        principal, "old", request, validate_only=False, allow_missing=False, budget=budget
     )
 
 
 def delete_documents(
-    service: Service, who: m.Principal, request: m.IdempotencyKey, budget: float | None
+    service: Service, principal: m.Principal, request: m.IdempotencyKey, budget: float | None
 ) -> Awaitable[Receipt]:
     return service.store.containers.delete_documents(
-        who, ["old"], request, validate_only=False, budget=budget
+        principal, ["old"], request, validate_only=False, budget=budget
     )
 
 
@@ -88,25 +88,25 @@ async def test_by_ids_nothing_is_detached(client: Client) -> None:
 @pytest.mark.parametrize("delete", [delete_container, delete_documents])
 async def test_a_continued_deletion_goes_on_with_its_list(service: Service, delete: Delete) -> None:
     store = service.store
-    who = m.Principal(await store.ensure_tenant("detaching"), "test")
+    principal = m.Principal(await store.ensure_tenant("detaching"), "test")
     shared = {round(i * purges.STEP / 40) for i in range(60)}  # Over more than one step.
     writes = [
         m.DocumentWrite(f"text {i}", containers=("old", "new") if i in shared else ("old",))
         for i in range(2 * purges.STEP)
     ]
-    made = (await store.documents.batch_upsert(who, writes, None)).outcomes
+    made = (await store.documents.batch_upsert(principal, writes, None)).outcomes
     expected = tuple(
         one.id for i, one in enumerate(made) if i in shared and isinstance(one, m.DocumentReceipt)
     )
     preview = await store.containers.delete_documents(
-        who, ["old"], None, validate_only=True, budget=None
+        principal, ["old"], None, validate_only=True, budget=None
     )
     assert preview.detached_ids == expected
 
     request = m.IdempotencyKey(str(uuid.uuid4()), b"the same request")
     told = []
     for budget in (0, 0, None, None):
-        receipt = await delete(service, who, request, budget)
+        receipt = await delete(service, principal, request, budget)
         told.append(receipt.detached_ids)
     assert receipt.complete
     assert receipt.detached == len(shared)
@@ -117,12 +117,12 @@ async def test_a_continued_deletion_goes_on_with_its_list(service: Service, dele
 
 async def test_only_the_first_hundred_are_told(service: Service) -> None:
     store = service.store
-    who = m.Principal(await store.ensure_tenant("many"), "test")
+    principal = m.Principal(await store.ensure_tenant("many"), "test")
     writes = [m.DocumentWrite(f"text {i}", containers=("old", "new")) for i in range(150)]
-    made = (await store.documents.batch_upsert(who, writes, None)).outcomes
+    made = (await store.documents.batch_upsert(principal, writes, None)).outcomes
     expected = tuple(one.id for one in made[:100] if isinstance(one, m.DocumentReceipt))
     for preview in (True, False):
         receipt = await store.containers.delete(
-            who, "old", None, validate_only=preview, allow_missing=False, budget=None
+            principal, "old", None, validate_only=preview, allow_missing=False, budget=None
         )
         assert (receipt.detached, receipt.detached_ids) == (150, expected)

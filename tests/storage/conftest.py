@@ -86,7 +86,7 @@ async def store(backend: Backend, clock: Clock, indexer: Indexer) -> AsyncIterat
 
 
 @pytest.fixture
-async def who(store: SqlStore) -> Principal:
+async def principal(store: SqlStore) -> Principal:
     secret = await store.ensure_first_key()
     assert secret is not None
     return await store.keys.authenticate(secret)

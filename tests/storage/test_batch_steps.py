@@ -29,27 +29,31 @@ async def share(store: SqlStore) -> m.Principal:
     return other
 
 
-async def test_steps_answer_like_one_batch(store: SqlStore, who: m.Principal) -> None:
+async def test_steps_answer_like_one_batch(store: SqlStore, principal: m.Principal) -> None:
     writes = batch(3 * BATCH_STEP + 5)
-    await store.documents.upsert(who, m.DocumentWrite("ours"), None)
+    await store.documents.upsert(principal, m.DocumentWrite("ours"), None)
     await share(store)
-    receipt = await store.documents.batch_upsert(who, writes, REQUEST)
+    receipt = await store.documents.batch_upsert(principal, writes, REQUEST)
 
     assert len(receipt.outcomes) == len(writes)
     revisions = []
     for write, outcome in zip(writes, receipt.outcomes, strict=True):
         assert isinstance(outcome, m.DocumentReceipt)
-        assert (await store.documents.get(who, write.custom_id or "")).id == outcome.id
+        assert (await store.documents.get(principal, write.custom_id or "")).id == outcome.id
         revisions.append(outcome.revision)
     # The oldest first, whatever step it was in.
     assert revisions == sorted(revisions, reverse=True)
-    assert await store.documents.batch_upsert(who, writes, REQUEST) == receipt
+    assert await store.documents.batch_upsert(principal, writes, REQUEST) == receipt
 
 
-async def test_other_tenants_write_between_two_steps(store: SqlStore, who: m.Principal) -> None:
-    await store.documents.upsert(who, m.DocumentWrite("ours"), None)
+async def test_other_tenants_write_between_two_steps(
+    store: SqlStore, principal: m.Principal
+) -> None:
+    await store.documents.upsert(principal, m.DocumentWrite("ours"), None)
     other = await share(store)
-    writing = asyncio.ensure_future(store.documents.batch_upsert(who, batch(8 * BATCH_STEP), None))
+    writing = asyncio.ensure_future(
+        store.documents.batch_upsert(principal, batch(8 * BATCH_STEP), None)
+    )
     await asyncio.sleep(0)
     await store.documents.upsert(other, m.DocumentWrite("between"), None)
     assert not writing.done()
@@ -57,16 +61,16 @@ async def test_other_tenants_write_between_two_steps(store: SqlStore, who: m.Pri
 
 
 async def test_a_request_id_goes_on_where_its_first_call_was_cut_off(
-    store: SqlStore, who: m.Principal
+    store: SqlStore, principal: m.Principal
 ) -> None:
     writes = [m.DocumentWrite(f"text {n}") for n in range(10)]
     step = documents.BatchStep(writes, 4)
-    begun = await store.engine.mutate(documents.batch_upsert, Mutation(who, step, REQUEST))
+    begun = await store.engine.mutate(documents.batch_upsert, Mutation(principal, step, REQUEST))
     assert isinstance(begun, documents.BatchStep)
 
-    receipt = await store.documents.batch_upsert(who, writes, REQUEST)
+    receipt = await store.documents.batch_upsert(principal, writes, REQUEST)
 
     assert receipt.outcomes[:4] == begun.before
-    page = await store.documents.list(who, m.DocumentQuery(), m.PageRequest(50))
+    page = await store.documents.list(principal, m.DocumentQuery(), m.PageRequest(50))
     assert len(page.items) == len(writes)
-    assert await store.documents.batch_upsert(who, writes, REQUEST) == receipt
+    assert await store.documents.batch_upsert(principal, writes, REQUEST) == receipt

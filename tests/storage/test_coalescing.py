@@ -18,25 +18,31 @@ from tests.waiting import HANG_SECONDS
 
 
 async def test_sixty_four_first_upserts_of_one_custom_id_make_one_document(
-    store: SqlStore, who: m.Principal
+    store: SqlStore, principal: m.Principal
 ) -> None:
     receipts = await asyncio.gather(
-        *(store.documents.upsert(who, m.DocumentWrite(f"v{i}", "one"), None) for i in range(64))
+        *(
+            store.documents.upsert(principal, m.DocumentWrite(f"v{i}", "one"), None)
+            for i in range(64)
+        )
     )
     assert len({receipt.id for receipt in receipts}) == 1
     assert sum(receipt.created for receipt in receipts) == 1
     assert sorted(receipt.revision for receipt in receipts) == list(range(1, 65))
     last = max(receipts, key=lambda receipt: receipt.revision)
-    assert (await store.documents.get(who, "one")).etag == last.etag
+    assert (await store.documents.get(principal, "one")).etag == last.etag
 
 
 async def test_of_sixty_four_updates_of_one_memory_one_wins(
-    store: SqlStore, who: m.Principal
+    store: SqlStore, principal: m.Principal
 ) -> None:
-    made = await store.memories.create(who, m.MemoryCreate("a", (m.NewMemory("v1"),)), None)
+    made = await store.memories.create(principal, m.MemoryCreate("a", (m.NewMemory("v1"),)), None)
     target = m.MemoryTarget("a", made.receipts[0].id)
     results = await asyncio.gather(
-        *(store.memories.update(who, m.MemoryUpdate(target, f"v{i}"), None) for i in range(64)),
+        *(
+            store.memories.update(principal, m.MemoryUpdate(target, f"v{i}"), None)
+            for i in range(64)
+        ),
         return_exceptions=True,
     )
     won = [result for result in results if isinstance(result, m.UpdatedMemory)]
@@ -48,24 +54,24 @@ async def test_of_sixty_four_updates_of_one_memory_one_wins(
 
 
 async def test_one_request_id_sixty_four_times_has_one_effect(
-    store: SqlStore, who: m.Principal
+    store: SqlStore, principal: m.Principal
 ) -> None:
     request = m.IdempotencyKey("6f6ecd2c-5b0e-4e4f-8b43-3a3a0a5a1c11", b"same")
     create = m.MemoryCreate("a", (m.NewMemory("once"),))
     receipts = await asyncio.gather(
-        *(store.memories.create(who, create, request) for _ in range(64))
+        *(store.memories.create(principal, create, request) for _ in range(64))
     )
     assert all(receipt == receipts[0] for receipt in receipts)
-    page = await store.memories.list(who, m.MemoryQuery(("a",)), m.PageRequest(10))
+    page = await store.memories.list(principal, m.MemoryQuery(("a",)), m.PageRequest(10))
     assert len(page.items) == 1
     other = m.IdempotencyKey(request.request_id, b"other")
     with pytest.raises(PalimpsestError) as caught:
-        await store.memories.create(who, create, other)
+        await store.memories.create(principal, create, other)
     assert caught.value.reason is Reason.REQUEST_ID_REUSED
 
 
 async def test_a_call_that_breaks_its_group_harms_no_other(
-    store: SqlStore, who: m.Principal
+    store: SqlStore, principal: m.Principal
 ) -> None:
     def touchy(
         tx: TenantTx, mutations: Sequence[Mutation[m.DocumentWrite]]
@@ -77,11 +83,11 @@ async def test_a_call_that_breaks_its_group_harms_no_other(
 
     writes = [m.DocumentWrite("poison" if i == 3 else "fine", f"c{i}") for i in range(8)]
     results = await asyncio.gather(
-        *(store.engine.mutate(touchy, Mutation(who, write)) for write in writes),
+        *(store.engine.mutate(touchy, Mutation(principal, write)) for write in writes),
         return_exceptions=True,
     )
     assert [isinstance(result, RuntimeError) for result in results] == [i == 3 for i in range(8)]
-    page = await store.documents.list(who, m.DocumentQuery(), m.PageRequest(50))
+    page = await store.documents.list(principal, m.DocumentQuery(), m.PageRequest(50))
     assert {document.custom_id for document in page.items} == {f"c{i}" for i in range(8)} - {"c3"}
     revisions = sorted(document.revision for document in page.items)
     assert revisions == list(range(1, 8))
@@ -278,15 +284,15 @@ async def test_a_cancelled_waiter_is_dropped_and_the_others_go_on() -> None:
 
 
 async def test_after_closing_calls_are_refused_and_taken_ones_finish(
-    store: SqlStore, who: m.Principal
+    store: SqlStore, principal: m.Principal
 ) -> None:
     taken = [
-        asyncio.create_task(store.documents.upsert(who, m.DocumentWrite("x", f"c{i}"), None))
+        asyncio.create_task(store.documents.upsert(principal, m.DocumentWrite("x", f"c{i}"), None))
         for i in range(5)
     ]
     await asyncio.sleep(0)
     await store.engine.close()
     assert all(receipt.created for receipt in await asyncio.gather(*taken))
     with pytest.raises(PalimpsestError) as caught:
-        await store.documents.upsert(who, m.DocumentWrite("x", "late"), None)
+        await store.documents.upsert(principal, m.DocumentWrite("x", "late"), None)
     assert caught.value.reason is Reason.SHUTTING_DOWN

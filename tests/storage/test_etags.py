@@ -15,14 +15,16 @@ async def test_equal_documents_and_memories_of_two_tenants_have_unequal_etags(
     store: SqlStore,
 ) -> None:
     etags = []
-    for who in await _tenants(store):
-        document = await store.documents.upsert(who, m.DocumentWrite("text"), None)
-        made = await store.memories.create(who, m.MemoryCreate("c", (m.NewMemory("fact"),)), None)
+    for principal in await _tenants(store):
+        document = await store.documents.upsert(principal, m.DocumentWrite("text"), None)
+        made = await store.memories.create(
+            principal, m.MemoryCreate("c", (m.NewMemory("fact"),)), None
+        )
         (memory,) = made.receipts
-        assert (await store.documents.get(who, document.id)).etag == document.etag
-        read = await store.memories.get(who, "c", memory.id, None)
-        listed = await store.memories.list(who, m.MemoryQuery(("c",)), m.PageRequest(10))
-        versions = await store.memories.versions(who, "c", memory.id, m.PageRequest(10))
+        assert (await store.documents.get(principal, document.id)).etag == document.etag
+        read = await store.memories.get(principal, "c", memory.id, None)
+        listed = await store.memories.list(principal, m.MemoryQuery(("c",)), m.PageRequest(10))
+        versions = await store.memories.versions(principal, "c", memory.id, m.PageRequest(10))
         told = {read.etag, *(one.etag for one in (*listed.items, *versions.items))}
         assert told == {memory.etag}
         etags += [document.etag, memory.etag]
@@ -30,10 +32,12 @@ async def test_equal_documents_and_memories_of_two_tenants_have_unequal_etags(
 
 
 async def test_a_document_has_its_etag_again_when_it_is_again_what_it_was(
-    store: SqlStore, who: m.Principal
+    store: SqlStore, principal: m.Principal
 ) -> None:
-    first = await store.documents.upsert(who, m.DocumentWrite("text", "a"), None)
-    other = await store.documents.upsert(who, m.DocumentWrite("other", "a", etag=first.etag), None)
+    first = await store.documents.upsert(principal, m.DocumentWrite("text", "a"), None)
+    other = await store.documents.upsert(
+        principal, m.DocumentWrite("other", "a", etag=first.etag), None
+    )
     assert other.etag != first.etag
-    again = await store.documents.upsert(who, m.DocumentWrite("text", "a"), None)
+    again = await store.documents.upsert(principal, m.DocumentWrite("text", "a"), None)
     assert again.etag == first.etag

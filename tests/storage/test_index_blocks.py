@@ -33,20 +33,22 @@ def indexer() -> Entries:
     return Entries()
 
 
-async def fill(store: SqlStore, who: m.Principal, count: int, container: str = "a") -> list[str]:
+async def fill(
+    store: SqlStore, principal: m.Principal, count: int, container: str = "a"
+) -> list[str]:
     news = tuple(m.NewMemory(f"{container} {number}") for number in range(count))
-    receipt = await store.memories.create(who, m.MemoryCreate(container, news), None)
+    receipt = await store.memories.create(principal, m.MemoryCreate(container, news), None)
     return [one.id for one in receipt.receipts]
 
 
 async def blocks(
-    store: SqlStore, who: m.Principal, *, vectors: bool = True, without: Sequence[str] = ()
+    store: SqlStore, principal: m.Principal, *, vectors: bool = True, without: Sequence[str] = ()
 ) -> list[IndexBlock]:
     found: list[IndexBlock] = []
     cursor: BlockCursor | None = BlockCursor()
     while cursor is not None:
         block = await store.index.block(
-            who.tenant, "a", cursor, SPACE if vectors else None, without=without
+            principal.tenant, "a", cursor, SPACE if vectors else None, without=without
         )
         found.append(block)
         cursor = block.following
@@ -59,21 +61,21 @@ def memories(found: Sequence[IndexBlock]) -> list[IndexRow]:
 
 @pytest.mark.parametrize("per_block", [1, 3, 1000])
 async def test_every_version_is_in_one_block_with_all_its_spans(
-    store: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch, per_block: int
+    store: SqlStore, principal: m.Principal, monkeypatch: pytest.MonkeyPatch, per_block: int
 ) -> None:
     size = index_blocks.ROW_BYTES + len(ENTRY) + len(VECTOR)
     monkeypatch.setattr(index_blocks, "BLOCK_BYTES", per_block * size)
-    names = await fill(store, who, 10)
-    await fill(store, who, 4, "other")
+    names = await fill(store, principal, 10)
+    await fill(store, principal, 4, "other")
     for name in names[2:5]:
         for _ in range(3):
-            await store.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", name)), None)
-            await store.memories.restore(who, m.MemoryRestore("a", name), None)
+            await store.memories.forget(principal, m.MemoryForget(m.MemoryTarget("a", name)), None)
+            await store.memories.restore(principal, m.MemoryRestore("a", name), None)
     updated = await store.memories.update(
-        who, m.MemoryUpdate(m.MemoryTarget("a", names[0]), "new"), None
+        principal, m.MemoryUpdate(m.MemoryTarget("a", names[0]), "new"), None
     )
 
-    found = await blocks(store, who)
+    found = await blocks(store, principal)
 
     rows = memories(found)
     assert [row.id for row in rows] == [*names, updated.receipt.id]
@@ -81,24 +83,24 @@ async def test_every_version_is_in_one_block_with_all_its_spans(
     assert all(list(row.spans) == sorted(row.spans) for row in rows)
     assert all((row.entry, row.vector) == (ENTRY, VECTOR) for row in rows)
     assert all(len(block.memories) <= per_block for block in found)
-    assert {row.vector for row in memories(await blocks(store, who, vectors=False))} == {None}
+    assert {row.vector for row in memories(await blocks(store, principal, vectors=False))} == {None}
 
 
 async def test_a_delta_is_read_in_blocks_too(
-    store: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, principal: m.Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (name, *_) = await fill(store, who, 1)
-    (before,) = await blocks(store, who)
-    await fill(store, who, 8)
+    (name, *_) = await fill(store, principal, 1)
+    (before,) = await blocks(store, principal)
+    await fill(store, principal, 8)
     target = m.MemoryTarget("a", content="a 3")
-    await store.memories.update(who, m.MemoryUpdate(target, "new"), None)
-    whole = await store.index.delta(who.tenant, "a", before.revision, SPACE)
+    await store.memories.update(principal, m.MemoryUpdate(target, "new"), None)
+    whole = await store.index.delta(principal.tenant, "a", before.revision, SPACE)
     monkeypatch.setattr(index_blocks, "BLOCK_BYTES", 1)
 
-    delta = await store.index.delta(who.tenant, "a", before.revision, SPACE)
+    delta = await store.index.delta(principal.tenant, "a", before.revision, SPACE)
     parts = [delta]
     while parts[-1].following is not None:
-        parts.append(await store.index.more(who.tenant, "a", parts[-1].following, SPACE))
+        parts.append(await store.index.more(principal.tenant, "a", parts[-1].following, SPACE))
 
     assert len(parts) >= 9
     assert all(len(part.memories) <= 1 for part in parts)
@@ -109,13 +111,13 @@ async def test_a_delta_is_read_in_blocks_too(
 
 
 async def test_of_very_many_changes_the_first_can_be_had(
-    store: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, principal: m.Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await fill(store, who, 1)
-    (before,) = await blocks(store, who)
-    names = await fill(store, who, 5)
+    await fill(store, principal, 1)
+    (before,) = await blocks(store, principal)
+    names = await fill(store, principal, 5)
     monkeypatch.setattr(index_rows, "MANY", 2)
-    tenant = who.tenant
+    tenant = principal.tenant
 
     assert (await store.index.delta(tenant, "a", before.revision, SPACE)).entities is None
     revision, seen, steps = before.revision, set[str](), 0
@@ -132,23 +134,23 @@ async def test_of_very_many_changes_the_first_can_be_had(
 
 
 async def test_the_first_of_very_many_changes_are_so_before_and_after_a_deletion(
-    store: SqlStore, who: m.Principal, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, principal: m.Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Changes of a deleted container are under another name than those of its successor."""
-    await fill(store, who, 1)
-    (before,) = await blocks(store, who)
-    gone = await fill(store, who, 3)
+    await fill(store, principal, 1)
+    (before,) = await blocks(store, principal)
+    gone = await fill(store, principal, 3)
     await store.containers.delete(
-        who, "a", None, validate_only=False, allow_missing=False, budget=None
+        principal, "a", None, validate_only=False, allow_missing=False, budget=None
     )
     await store.redact()
-    fresh = await fill(store, who, 3)
+    fresh = await fill(store, principal, 3)
     monkeypatch.setattr(index_rows, "MANY", 2)
 
     revision, complete = before.revision, False
     seen: list[frozenset[str]] = []
     while not complete:
-        delta = await store.index.delta(who.tenant, "a", revision, SPACE, stepwise=True)
+        delta = await store.index.delta(principal.tenant, "a", revision, SPACE, stepwise=True)
         assert delta.entities is not None
         assert delta.revision > revision
         revision, complete = delta.revision, delta.complete
@@ -157,23 +159,23 @@ async def test_the_first_of_very_many_changes_are_so_before_and_after_a_deletion
     assert set(gone) < set().union(*seen)
     assert seen[-1] <= set(fresh)
     assert set(fresh) <= set().union(*seen)
-    assert revision == (await store.index.delta(who.tenant, "a", revision, SPACE)).revision
+    assert revision == (await store.index.delta(principal.tenant, "a", revision, SPACE)).revision
 
 
 async def test_rows_say_until_when_they_are_shown_as_of_now(
-    store: SqlStore, who: m.Principal
+    store: SqlStore, principal: m.Principal
 ) -> None:
-    kept, forgotten, restored, superseded = await fill(store, who, 4)
+    kept, forgotten, restored, superseded = await fill(store, principal, 4)
     end = store.now() + SECOND
     scheduled = m.MemoryCreate("a", (m.NewMemory("scheduled", forget_after=end),))
-    later = (await store.memories.create(who, scheduled, None)).receipts[0].id
+    later = (await store.memories.create(principal, scheduled, None)).receipts[0].id
     for name in (forgotten, restored):
-        await store.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", name)), None)
-    await store.memories.restore(who, m.MemoryRestore("a", restored), None)
+        await store.memories.forget(principal, m.MemoryForget(m.MemoryTarget("a", name)), None)
+    await store.memories.restore(principal, m.MemoryRestore("a", restored), None)
     target = m.MemoryTarget("a", superseded)
-    new = await store.memories.update(who, m.MemoryUpdate(target, "new"), None)
+    new = await store.memories.update(principal, m.MemoryUpdate(target, "new"), None)
 
-    rows = memories(await blocks(store, who))
+    rows = memories(await blocks(store, principal))
 
     assert {row.id: row.until for row in rows} == {
         kept: FOREVER,

@@ -22,8 +22,8 @@ class SlowWorker(WorkerProcess):
         self.released = asyncio.Event()
 
     async def call(self, body: bytes, *, retry: bool = True) -> bytes:
-        _, who, _, _ = pickle.loads(body)
-        self.calls.append(who.tenant)
+        _, principal, _, _ = pickle.loads(body)
+        self.calls.append(principal.tenant)
         await self.released.wait()
         return b"answer"
 
@@ -40,8 +40,8 @@ async def test_one_tenant_leaves_room_for_the_calls_of_others() -> None:
     )
 
     def asking(tenant: int) -> asyncio.Task[bytes | None]:
-        who = Principal(tenant=tenant, key_id="")
-        return asyncio.create_task(offloader.answer(who, "method", b"request"))
+        principal = Principal(tenant=tenant, key_id="")
+        return asyncio.create_task(offloader.answer(principal, "method", b"request"))
 
     async with asyncio.timeout(HANG_SECONDS):
         other = [asking(1), asking(2)]

@@ -24,9 +24,9 @@ def key(tenant: int, name: str = "k") -> Principal:
     return Principal(tenant, name)
 
 
-def take_all(quotas: Quotas, who: Principal) -> tuple[int, PalimpsestError]:
+def take_all(quotas: Quotas, principal: Principal) -> tuple[int, PalimpsestError]:
     """How many could be taken, and why not one more."""
-    account = quotas.account(who)
+    account = quotas.account(principal)
     for taken in range(10_000):
         try:
             quotas.acquire(account, CALLS)

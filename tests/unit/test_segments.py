@@ -119,7 +119,7 @@ class Source:
     ) -> set[str]:
         raise NotImplementedError
 
-    async def hydrate(self, who: Principal, wanted: HydrationRequest) -> Hydrated:
+    async def hydrate(self, principal: Principal, wanted: HydrationRequest) -> Hydrated:
         raise NotImplementedError
 
     def now(self) -> int:

@@ -33,12 +33,14 @@ class Site:
     async def tenant(self, name: str = "one") -> m.Principal:
         return m.Principal(await self.store.ensure_tenant(name), "key")
 
-    async def remember(self, who: m.Principal, *contents: str, container: str = "a") -> list[str]:
+    async def remember(
+        self, principal: m.Principal, *contents: str, container: str = "a"
+    ) -> list[str]:
         """Make a memory of each, each in a change of its own; the ids."""
         ids = []
         for content in contents:
             create = m.MemoryCreate(container, (m.NewMemory(content),))
-            made = await self.store.memories.create(who, create, None)
+            made = await self.store.memories.create(principal, create, None)
             ids.append(made.receipts[0].id)
         return ids
 

@@ -161,9 +161,9 @@ async def test_a_failure_is_told_without_secrets(
     site: Site, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "service")
-    who = await site.tenant()
+    principal = await site.tenant()
     webhook = site.add(receiver.url)
-    await site.remember(who, "one")
+    await site.remember(principal, "one")
     receiver.replies(status(500, body="private reasons"))
     await site.delivery().deliver_due()
     assert _state(site.info(webhook)).startswith("attempt 2 at 20")

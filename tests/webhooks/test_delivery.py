@@ -17,9 +17,9 @@ from tests.webhooks.conftest import LEASE, Site
 from tests.webhooks.receiver import Event, Receiver, Reply, status
 
 
-async def listed(site: Site, who: m.Principal) -> list[Change]:
+async def listed(site: Site, principal: m.Principal) -> list[Change]:
     """The changes as ListChanges answers them."""
-    page = await site.store.changes.list(who, m.ChangeQuery(size=1000))
+    page = await site.store.changes.list(principal, m.ChangeQuery(size=1000))
     response = ListChangesResponse()
     convert.to_proto(page.changes, response.changes)
     return list(response.changes)
@@ -28,18 +28,18 @@ async def listed(site: Site, who: m.Principal) -> list[Change]:
 async def test_changes_are_sent_in_order_as_the_contract_has_them(
     site: Site, receiver: Receiver
 ) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     webhook = site.add(receiver.url)
-    [first, _] = await site.remember(who, "one", "two")
-    await site.store.documents.upsert(who, m.DocumentWrite("text", "doc", ("a", "b")), None)
+    [first, _] = await site.remember(principal, "one", "two")
+    await site.store.documents.upsert(principal, m.DocumentWrite("text", "doc", ("a", "b")), None)
     target = m.MemoryTarget("a", first)
-    await site.store.memories.update(who, m.MemoryUpdate(target, "uno"), None)
+    await site.store.memories.update(principal, m.MemoryUpdate(target, "uno"), None)
 
     await site.delivery().deliver_due()
 
     secret = webhook.target.secret
     bodies = [event.accepted(secret) for event in receiver.events]
-    assert [event.change(secret) for event in receiver.events] == await listed(site, who)
+    assert [event.change(secret) for event in receiver.events] == await listed(site, principal)
     assert [body["type"] for body in bodies] == [
         "memory.created", "memory.created", "document.created", "memory.updated",
     ]  # fmt: skip
@@ -54,10 +54,10 @@ async def test_changes_are_sent_in_order_as_the_contract_has_them(
 
 
 async def test_a_webhook_begins_with_what_comes_after_it(site: Site, receiver: Receiver) -> None:
-    who = await site.tenant()
-    await site.remember(who, "before")
+    principal = await site.tenant()
+    await site.remember(principal, "before")
     webhook = site.add(receiver.url, after=None)
-    [made] = await site.remember(who, "after")
+    [made] = await site.remember(principal, "after")
 
     await site.delivery().deliver_due()
 
@@ -87,7 +87,7 @@ async def test_only_what_is_asked_for_and_of_its_tenant_is_sent(
 async def test_a_receiver_that_fails_half_the_time_gets_each_change_in_order(
     site: Site, receiver: Receiver
 ) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     webhook = site.add(receiver.url)
     chance = random.Random(7)
     taken: list[int] = []
@@ -109,14 +109,14 @@ async def test_a_receiver_that_fails_half_the_time_gets_each_change_in_order(
                 return status(200, body="yes")
 
     receiver.answer = answer
-    await site.remember(who, *(f"memory {n}" for n in range(60)))
+    await site.remember(principal, *(f"memory {n}" for n in range(60)))
     delivery = site.delivery()
     while site.behind(webhook):
         await delivery.deliver_due()
         site.clock.advance(rules.LONGEST_PAUSE)
 
     first = list(dict.fromkeys(taken))
-    assert first == [change.revision for change in await listed(site, who)]
+    assert first == [change.revision for change in await listed(site, principal)]
     # Strictly in order: a repetition is that of the last one.
     assert taken == sorted(taken)
     assert len(taken) > len(first)
@@ -125,10 +125,10 @@ async def test_a_receiver_that_fails_half_the_time_gets_each_change_in_order(
 async def test_the_next_attempt_waits_longer_each_time_until_the_webhook_is_parked(
     site: Site, receiver: Receiver
 ) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     webhook = site.add(receiver.url)
     receiver.replies(status(503))
-    await site.remember(who, "one")
+    await site.remember(principal, "one")
     began, delivery, waits = site.clock(), site.delivery(), list[float]()
     while True:
         await delivery.deliver_due()
@@ -163,24 +163,24 @@ async def test_the_next_attempt_waits_longer_each_time_until_the_webhook_is_park
 async def test_a_receiver_is_left_alone_for_as_long_as_it_asks(
     site: Site, receiver: Receiver
 ) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     webhook = site.add(receiver.url)
     delivery = site.delivery()
     for asked, honoured in (("100", 100), ("99999999", rules.LONGEST_PAUSE), ("soon", 5)):
         admin.resume_webhook(site.store.path, webhook.id)
         site.clock.advance(60)
         receiver.replies(status(429, f"retry-after: {asked}"))
-        await site.remember(who, asked)
+        await site.remember(principal, asked)
         await delivery.deliver_due()
         wait = (site.state(webhook).next_attempt - site.clock()) / 1e6
         assert honoured * 0.9 < wait <= honoured
 
 
 async def test_410_parks_at_once(site: Site, receiver: Receiver) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     webhook = site.add(receiver.url)
     receiver.replies(status(410))
-    await site.remember(who, "one", "two")
+    await site.remember(principal, "one", "two")
 
     await site.delivery().deliver_due()
 
@@ -193,12 +193,12 @@ async def test_410_parks_at_once(site: Site, receiver: Receiver) -> None:
 async def test_changes_that_are_gone_park_the_webhook_until_it_is_resumed(
     site: Site, receiver: Receiver
 ) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     webhook = site.add(receiver.url)
-    await site.remember(who, "old", "older")
+    await site.remember(principal, "old", "older")
     site.clock.advance(31 * 86_400)
     await site.store.trim_changes()
-    [new] = await site.remember(who, "new")
+    [new] = await site.remember(principal, "new")
 
     await site.delivery().deliver_due()
 
@@ -214,13 +214,13 @@ async def test_changes_that_are_gone_park_the_webhook_until_it_is_resumed(
 async def test_a_paused_webhook_waits_and_goes_on_where_it_was(
     site: Site, receiver: Receiver
 ) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     webhook = site.add(receiver.url)
-    await site.remember(who, "one")
+    await site.remember(principal, "one")
     delivery = site.delivery()
     await delivery.deliver_due()
     assert admin.pause_webhook(site.store.path, webhook.id)
-    await site.remember(who, "two")
+    await site.remember(principal, "two")
     await delivery.deliver_due()
     assert len(receiver.events) == 1
     admin.resume_webhook(site.store.path, webhook.id)
@@ -231,7 +231,7 @@ async def test_a_paused_webhook_waits_and_goes_on_where_it_was(
 async def test_pausing_and_removing_end_a_delivery_in_progress(
     site: Site, receiver: Receiver
 ) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     for end in (admin.pause_webhook, admin.remove_webhook):
         receiver.events.clear()
         webhook = site.add(receiver.url)
@@ -242,14 +242,16 @@ async def test_pausing_and_removing_end_a_delivery_in_progress(
             return status(200)
 
         receiver.answer = answer
-        await site.remember(who, *(f"{end.__name__} {n}" for n in range(3 * deliveries.UNSAVED)))
+        await site.remember(
+            principal, *(f"{end.__name__} {n}" for n in range(3 * deliveries.UNSAVED))
+        )
         await site.delivery().deliver_due()
         assert len(receiver.events) <= deliveries.UNSAVED
     assert admin.find_webhook(site.store.path, webhook.id) is None
 
 
 async def test_of_two_servers_one_delivers(site: Site, receiver: Receiver) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     webhook = site.add(receiver.url)
     release = asyncio.Event()
 
@@ -258,7 +260,7 @@ async def test_of_two_servers_one_delivers(site: Site, receiver: Receiver) -> No
         return status(200)
 
     receiver.answer = answer
-    await site.remember(who, "one", "two")
+    await site.remember(principal, "one", "two")
     holder, other = site.delivery(), site.delivery()
     running = asyncio.create_task(holder.deliver_due())
     await until(lambda: bool(receiver.events))
@@ -273,9 +275,9 @@ async def test_of_two_servers_one_delivers(site: Site, receiver: Receiver) -> No
 
 
 async def test_what_a_dead_server_held_is_taken_over(site: Site, receiver: Receiver) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     webhook = site.add(receiver.url)
-    await site.remember(who, "one")
+    await site.remember(principal, "one")
     [due] = await site.store.webhooks.due(site.clock(), 10)
     claimed = await site.store.webhooks.claim(due, "dead")
     assert claimed is not None
@@ -293,7 +295,7 @@ async def test_what_a_dead_server_held_is_taken_over(site: Site, receiver: Recei
 
 
 async def test_a_server_that_stops_notes_what_was_delivered(site: Site, receiver: Receiver) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     webhook = site.add(receiver.url)
 
     async def answer(event: Event) -> Reply:
@@ -302,7 +304,7 @@ async def test_a_server_that_stops_notes_what_was_delivered(site: Site, receiver
         return status(200)
 
     receiver.answer = answer
-    await site.remember(who, *"abcdef")
+    await site.remember(principal, *"abcdef")
     delivery = site.delivery()
     await delivery.begin()
     await until(lambda: len(receiver.events) == 4)
@@ -316,7 +318,7 @@ async def test_a_server_that_stops_notes_what_was_delivered(site: Site, receiver
 
 
 async def test_a_slow_receiver_holds_up_no_other(site: Site, receiver: Receiver) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     slow, fast = site.add(receiver.url), site.add(receiver.url)
 
     async def answer(event: Event) -> Reply:
@@ -325,7 +327,7 @@ async def test_a_slow_receiver_holds_up_no_other(site: Site, receiver: Receiver)
         return status(200)
 
     receiver.answer = answer
-    await site.remember(who, *"abc")
+    await site.remember(principal, *"abc")
     delivery = site.delivery()
     await delivery.begin()
     await until(lambda: site.behind(fast) == 0)
@@ -336,9 +338,9 @@ async def test_a_slow_receiver_holds_up_no_other(site: Site, receiver: Receiver)
 async def test_a_storage_that_fails_makes_changes_come_again(
     site: Site, receiver: Receiver
 ) -> None:
-    who = await site.tenant()
+    principal = await site.tenant()
     webhook = site.add(receiver.url)
-    await site.remember(who, "one")
+    await site.remember(principal, "one")
 
     class Failing(type(site.store.webhooks)):  # type: ignore[misc]
         fails = True

@@ -70,15 +70,15 @@ class _Step(NamedTuple):
 
 
 def list_changes(
-    conn: Connection, digester: Digester, who: Principal, query: ChangeQuery
+    conn: Connection, digester: Digester, principal: Principal, query: ChangeQuery
 ) -> ChangePage:
     """A page; raises REVISION_GONE and REVISION_AHEAD."""
-    latest, oldest = conn.execute(_STATE, {"t": who.tenant}).one()
+    latest, oldest = conn.execute(_STATE, {"t": principal.tenant}).one()
     if query.after > latest:
         raise revision_ahead(latest)
     if query.after < oldest - 1:
         raise revision_gone(oldest)
-    names = _names(digester, who, query)
+    names = _names(digester, principal, query)
     kinds = frozenset(kind.value for kind in (query.kinds & SHOWN if query.kinds else SHOWN))
     found: list[Change] = []
     after = query.after
@@ -86,9 +86,9 @@ def list_changes(
     size = min(query.size + SLACK, STEP)
     while after < latest and left > 0 and len(found) < query.size:
         if names is not None and len(names) <= 2 * MOST_BRANCHES:
-            step = _of_each(conn, who.tenant, names, after, size, latest)
+            step = _of_each(conn, principal.tenant, names, after, size, latest)
         else:
-            step = _of_all(conn, who.tenant, after, size, latest)
+            step = _of_all(conn, principal.tenant, after, size, latest)
         left -= step.read
         after = step.revision
         for change in _changes(step.rows, kinds, names):
@@ -97,20 +97,20 @@ def list_changes(
                 break
             found.append(change)
         size = min(size * 4, STEP)
-    _label(conn, who.tenant, found)
+    _label(conn, principal.tenant, found)
     return ChangePage(found, after, latest, oldest)
 
 
-def _names(digester: Digester, who: Principal, query: ChangeQuery) -> dict[str, str] | None:
+def _names(digester: Digester, principal: Principal, query: ChangeQuery) -> dict[str, str] | None:
     """What stands for the containers that are asked for, each with its tag; None: all.
 
     Changes of a container that was deleted have a digest of its tag.
     """
-    tags: Iterable[str] | None = query.containers or who.containers
+    tags: Iterable[str] | None = query.containers or principal.containers
     if tags is None:
         return None
     names = {tag: tag for tag in sorted(set(tags))}
-    return names | {digester.tag(who.tenant, tag): tag for tag in names}
+    return names | {digester.tag(principal.tenant, tag): tag for tag in names}
 
 
 def _of_all(conn: Connection, tenant: int, after: int, size: int, latest: int) -> _Step:

@@ -11,8 +11,9 @@ class ChangeStore:
     def __init__(self, engine: MutationEngine) -> None:
         self._engine = engine
 
-    async def list(self, who: m.Principal, query: m.ChangeQuery) -> m.ChangePage:
+    async def list(self, principal: m.Principal, query: m.ChangeQuery) -> m.ChangePage:
         digester = self._engine.context.digester
         return await self._engine.database.read(
-            lambda conn: lists.list_changes(conn, digester, who, query), tenant=who.tenant
+            lambda conn: lists.list_changes(conn, digester, principal, query),
+            tenant=principal.tenant,
         )

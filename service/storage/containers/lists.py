@@ -33,28 +33,28 @@ _UNCOUNTED = union_all(_OVERDUE, _EARLY)
 
 
 def list_containers(
-    conn: Connection, who: Principal, prefix: str, page: PageRequest, now: int
+    conn: Connection, principal: Principal, prefix: str, page: PageRequest, now: int
 ) -> Page[Container]:
     """By tag; counts are exact at `now`."""
-    state = tenant_state(conn, who.tenant)
+    state = tenant_state(conn, principal.tenant)
     branch = select(
         containers.c.container,
         containers.c.documents,
         containers.c.memories,
         containers.c.create_time,
-    ).where(containers.c.tenant == who.tenant)
+    ).where(containers.c.tenant == principal.tenant)
     if prefix:
         # Tags are ASCII below DEL, so this bounds exactly those with the prefix.
         branch = branch.where(
             containers.c.container >= prefix, containers.c.container < prefix + "\x7f"
         )
-    if who.containers is not None:
-        branch = branch.where(containers.c.container.in_(sorted(who.containers)))
+    if principal.containers is not None:
+        branch = branch.where(containers.c.container.in_(sorted(principal.containers)))
     rows = conn.execute(
         one_page(branch, [containers.c.container], Order.CREATED_ASC, page), after(page)
     ).all()
     uncounted: Counter[str] = Counter()
-    for container, count in conn.execute(_UNCOUNTED, {"t": who.tenant, "now": now}):
+    for container, count in conn.execute(_UNCOUNTED, {"t": principal.tenant, "now": now}):
         uncounted[container] += count
 
     def make(row: Any) -> Container:

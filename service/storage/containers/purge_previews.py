@@ -21,18 +21,22 @@ from service.storage.lists import tenant_revision
 from service.storage.tables import document_containers, memory_spans
 
 
-def preview(conn: Connection, who: Principal, purge: Purge) -> Receipt:
+def preview(conn: Connection, principal: Principal, purge: Purge) -> Receipt:
     """What a purge would delete and detach now: counts, and the first ids."""
-    if purge.whole and not purge.allow_missing and not container_exists(conn, who.tenant, purge):
+    if (
+        purge.whole
+        and not purge.allow_missing
+        and not container_exists(conn, principal.tenant, purge)
+    ):
         raise container_not_found(purge.containers[0])
     joins, other = document_containers, document_containers.alias()
     elsewhere = exists().where(
-        other.c.tenant == who.tenant,
+        other.c.tenant == principal.tenant,
         other.c.document_id == joins.c.document_id,
         other.c.container.not_in(purge.containers),
     )
     members = select(joins.c.document_id).where(
-        joins.c.tenant == who.tenant, joins.c.container.in_(purge.containers)
+        joins.c.tenant == principal.tenant, joins.c.container.in_(purge.containers)
     )
 
     def count(condition: ColumnElement[bool]) -> int:
@@ -47,7 +51,9 @@ def preview(conn: Connection, who: Principal, purge: Purge) -> Receipt:
                 break
             oldest = (
                 select(joins.c.document_id)
-                .where(joins.c.tenant == who.tenant, joins.c.container == container, elsewhere)
+                .where(
+                    joins.c.tenant == principal.tenant, joins.c.container == container, elsewhere
+                )
                 .order_by(joins.c.revision)
                 .limit(SAMPLE)
             )
@@ -60,7 +66,7 @@ def preview(conn: Connection, who: Principal, purge: Purge) -> Receipt:
     if purge.whole:
         chains = conn.execute(
             select(func.count()).where(
-                memory_spans.c.tenant == who.tenant,
+                memory_spans.c.tenant == principal.tenant,
                 memory_spans.c.container == purge.containers[0],
                 memory_spans.c.end_kind.in_(LATEST_ENDS),
                 memory_spans.c.state_until == FOREVER,
@@ -72,6 +78,6 @@ def preview(conn: Connection, who: Principal, purge: Purge) -> Receipt:
         detached=detached,
         detached_ids=first_detached() if detached else (),
         memories=chains,
-        revision=tenant_revision(conn, who.tenant),
+        revision=tenant_revision(conn, principal.tenant),
     )
     return replace(receipt_of(done, True, False), sample_ids=tuple(sample))

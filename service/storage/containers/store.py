@@ -18,16 +18,18 @@ class ContainerStore:
     def __init__(self, engine: MutationEngine) -> None:
         self._engine = engine
 
-    async def list(self, who: m.Principal, prefix: str, page: m.PageRequest) -> Page[m.Container]:
+    async def list(
+        self, principal: m.Principal, prefix: str, page: m.PageRequest
+    ) -> Page[m.Container]:
         now = self._engine.now()
         return await self._engine.database.read(
-            lambda conn: containers.list_containers(conn, who, prefix, page, now),
-            tenant=who.tenant,
+            lambda conn: containers.list_containers(conn, principal, prefix, page, now),
+            tenant=principal.tenant,
         )
 
     async def delete(
         self,
-        who: m.Principal,
+        principal: m.Principal,
         container: str,
         request: m.IdempotencyKey | None,
         *,
@@ -36,12 +38,12 @@ class ContainerStore:
         budget: float | None,
     ) -> m.ContainerDeleteReceipt:
         purge = purges.Purge((container,), whole=True, allow_missing=allow_missing)
-        receipt = await self._run(who, purge, request, validate_only, budget)
+        receipt = await self._run(principal, purge, request, validate_only, budget)
         return cast(m.ContainerDeleteReceipt, receipt)
 
     async def delete_documents(
         self,
-        who: m.Principal,
+        principal: m.Principal,
         containers: Sequence[str],
         request: m.IdempotencyKey | None,
         *,
@@ -49,12 +51,12 @@ class ContainerStore:
         budget: float | None,
     ) -> m.BulkDeleteReceipt:
         purge = purges.Purge(tuple(containers), whole=False)
-        receipt = await self._run(who, purge, request, validate_only, budget)
+        receipt = await self._run(principal, purge, request, validate_only, budget)
         return cast(m.BulkDeleteReceipt, receipt)
 
     async def _run(
         self,
-        who: m.Principal,
+        principal: m.Principal,
         purge: purges.Purge,
         request: m.IdempotencyKey | None,
         validate_only: bool,
@@ -62,6 +64,8 @@ class ContainerStore:
     ) -> m.BulkDeleteReceipt | m.ContainerDeleteReceipt:
         if validate_only:
             return await self._engine.database.read(
-                lambda conn: preview(conn, who, purge), tenant=who.tenant
+                lambda conn: preview(conn, principal, purge), tenant=principal.tenant
             )
-        return await run_steps(self._engine, purges.purge_step, who, purge, request, budget=budget)
+        return await run_steps(
+            self._engine, purges.purge_step, principal, purge, request, budget=budget
+        )

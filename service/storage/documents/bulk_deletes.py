@@ -50,7 +50,7 @@ def delete_ids(
             deletion, done=kept.upto, deleted=kept.deleted, errors=tuple(kept.errors)
         )
     end = min(len(deletion.names), deletion.done + deletion.most)
-    gone, errors = named_documents(tx.conn, mutation.who, deletion.names[deletion.done : end])
+    gone, errors = named_documents(tx.conn, mutation.principal, deletion.names[deletion.done : end])
     for state in gone:
         record_deletion(tx, mutation, state)
     delete_rows(tx, gone)
@@ -77,20 +77,20 @@ def delete_ids(
 
 
 def named_documents(
-    conn: Connection, who: Principal, names: Sequence[str]
+    conn: Connection, principal: Principal, names: Sequence[str]
 ) -> tuple[list[rules.DocumentState], list[tuple[int, ItemFailure]]]:
     """What of `names` can be deleted; the rest by index, with why not."""
-    states = load_named(conn, who.tenant, [name_of(who, name) for name in names])
+    states = load_named(conn, principal.tenant, [name_of(principal, name) for name in names])
     gone: dict[str, rules.DocumentState] = {}
     errors: list[tuple[int, ItemFailure]] = []
     for index, name in enumerate(names):
-        state = states.get(name_of(who, name))
+        state = states.get(name_of(principal, name))
         try:
             if isinstance(state, PalimpsestError):
                 raise state
             if state is None or state.id in gone:
                 raise document_not_found()
-            rules.check_writable(who, state.containers)
+            rules.check_writable(principal, state.containers)
         except PalimpsestError as error:
             errors.append((index, ItemFailure(error.reason.name, error.message)))
         else:
@@ -98,14 +98,14 @@ def named_documents(
     return list(gone.values()), errors
 
 
-def preview_ids(conn: Connection, who: Principal, names: Sequence[str]) -> BulkDeleteReceipt:
+def preview_ids(conn: Connection, principal: Principal, names: Sequence[str]) -> BulkDeleteReceipt:
     """What deleting by ids would come to now."""
-    gone, errors = named_documents(conn, who, names)
+    gone, errors = named_documents(conn, principal, names)
     return BulkDeleteReceipt(
         len(gone),
         0,
         tuple(errors),
-        tenant_revision(conn, who.tenant),
+        tenant_revision(conn, principal.tenant),
         True,
         tuple(state.id for state in gone),
     )

@@ -126,16 +126,16 @@ def around(
 
 
 def list_chunks(
-    conn: Connection, who: Principal, name: Name, page: PageRequest
+    conn: Connection, principal: Principal, name: Name, page: PageRequest
 ) -> tuple[str, Page[ChunkRow]]:
-    state = tenant_state(conn, who.tenant)
-    document = load_named(conn, who.tenant, [name]).get(name)
+    state = tenant_state(conn, principal.tenant)
+    document = load_named(conn, principal.tenant, [name]).get(name)
     if isinstance(document, PalimpsestError):
         raise document
-    if document is None or not is_visible(who, document.containers):
+    if document is None or not is_visible(principal, document.containers):
         raise document_not_found()
     branch = select(*_COLUMNS).where(
-        chunks.c.tenant == who.tenant, chunks.c.document_id == document.id
+        chunks.c.tenant == principal.tenant, chunks.c.document_id == document.id
     )
     statement = one_page(branch, [chunks.c.position], Order.CREATED_ASC, page)
     rows = conn.execute(statement, after(page)).all()

@@ -55,65 +55,67 @@ _ROW_BYTES = 400
 
 
 def list_documents(
-    conn: Connection, who: Principal, query: DocumentQuery, page: PageRequest
+    conn: Connection, principal: Principal, query: DocumentQuery, page: PageRequest
 ) -> Page[Document]:
-    state = tenant_state(conn, who.tenant)
+    state = tenant_state(conn, principal.tenant)
     key = "revision" if query.order.by_update else "id"
     light = query.filter is None or f.weight(query.filter) <= _CACHED_WEIGHT
     build = _cached_statement if light else _statement
-    statement = build(conn.dialect.name, who.tenant, query, _tags(conn, who, query), shape_of(page))
+    statement = build(
+        conn.dialect.name, principal.tenant, query, _tags(conn, principal, query), shape_of(page)
+    )
     rows = conn.execute(statement, after(page)).all()
 
     def position(row: Any) -> Position:
         return (getattr(row, key),)
 
-    make = _maker(conn, who, query, rows[: page.size])
+    make = _maker(conn, principal, query, rows[: page.size])
     return cut(rows, make, position, _weight, page, state)
 
 
 def numbered_documents(
-    conn: Connection, who: Principal, query: DocumentQuery, page: PageNumber
+    conn: Connection, principal: Principal, query: DocumentQuery, page: PageNumber
 ) -> NumberedPage[Document]:
-    revision = tenant_revision(conn, who.tenant)
+    revision = tenant_revision(conn, principal.tenant)
     light = query.filter is None or f.weight(query.filter) <= _CACHED_WEIGHT
     build = _cached_numbered if light else _numbered
-    statements = build(conn.dialect.name, who.tenant, query, _tags(conn, who, query))
+    statements = build(conn.dialect.name, principal.tenant, query, _tags(conn, principal, query))
     total = sum(conn.execute(statements.counting).scalars())
     if page.offset >= total:
         return NumberedPage((), total, revision)
     names = [row[0] for row in conn.execute(statements.rows, place(page))]
     found = {
         row.id: row
-        for row in conn.execute(READ_BARE, {"t": who.tenant, "names": pad_in_list(names)})
+        for row in conn.execute(READ_BARE, {"t": principal.tenant, "names": pad_in_list(names)})
     }
     rows = [found[name] for name in names]
-    make = _maker(conn, who, query, rows)
+    make = _maker(conn, principal, query, rows)
     return NumberedPage(whole(rows, make, _weight, page), total, revision)
 
 
-def _tags(conn: Connection, who: Principal, query: DocumentQuery) -> tuple[str, ...]:
+def _tags(conn: Connection, principal: Principal, query: DocumentQuery) -> tuple[str, ...]:
     """Where to look; nothing for the whole tenant."""
     if query.containers:
         return query.containers
-    visible = visible_containers(conn, who)
+    visible = visible_containers(conn, principal)
     # All there are is one branch, instead of one for each.
-    return () if who.containers is None else visible
+    return () if principal.containers is None else visible
 
 
 def _maker(
-    conn: Connection, who: Principal, query: DocumentQuery, rows: Sequence[Any]
+    conn: Connection, principal: Principal, query: DocumentQuery, rows: Sequence[Any]
 ) -> Callable[[Any], Document]:
     """Makes documents of these rows, one after the other."""
     contents: Iterator[str] = iter(())
     if query.include_content:
         # Not of files: a page of them would be as many answers.
         texts = [row.id for row in rows if row.kind not in FILE_KINDS]
-        contents = _contents(conn, who.tenant, texts)
+        contents = _contents(conn, principal.tenant, texts)
 
     def make(row: Any) -> Document:
         has_text = query.include_content and row.kind not in FILE_KINDS
         content = next(contents) if has_text else None
-        return document_of(row, content, who.containers)
+        return document_of(row, content, principal.containers)
 
     return make
 

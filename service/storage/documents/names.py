@@ -46,10 +46,10 @@ def is_in(name: Name, containers: Sequence[str]) -> bool:
     return not name.home or name.home in containers
 
 
-def name_of(who: Principal, text: str, home: str = "") -> Name:
+def name_of(principal: Principal, text: str, home: str = "") -> Name:
     """What `text` and `home` mean in a call with this key."""
     unsaid = not home and not ids.is_document_id(text)
-    return Name(text, home, who.containers if unsaid else None)
+    return Name(text, home, principal.containers if unsaid else None)
 
 
 Found: TypeAlias = dict[Name, str | PalimpsestError]

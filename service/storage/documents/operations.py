@@ -44,7 +44,7 @@ def _upsert_round(
     tx: TenantTx, items: Sequence[tuple[Mutation[object], DocumentWrite]]
 ) -> list[DocumentReceipt | PalimpsestError]:
     """Upserts of which no two can be of one document."""
-    names = [_meant(mutation.who, write) for mutation, write in items]
+    names = [_meant(mutation.principal, write) for mutation, write in items]
     states = load_named(tx.conn, tx.tenant, [name for name in names if name is not None])
     writes = DocumentWriteBatch(tx)
     results: list[DocumentReceipt | PalimpsestError] = []
@@ -55,7 +55,7 @@ def _upsert_round(
                 if write.mode is UpsertMode.CREATE_ONLY:
                     raise rules.custom_id_exists(write.custom_id or "")
                 raise current
-            draft = rules.draft_upsert(tx.digester, mutation.who, write, current)
+            draft = rules.draft_upsert(tx.digester, mutation.principal, write, current)
         except PalimpsestError as error:
             results.append(error)
             continue
@@ -67,11 +67,11 @@ def _upsert_round(
     return results
 
 
-def _meant(who: Principal, write: DocumentWrite) -> Name | None:
+def _meant(principal: Principal, write: DocumentWrite) -> Name | None:
     """What an upsert calls its document; None: it makes a new one."""
     if not write.custom_id:
         return None
-    return name_of(who, write.custom_id, write.containers[0] if write.containers else "")
+    return name_of(principal, write.custom_id, write.containers[0] if write.containers else "")
 
 
 class _Taken:
@@ -202,7 +202,7 @@ def update_documents(
     tx: TenantTx, mutations: Sequence[Mutation[DocumentPatch]]
 ) -> Sequence[Outcome[DocumentReceipt]]:
     patches = [mutation.payload for mutation in mutations]
-    names = [name_of(m.who, m.payload.id, m.payload.home) for m in mutations]
+    names = [name_of(m.principal, m.payload.id, m.payload.home) for m in mutations]
     states = load_named(tx.conn, tx.tenant, names)
     moves = _Moves(tx, zip(patches, (states.get(name) for name in names), strict=True))
     writes = DocumentWriteBatch(tx)
@@ -217,7 +217,7 @@ def update_documents(
         else:
             taken.add(current.id)
             try:
-                draft = rules.draft_update(tx.digester, mutation.who, patch, current)
+                draft = rules.draft_update(tx.digester, mutation.principal, patch, current)
                 if not moves.claim(patch, current):
                     results.append(DEFERRED)
                     continue
@@ -275,7 +275,7 @@ def append_messages(
     tx: TenantTx, mutations: Sequence[Mutation[MessagesAppend]]
 ) -> Sequence[Outcome[AppendReceipt]]:
     appends = [mutation.payload for mutation in mutations]
-    names = [_conversation(m.who, m.payload) for m in mutations]
+    names = [_conversation(m.principal, m.payload) for m in mutations]
     states = load_named(tx.conn, tx.tenant, names)
     there = {state.id for state in states.values() if isinstance(state, DocumentState)}
     stored = contents(tx.conn, tx.tenant, there)
@@ -304,11 +304,11 @@ def append_messages(
     return results
 
 
-def _conversation(who: Principal, append: MessagesAppend) -> Name:
+def _conversation(principal: Principal, append: MessagesAppend) -> Name:
     home = append.home
     if not (home or is_document_id(append.id)) and append.containers:
         home = append.containers[0]
-    return name_of(who, append.id, home)
+    return name_of(principal, append.id, home)
 
 
 def _append(
@@ -331,11 +331,11 @@ def _append(
             etag=append.etag,
             kind=ContentKind.CONVERSATION,
         )
-        draft = rules.draft_upsert(tx.digester, mutation.who, write, None)
+        draft = rules.draft_upsert(tx.digester, mutation.principal, write, None)
         return AppendReceipt(writes.create(mutation, append.id, draft), len(append.messages))
-    rules.check_writable(mutation.who, current.containers)
+    rules.check_writable(mutation.principal, current.containers)
     patch, count = rules.appended(append, current, content)
-    draft = rules.draft_update(tx.digester, mutation.who, patch, current)
+    draft = rules.draft_update(tx.digester, mutation.principal, patch, current)
     return AppendReceipt(writes.change(mutation, current, draft), count)
 
 
@@ -343,7 +343,7 @@ def delete_documents(
     tx: TenantTx, mutations: Sequence[Mutation[DocumentDelete]]
 ) -> Sequence[Outcome[DeleteReceipt]]:
     requested = [mutation.payload for mutation in mutations]
-    names = [name_of(m.who, m.payload.id, m.payload.home) for m in mutations]
+    names = [name_of(m.principal, m.payload.id, m.payload.home) for m in mutations]
     states = load_named(tx.conn, tx.tenant, names)
     results: list[Outcome[DeleteReceipt]] = []
     gone: dict[str, DocumentState] = {}
@@ -358,7 +358,7 @@ def delete_documents(
         try:
             if current is None:
                 raise document_not_found()
-            rules.check_writable(mutation.who, current.containers)
+            rules.check_writable(mutation.principal, current.containers)
             rules.check_etag(item.etag, current.etag)
         except PalimpsestError as error:
             if not (item.allow_missing and error.reason.name == "DOCUMENT_NOT_FOUND"):

@@ -186,8 +186,10 @@ def read(
 ) -> list[Document | PalimpsestError]:
     """Each document with its content, or NOT_FOUND or AMBIGUOUS_CUSTOM_ID."""
     results: list[Document | PalimpsestError] = [document_not_found() for _ in wanted]
-    for tenant in {who.tenant for who, _ in wanted}:
-        places = [place for place, (who, _) in enumerate(wanted) if who.tenant == tenant]
+    for tenant in {principal.tenant for principal, _ in wanted}:
+        places = [
+            place for place, (principal, _) in enumerate(wanted) if principal.tenant == tenant
+        ]
         found = find(conn, tenant, (wanted[place][1] for place in places))
         names = {name for name in found.values() if isinstance(name, str)}
         rows: dict[str, Any] = {}
@@ -195,20 +197,22 @@ def read(
             listed = conn.execute(_READ_BY_ID, {"t": tenant, "names": pad_in_list(names)})
             rows = {row.id: row for row in listed}
         for place in places:
-            who, name = wanted[place]
+            principal, name = wanted[place]
             meant = found.get(name)
             if isinstance(meant, PalimpsestError):
                 results[place] = meant
             elif meant in rows:
                 row = rows[meant]
-                document = document_of(row, decoded(_KIND[row.kind], row.content), who.containers)
+                document = document_of(
+                    row, decoded(_KIND[row.kind], row.content), principal.containers
+                )
                 if document.containers and is_in(name, _tags(row.containers)):
                     results[place] = document
     return results
 
 
 def read_found(
-    conn: Connection, who: Principal, names: Iterable[str], *, content: bool
+    conn: Connection, principal: Principal, names: Iterable[str], *, content: bool
 ) -> dict[str, Document]:
     """Those of these ids that are there, with their content or without.
 
@@ -216,9 +220,9 @@ def read_found(
     """
     statement: Executable = _READ_TEXTS if content else READ_BARE
     found: dict[str, Document] = {}
-    for row in conn.execute(statement, {"t": who.tenant, "names": pad_in_list(names)}):
+    for row in conn.execute(statement, {"t": principal.tenant, "names": pad_in_list(names)}):
         text = decoded(_KIND[row.kind], row.content) if content and row.content else None
-        document = document_of(row, text, who.containers)
+        document = document_of(row, text, principal.containers)
         if document.containers:
             found[document.id] = document
     return found

@@ -48,12 +48,15 @@ class DocumentStore:
         )
 
     async def upsert(
-        self, who: m.Principal, write: m.DocumentWrite, request: m.IdempotencyKey | None
+        self, principal: m.Principal, write: m.DocumentWrite, request: m.IdempotencyKey | None
     ) -> m.DocumentReceipt:
-        return await self._engine.mutate(documents.upsert, Mutation(who, write, request))
+        return await self._engine.mutate(documents.upsert, Mutation(principal, write, request))
 
     async def batch_upsert(
-        self, who: m.Principal, writes: Sequence[m.DocumentWrite], request: m.IdempotencyKey | None
+        self,
+        principal: m.Principal,
+        writes: Sequence[m.DocumentWrite],
+        request: m.IdempotencyKey | None,
     ) -> m.BatchReceipt:
         step = documents.BatchStep(writes, len(writes))
         while True:
@@ -62,32 +65,36 @@ class DocumentStore:
             count = min(BATCH_STEP, left) if self._engine.shared else left
             step = replace(step, at_most=count)
             outcome: documents.BatchStep | m.BatchReceipt = await self._engine.mutate(
-                documents.batch_upsert, Mutation(who, step, request), count
+                documents.batch_upsert, Mutation(principal, step, request), count
             )
             if isinstance(outcome, m.BatchReceipt):
                 return outcome
             step = outcome
 
     async def update(
-        self, who: m.Principal, patch: m.DocumentPatch, request: m.IdempotencyKey | None
+        self, principal: m.Principal, patch: m.DocumentPatch, request: m.IdempotencyKey | None
     ) -> m.DocumentReceipt:
-        return await self._engine.mutate(documents.update_documents, Mutation(who, patch, request))
+        return await self._engine.mutate(
+            documents.update_documents, Mutation(principal, patch, request)
+        )
 
     async def append(
-        self, who: m.Principal, append: m.MessagesAppend, request: m.IdempotencyKey | None
+        self, principal: m.Principal, append: m.MessagesAppend, request: m.IdempotencyKey | None
     ) -> m.AppendReceipt:
-        return await self._engine.mutate(documents.append_messages, Mutation(who, append, request))
+        return await self._engine.mutate(
+            documents.append_messages, Mutation(principal, append, request)
+        )
 
     async def delete(
-        self, who: m.Principal, delete: m.DocumentDelete, request: m.IdempotencyKey | None
+        self, principal: m.Principal, delete: m.DocumentDelete, request: m.IdempotencyKey | None
     ) -> m.DeleteReceipt:
         return await self._engine.mutate(
-            documents.delete_documents, Mutation(who, delete, request), frees=True
+            documents.delete_documents, Mutation(principal, delete, request), frees=True
         )
 
     async def delete_ids(
         self,
-        who: m.Principal,
+        principal: m.Principal,
         ids: Sequence[str],
         request: m.IdempotencyKey | None,
         *,
@@ -95,49 +102,53 @@ class DocumentStore:
     ) -> m.BulkDeleteReceipt:
         if validate_only:
             return await self._engine.database.read(
-                lambda conn: bulk_deletes.preview_ids(conn, who, ids), tenant=who.tenant
+                lambda conn: bulk_deletes.preview_ids(conn, principal, ids), tenant=principal.tenant
             )
         deletion = bulk_deletes.IdsDelete(ids, len(ids))
         return await run_steps(
-            self._engine, bulk_deletes.delete_ids, who, deletion, request, weight=len(ids)
+            self._engine, bulk_deletes.delete_ids, principal, deletion, request, weight=len(ids)
         )
 
-    async def get(self, who: m.Principal, name: str, home: str = "") -> m.Document:
-        return await self._gets.submit((who, name_of(who, name, home)), group=who.tenant)
+    async def get(self, principal: m.Principal, name: str, home: str = "") -> m.Document:
+        return await self._gets.submit(
+            (principal, name_of(principal, name, home)), group=principal.tenant
+        )
 
     async def list(
-        self, who: m.Principal, query: m.DocumentQuery, page: m.PageRequest
+        self, principal: m.Principal, query: m.DocumentQuery, page: m.PageRequest
     ) -> Page[m.Document]:
         return await self._engine.database.read(
-            lambda conn: document_lists.list_documents(conn, who, query, page),
-            tenant=who.tenant,
+            lambda conn: document_lists.list_documents(conn, principal, query, page),
+            tenant=principal.tenant,
         )
 
     async def numbered(
-        self, who: m.Principal, query: m.DocumentQuery, page: m.PageNumber
+        self, principal: m.Principal, query: m.DocumentQuery, page: m.PageNumber
     ) -> NumberedPage[m.Document]:
         return await self._engine.database.read(
-            lambda conn: document_lists.numbered_documents(conn, who, query, page),
-            tenant=who.tenant,
+            lambda conn: document_lists.numbered_documents(conn, principal, query, page),
+            tenant=principal.tenant,
         )
 
     async def chunks(
-        self, who: m.Principal, name: str, page: m.PageRequest, home: str = ""
+        self, principal: m.Principal, name: str, page: m.PageRequest, home: str = ""
     ) -> tuple[str, Page[ChunkRow]]:
         return await self._engine.database.read(
-            lambda conn: document_chunks.list_chunks(conn, who, name_of(who, name, home), page),
-            tenant=who.tenant,
+            lambda conn: document_chunks.list_chunks(
+                conn, principal, name_of(principal, name, home), page
+            ),
+            tenant=principal.tenant,
         )
 
     async def watch(
-        self, who: m.Principal, name: str, home: str = ""
+        self, principal: m.Principal, name: str, home: str = ""
     ) -> AsyncIterator[m.Document | str]:
-        document = await self.get(who, name, home)
-        with self._engine.watchers.watching(who.tenant, document.id) as watcher:
+        document = await self.get(principal, name, home)
+        with self._engine.watchers.watching(principal.tenant, document.id) as watcher:
             seen: m.Document | None = None
             while True:
                 try:
-                    document = replace(await self.get(who, document.id), content=None)
+                    document = replace(await self.get(principal, document.id), content=None)
                 except PalimpsestError as error:
                     if error.reason is not document_not_found().reason:
                         raise

@@ -29,9 +29,11 @@ class IndexStore:
     def now(self) -> int:
         return self._engine.now()
 
-    async def containers(self, who: Principal) -> Sequence[str]:
+    async def containers(self, principal: Principal) -> Sequence[str]:
         return await self._engine.database.read(
-            lambda conn: visible_containers(conn, who), snapshot=False, tenant=who.tenant
+            lambda conn: visible_containers(conn, principal),
+            snapshot=False,
+            tenant=principal.tenant,
         )
 
     async def unchanged(self, tenant: int, known: Mapping[str, int]) -> Mapping[str, int]:
@@ -121,44 +123,44 @@ class IndexStore:
             tenant=tenant,
         )
 
-    async def hydrate(self, who: Principal, wanted: HydrationRequest) -> Hydrated:
+    async def hydrate(self, principal: Principal, wanted: HydrationRequest) -> Hydrated:
         engine, names = self._engine, wanted.memories
         if not (names or wanted.chunks or wanted.known):
             return Hydrated({}, {}, {}, {})
-        reads = [memory_rows.MemoryRead(who, tag, name, wanted.as_of) for tag, name in names]
+        reads = [memory_rows.MemoryRead(principal, tag, name, wanted.as_of) for tag, name in names]
 
         def read(conn: Connection) -> Hydrated:
             memories = memory_rows.read(conn, engine.context.digester, reads, engine.now())
             found = {memory.id: memory for memory in memories if isinstance(memory, Memory)}
             return Hydrated(
                 found,
-                _documents(conn, who, wanted, found.values()),
-                _near(conn, who, wanted),
-                index_rows.unchanged(conn, engine.context.digester, who.tenant, wanted.known),
+                _documents(conn, principal, wanted, found.values()),
+                _near(conn, principal, wanted),
+                index_rows.unchanged(conn, engine.context.digester, principal.tenant, wanted.known),
             )
 
         # One tenant's memories at one instant are one statement, and a snapshot of its own.
         return await engine.database.read(
-            read, snapshot=bool(wanted.chunks) or wanted.sources, tenant=who.tenant
+            read, snapshot=bool(wanted.chunks) or wanted.sources, tenant=principal.tenant
         )
 
 
 def _documents(
-    conn: Connection, who: Principal, wanted: HydrationRequest, memories: Iterable[Memory]
+    conn: Connection, principal: Principal, wanted: HydrationRequest, memories: Iterable[Memory]
 ) -> dict[str, Document]:
     names = dict.fromkeys(document_id for document_id, _, _ in wanted.chunks)
     if wanted.sources:
         sources = (memory.source_document_id for memory in memories)
         names |= dict.fromkeys(name for name in sources if name is not None)
-    return document_rows.read_found(conn, who, names, content=wanted.content) if names else {}
+    return document_rows.read_found(conn, principal, names, content=wanted.content) if names else {}
 
 
 def _near(
-    conn: Connection, who: Principal, wanted: HydrationRequest
+    conn: Connection, principal: Principal, wanted: HydrationRequest
 ) -> dict[str, Sequence[ChunkRow]]:
     near: dict[str, Sequence[ChunkRow]] = {}
     for document_id, position, chunk_id in wanted.chunks:
-        rows = chunks.around(conn, who.tenant, document_id, position, wanted.neighbors)
+        rows = chunks.around(conn, principal.tenant, document_id, position, wanted.neighbors)
         if any(row.id == chunk_id and row.position == position for row in rows):
             near[chunk_id] = rows
     return near

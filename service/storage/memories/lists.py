@@ -57,13 +57,13 @@ Ends: TypeAlias = list[tuple[End, tuple[ColumnElement[bool], ...]]]
 def list_memories(
     conn: Connection,
     digester: Digester,
-    who: Principal,
+    principal: Principal,
     query: MemoryQuery,
     page: PageRequest,
     now: int,
 ) -> Page[Memory]:
-    state, shown = shown_ends(conn, who.tenant, now)
-    if not is_source_visible(conn, who, query.source_document_id):
+    state, shown = shown_ends(conn, principal.tenant, now)
+    if not is_source_visible(conn, principal, query.source_document_id):
         return Page((), None, state.revision, state.time)
     as_of = query.as_of
     keys = _keys(query)
@@ -76,11 +76,11 @@ def list_memories(
     ends = _ends(query, shown, now)
     branches = [
         one_page(branch, keys, query.order, page, moved)
-        for branch in _branches(base, conn, who, query, ends)
+        for branch in _branches(base, conn, principal, query, ends)
     ]
     statement = merged(branches, [key.name for key in keys], query.order, page)
     rows = conn.execute(statement, after(page)).all()
-    tenant_digester = digester.for_tenant(who.tenant)
+    tenant_digester = digester.for_tenant(principal.tenant)
 
     def make(row: Any) -> Memory:
         return shown_memory(tenant_digester, row, as_of, now)
@@ -89,54 +89,54 @@ def list_memories(
         return tuple(getattr(row, key.name) for key in keys)
 
     listed = cut(rows, make, position, _weight, page, state)
-    return with_visible_sources(conn, who, listed)
+    return with_visible_sources(conn, principal, listed)
 
 
 def numbered_memories(
     conn: Connection,
     digester: Digester,
-    who: Principal,
+    principal: Principal,
     query: MemoryQuery,
     page: PageNumber,
     now: int,
 ) -> NumberedPage[Memory]:
-    state, shown = shown_ends(conn, who.tenant, now)
-    if not is_source_visible(conn, who, query.source_document_id):
+    state, shown = shown_ends(conn, principal.tenant, now)
+    if not is_source_visible(conn, principal, query.source_document_id):
         return NumberedPage((), 0, state.revision)
     keys = _keys(query)
     base = select(memory_spans.c.memory_id, memory_spans.c.root_id).select_from(
         SPANS_JOINED if query.filter or query.source_document_id else memory_spans
     )
     ends = _ends(query, shown, now)
-    branches = _branches(base, conn, who, query, ends)
+    branches = _branches(base, conn, principal, query, ends)
     statements = numbered([(branch, keys) for branch in branches], query.order)
     total = sum(conn.execute(statements.counting).scalars())
     if page.offset >= total:
         return NumberedPage((), total, state.revision)
     names = [row.memory_id for row in conn.execute(statements.rows, place(page))]
-    found = {row.id: row for row in rows_of(conn, who.tenant, names, query.as_of)}
-    tenant_digester = digester.for_tenant(who.tenant)
+    found = {row.id: row for row in rows_of(conn, principal.tenant, names, query.as_of)}
+    tenant_digester = digester.for_tenant(principal.tenant)
 
     def make(row: Any) -> Memory:
         return shown_memory(tenant_digester, row, query.as_of, now)
 
     items = whole([found[name] for name in names], make, _weight, page)
-    seen = visible_sources(conn, [(who, memory) for memory in items])
+    seen = visible_sources(conn, [(principal, memory) for memory in items])
     return NumberedPage(seen, total, state.revision)
 
 
 def _branches(
-    base: Select[Any], conn: Connection, who: Principal, query: MemoryQuery, ends: Ends
+    base: Select[Any], conn: Connection, principal: Principal, query: MemoryQuery, ends: Ends
 ) -> Iterator[Select[Any]]:
     """`base` for each container and end: no two have a memory in common."""
     if query.filter is not None:
         base = base.where(compile_filter(query.filter, memories, FIELDS, conn.dialect.name))
     if query.source_document_id is not None:
         base = base.where(memories.c.source_document_id == query.source_document_id)
-    for container in query.containers or visible_containers(conn, who):
+    for container in query.containers or visible_containers(conn, principal):
         for end, conditions in ends:
             yield base.where(
-                memory_spans.c.tenant == who.tenant,
+                memory_spans.c.tenant == principal.tenant,
                 memory_spans.c.container == container,
                 memory_spans.c.end_kind == int(end),
                 *conditions,
@@ -193,17 +193,17 @@ def _weight(memory: Memory) -> int:
 def list_versions(
     conn: Connection,
     digester: Digester,
-    who: Principal,
+    principal: Principal,
     container: str,
     memory_id: str,
     page: PageRequest,
     now: int,
 ) -> Page[Memory]:
     """The chain of a version, newest first; raises MEMORY_NOT_FOUND."""
-    state = tenant_state(conn, who.tenant)
+    state = tenant_state(conn, principal.tenant)
     root = conn.execute(
         select(memories.c.root_id).where(
-            memories.c.tenant == who.tenant,
+            memories.c.tenant == principal.tenant,
             memories.c.id == memory_id,
             memories.c.container == container,
         )
@@ -214,7 +214,7 @@ def list_versions(
         select(*COLUMNS)
         .select_from(VERSIONS_JOINED)
         .where(
-            memories.c.tenant == who.tenant,
+            memories.c.tenant == principal.tenant,
             memories.c.root_id == root,
             memory_spans.c.state_until == FOREVER,
         )
@@ -223,10 +223,10 @@ def list_versions(
         one_page(branch, [memories.c.version], Order.CREATED_DESC, page), after(page)
     ).all()
 
-    tenant_digester = digester.for_tenant(who.tenant)
+    tenant_digester = digester.for_tenant(principal.tenant)
 
     def make(row: Any) -> Memory:
         return shown_memory(tenant_digester, row, None, now)
 
     listed = cut(rows, make, lambda row: (row.version,), _weight, page, state)
-    return with_visible_sources(conn, who, listed)
+    return with_visible_sources(conn, principal, listed)

@@ -93,7 +93,7 @@ def _source_names(mutation: Mutation[MemoryCreate], source: str | None) -> list[
     """What a source is looked for by, in order: a custom id first in the memories' container."""
     if not source:
         return []
-    name = name_of(mutation.who, source)
+    name = name_of(mutation.principal, source)
     if ids.is_document_id(source):
         return [name]
     return [Name(source, mutation.payload.container), name]
@@ -118,7 +118,7 @@ def _sources(
                 raise state
             if state is None:
                 raise document_not_found()
-            check_visible(mutation.who, state.containers)
+            check_visible(mutation.principal, state.containers)
         except PalimpsestError as error:
             path = f"memories[{index}].source_document_id"
             raise PalimpsestError(
@@ -162,7 +162,7 @@ def update_memories(
         receipt = receipt_of_view(tx, memory, revision)
         tx.remember(mutation, receipt)
         made.append((len(results), receipt))
-        read.append((mutation.who, memory))
+        read.append((mutation.principal, memory))
         results.append(UpdatedMemory(receipt, memory))
     writes.flush()
     for (index, receipt), memory in zip(made, visible_sources(tx.conn, read), strict=True):

@@ -163,7 +163,7 @@ def stored_of(row: Any) -> Stored:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRead:
-    who: Principal
+    principal: Principal
     container: str
     id: str
     as_of: int | None
@@ -174,18 +174,20 @@ def read(
 ) -> list[Memory | PalimpsestError]:
     """Each version as it stood at its instant (None: now), or NOT_FOUND."""
     found: dict[tuple[int, int | None, str], Memory] = {}
-    for tenant, as_of in {(item.who.tenant, item.as_of) for item in wanted}:
+    for tenant, as_of in {(item.principal.tenant, item.as_of) for item in wanted}:
         tenant_digester = digester.for_tenant(tenant)
-        names = {i.id for i in wanted if i.who.tenant == tenant and i.as_of == as_of}
+        names = {i.id for i in wanted if i.principal.tenant == tenant and i.as_of == as_of}
         for row in rows_of(conn, tenant, names, as_of):
             memory = shown_memory(tenant_digester, row, as_of, now)
             found[tenant, as_of, memory.id] = memory
     here: dict[int, Memory] = {}
     for index, item in enumerate(wanted):
-        there = found.get((item.who.tenant, item.as_of, item.id))
+        there = found.get((item.principal.tenant, item.as_of, item.id))
         if there is not None and there.container == item.container:
             here[index] = there
-    shown = visible_sources(conn, [(wanted[index].who, memory) for index, memory in here.items()])
+    shown = visible_sources(
+        conn, [(wanted[index].principal, memory) for index, memory in here.items()]
+    )
     here = dict(zip(here, shown, strict=True))
     return [here.get(index) or memory_not_found() for index in range(len(wanted))]
 

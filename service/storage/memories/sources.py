@@ -21,33 +21,39 @@ def visible_sources(conn: Connection, read: Sequence[tuple[Principal, Memory]]) 
     for each tenant, and none where no reader is limited or nothing is linked.
     """
     linked: dict[int, set[str]] = defaultdict(set)
-    for who, memory in read:
-        if who.containers is not None and memory.source_document_id is not None:
-            linked[who.tenant].add(memory.source_document_id)
+    for principal, memory in read:
+        if principal.containers is not None and memory.source_document_id is not None:
+            linked[principal.tenant].add(memory.source_document_id)
     found = {
         (tenant, name): containers
         for tenant, names in linked.items()
         for name, containers in containers_of(conn, tenant, names).items()
     }
 
-    def shown(who: Principal, memory: Memory) -> Memory:
+    def shown(principal: Principal, memory: Memory) -> Memory:
         source = memory.source_document_id
-        if who.containers is None or source is None:
+        if principal.containers is None or source is None:
             return memory
-        if is_visible(who, found.get((who.tenant, source), ())):
+        if is_visible(principal, found.get((principal.tenant, source), ())):
             return memory
         return replace(memory, source_document_id=None)
 
-    return [shown(who, memory) for who, memory in read]
+    return [shown(principal, memory) for principal, memory in read]
 
 
-def is_source_visible(conn: Connection, who: Principal, document_id: str | None) -> bool:
+def is_source_visible(conn: Connection, principal: Principal, document_id: str | None) -> bool:
     """Whether the key may know which memories came from a document (None: from any)."""
-    if document_id is None or who.containers is None:
+    if document_id is None or principal.containers is None:
         return True
-    return is_visible(who, containers_of(conn, who.tenant, [document_id]).get(document_id, ()))
+    return is_visible(
+        principal, containers_of(conn, principal.tenant, [document_id]).get(document_id, ())
+    )
 
 
-def with_visible_sources(conn: Connection, who: Principal, page: Page[Memory]) -> Page[Memory]:
+def with_visible_sources(
+    conn: Connection, principal: Principal, page: Page[Memory]
+) -> Page[Memory]:
     """A page of memories, without links to documents that the key may not see."""
-    return replace(page, items=visible_sources(conn, [(who, memory) for memory in page.items]))
+    return replace(
+        page, items=visible_sources(conn, [(principal, memory) for memory in page.items])
+    )

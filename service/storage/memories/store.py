@@ -44,29 +44,29 @@ class MemoryStore:
         )
 
     async def create(
-        self, who: m.Principal, create: m.MemoryCreate, request: m.IdempotencyKey | None
+        self, principal: m.Principal, create: m.MemoryCreate, request: m.IdempotencyKey | None
     ) -> m.MemoriesReceipt:
         return await self._engine.mutate_indexed(
             memories.create,
-            Mutation(who, create, request),
+            Mutation(principal, create, request),
             [new.content for new in create.memories],
             [rules.date_of(new.temporal) for new in create.memories],
         )
 
     async def update(
-        self, who: m.Principal, update: m.MemoryUpdate, request: m.IdempotencyKey | None
+        self, principal: m.Principal, update: m.MemoryUpdate, request: m.IdempotencyKey | None
     ) -> m.UpdatedMemory:
         # A repetition answers the receipt alone.
         outcome: m.UpdatedMemory | m.MemoryReceipt = await self._engine.mutate_indexed(
             memories.update_memories,
-            Mutation(who, update, request),
+            Mutation(principal, update, request),
             [update.content],
             [rules.date_of(update.temporal)],
         )
         if isinstance(outcome, m.UpdatedMemory):
             return outcome
         try:
-            memory = await self.get(who, outcome.container, outcome.id, None)
+            memory = await self.get(principal, outcome.container, outcome.id, None)
         except PalimpsestError as error:
             if error.reason is not Reason.MEMORY_NOT_FOUND:
                 raise
@@ -74,25 +74,25 @@ class MemoryStore:
         return m.UpdatedMemory(outcome, memory)
 
     async def forget(
-        self, who: m.Principal, forget: m.MemoryForget, request: m.IdempotencyKey | None
+        self, principal: m.Principal, forget: m.MemoryForget, request: m.IdempotencyKey | None
     ) -> m.MemoryReceipt:
-        return await self._engine.mutate(memories.forget, Mutation(who, forget, request))
+        return await self._engine.mutate(memories.forget, Mutation(principal, forget, request))
 
     async def restore(
-        self, who: m.Principal, restore: m.MemoryRestore, request: m.IdempotencyKey | None
+        self, principal: m.Principal, restore: m.MemoryRestore, request: m.IdempotencyKey | None
     ) -> m.MemoryReceipt:
-        return await self._engine.mutate(memories.restore, Mutation(who, restore, request))
+        return await self._engine.mutate(memories.restore, Mutation(principal, restore, request))
 
     async def delete(
-        self, who: m.Principal, delete: m.MemoryDelete, request: m.IdempotencyKey | None
+        self, principal: m.Principal, delete: m.MemoryDelete, request: m.IdempotencyKey | None
     ) -> m.MemoryDeleteReceipt:
         return await self._engine.mutate(
-            memories.delete_memories, Mutation(who, delete, request), frees=True
+            memories.delete_memories, Mutation(principal, delete, request), frees=True
         )
 
     async def forget_many(
         self,
-        who: m.Principal,
+        principal: m.Principal,
         forget: m.MemoryForgetMany,
         request: m.IdempotencyKey | None,
         *,
@@ -101,79 +101,81 @@ class MemoryStore:
         database = self._engine.database
         if validate_only:
             return await database.read(
-                lambda conn: memory_batches.preview(self._snapshot(conn, who), forget),
-                tenant=who.tenant,
+                lambda conn: memory_batches.preview(self._snapshot(conn, principal), forget),
+                tenant=principal.tenant,
             )
         if forget.filter is not None:
             filter_ = forget.filter
 
             def match(conn: Connection) -> m.ForgetManyReceipt | tuple[str, ...]:
                 known: m.ForgetManyReceipt | None = replayed_receipt(
-                    conn, who.tenant, forget, request
+                    conn, principal.tenant, forget, request
                 )
-                return known or memory_batches.match(self._snapshot(conn, who), forget, filter_)
+                return known or memory_batches.match(
+                    self._snapshot(conn, principal), forget, filter_
+                )
 
-            matched = await database.read(match, tenant=who.tenant)
+            matched = await database.read(match, tenant=principal.tenant)
             if isinstance(matched, m.ForgetManyReceipt):
                 return matched
             forget = replace(forget, matched=matched)
         return await self._engine.mutate(
-            memory_batches.forget_many, Mutation(who, forget, request), forget.size or 1
+            memory_batches.forget_many, Mutation(principal, forget, request), forget.size or 1
         )
 
-    def _snapshot(self, conn: Connection, who: m.Principal) -> TenantRead:
+    def _snapshot(self, conn: Connection, principal: m.Principal) -> TenantRead:
         engine = self._engine
-        revision = tenant_revision(conn, who.tenant)
-        return TenantRead(conn, who.tenant, engine.context.digester, revision, engine.now())
+        revision = tenant_revision(conn, principal.tenant)
+        return TenantRead(conn, principal.tenant, engine.context.digester, revision, engine.now())
 
     async def restore_many(
-        self, who: m.Principal, restore: m.MemoryRestoreMany, request: m.IdempotencyKey | None
+        self, principal: m.Principal, restore: m.MemoryRestoreMany, request: m.IdempotencyKey | None
     ) -> m.RestoreManyReceipt:
         return await self._engine.mutate(
             memory_batches.restore_many,
-            Mutation(who, restore, request),
+            Mutation(principal, restore, request),
             cost=memory_batches.RESTORED,
         )
 
     async def get(
-        self, who: m.Principal, container: str, memory_id: str, as_of: int | None
+        self, principal: m.Principal, container: str, memory_id: str, as_of: int | None
     ) -> m.Memory:
         return await self._gets.submit(
-            memory_rows.MemoryRead(who, container, memory_id, as_of), group=who.tenant
+            memory_rows.MemoryRead(principal, container, memory_id, as_of), group=principal.tenant
         )
 
-    async def close_past(self, who: m.Principal, as_of: int) -> None:
-        await self._engine.close_past(who, as_of)
+    async def close_past(self, principal: m.Principal, as_of: int) -> None:
+        await self._engine.close_past(principal, as_of)
 
     async def list(
-        self, who: m.Principal, query: m.MemoryQuery, page: m.PageRequest
+        self, principal: m.Principal, query: m.MemoryQuery, page: m.PageRequest
     ) -> Page[m.Memory]:
         engine = self._engine
         return await engine.database.read(
             lambda conn: memory_lists.list_memories(
-                conn, engine.context.digester, who, query, page, engine.now()
+                conn, engine.context.digester, principal, query, page, engine.now()
             ),
-            tenant=who.tenant,
+            tenant=principal.tenant,
         )
 
     async def numbered(
-        self, who: m.Principal, query: m.MemoryQuery, page: m.PageNumber
+        self, principal: m.Principal, query: m.MemoryQuery, page: m.PageNumber
     ) -> NumberedPage[m.Memory]:
         engine = self._engine
         return await engine.database.read(
             lambda conn: memory_lists.numbered_memories(
-                conn, engine.context.digester, who, query, page, engine.now()
+                conn, engine.context.digester, principal, query, page, engine.now()
             ),
-            tenant=who.tenant,
+            tenant=principal.tenant,
         )
 
     async def versions(
-        self, who: m.Principal, container: str, memory_id: str, page: m.PageRequest
+        self, principal: m.Principal, container: str, memory_id: str, page: m.PageRequest
     ) -> Page[m.Memory]:
         engine = self._engine
         return await engine.database.read(
             lambda conn: memory_lists.list_versions(
-                conn, engine.context.digester, who, container, memory_id, page, engine.now()
+                conn, engine.context.digester, principal, container, memory_id, page, engine.now()
             ),
-            tenant=who.tenant,
+            tenant=principal.tenant,
         )

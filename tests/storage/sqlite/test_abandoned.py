@@ -47,30 +47,30 @@ async def _abandoned_read(store: SqliteStore) -> None:
 
 
 async def test_a_cancelled_read_ends_in_its_thread_too(
-    store: SqliteStore, who: m.Principal
+    store: SqliteStore, principal: m.Principal
 ) -> None:
     await _abandoned_read(store)
     async with asyncio.timeout(HANG_SECONDS):
-        await store.documents.list(who, m.DocumentQuery(), m.PageRequest(10))
+        await store.documents.list(principal, m.DocumentQuery(), m.PageRequest(10))
 
 
 async def test_a_cancelled_read_does_not_hold_up_the_checkpoint_and_the_writers_behind_it(
-    store: SqliteStore, who: m.Principal
+    store: SqliteStore, principal: m.Principal
 ) -> None:
-    await store.documents.upsert(who, m.DocumentWrite("before", "a"), None)
+    await store.documents.upsert(principal, m.DocumentWrite("before", "a"), None)
     await _abandoned_read(store)
     async with asyncio.timeout(HANG_SECONDS):
         emptied, _ = await asyncio.gather(
             store.engine.database.checkpoint(),
-            store.documents.upsert(who, m.DocumentWrite("after", "b"), None),
+            store.documents.upsert(principal, m.DocumentWrite("after", "b"), None),
         )
     assert emptied
 
 
 async def test_single_reads_go_on_while_the_checkpoint_waits_for_a_long_list(
-    store: SqliteStore, who: m.Principal
+    store: SqliteStore, principal: m.Principal
 ) -> None:
-    document = await store.documents.upsert(who, m.DocumentWrite("text"), None)
+    document = await store.documents.upsert(principal, m.DocumentWrite("text"), None)
     began, release = threading.Event(), threading.Event()
 
     def long(conn: Connection) -> None:
@@ -83,9 +83,9 @@ async def test_single_reads_go_on_while_the_checkpoint_waits_for_a_long_list(
     checkpoint = asyncio.create_task(store.engine.database.checkpoint())
     # The passive part is over when a write that came after it has been done.
     await asyncio.sleep(0)
-    await store.documents.upsert(who, m.DocumentWrite("other"), None)
+    await store.documents.upsert(principal, m.DocumentWrite("other"), None)
     async with asyncio.timeout(HANG_SECONDS / 2):
-        assert (await store.documents.get(who, document.id)).content == "text"
+        assert (await store.documents.get(principal, document.id)).content == "text"
     assert not checkpoint.done()
     release.set()
     await listing
@@ -93,17 +93,17 @@ async def test_single_reads_go_on_while_the_checkpoint_waits_for_a_long_list(
 
 
 async def test_a_cancelled_checkpoint_gives_every_reader_back(
-    store: SqliteStore, who: m.Principal
+    store: SqliteStore, principal: m.Principal
 ) -> None:
-    await store.documents.upsert(who, m.DocumentWrite("text", "a"), None)
+    await store.documents.upsert(principal, m.DocumentWrite("text", "a"), None)
     for step in range(60):
         task = asyncio.create_task(store.engine.database.checkpoint())
         await asyncio.sleep(step * 0.0001)
         task.cancel()
         await asyncio.wait((task,))
         async with asyncio.timeout(HANG_SECONDS):
-            await store.documents.get(who, "a")
-            await store.documents.list(who, m.DocumentQuery(), m.PageRequest(10))
+            await store.documents.get(principal, "a")
+            await store.documents.list(principal, m.DocumentQuery(), m.PageRequest(10))
 
 
 async def test_cancelled_calls_leave_their_places_to_others() -> None:

@@ -17,22 +17,24 @@ from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, open_store
 
 
-async def _fill(store: SqliteStore, who: m.Principal) -> None:
+async def _fill(store: SqliteStore, principal: m.Principal) -> None:
     await store.documents.batch_upsert(
-        who, [m.DocumentWrite(f"text {i}", f"c{i}", ("a", "b")) for i in range(5)], None
+        principal, [m.DocumentWrite(f"text {i}", f"c{i}", ("a", "b")) for i in range(5)], None
     )
     made = await store.memories.create(
-        who,
+        principal,
         m.MemoryCreate("a", tuple(m.NewMemory(f"m{i}", source_document_id="c1") for i in range(4))),
         None,
     )
     first, second, third, _ = made.receipts
     await store.memories.update(
-        who, m.MemoryUpdate(m.MemoryTarget("a", first.id), "m0 again"), None
+        principal, m.MemoryUpdate(m.MemoryTarget("a", first.id), "m0 again"), None
     )
     for receipt in (second, third):
-        await store.memories.forget(who, m.MemoryForget(m.MemoryTarget("a", receipt.id)), None)
-    await store.memories.restore(who, m.MemoryRestore("a", second.id), None)
+        await store.memories.forget(
+            principal, m.MemoryForget(m.MemoryTarget("a", receipt.id)), None
+        )
+    await store.memories.restore(principal, m.MemoryRestore("a", second.id), None)
 
 
 MEANT = "/* break */ "
@@ -104,10 +106,10 @@ def _remove(database: Path) -> None:
 
 
 async def test_check_finds_nothing_in_a_sound_database_and_every_fault_in_a_broken_one(
-    store: SqliteStore, who: m.Principal, tmp_path: Path
+    store: SqliteStore, principal: m.Principal, tmp_path: Path
 ) -> None:
-    await _fill(store, who)
-    document = await store.documents.get(who, "c2")
+    await _fill(store, principal)
+    document = await store.documents.get(principal, "c2")
     assert admin.check(store.path, lambda _: None) == []
     assert set(BREAKS) == set(INVARIANTS)
     sound = tmp_path / "sound.db"
@@ -123,15 +125,15 @@ async def test_check_finds_nothing_in_a_sound_database_and_every_fault_in_a_brok
 
 
 async def test_backup_is_consistent_while_writes_go_on(
-    store: SqliteStore, who: m.Principal, tmp_path: Path
+    store: SqliteStore, principal: m.Principal, tmp_path: Path
 ) -> None:
-    await _fill(store, who)
+    await _fill(store, principal)
     stop = asyncio.Event()
 
     async def write() -> int:
         count = 0
         while not stop.is_set():
-            await store.documents.upsert(who, m.DocumentWrite("y" * 4000, f"w{count}"), None)
+            await store.documents.upsert(principal, m.DocumentWrite("y" * 4000, f"w{count}"), None)
             count += 1
         return count
 
@@ -149,20 +151,20 @@ async def test_backup_is_consistent_while_writes_go_on(
     with pytest.raises(FileExistsError):
         admin.backup(store.path, target, lambda done, total: None)
     restored = await open_store(target)
-    assert (await restored.documents.get(who, "c3")).content == "text 3"
+    assert (await restored.documents.get(principal, "c3")).content == "text 3"
     await restored.close()
 
 
 async def test_the_gated_checkpoint_empties_the_log_under_load(
-    store: SqliteStore, who: m.Principal
+    store: SqliteStore, principal: m.Principal
 ) -> None:
     stop = asyncio.Event()
 
     async def read() -> None:
         while not stop.is_set():
-            await store.documents.list(who, m.DocumentQuery(), m.PageRequest(50))
+            await store.documents.list(principal, m.DocumentQuery(), m.PageRequest(50))
 
-    await _fill(store, who)
+    await _fill(store, principal)
     readers = [asyncio.create_task(read()) for _ in range(8)]
     try:
         assert await store.engine.database.checkpoint()

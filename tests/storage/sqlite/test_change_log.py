@@ -55,42 +55,42 @@ def request() -> m.IdempotencyKey:
     return m.IdempotencyKey(str(uuid.uuid4()), b"fingerprint")
 
 
-async def use(store: SqliteStore, who: m.Principal, tag: str) -> None:
+async def use(store: SqliteStore, principal: m.Principal, tag: str) -> None:
     """Everything that can put a container's tag into the database."""
-    await store.documents.upsert(who, m.DocumentWrite("a", "c", (tag, "other")), request())
-    await store.documents.upsert(who, m.DocumentWrite("b", containers=(tag,)), request())
-    await store.documents.update(who, m.DocumentPatch("c", title="t"), request())
+    await store.documents.upsert(principal, m.DocumentWrite("a", "c", (tag, "other")), request())
+    await store.documents.upsert(principal, m.DocumentWrite("b", containers=(tag,)), request())
+    await store.documents.update(principal, m.DocumentPatch("c", title="t"), request())
     made = await store.memories.create(
-        who, m.MemoryCreate(tag, (m.NewMemory("one"), m.NewMemory("two"))), request()
+        principal, m.MemoryCreate(tag, (m.NewMemory("one"), m.NewMemory("two"))), request()
     )
     one, two = (m.MemoryTarget(tag, receipt.id) for receipt in made.receipts)
-    updated = await store.memories.update(who, m.MemoryUpdate(one, "uno"), request())
-    await store.memories.forget(who, m.MemoryForget(two), request())
-    await store.memories.restore(who, m.MemoryRestore(tag, two.id or ""), request())
+    updated = await store.memories.update(principal, m.MemoryUpdate(one, "uno"), request())
+    await store.memories.forget(principal, m.MemoryForget(two), request())
+    await store.memories.restore(principal, m.MemoryRestore(tag, two.id or ""), request())
     forgotten = await store.memories.forget_many(
-        who, m.MemoryForgetMany(tag, (updated.receipt.id,)), request(), validate_only=False
+        principal, m.MemoryForgetMany(tag, (updated.receipt.id,)), request(), validate_only=False
     )
     await store.memories.restore_many(
-        who, m.MemoryRestoreMany(tag, forgotten.forget_batch_id), request()
+        principal, m.MemoryRestoreMany(tag, forgotten.forget_batch_id), request()
     )
 
 
-async def delete(store: SqliteStore, who: m.Principal, tag: str) -> None:
+async def delete(store: SqliteStore, principal: m.Principal, tag: str) -> None:
     done = await store.containers.delete(
-        who, tag, request(), validate_only=False, allow_missing=False, budget=None
+        principal, tag, request(), validate_only=False, allow_missing=False, budget=None
     )
     assert done.container_deleted
 
 
 async def test_a_deleted_containers_tag_is_in_no_table(
-    store: SqliteStore, who: m.Principal
+    store: SqliteStore, principal: m.Principal
 ) -> None:
-    await use(store, who, TAG)
+    await use(store, principal, TAG)
     assert "changes" in tables_with(store.path, TAG)
-    await delete(store, who, TAG)
+    await delete(store, principal, TAG)
     await store.redact()
     assert tables_with(store.path, TAG) == []
-    digest = store.digester.tag(who.tenant, TAG)
+    digest = store.digester.tag(principal.tenant, TAG)
     changed = read(store.path, f"SELECT kind, entity_id FROM changes WHERE container = '{digest}'")
     assert {row.kind for row in changed} > {"document.created", "memory.updated"}
     assert [row.entity_id for row in changed if row.kind == ChangeKind.CONTAINER_DELETED] == [
@@ -100,10 +100,10 @@ async def test_a_deleted_containers_tag_is_in_no_table(
 
 
 async def test_the_sweep_takes_tags_out_and_asks_for_a_scrub(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    store: SqliteStore, principal: m.Principal, clock: Clock
 ) -> None:
-    await use(store, who, TAG)
-    await delete(store, who, TAG)
+    await use(store, principal, TAG)
+    await delete(store, principal, TAG)
     store.maintenance.scrubs.begin()
     assert not store.maintenance.scrubs.pending
     await store.sweep()
@@ -116,9 +116,9 @@ async def test_scrubbing_by_hand_takes_tags_out_without_a_server(
 ) -> None:
     path = tmp_path / "a.db"
     store = await open_store(path, StoreOptions(sweep_interval=3600), WallClock(clock))
-    who = m.Principal(await store.ensure_tenant("test"), "key")
-    await use(store, who, TAG)
-    await delete(store, who, TAG)
+    principal = m.Principal(await store.ensure_tenant("test"), "key")
+    await use(store, principal, TAG)
+    await delete(store, principal, TAG)
     await store.close()
     assert tables_with(path, TAG)
     admin.scrub(path, lambda _: None)
@@ -126,43 +126,45 @@ async def test_scrubbing_by_hand_takes_tags_out_without_a_server(
     assert TAG.encode() not in _bytes_of(tmp_path)
 
 
-async def test_digests_are_of_one_tenant(store: SqliteStore, who: m.Principal) -> None:
-    digest = store.digester.tag(who.tenant, TAG)
-    assert digest == store.digester.tag(who.tenant, TAG)
-    assert digest != store.digester.tag(who.tenant + 1, TAG)
-    assert digest != store.digester.tag(who.tenant, TAG + "x")
+async def test_digests_are_of_one_tenant(store: SqliteStore, principal: m.Principal) -> None:
+    digest = store.digester.tag(principal.tenant, TAG)
+    assert digest == store.digester.tag(principal.tenant, TAG)
+    assert digest != store.digester.tag(principal.tenant + 1, TAG)
+    assert digest != store.digester.tag(principal.tenant, TAG + "x")
     other = m.Principal(await store.ensure_tenant("another"), "key")
-    for principal in (who, other):
-        await use(store, principal, TAG)
-        await delete(store, principal, TAG)
+    for each in (principal, other):
+        await use(store, each, TAG)
+        await delete(store, each, TAG)
     await store.redact()
     found = read(
         store.path, "SELECT DISTINCT tenant, container FROM changes WHERE container LIKE '~%'"
     )
     assert {(row.tenant, row.container) for row in found} == {
-        (principal.tenant, store.digester.tag(principal.tenant, TAG)) for principal in (who, other)
+        (each.tenant, store.digester.tag(each.tenant, TAG)) for each in (principal, other)
     }
 
 
 async def test_a_container_that_is_made_again_keeps_its_new_changes(
-    store: SqliteStore, who: m.Principal
+    store: SqliteStore, principal: m.Principal
 ) -> None:
-    await use(store, who, TAG)
-    await delete(store, who, TAG)
-    again = await store.documents.upsert(who, m.DocumentWrite("new", containers=(TAG,)), None)
+    await use(store, principal, TAG)
+    await delete(store, principal, TAG)
+    again = await store.documents.upsert(principal, m.DocumentWrite("new", containers=(TAG,)), None)
     await store.redact()
     changed = read(store.path, f"SELECT entity_id FROM changes WHERE container = '{TAG}'")
     assert [row.entity_id for row in changed] == [again.id]
-    await delete(store, who, TAG)
+    await delete(store, principal, TAG)
     await store.redact()
     assert tables_with(store.path, TAG) == []
     assert admin.check(store.path, lambda _: None) == []
 
 
-async def test_many_changes_are_rewritten_in_steps(store: SqliteStore, who: m.Principal) -> None:
+async def test_many_changes_are_rewritten_in_steps(
+    store: SqliteStore, principal: m.Principal
+) -> None:
     writes = [m.DocumentWrite("text", containers=(TAG,)) for _ in range(600)]
-    await store.documents.batch_upsert(who, writes, None)
-    await delete(store, who, TAG)
+    await store.documents.batch_upsert(principal, writes, None)
+    await delete(store, principal, TAG)
     steps = 0
     with open_sync(store.path) as conn:
         while transact(conn, lambda conn: change_log.redact(conn, store.digester)):
@@ -172,45 +174,47 @@ async def test_many_changes_are_rewritten_in_steps(store: SqliteStore, who: m.Pr
 
 
 async def test_repeated_calls_are_answered_with_the_container_they_name(
-    store: SqliteStore, who: m.Principal
+    store: SqliteStore, principal: m.Principal
 ) -> None:
     create = m.MemoryCreate(TAG, (m.NewMemory("one"),))
     calls = [request() for _ in range(4)]
-    made = await store.memories.create(who, create, calls[0])
+    made = await store.memories.create(principal, create, calls[0])
     update = m.MemoryUpdate(m.MemoryTarget(TAG, made.receipts[0].id), "uno")
-    updated = await store.memories.update(who, update, calls[1])
+    updated = await store.memories.update(principal, update, calls[1])
     forget = m.MemoryForget(m.MemoryTarget(TAG, updated.receipt.id))
-    forgotten = await store.memories.forget(who, forget, calls[2])
+    forgotten = await store.memories.forget(principal, forget, calls[2])
     restore = m.MemoryRestore(TAG, updated.receipt.id)
-    restored = await store.memories.restore(who, restore, calls[3])
+    restored = await store.memories.restore(principal, restore, calls[3])
     assert "requests" not in tables_with(store.path, TAG)
-    assert made == await store.memories.create(who, create, calls[0])
-    assert updated == await store.memories.update(who, update, calls[1])
-    assert forgotten == await store.memories.forget(who, forget, calls[2])
-    assert restored == await store.memories.restore(who, restore, calls[3])
+    assert made == await store.memories.create(principal, create, calls[0])
+    assert updated == await store.memories.update(principal, update, calls[1])
+    assert forgotten == await store.memories.forget(principal, forget, calls[2])
+    assert restored == await store.memories.restore(principal, restore, calls[3])
     assert made.receipts[0].container == TAG
 
 
 @pytest.mark.parametrize("again", [False, True])
 async def test_an_index_notices_a_deletion_whose_changes_lost_the_tag(
-    store: SqliteStore, who: m.Principal, again: bool
+    store: SqliteStore, principal: m.Principal, again: bool
 ) -> None:
-    made = await store.memories.create(who, m.MemoryCreate(TAG, (m.NewMemory("one"),)), None)
-    await store.memories.create(who, m.MemoryCreate("other", (m.NewMemory("two"),)), None)
-    known = (await store.index.block(who.tenant, TAG, BlockCursor(), SPACE)).revision
-    assert TAG in await store.index.unchanged(who.tenant, {TAG: known})
-    await delete(store, who, TAG)
+    made = await store.memories.create(principal, m.MemoryCreate(TAG, (m.NewMemory("one"),)), None)
+    await store.memories.create(principal, m.MemoryCreate("other", (m.NewMemory("two"),)), None)
+    known = (await store.index.block(principal.tenant, TAG, BlockCursor(), SPACE)).revision
+    assert TAG in await store.index.unchanged(principal.tenant, {TAG: known})
+    await delete(store, principal, TAG)
     await store.redact()
-    assert await store.index.unchanged(who.tenant, {TAG: known}) == {}
+    assert await store.index.unchanged(principal.tenant, {TAG: known}) == {}
     fresh = None
     if again:
-        fresh = await store.memories.create(who, m.MemoryCreate(TAG, (m.NewMemory("three"),)), None)
-    delta = await store.index.delta(who.tenant, TAG, known, SPACE)
+        fresh = await store.memories.create(
+            principal, m.MemoryCreate(TAG, (m.NewMemory("three"),)), None
+        )
+    delta = await store.index.delta(principal.tenant, TAG, known, SPACE)
     assert delta.entities is not None
     assert made.receipts[0].id in delta.entities
     assert [row.id for row in delta.memories] == ([fresh.receipts[0].id] if fresh else [])
-    assert TAG in await store.index.unchanged(who.tenant, {TAG: delta.revision})
-    assert "other" in await store.index.unchanged(who.tenant, {"other": known})
+    assert TAG in await store.index.unchanged(principal.tenant, {TAG: delta.revision})
+    assert "other" in await store.index.unchanged(principal.tenant, {"other": known})
 
 
 @pytest.fixture
@@ -232,14 +236,14 @@ async def test_changes_older_than_the_retention_are_removed_in_steps(
     kept_for_a_day: SqliteStore, clock: Clock
 ) -> None:
     store = kept_for_a_day
-    who = m.Principal(await store.ensure_tenant("test"), "key")
+    principal = m.Principal(await store.ensure_tenant("test"), "key")
     for _ in range(2):
         writes = [m.DocumentWrite("text", containers=("a", "b", "c")) for _ in range(400)]
-        await store.documents.batch_upsert(who, writes, None)
+        await store.documents.batch_upsert(principal, writes, None)
     await store.trim_changes()
     assert _state(store) == (800, 1, list(range(1, 801)))
     clock.advance(DAY / 2)
-    await store.documents.upsert(who, m.DocumentWrite("later"), None)
+    await store.documents.upsert(principal, m.DocumentWrite("later"), None)
     clock.advance(DAY / 2 + 60)
     await store.trim_changes()
     assert _state(store) == (801, 801, [801])
@@ -248,7 +252,7 @@ async def test_changes_older_than_the_retention_are_removed_in_steps(
     await store.trim_changes()
     assert _state(store) == (801, 802, [])
     assert admin.check(store.path, lambda _: None) == []
-    await store.documents.upsert(who, m.DocumentWrite("again"), None)
+    await store.documents.upsert(principal, m.DocumentWrite("again"), None)
     assert _state(store) == (802, 802, [802])
     assert admin.check(store.path, lambda _: None) == []
 
@@ -257,30 +261,30 @@ async def test_a_reader_is_told_what_is_no_longer_kept(
     kept_for_a_day: SqliteStore, clock: Clock
 ) -> None:
     store = kept_for_a_day
-    who = m.Principal(await store.ensure_tenant("test"), "key")
+    principal = m.Principal(await store.ensure_tenant("test"), "key")
     for _ in range(3):
-        await store.documents.upsert(who, m.DocumentWrite("text"), None)
+        await store.documents.upsert(principal, m.DocumentWrite("text"), None)
     clock.advance(DAY + 60)
-    await store.documents.upsert(who, m.DocumentWrite("later"), None)
+    await store.documents.upsert(principal, m.DocumentWrite("later"), None)
     await store.trim_changes()
     for after in (0, 2):
         with pytest.raises(PalimpsestError) as gone:
-            await store.changes.list(who, m.ChangeQuery(after))
+            await store.changes.list(principal, m.ChangeQuery(after))
         assert gone.value.reason is Reason.REVISION_GONE
         assert gone.value.metadata == {"oldest_revision": "4"}
-    page = await store.changes.list(who, m.ChangeQuery(3))
+    page = await store.changes.list(principal, m.ChangeQuery(3))
     assert [change.revision for change in page.changes] == [4]
     assert (page.revision, page.latest, page.oldest) == (4, 4, 4)
 
 
 async def test_one_step_removes_whole_revisions(kept_for_a_day: SqliteStore, clock: Clock) -> None:
     store = kept_for_a_day
-    who = m.Principal(await store.ensure_tenant("test"), "key")
+    principal = m.Principal(await store.ensure_tenant("test"), "key")
     writes = [m.DocumentWrite("text", containers=("a", "b", "c")) for _ in range(400)]
-    await store.documents.batch_upsert(who, writes, None)
+    await store.documents.batch_upsert(principal, writes, None)
     before = store.now() + 1
     with open_sync(store.path) as conn:
-        assert transact(conn, lambda conn: change_log.trim(conn, who.tenant, before))
+        assert transact(conn, lambda conn: change_log.trim(conn, principal.tenant, before))
     revision, oldest, kept = _state(store)
     assert (oldest, kept) == (kept[0], list(range(oldest, revision + 1)))
     assert 0 < oldest - 1 <= change_log.STEP
@@ -291,27 +295,27 @@ async def test_an_index_that_missed_removed_changes_is_read_again(
     kept_for_a_day: SqliteStore, clock: Clock
 ) -> None:
     store = kept_for_a_day
-    who = m.Principal(await store.ensure_tenant("test"), "key")
-    made = await store.memories.create(who, m.MemoryCreate("a", (m.NewMemory("one"),)), None)
-    known = (await store.index.block(who.tenant, "a", BlockCursor(), SPACE)).revision
-    gone = await store.memories.create(who, m.MemoryCreate("a", (m.NewMemory("two"),)), None)
-    await store.memories.delete(who, m.MemoryDelete("a", made.receipts[0].id), None)
-    latest = (await store.index.delta(who.tenant, "a", known, SPACE)).revision
+    principal = m.Principal(await store.ensure_tenant("test"), "key")
+    made = await store.memories.create(principal, m.MemoryCreate("a", (m.NewMemory("one"),)), None)
+    known = (await store.index.block(principal.tenant, "a", BlockCursor(), SPACE)).revision
+    gone = await store.memories.create(principal, m.MemoryCreate("a", (m.NewMemory("two"),)), None)
+    await store.memories.delete(principal, m.MemoryDelete("a", made.receipts[0].id), None)
+    latest = (await store.index.delta(principal.tenant, "a", known, SPACE)).revision
     clock.advance(2 * DAY)
     await store.trim_changes()
-    assert await store.index.unchanged(who.tenant, {"a": known}) == {}
+    assert await store.index.unchanged(principal.tenant, {"a": known}) == {}
     for stepwise in (False, True):
-        delta = await store.index.delta(who.tenant, "a", known, SPACE, stepwise=stepwise)
+        delta = await store.index.delta(principal.tenant, "a", known, SPACE, stepwise=stepwise)
         assert delta.entities is None
-    block = await store.index.block(who.tenant, "a", BlockCursor(), SPACE)
+    block = await store.index.block(principal.tenant, "a", BlockCursor(), SPACE)
     assert [row.id for row in block.memories] == [gone.receipts[0].id]
-    assert await store.index.unchanged(who.tenant, {"a": latest}) == {"a": latest}
+    assert await store.index.unchanged(principal.tenant, {"a": latest}) == {"a": latest}
 
 
 async def test_without_a_retention_every_change_is_kept(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    store: SqliteStore, principal: m.Principal, clock: Clock
 ) -> None:
-    await store.documents.upsert(who, m.DocumentWrite("text"), None)
+    await store.documents.upsert(principal, m.DocumentWrite("text"), None)
     clock.advance(10_000 * DAY)
     await store.trim_changes()
     assert _state(store) == (1, 1, [1])

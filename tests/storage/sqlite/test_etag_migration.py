@@ -34,8 +34,8 @@ async def _tenants(store: SqliteStore) -> list[m.Principal]:
     return [m.Principal(await store.ensure_tenant(name), "test") for name in names]
 
 
-async def _etags(store: SqliteStore, who: m.Principal) -> dict[str, str]:
-    page = await store.documents.list(who, m.DocumentQuery(), m.PageRequest(10_000))
+async def _etags(store: SqliteStore, principal: m.Principal) -> dict[str, str]:
+    page = await store.documents.list(principal, m.DocumentQuery(), m.PageRequest(10_000))
     return {document.custom_id or "": document.etag for document in page.items}
 
 
@@ -73,12 +73,12 @@ async def test_an_upgrade_makes_etags_again_and_still_knows_what_is_there(
     options = StoreOptions(sweep_interval=3600, checkpoint_interval=3600)
     store = await open_store(path, options, WallClock(clock))
     tenants = await _tenants(store)
-    for who in tenants:
-        await store.documents.batch_upsert(who, WRITES, None)
+    for principal in tenants:
+        await store.documents.batch_upsert(principal, WRITES, None)
         # More than a migration takes at once.
         more = [m.DocumentWrite(f"text {i}", f"more {i}") for i in range(1100)]
-        await store.documents.batch_upsert(who, more, None)
-    expected = [await _etags(store, who) for who in tenants]
+        await store.documents.batch_upsert(principal, more, None)
+    expected = [await _etags(store, principal) for principal in tenants]
     await store.close()
     with open_sync(path) as conn:
         transact(conn, _age)
@@ -88,15 +88,15 @@ async def test_an_upgrade_makes_etags_again_and_still_knows_what_is_there(
 
     store = await open_store(path, options, WallClock(clock))
     try:
-        assert [await _etags(store, who) for who in tenants] == expected
-        for who in tenants:
+        assert [await _etags(store, principal) for principal in tenants] == expected
+        for principal in tenants:
             for write in WRITES:
                 name = write.custom_id or ""
                 held = m.DocumentPatch(name, title="X", etag=aged[name])
                 with pytest.raises(PalimpsestError) as refused:
-                    await store.documents.update(who, held, None)
+                    await store.documents.update(principal, held, None)
                 assert refused.value.reason is Reason.ETAG_MISMATCH
-                same = await store.documents.upsert(who, write, None)
+                same = await store.documents.upsert(principal, write, None)
                 assert not same.changed
     finally:
         await store.close()
@@ -105,8 +105,8 @@ async def test_an_upgrade_makes_etags_again_and_still_knows_what_is_there(
 async def test_an_upgrade_makes_no_etag_of_what_is_damaged(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "palimpsest.db"
     store = await open_store(path, StoreOptions(), WallClock(clock))
-    who = m.Principal(await store.ensure_tenant("one"), "test")
-    await store.documents.batch_upsert(who, WRITES, None)
+    principal = m.Principal(await store.ensure_tenant("one"), "test")
+    await store.documents.batch_upsert(principal, WRITES, None)
     await store.close()
     with open_sync(path) as conn:
         transact(conn, _age)

@@ -87,21 +87,21 @@ async def test_nor_do_the_scans_of_several_tenants(store: SqliteStore) -> None:
 
 
 async def test_a_paused_read_goes_on_where_it_was_on_the_snapshot_it_had(
-    store: SqliteStore, who: m.Principal
+    store: SqliteStore, principal: m.Principal
 ) -> None:
     began = threading.Event()
 
     def long(conn: Connection) -> tuple[int, int, int]:
-        before = conn.execute(_REVISION, {"tenant": who.tenant}).scalar_one()
+        before = conn.execute(_REVISION, {"tenant": principal.tenant}).scalar_one()
         began.set()
         counted = conn.execute(_LONG).scalar_one()
-        return before, counted, conn.execute(_REVISION, {"tenant": who.tenant}).scalar_one()
+        return before, counted, conn.execute(_REVISION, {"tenant": principal.tenant}).scalar_one()
 
     scan = asyncio.create_task(store.file.read(long, tenant=1))
     assert await asyncio.to_thread(began.wait, LIMIT)
     written = 0
     while not scan.done():
-        written = (await store.documents.upsert(who, m.DocumentWrite("text"), None)).revision
+        written = (await store.documents.upsert(principal, m.DocumentWrite("text"), None)).revision
         await store.file.read(_short, tenant=2)
     assert written
     assert await scan == (0, 1_500_000, 0)
@@ -117,7 +117,7 @@ async def test_those_who_have_gone_leave_room_for_others(store: SqliteStore) -> 
 
 
 async def test_a_checkpoint_does_not_wait_for_a_scan_which_begins_again(
-    store: SqliteStore, who: m.Principal
+    store: SqliteStore, principal: m.Principal
 ) -> None:
     endless, rounds = Endless(), 0
 
@@ -126,11 +126,11 @@ async def test_a_checkpoint_does_not_wait_for_a_scan_which_begins_again(
         rounds += 1
         if rounds == 1:
             endless(conn)
-        return int(conn.execute(_REVISION, {"tenant": who.tenant}).scalar_one())
+        return int(conn.execute(_REVISION, {"tenant": principal.tenant}).scalar_one())
 
-    scan = asyncio.create_task(store.file.read(read, tenant=who.tenant))
+    scan = asyncio.create_task(store.file.read(read, tenant=principal.tenant))
     assert await asyncio.to_thread(endless.began.wait, LIMIT)
-    receipt = await store.documents.upsert(who, m.DocumentWrite("text"), None)
+    receipt = await store.documents.upsert(principal, m.DocumentWrite("text"), None)
     async with asyncio.timeout(LIMIT):
         assert await store.file.checkpoint()
         assert await scan == receipt.revision
@@ -138,7 +138,7 @@ async def test_a_checkpoint_does_not_wait_for_a_scan_which_begins_again(
 
 
 async def test_however_often_checkpoints_come_a_long_read_comes_to_its_end(
-    store: SqliteStore, who: m.Principal
+    store: SqliteStore, principal: m.Principal
 ) -> None:
     rounds = 0
 
@@ -147,7 +147,7 @@ async def test_however_often_checkpoints_come_a_long_read_comes_to_its_end(
         rounds += 1
         return int(conn.execute(_LONG).scalar_one())
 
-    scan = asyncio.create_task(store.file.read(read, tenant=who.tenant))
+    scan = asyncio.create_task(store.file.read(read, tenant=principal.tenant))
     async with asyncio.timeout(LIMIT):
         while not scan.done():
             assert await store.file.checkpoint()

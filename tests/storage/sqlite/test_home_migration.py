@@ -37,24 +37,26 @@ class Upgraded:
     """The store after the upgrade, and its documents before, oldest first."""
 
     store: SqliteStore
-    who: m.Principal
+    principal: m.Principal
     before: list[m.Document]
 
     async def documents(self) -> list[m.Document]:
-        page = await self.store.documents.list(self.who, m.DocumentQuery(), m.PageRequest(100))
+        page = await self.store.documents.list(
+            self.principal, m.DocumentQuery(), m.PageRequest(100)
+        )
         return sorted(page.items, key=lambda document: document.id)
 
     def limited(self, *containers: str) -> m.Principal:
-        return m.Principal(self.who.tenant, "limited", frozenset(containers))
+        return m.Principal(self.principal.tenant, "limited", frozenset(containers))
 
 
 @pytest_asyncio.fixture
 async def upgraded(tmp_path: Path, clock: Clock) -> AsyncIterator[Upgraded]:
     path = tmp_path / "palimpsest.db"
     store = await open_store(path, OPTIONS, WallClock(clock))
-    who = m.Principal(await store.ensure_tenant("one"), "test")
-    await store.documents.batch_upsert(who, WRITES, None)
-    before = await Upgraded(store, who, []).documents()
+    principal = m.Principal(await store.ensure_tenant("one"), "test")
+    await store.documents.batch_upsert(principal, WRITES, None)
+    before = await Upgraded(store, principal, []).documents()
     await store.close()
     with open_sync(path) as conn:
         transact(conn, lambda conn: set_back(conn, BEFORE))
@@ -62,7 +64,7 @@ async def upgraded(tmp_path: Path, clock: Clock) -> AsyncIterator[Upgraded]:
         assert "home" not in columns
     store = await open_store(path, OPTIONS, WallClock(clock))
     try:
-        yield Upgraded(store, who, before)
+        yield Upgraded(store, principal, before)
     finally:
         await store.close()
 
@@ -76,18 +78,18 @@ async def test_documents_are_as_they_were_and_in_the_same_order(upgraded: Upgrad
 
 
 async def test_custom_ids_are_unique_in_the_first_container(upgraded: Upgraded) -> None:
-    documents, who = upgraded.store.documents, upgraded.who
+    documents, principal = upgraded.store.documents, upgraded.principal
     profile, shared, *_ = upgraded.before
 
     for name, home, document in (("profile", "ann", profile), ("shared", "a", shared)):
-        assert (await documents.get(who, name, home)).id == document.id
-        assert (await documents.get(who, name)).id == document.id
-    again = await documents.upsert(who, WRITES[0], None)
+        assert (await documents.get(principal, name, home)).id == document.id
+        assert (await documents.get(principal, name)).id == document.id
+    again = await documents.upsert(principal, WRITES[0], None)
     assert (again.id, again.changed, again.etag) == (profile.id, False, profile.etag)
-    other = await documents.upsert(who, m.DocumentWrite("ben's", "profile", ("ben",)), None)
+    other = await documents.upsert(principal, m.DocumentWrite("ben's", "profile", ("ben",)), None)
     assert other.created
     with pytest.raises(PalimpsestError) as refused:
-        await documents.get(who, "profile")
+        await documents.get(principal, "profile")
     assert refused.value.reason is Reason.AMBIGUOUS_CUSTOM_ID
     assert admin.check(upgraded.store.path, lambda _: None) == []
 
@@ -111,8 +113,8 @@ async def test_damaged_containers_are_left_for_the_check_to_tell(
 ) -> None:
     path = tmp_path / "damaged.db"
     store = await open_store(path, OPTIONS, WallClock(clock))
-    who = m.Principal(await store.ensure_tenant("one"), "test")
-    await store.documents.batch_upsert(who, WRITES, None)
+    principal = m.Principal(await store.ensure_tenant("one"), "test")
+    await store.documents.batch_upsert(principal, WRITES, None)
     await store.close()
     with open_sync(path) as conn:
         transact(conn, lambda conn: set_back(conn, BEFORE))

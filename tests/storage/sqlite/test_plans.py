@@ -46,56 +46,62 @@ def following(page: Page[Any]) -> m.PageRequest:
     return m.PageRequest(1, page.next, page.revision, began=page.began)
 
 
-async def _exercise_documents(store: SqliteStore, who: m.Principal) -> None:
+async def _exercise_documents(store: SqliteStore, principal: m.Principal) -> None:
     request = m.IdempotencyKey("0" * 36, b"fingerprint")
     await asyncio.gather(
         *(
             store.documents.upsert(
-                who, m.DocumentWrite("text", f"c{i}", ("a", "b")[: 1 + i % 2]), None
+                principal, m.DocumentWrite("text", f"c{i}", ("a", "b")[: 1 + i % 2]), None
             )
             for i in range(8)
         )
     )
     await store.documents.batch_upsert(
-        who, [m.DocumentWrite("new text", f"c{i}", metadata={"n": 1.0}) for i in range(4)], request
+        principal,
+        [m.DocumentWrite("new text", f"c{i}", metadata={"n": 1.0}) for i in range(4)],
+        request,
     )
-    await store.documents.update(who, m.DocumentPatch("c1", containers=("a", "c")), None)
-    await store.documents.get(who, "c1")
+    await store.documents.update(principal, m.DocumentPatch("c1", containers=("a", "c")), None)
+    await store.documents.get(principal, "c1")
     for after in (None, (3,)):
-        await store.documents.chunks(who, "c1", m.PageRequest(1, after))
+        await store.documents.chunks(principal, "c1", m.PageRequest(1, after))
     for order, containers, all_of, content in itertools.product(
         m.Order, ((), ("a",), ("a", "b")), (False, True), (False, True)
     ):
         query = m.DocumentQuery(containers, all_of, FILTER, (m.Status.QUEUED,), "c", order, content)
-        page = await store.documents.list(who, query, m.PageRequest(1))
-        await store.documents.list(who, query, following(page))
-        await store.documents.numbered(who, query, ONE)
-        await store.documents.numbered(who, m.DocumentQuery(containers, all_of, order=order), TWO)
+        page = await store.documents.list(principal, query, m.PageRequest(1))
+        await store.documents.list(principal, query, following(page))
+        await store.documents.numbered(principal, query, ONE)
+        await store.documents.numbered(
+            principal, m.DocumentQuery(containers, all_of, order=order), TWO
+        )
     for order, tags in itertools.product(m.Order, ((), ("a",))):
         query = m.DocumentQuery(tags, filter=LONG, order=order)
-        await store.documents.list(who, query, m.PageRequest(1))
-    limited = m.Principal(who.tenant, "limited", frozenset({"a", "b"}))
+        await store.documents.list(principal, query, m.PageRequest(1))
+    limited = m.Principal(principal.tenant, "limited", frozenset({"a", "b"}))
     await store.documents.list(limited, m.DocumentQuery(), m.PageRequest(2))
     await store.documents.get(limited, "c3")
     await store.documents.get(limited, "c3", "a")
-    await store.documents.update(who, m.DocumentPatch("c3", containers=("b", "c"), home="a"), None)
+    await store.documents.update(
+        principal, m.DocumentPatch("c3", containers=("b", "c"), home="a"), None
+    )
     for preview in (True, False):
-        await store.documents.delete_ids(who, ["c2", "nope"], None, validate_only=preview)
+        await store.documents.delete_ids(principal, ["c2", "nope"], None, validate_only=preview)
         await store.containers.delete_documents(
-            who, ["b", "c"], request if preview else None, validate_only=preview, budget=None
+            principal, ["b", "c"], request if preview else None, validate_only=preview, budget=None
         )
-    await store.documents.delete(who, m.DocumentDelete("c0"), None)
+    await store.documents.delete(principal, m.DocumentDelete("c0"), None)
 
 
 LONG = f.AllOf(tuple(f.Condition(f"k{i}", f.Exists()) for i in range(200)))
 """So many conditions that a planner could expect next to no rows."""
 
 
-async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock) -> None:
-    source = await store.documents.upsert(who, m.DocumentWrite("source", "src"), None)
+async def _exercise_memories(store: SqliteStore, principal: m.Principal, clock: Clock) -> None:
+    source = await store.documents.upsert(principal, m.DocumentWrite("source", "src"), None)
     soon = store.now() + 1_000_000
     made = await store.memories.create(
-        who,
+        principal,
         m.MemoryCreate(
             "a",
             (
@@ -109,66 +115,68 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
     )
     first, second, third, _ = made.receipts
     updated = await store.memories.update(
-        who, m.MemoryUpdate(m.MemoryTarget("a", content="one"), "uno"), None
+        principal, m.MemoryUpdate(m.MemoryTarget("a", content="one"), "uno"), None
     )
     target = m.MemoryTarget("a", updated.receipt.id)
-    await store.memories.forget(who, m.MemoryForget(target, "why"), None)
-    await store.memories.restore(who, m.MemoryRestore("a", updated.receipt.id), None)
+    await store.memories.forget(principal, m.MemoryForget(target, "why"), None)
+    await store.memories.restore(principal, m.MemoryRestore("a", updated.receipt.id), None)
     clock.advance(2)
-    await store.containers.list(who, "a", m.PageRequest(10))
-    await store.containers.list(who, "", m.PageRequest(1))
+    await store.containers.list(principal, "a", m.PageRequest(10))
+    await store.containers.list(principal, "", m.PageRequest(1))
     assert await store.sweep() == 1
-    await store.memories.restore(who, m.MemoryRestore("a", second.id), None)
+    await store.memories.restore(principal, m.MemoryRestore("a", second.id), None)
     forgotten = await store.memories.forget_many(
-        who, m.MemoryForgetMany("a", filter=FILTER), None, validate_only=False
+        principal, m.MemoryForgetMany("a", filter=FILTER), None, validate_only=False
     )
     await store.memories.restore_many(
-        who, m.MemoryRestoreMany("a", forgotten.forget_batch_id), None
+        principal, m.MemoryRestoreMany("a", forgotten.forget_batch_id), None
     )
     await store.memories.forget_many(
-        who, m.MemoryForgetMany("a", ids=(third.id,)), None, validate_only=True
+        principal, m.MemoryForgetMany("a", ids=(third.id,)), None, validate_only=True
     )
     for order, tags, past, extra in itertools.product(
         m.Order, (("a",), ("a", "b")), (None, first.update_time), (False, True)
     ):
         query = m.MemoryQuery(tags, FILTER, extra, extra, order, past)
-        page = await store.memories.list(who, query, m.PageRequest(1))
-        await store.memories.list(who, query, following(page))
-        await store.memories.numbered(who, query, ONE)
+        page = await store.memories.list(principal, query, m.PageRequest(1))
+        await store.memories.list(principal, query, following(page))
+        await store.memories.numbered(principal, query, ONE)
         plain = m.MemoryQuery(tags, None, extra, extra, order, past)
-        await store.memories.numbered(who, plain, TWO)
+        await store.memories.numbered(principal, plain, TWO)
         sourced = replace(plain, source_document_id=source.id)
-        await store.memories.list(who, sourced, m.PageRequest(1))
-        await store.memories.numbered(who, sourced, ONE)
+        await store.memories.list(principal, sourced, m.PageRequest(1))
+        await store.memories.numbered(principal, sourced, ONE)
     for order in m.Order:
-        await store.memories.list(who, m.MemoryQuery(("a",), LONG, order=order), m.PageRequest(1))
+        await store.memories.list(
+            principal, m.MemoryQuery(("a",), LONG, order=order), m.PageRequest(1)
+        )
     for space, without in itertools.product((None, 1), ((), ("b", "c"))):
-        await store.index.block(who.tenant, "a", BlockCursor(), space, without=without)
+        await store.index.block(principal.tenant, "a", BlockCursor(), space, without=without)
     delta = DeltaCursor((first.id, second.id), (source.id,))
-    await store.index.more(who.tenant, "a", delta, 1)
-    await store.index.delta(who.tenant, "a", 0, 1)
+    await store.index.more(principal.tenant, "a", delta, 1)
+    await store.index.delta(principal.tenant, "a", 0, 1)
     for past, names in itertools.product((None, first.update_time), (None, [first.id])):
         await store.index.in_state(
-            who.tenant, "a", past, store.now(), forgotten=True, history=True, memories=names
+            principal.tenant, "a", past, store.now(), forgotten=True, history=True, memories=names
         )
-    page = await store.memories.versions(who, "a", first.id, m.PageRequest(1))
-    await store.memories.versions(who, "a", first.id, following(page))
-    await _exercise_early_expiry(store, who, clock)
-    await store.memories.close_past(who, store.now())
-    await store.documents.delete(who, m.DocumentDelete("src"), None)
-    await store.memories.delete(who, m.MemoryDelete("a", first.id), None)
+    page = await store.memories.versions(principal, "a", first.id, m.PageRequest(1))
+    await store.memories.versions(principal, "a", first.id, following(page))
+    await _exercise_early_expiry(store, principal, clock)
+    await store.memories.close_past(principal, store.now())
+    await store.documents.delete(principal, m.DocumentDelete("src"), None)
+    await store.memories.delete(principal, m.MemoryDelete("a", first.id), None)
     for preview in (True, False):
         await store.containers.delete(
-            who, "a", None, validate_only=preview, allow_missing=False, budget=None
+            principal, "a", None, validate_only=preview, allow_missing=False, budget=None
         )
     clock.advance(90 * 24 * 3600)
     await store.sweep()
-    limited = m.Principal(who.tenant, "limited", frozenset(map(str, range(150))))
-    for reader, tags in ((who, ()), (who, ("a", "b")), (limited, ())):
+    limited = m.Principal(principal.tenant, "limited", frozenset(map(str, range(150))))
+    for reader, tags in ((principal, ()), (principal, ("a", "b")), (limited, ())):
         await store.changes.list(reader, m.ChangeQuery(1, tags, size=1))
-    index = await store.index.block(who.tenant, "a", BlockCursor(), 0)
-    await store.index.delta(who.tenant, "a", index.revision - 1, 0)
-    await store.index.unchanged(who.tenant, {"a": index.revision})
+    index = await store.index.block(principal.tenant, "a", BlockCursor(), 0)
+    await store.index.delta(principal.tenant, "a", index.revision - 1, 0)
+    await store.index.unchanged(principal.tenant, {"a": index.revision})
     await store.reindexing.stale(1, 2, 10)
     await store.reindexing.remaining(1, 2)
     for elsewhere in (False, True):
@@ -178,27 +186,27 @@ async def _exercise_memories(store: SqliteStore, who: m.Principal, clock: Clock)
         await database.write(partial(change_log.trim, tenant=tenant, before=before))
 
 
-async def _exercise_early_expiry(store: SqliteStore, who: m.Principal, clock: Clock) -> None:
+async def _exercise_early_expiry(store: SqliteStore, principal: m.Principal, clock: Clock) -> None:
     """A clock that was ahead has recorded an expiry."""
     later = m.NewMemory("later", {"n": 2.0}, forget_after=store.now() + 60_000_000)
-    await store.memories.create(who, m.MemoryCreate("a", (later,)), None)
+    await store.memories.create(principal, m.MemoryCreate("a", (later,)), None)
     clock.advance(120)
     assert await store.sweep() == 1
     clock.advance(-120)
     for order, tags in itertools.product(m.Order, (("a",), ("a", "b"))):
         query = m.MemoryQuery(tags, FILTER, order=order)
-        page = await store.memories.list(who, query, m.PageRequest(1))
-        await store.memories.list(who, query, m.PageRequest(1, page.next, page.revision))
-    await store.containers.list(who, "a", m.PageRequest(10))
+        page = await store.memories.list(principal, query, m.PageRequest(1))
+        await store.memories.list(principal, query, m.PageRequest(1, page.next, page.revision))
+    await store.containers.list(principal, "a", m.PageRequest(10))
     chosen = m.MemoryForgetMany("a", filter=FILTER)
-    await store.memories.forget_many(who, chosen, None, validate_only=False)
+    await store.memories.forget_many(principal, chosen, None, validate_only=False)
 
 
 async def test_no_statement_scans_or_sorts_without_bound(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    store: SqliteStore, principal: m.Principal, clock: Clock
 ) -> None:
-    await _exercise_documents(store, who)
-    await _exercise_memories(store, who, clock)
+    await _exercise_documents(store, principal)
+    await _exercise_memories(store, principal, clock)
     assert admin.check(store.path, lambda _: None) == []
     assert len(statements.seen) > 80
     faulty = await store.engine.database.read(

@@ -65,10 +65,10 @@ async def opened(path: Path, clock: Clock) -> AsyncIterator[tuple[SqliteStore, m
         await store.close()
 
 
-async def fill(store: SqliteStore, who: m.Principal, count: int) -> list[str]:
+async def fill(store: SqliteStore, principal: m.Principal, count: int) -> list[str]:
     names = [f"c{number}" for number in range(count)]
     writes = [m.DocumentWrite("text", name, ("flood",)) for name in names]
-    await store.documents.batch_upsert(who, writes, None)
+    await store.documents.batch_upsert(principal, writes, None)
     return names
 
 
@@ -109,38 +109,38 @@ def test_a_reserve_that_finds_no_room_is_not_made_in_part(
 async def test_what_adds_waits_for_the_reserve_and_deletions_do_not(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(tmp_path / "a.db", clock) as (store, who):
-        await fill(store, who, 3)
+    async with opened(tmp_path / "a.db", clock) as (store, principal):
+        await fill(store, principal, 3)
         with given_up(store.path):
             pass
         monkeypatch.setattr("service.storage.sqlite.disk_reserve.room_at", lambda path: 0)
         with pytest.raises(PalimpsestError) as caught:
-            await store.documents.upsert(who, m.DocumentWrite("more"), None)
+            await store.documents.upsert(principal, m.DocumentWrite("more"), None)
         assert caught.value.reason is Reason.STORAGE_FULL
-        assert (await store.documents.get(who, "c1")).content == "text"
-        await store.documents.delete(who, m.DocumentDelete("c1"), None)
+        assert (await store.documents.get(principal, "c1")).content == "text"
+        await store.documents.delete(principal, m.DocumentDelete("c1"), None)
         assert size_of(store.path) == 0
         monkeypatch.undo()
-        await store.documents.upsert(who, m.DocumentWrite("more"), None)
+        await store.documents.upsert(principal, m.DocumentWrite("more"), None)
         assert size_of(store.path) == SIZE
 
 
 async def test_deletions_that_share_a_batch_with_what_adds_go_through(
     tmp_path: Path, clock: Clock
 ) -> None:
-    async with opened(tmp_path / "a.db", clock) as (store, who):
-        names = await fill(store, who, 8)
+    async with opened(tmp_path / "a.db", clock) as (store, principal):
+        names = await fill(store, principal, 8)
         FullDisk(store, 1)
         calls: list[Any] = [
-            store.documents.delete(who, m.DocumentDelete(name), None) for name in names
+            store.documents.delete(principal, m.DocumentDelete(name), None) for name in names
         ]
-        calls.insert(4, store.documents.upsert(who, m.DocumentWrite("more"), None))
+        calls.insert(4, store.documents.upsert(principal, m.DocumentWrite("more"), None))
         done = await asyncio.gather(*calls, return_exceptions=True)
         added = done.pop(4)
         assert isinstance(added, PalimpsestError)
         assert added.reason is Reason.STORAGE_FULL
         assert not [one for one in done if isinstance(one, BaseException) or not one.id]
-        left = await store.documents.list(who, m.DocumentQuery(), m.PageRequest(10))
+        left = await store.documents.list(principal, m.DocumentQuery(), m.PageRequest(10))
         assert left.items == []
 
 
@@ -148,27 +148,27 @@ async def test_deletions_that_share_a_batch_with_what_adds_go_through(
 async def test_a_deletion_goes_on_in_steps_that_find_room(
     tmp_path: Path, clock: Clock, room: int
 ) -> None:
-    async with opened(tmp_path / "a.db", clock) as (store, who):
-        names = await fill(store, who, 60)
+    async with opened(tmp_path / "a.db", clock) as (store, principal):
+        names = await fill(store, principal, 60)
         disk = FullDisk(store, room)
         request = m.IdempotencyKey("00000000-0000-4000-8000-000000000001", b"fingerprint")
         by_ids = await store.documents.delete_ids(
-            who, [*names[:30], "nope", names[0]], request, validate_only=False
+            principal, [*names[:30], "nope", names[0]], request, validate_only=False
         )
         assert (by_ids.deleted, by_ids.complete) == (30, True)
         assert [index for index, _ in by_ids.errors] == [30, 31]
-        again = await store.documents.delete_ids(who, [], request, validate_only=False)
+        again = await store.documents.delete_ids(principal, [], request, validate_only=False)
         assert again == by_ids
         whole = await store.containers.delete(
-            who, "flood", None, validate_only=False, allow_missing=False, budget=None
+            principal, "flood", None, validate_only=False, allow_missing=False, budget=None
         )
         assert (whole.documents, whole.container_deleted) == (30, True)
         assert disk.refused > 2
 
 
 async def test_a_deletion_that_finds_no_room_says_what_it_did(tmp_path: Path, clock: Clock) -> None:
-    async with opened(tmp_path / "a.db", clock) as (store, who):
-        names = await fill(store, who, 20)
+    async with opened(tmp_path / "a.db", clock) as (store, principal):
+        names = await fill(store, principal, 20)
         disk = FullDisk(store, 5)
         request = m.IdempotencyKey("00000000-0000-4000-8000-000000000002", b"fingerprint")
         run = disk._run
@@ -179,8 +179,8 @@ async def test_a_deletion_that_finds_no_room_says_what_it_did(tmp_path: Path, cl
             return run(conn, submissions)
 
         disk._run = closing
-        part = await store.documents.delete_ids(who, names, request, validate_only=False)
+        part = await store.documents.delete_ids(principal, names, request, validate_only=False)
         assert (part.complete, part.deleted) == (False, 10)
         disk.room, disk._run = 5, run
-        rest = await store.documents.delete_ids(who, names, request, validate_only=False)
+        rest = await store.documents.delete_ids(principal, names, request, validate_only=False)
         assert (rest.complete, rest.deleted, rest.errors) == (True, 20, ())

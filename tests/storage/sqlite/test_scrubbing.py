@@ -43,12 +43,12 @@ async def opened(
         await store.close()
 
 
-async def _delete_much(store: SqliteStore, who: m.Principal) -> None:
+async def _delete_much(store: SqliteStore, principal: m.Principal) -> None:
     """Leaves free pages behind, which a rewrite of the file removes."""
     writes = [m.DocumentWrite("x" * 9000, f"c{i}") for i in range(20)]
-    await store.documents.batch_upsert(who, writes, None)
+    await store.documents.batch_upsert(principal, writes, None)
     await store.documents.delete_ids(
-        who, [w.custom_id or "" for w in writes], None, validate_only=False
+        principal, [w.custom_id or "" for w in writes], None, validate_only=False
     )
 
 
@@ -68,17 +68,19 @@ async def test_a_deleted_text_leaves_every_file_without_being_asked(
     tmp_path: Path, clock: Clock
 ) -> None:
     options = StoreOptions(checkpoint_interval=0.02, scrub_interval=NEVER)
-    async with opened(tmp_path / "a.db", clock, options) as (store, who):
+    async with opened(tmp_path / "a.db", clock, options) as (store, principal):
         markers = Markers()
         gone = [markers.new("document") for _ in range(4)]
-        await store.documents.upsert(who, m.DocumentWrite(gone[0], gone[1]), None)
-        await store.documents.upsert(who, m.DocumentWrite(gone[2], "other"), None)
-        made = await store.memories.create(who, m.MemoryCreate("a", (m.NewMemory(gone[3]),)), None)
+        await store.documents.upsert(principal, m.DocumentWrite(gone[0], gone[1]), None)
+        await store.documents.upsert(principal, m.DocumentWrite(gone[2], "other"), None)
+        made = await store.memories.create(
+            principal, m.MemoryCreate("a", (m.NewMemory(gone[3]),)), None
+        )
         assert set(gone) <= found_in(tmp_path)
         kept = markers.new("document")
-        await store.documents.delete(who, m.DocumentDelete(gone[1]), None)
-        await store.documents.upsert(who, m.DocumentWrite(kept, "other"), None)
-        await store.memories.delete(who, m.MemoryDelete("a", made.receipts[0].id), None)
+        await store.documents.delete(principal, m.DocumentDelete(gone[1]), None)
+        await store.documents.upsert(principal, m.DocumentWrite(kept, "other"), None)
+        await store.memories.delete(principal, m.MemoryDelete("a", made.receipts[0].id), None)
 
         async def only_what_is_kept() -> bool:
             return await asyncio.to_thread(found_in, tmp_path) == {kept}
@@ -87,14 +89,14 @@ async def test_a_deleted_text_leaves_every_file_without_being_asked(
 
 
 async def test_what_a_crash_left_in_the_log_leaves_it_without_another_write(
-    store: SqliteStore, who: m.Principal, clock: Clock, tmp_path: Path
+    store: SqliteStore, principal: m.Principal, clock: Clock, tmp_path: Path
 ) -> None:
     markers = Markers()
     gone, kept = markers.new("document"), markers.new("document")
-    await store.documents.upsert(who, m.DocumentWrite(kept, "kept"), None)
-    await store.documents.upsert(who, m.DocumentWrite(gone, "gone"), None)
+    await store.documents.upsert(principal, m.DocumentWrite(kept, "kept"), None)
+    await store.documents.upsert(principal, m.DocumentWrite(gone, "gone"), None)
     await store.file.checkpoint()
-    await store.documents.delete(who, m.DocumentDelete("gone"), None)
+    await store.documents.delete(principal, m.DocumentDelete("gone"), None)
     left = tmp_path / "left"
     _copy(store.path, left)
     assert gone in found_in(left)
@@ -110,8 +112,8 @@ async def test_what_a_crash_left_in_the_log_leaves_it_without_another_write(
 
 async def test_a_small_database_is_scrubbed_by_itself(tmp_path: Path, clock: Clock) -> None:
     options = StoreOptions(scrub_interval=0.02)
-    async with opened(tmp_path / "a.db", clock, options) as (store, who):
-        await _delete_much(store, who)
+    async with opened(tmp_path / "a.db", clock, options) as (store, principal):
+        await _delete_much(store, principal)
         assert _free_pages(store.path) > 0
         clock.advance(3600)
         await until(lambda: _free_pages(store.path) == 0)
@@ -122,14 +124,14 @@ async def test_a_large_database_is_scrubbed_in_its_window_once(
 ) -> None:
     monkeypatch.setattr(scrubbing, "LIMIT_BYTES", 1)
     options = StoreOptions(checkpoint_interval=NEVER, scrub_interval=60, scrub_window=WINDOW)
-    async with opened(tmp_path / "a.db", clock, options) as (store, who):
-        await _delete_much(store, who)
+    async with opened(tmp_path / "a.db", clock, options) as (store, principal):
+        await _delete_much(store, principal)
         clock.advance(1800)
         assert not await store.scrub_if_due()
         clock.advance(1800)
         assert await store.scrub_if_due()
         assert _free_pages(store.path) == 0
-        await _delete_much(store, who)
+        await _delete_much(store, principal)
         clock.advance(600)
         assert not await store.scrub_if_due()
         clock.advance(24 * 3600)
@@ -139,9 +141,9 @@ async def test_a_large_database_is_scrubbed_in_its_window_once(
 async def test_a_restart_forgets_no_scrub_that_is_due(tmp_path: Path, clock: Clock) -> None:
     options = StoreOptions(scrub_interval=60)
     path = tmp_path / "a.db"
-    async with opened(path, clock, options) as (store, who):
-        await store.documents.upsert(who, m.DocumentWrite("x", "c"), None)
-        await store.documents.delete(who, m.DocumentDelete("c"), None)
+    async with opened(path, clock, options) as (store, principal):
+        await store.documents.upsert(principal, m.DocumentWrite("x", "c"), None)
+        await store.documents.delete(principal, m.DocumentDelete("c"), None)
     async with opened(path, clock, options) as (store, _):
         clock.advance(61)
         assert await store.scrub_if_due()
@@ -151,20 +153,20 @@ async def test_a_restart_forgets_no_scrub_that_is_due(tmp_path: Path, clock: Clo
 
 
 async def test_writes_that_delete_nothing_ask_for_no_scrub(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    store: SqliteStore, principal: m.Principal, clock: Clock
 ) -> None:
-    await store.documents.upsert(who, m.DocumentWrite("text"), None)
-    made = await store.memories.create(who, m.MemoryCreate("a", (m.NewMemory("v1"),)), None)
+    await store.documents.upsert(principal, m.DocumentWrite("text"), None)
+    made = await store.memories.create(principal, m.MemoryCreate("a", (m.NewMemory("v1"),)), None)
     target = m.MemoryTarget("a", made.receipts[0].id)
-    updated = await store.memories.update(who, m.MemoryUpdate(target, "v2"), None)
+    updated = await store.memories.update(principal, m.MemoryUpdate(target, "v2"), None)
     target = m.MemoryTarget("a", updated.receipt.id)
-    await store.memories.forget(who, m.MemoryForget(target), None)
+    await store.memories.forget(principal, m.MemoryForget(target), None)
     clock.advance(3600)
     assert not store.maintenance.scrubs.pending
     await store.documents.update(
-        who,
+        principal,
         m.DocumentPatch(
-            (await store.documents.upsert(who, m.DocumentWrite("a", "c"), None)).id, "b"
+            (await store.documents.upsert(principal, m.DocumentWrite("a", "c"), None)).id, "b"
         ),
         None,
     )
@@ -173,32 +175,32 @@ async def test_writes_that_delete_nothing_ask_for_no_scrub(
 
 @pytest.mark.parametrize("by", ["server", "command"])
 async def test_callers_go_on_while_the_database_is_scrubbed(
-    store: SqliteStore, who: m.Principal, by: str
+    store: SqliteStore, principal: m.Principal, by: str
 ) -> None:
     markers = Markers()
     dead = [markers.new("document") for _ in range(200)]
     for name in dead:
-        await store.documents.upsert(who, m.DocumentWrite("y" * 5000 + name, name), None)
-    await store.documents.upsert(who, m.DocumentWrite("text", "kept"), None)
+        await store.documents.upsert(principal, m.DocumentWrite("y" * 5000 + name, name), None)
+    await store.documents.upsert(principal, m.DocumentWrite("text", "kept"), None)
     for start in (0, 100):
         names = dead[start : start + 100]
-        await store.documents.delete_ids(who, names, None, validate_only=False)
+        await store.documents.delete_ids(principal, names, None, validate_only=False)
     stop = asyncio.Event()
     counts = [0, 0, 0]
 
     async def write() -> None:
         while not stop.is_set():
-            await store.documents.upsert(who, m.DocumentWrite(f"v{counts[0]}", "busy"), None)
+            await store.documents.upsert(principal, m.DocumentWrite(f"v{counts[0]}", "busy"), None)
             counts[0] += 1
 
     async def get() -> None:
         while not stop.is_set():
-            assert (await store.documents.get(who, "kept")).content == "text"
+            assert (await store.documents.get(principal, "kept")).content == "text"
             counts[1] += 1
 
     async def list_all() -> None:
         while not stop.is_set():
-            page = await store.documents.list(who, m.DocumentQuery(), m.PageRequest(50))
+            page = await store.documents.list(principal, m.DocumentQuery(), m.PageRequest(50))
             assert len(page.items) in (1, 2)
             counts[2] += 1
 
@@ -217,13 +219,13 @@ async def test_callers_go_on_while_the_database_is_scrubbed(
 
 
 async def test_the_command_gets_by_a_server_that_checkpoints(
-    store: SqliteStore, who: m.Principal
+    store: SqliteStore, principal: m.Principal
 ) -> None:
     stop = asyncio.Event()
 
     async def checkpoint() -> None:
         while not stop.is_set():
-            await store.documents.upsert(who, m.DocumentWrite("x" * 5000), None)
+            await store.documents.upsert(principal, m.DocumentWrite("x" * 5000), None)
             await store.file.checkpoint()
 
     server = asyncio.create_task(checkpoint())
@@ -236,23 +238,23 @@ async def test_the_command_gets_by_a_server_that_checkpoints(
 
 
 async def test_a_scrub_that_is_cancelled_leaves_the_database_sound_and_the_scrub_due(
-    store: SqliteStore, who: m.Principal, clock: Clock
+    store: SqliteStore, principal: m.Principal, clock: Clock
 ) -> None:
-    await _delete_much(store, who)
+    await _delete_much(store, principal)
     clock.advance(3600)
     for step in range(20):
         task = asyncio.create_task(store.scrub_if_due())
         await asyncio.sleep(step * 0.0002)
         task.cancel()
         await asyncio.wait((task,))
-        await store.documents.upsert(who, m.DocumentWrite("text", "kept"), None)
+        await store.documents.upsert(principal, m.DocumentWrite("text", "kept"), None)
         clock.advance(3600)
         if task.cancelled():
             assert store.maintenance.scrubs.pending
         else:
-            await _delete_much(store, who)
+            await _delete_much(store, principal)
             clock.advance(3600)
-    assert (await store.documents.get(who, "kept")).content == "text"
+    assert (await store.documents.get(principal, "kept")).content == "text"
     assert admin.check(store.path, lambda _: None) == []
     assert await store.scrub_if_due()
 

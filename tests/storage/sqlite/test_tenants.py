@@ -91,10 +91,10 @@ def excepted(sql: str) -> bool:
 
 
 async def test_every_statement_names_the_tenant(
-    store: SqliteStore, who: Principal, clock: Clock
+    store: SqliteStore, principal: Principal, clock: Clock
 ) -> None:
-    await _exercise_documents(store, who)
-    await _exercise_memories(store, who, clock)
+    await _exercise_documents(store, principal)
+    await _exercise_memories(store, principal, clock)
     issued = {shortened(sql) for sql in statements.seen}
     judged = {sql: unscoped(sql) for sql in issued if not excepted(sql)}
     assert len(judged) > 70
