@@ -22,6 +22,7 @@ from service.http import metrics
 from service.http.endpoints import Endpoint
 from service.http.server import HttpServer
 from service.indexing_runtime import IndexingResources, IndexingRuntime
+from service.rpc.call_monitor import CallMonitor
 from service.rpc.call_statistics import CallStatistics
 from service.rpc.connections import MAX_CONNECTIONS, RESERVED_FILES
 from service.rpc.server import Server
@@ -112,7 +113,7 @@ async def running(
             runtime.searcher,
             offloader=runtime.offloader,
             default_principal=principal,
-            statistics=statistics,
+            call_monitor=CallMonitor(statistics, settings.slow_call_seconds),
         )
         port = server.bind(settings.listen, tls)
         try:

@@ -97,6 +97,13 @@ class Settings(BaseSettings):
         Literal["local", "all", "off"],
         Field(description="Who is answered `/metrics`: `local` callers, `all`, or none (`off`)."),
     ] = "local"
+    slow_call_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="A call that takes longer is logged, with where its time went; 0: none.",
+        ),
+    ] = 1.0
     tls_cert: Annotated[
         Path | None, Field(description="PEM file of the server's certificate chain.")
     ] = None

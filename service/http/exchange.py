@@ -17,7 +17,8 @@ from service.http.native import event
 from service.http.protocol import HttpProtocol
 from service.rpc.active_call import ActiveCall, new_call_id
 from service.rpc.call_runner import MAX_MESSAGE_BYTES, READ_SECONDS, too_large
-from service.rpc.calls import bearer, origin_of
+from service.rpc.calls import bearer
+from service.rpc.origin import Origin, origin_of
 from service.rpc.peers import UNIX
 from service.rpc.public_calls import late
 
@@ -83,7 +84,7 @@ class HttpExchange:
     def credentials(self) -> str | None:
         return bearer(self.headers.get("authorization"))
 
-    def origin(self) -> dict[str, str]:
+    def origin(self) -> Origin:
         return origin_of(self.headers.items())
 
     def time_remaining(self) -> float | None:

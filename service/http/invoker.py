@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from time import perf_counter
 from typing import Any
 
 from google.protobuf.message import Message
@@ -17,6 +18,7 @@ from service.rpc.calls import RpcCall
 from service.rpc.numbered import NumberedLists, page_bytes
 from service.rpc.policy import Hold
 from service.rpc.servicers import Method
+from service.runtime import call_stages
 
 
 class Invoker:
@@ -53,12 +55,15 @@ class RequestCalls:
         self._call = call
         self._active = active
         self._hold: Hold | None = None
+        self._responded = 0.0
+        """When the last response came, if the stages of the request are noted."""
 
     async def call(self, method: str, request: Message) -> Any:
         """The response of a unary method."""
         found = self._invoker.method(method)
         await self._admit(found, request)
         response = await found.handler(self._inner(found), request)
+        self._responded = 0.0 if call_stages.current() is None else perf_counter()
         if isinstance(response, bytes):
             return GetMessageClass(found.descriptor.output_type).FromString(response)
         return response
@@ -105,6 +110,9 @@ class RequestCalls:
 
     def answer(self, size: int) -> None:
         """The answer is made, of so many bytes: count it until it has been read."""
+        stages = call_stages.current()
+        if stages is not None and self._responded:
+            stages.note("answer", self._responded, perf_counter())
         hold, self._hold = self._hold, None
         if hold is not None:
             self._invoker.runner.keep(self._active, self._call.exchange, hold, size)

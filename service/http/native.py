@@ -30,6 +30,7 @@ from service.http.transcoding import (
 from service.rpc.errors import status_of
 from service.rpc.servicers import Method
 from service.rpc.to_thread import MANY_BYTES, to_thread_if
+from service.runtime.call_stages import stage
 
 _EVENTS: Final = "text/event-stream"
 
@@ -76,7 +77,8 @@ def _endpoint(method: Method, verb: str, path: str, *, has_body: bool) -> Endpoi
 
     async def handle(calls: Calls, request: HttpRequest) -> HttpAnswer:
         many = len(request.body) >= MANY_BYTES
-        message, written = await to_thread_if(many, parse, request)
+        with stage("decode"):
+            message, written = await to_thread_if(many, parse, request)
         try:
             response = await calls.call(name, message)
         except PalimpsestError as error:

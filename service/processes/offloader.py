@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from time import perf_counter
 from typing import Any
 
 from service.core.errors import OpenTimeError
@@ -18,6 +19,7 @@ from service.ports.search import (
     Searcher,
 )
 from service.processes.worker_process import WorkerDiedError, WorkerProcess, pickled
+from service.runtime import call_stages
 from service.runtime.priority import ForegroundPriority
 from service.runtime.tenant_turns import TenantTurns
 
@@ -86,20 +88,28 @@ class SearchOffloader:
             await self._turns.begin(principal.tenant, turn)
             with self._priority.foreground():
                 try:
-                    found = await self._process.call(
-                        pickled((method, principal, request, self._now()))
-                    )
+                    found = await self._ask(method, principal, request)
                 except OpenTimeError as error:
                     await self._close_past(principal, error.instant)
-                    found = await self._process.call(
-                        pickled((method, principal, request, self._now()))
-                    )
+                    found = await self._ask(method, principal, request)
         except WorkerDiedError as error:
             log.warning("a call is answered by the server itself: %s", error)
             return None
         finally:
             self._turns.end(principal.tenant, turn)
         self._on_ready()
+        return found
+
+    async def _ask(
+        self, method: str, principal: Principal, request: bytes | MemorySearch
+    ) -> Any:
+        """The worker's result; its stages are noted as those of the call."""
+        stages = call_stages.current()
+        sent = None if stages is None else perf_counter()
+        call = pickled((method, principal, request, self._now(), sent))
+        found, noted = await self._process.call(call)
+        if stages is not None:
+            stages.note_all(noted)
         return found
 
 
@@ -118,4 +128,4 @@ async def _control(process: WorkerProcess, command: str, now: int) -> None:
     if process.ready:
         with suppress(WorkerDiedError, TimeoutError):
             async with asyncio.timeout(PAUSE_SECONDS):
-                await process.call(pickled((command, None, None, now)), retry=False)
+                await process.call(pickled((command, None, None, now, None)), retry=False)

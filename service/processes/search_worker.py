@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import pickle
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any, BinaryIO
 
 from service.core.digests import Digester
@@ -25,7 +26,8 @@ from service.processes.worker_process import HEADER, HEARTBEAT_TIMEOUT, open_res
 from service.retrieval.searcher import TENANT_THREADS, THREADS, SegmentSearcher
 from service.rpc.calls import CallInfo
 from service.rpc.servicers import Method, methods_of
-from service.runtime import interpreter
+from service.runtime import call_stages, interpreter
+from service.runtime.call_stages import CallStages, Stage
 from service.runtime.fairness import FairThreads
 from service.runtime.priority import ForegroundPriority
 from service.storage.sqlite.store import open_to_read
@@ -101,9 +103,10 @@ async def _serve(frames: BinaryIO) -> None:
 
             async def answer(body: bytes) -> tuple[bool, object]:
                 nonlocal server_time
-                method, principal, request, server_time = pickle.loads(body)  # noqa: S301  (the server's)
+                method, principal, request, server_time, sent = pickle.loads(body)  # noqa: S301  (the server's)
+                noted = _noted_since(sent)
                 try:
-                    return True, await handlers[method](principal, request)
+                    return True, (await handlers[method](principal, request), noted)
                 except (PalimpsestError, OpenTimeError) as error:
                     return False, error
                 except Exception as error:  # noqa: BLE001  (goes to the caller)
@@ -144,6 +147,16 @@ async def _serve(frames: BinaryIO) -> None:
 
 def _handler(method: Method) -> Handler:
     return lambda principal, request: method.answer(CallInfo(method.path, principal), request)
+
+
+def _noted_since(sent: float | None) -> Sequence[Stage]:
+    """The stages of a call that was sent then, as its task comes to them; None: not wanted."""
+    if sent is None:
+        return ()
+    stages = CallStages()
+    stages.note("worker_wait", sent, perf_counter())
+    call_stages.enter(stages)
+    return stages.noted
 
 
 async def _next(requests: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -33,7 +33,8 @@ from service.retrieval.eligibility import (
 from service.retrieval.segments import NoRoomError, Segments
 from service.retrieval.streaming import Streaming
 from service.retrieval.verification import GROWTH, ReadTexts, Verification
-from service.runtime import interpreter
+from service.runtime import call_stages, interpreter
+from service.runtime.call_stages import stage
 from service.runtime.fairness import FairThreads
 from service.runtime.priority import ForegroundPriority
 from service.search.analysis import speaker_words
@@ -252,7 +253,8 @@ class SegmentSearcher:
             tries += 1
             found = _scoring(good, search.min_score)
             request = replace(plan.to_hydrate(found, containers), known=revisions.unverified)
-            hydrated = await self._source.hydrate(principal, request)
+            with stage("hydrate"):
+                hydrated = await self._source.hydrate(principal, request)
             hits = plan.build_hits(found, hydrated)
             complete = revisions.confirmed(hydrated.unchanged) and len(hits) == len(found)
             if complete or tries == TRIES:
@@ -275,9 +277,10 @@ class SegmentSearcher:
                 distinct=plan.distinct,
                 required=plan.verification.required(self._hasher),
             )
-            ranked = await self._streaming.rank(
-                principal.tenant, containers, plan.narrowed_eligibility(), ranking, embedded
-            )
+            with stage("blocks"):
+                ranked = await self._streaming.rank(
+                    principal.tenant, containers, plan.narrowed_eligibility(), ranking, embedded
+                )
             for container, size in zip(containers, ranked.sizes, strict=True):
                 self._segments.learn(principal.tenant, container, size)
             good, settled, leading = await self._verified(plan, ranked.hits, containers)
@@ -293,7 +296,8 @@ class SegmentSearcher:
                 continue
             tries += 1
             found = _scoring(good, search.min_score)
-            hydrated = await self._source.hydrate(principal, plan.to_hydrate(found, containers))
+            with stage("hydrate"):
+                hydrated = await self._source.hydrate(principal, plan.to_hydrate(found, containers))
             hits = plan.build_hits(found, hydrated)
             if len(hits) == len(found) or tries == TRIES:
                 return hits, ranked.revision
@@ -308,8 +312,9 @@ class SegmentSearcher:
         # No other hit makes one score more than its own confidence.
         hopeful = [hit for hit in ranked if hit.parts.confidence >= plan.search.min_score]
         read = self._texts(plan, containers)
-        good = await plan.verification.admitted(hopeful, read)
-        leading = await plan.verification.knows_leading(ranked, read)
+        with stage("verify"):
+            good = await plan.verification.admitted(hopeful, read)
+            leading = await plan.verification.knows_leading(ranked, read)
         return good, plan.verification.rejected == rejected, leading
 
     async def _judge_all(self, plan: _SearchPlan[T]) -> None:
@@ -322,7 +327,8 @@ class SegmentSearcher:
             scopes = plan.verification.narrowed(await self._scopes(plan, current))
             containers = [cached.container for cached in current]
             listed = await self._threads.run(tenant, lambda: list(places(scopes, required)))
-        await plan.verification.judge(listed, self._texts(plan, containers))
+        with stage("verify"):
+            await plan.verification.judge(listed, self._texts(plan, containers))
 
     def _texts(self, plan: _SearchPlan[T], containers: Sequence[str]) -> ReadTexts:
         """Reads what hits say, but of those that were deleted."""
@@ -351,7 +357,8 @@ class SegmentSearcher:
 
     async def _scopes(self, plan: _SearchPlan[T], current: Sequence[CachedSegment]) -> list[Scope]:
         eligible = plan.eligibility()
-        return [await eligible(cached, self._segments) for cached in current]
+        with stage("filter"):
+            return [await eligible(cached, self._segments) for cached in current]
 
     async def _remote_query(self, plan: _SearchPlan[T]) -> Query | None:
         """The query, if its vector takes long: other searches need not wait for that."""
@@ -372,10 +379,11 @@ class SegmentSearcher:
         words still find."""
         embedder = self._embedder
         try:
-            if isinstance(embedder, InlineEmbedder) and len(text) <= INLINE_CHARACTERS:
-                vectors = embedder.embed_now([text], Purpose.QUERY)
-            else:
-                vectors = await embedder.embed_with_timeout([text], Purpose.QUERY)
+            with stage("embed"):
+                if isinstance(embedder, InlineEmbedder) and len(text) <= INLINE_CHARACTERS:
+                    vectors = embedder.embed_now([text], Purpose.QUERY)
+                else:
+                    vectors = await embedder.embed_with_timeout([text], Purpose.QUERY)
         except EmbedderError as error:
             log.warning("searching by words alone: %s", error)
             return query
@@ -388,6 +396,9 @@ class SegmentSearcher:
         query: Query,
         wanted: int,
     ) -> list[Hit]:
+        stages = call_stages.current()
+        note = None if stages is None else stages.note
+
         def ranked() -> list[Hit]:
             return rank(
                 scopes,
@@ -396,11 +407,13 @@ class SegmentSearcher:
                 wanted,
                 distinct=plan.distinct,
                 required=plan.verification.required(self._hasher),
+                note=note,
             )
 
         rows = sum(scope.segment.rows for scope in scopes)
         small = rows <= INLINE_ROWS and wanted <= INLINE_HITS
-        return ranked() if small else await self._threads.run(plan.principal.tenant, ranked)
+        with stage("rank"):
+            return ranked() if small else await self._threads.run(plan.principal.tenant, ranked)
 
 
 def _scoring(found: Sequence[Hit], least: float) -> list[Hit]:

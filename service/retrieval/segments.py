@@ -22,6 +22,7 @@ from service.core import filters as f
 from service.ports.indexing import BlockCursor, IndexBlock, IndexDelta
 from service.ports.search import IndexSource
 from service.retrieval.cached_segment import CachedSegment, add_block, apply_delta
+from service.runtime.call_stages import stage
 from service.runtime.fairness import FairThreads
 from service.search.columns import Mask
 from service.search.segment import Segment
@@ -110,13 +111,15 @@ class Segments:
         """
         keys = [(tenant, container) for container in sorted(set(containers))]
         async with contextlib.AsyncExitStack() as held:
-            for key in keys:
-                await held.enter_async_context(self._locked(key))
-            self._check_room(keys)
-            yield [
-                self._unverified(key, allow_unverified) or await self._refreshed(key)
-                for key in keys
-            ]
+            with stage("segments"):
+                for key in keys:
+                    await held.enter_async_context(self._locked(key))
+                self._check_room(keys)
+                segments = [
+                    self._unverified(key, allow_unverified) or await self._refreshed(key)
+                    for key in keys
+                ]
+            yield segments
 
     @contextlib.asynccontextmanager
     async def _locked(self, key: Key) -> AsyncIterator[None]:

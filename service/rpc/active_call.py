@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from service.core.errors import PalimpsestError
 from service.core.model import Principal
+from service.rpc.origin import Origin
 from service.rpc.peers import Connection
 from service.rpc.quotas import Account
+from service.runtime.call_stages import CallStages
 
 ANONYMOUS: Final = Principal(tenant=0, key_id="")
 """The principal of calls that need no key."""
@@ -33,7 +35,8 @@ class ActiveCall:
         method: Its path.
         connection: The connection of its caller.
         task: Runs its handler.
-        origin: Returns the ids that its caller gave the request, for logs.
+        origin: Returns what its caller calls the request.
+        stages: Where its stages are noted; None: nothing wants to know them.
     """
 
     __slots__ = (
@@ -50,6 +53,7 @@ class ActiveCall:
         "receiving",
         "refuse",
         "request_bytes",
+        "stages",
         "started",
         "token",
     )  # fmt: skip
@@ -59,12 +63,14 @@ class ActiveCall:
         method: str,
         connection: Connection,
         task: asyncio.Task[Any],
-        origin: Callable[[], dict[str, str]],
+        origin: Callable[[], Origin],
+        stages: CallStages | None = None,
     ) -> None:
         self.method = method
         self.connection = connection
         self._task: asyncio.Task[Any] | None = task
         self.origin = origin
+        self.stages = stages
         self.call_id = new_call_id()
         self.started = perf_counter()
         self.principal = ANONYMOUS

@@ -13,6 +13,8 @@ from service.rpc.calls import Exchange, RpcCall
 from service.rpc.failures import failure_of
 from service.rpc.policy import CANCELLED, CallPolicy, Hold, shutting_down
 from service.rpc.public_calls import RECEIVE_SECONDS as PUBLIC_RECEIVE_SECONDS
+from service.runtime import call_stages
+from service.runtime.call_stages import stage
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 
@@ -65,12 +67,14 @@ class CallRunner:
         active = policy.begin(method, connection, task, exchange.origin)
         failure: PalimpsestError | None = None
         outcome = CANCELLED
+        noting = call_stages.enter(active.stages)
         try:
             try:
                 exchange.began(active)
-                await policy.admit(
-                    active, access, None if access is None else exchange.credentials()
-                )
+                with stage("admission"):
+                    await policy.admit(
+                        active, access, None if access is None else exchange.credentials()
+                    )
                 await policy.wait_turn(active)
                 request = await receive(active)
                 active.received = True
@@ -91,6 +95,7 @@ class CallRunner:
             outcome = failure.code.name
             return await exchange.refuse(failure, active.call_id)
         finally:
+            call_stages.leave(noting)
             sent = not policy.draining
             policy.end_call(active, outcome, failure, sent=sent)
             if not sent:
@@ -112,7 +117,8 @@ class CallRunner:
         """
         limit = PUBLIC_RECEIVE_SECONDS if active.account is None else RECEIVE_SECONDS
         async with self.policy.receiving(active):
-            raw = await read(limit)
+            with stage("receive"):
+                raw = await read(limit)
             await self._hold(active, raw, factor)
         return raw
 
@@ -142,6 +148,10 @@ class CallRunner:
 
     async def until_drained(self, answering: Awaitable[Any]) -> None:
         """Wait for a stream's handler; raises SHUTTING_DOWN when the server begins to stop."""
+        with stage("stream"):
+            await self._until_drained(answering)
+
+    async def _until_drained(self, answering: Awaitable[Any]) -> None:
         work = asyncio.ensure_future(answering)
         stop = asyncio.ensure_future(self.policy.stopping.wait())
         try:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, Protocol, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeAlias
 
 from service.core.errors import PalimpsestError
 from service.core.model import Principal
 from service.rpc.active_call import ActiveCall
-
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+from service.rpc.origin import Origin
 
 
 class Exchange(Protocol):
@@ -35,8 +33,8 @@ class Exchange(Protocol):
         """The key that the caller sent; None without one."""
         ...
 
-    def origin(self) -> dict[str, str]:
-        """What the caller calls its request, for logs; see `origin_of`."""
+    def origin(self) -> Origin:
+        """What the caller calls its request."""
         ...
 
     def time_remaining(self) -> float | None:
@@ -100,28 +98,7 @@ class RpcCall(CallInfo):
 Handler: TypeAlias = Callable[[RpcCall, Any], Awaitable[Any]]
 
 
-Metadata: TypeAlias = "Iterable[tuple[str, str | bytes]] | None"
-
-_ORIGIN_CHARACTERS: Final = 128
-"""What is logged of what a caller calls its request, at most."""
-
-
 def bearer(authorization: str | None) -> str | None:
     """The key in `Bearer <key>`; None without one."""
     scheme, _, key = (authorization or "").partition(" ")
     return key.strip() or None if scheme.lower() == "bearer" else None
-
-
-def origin_of(metadata: Metadata) -> dict[str, str]:
-    """What a caller calls its request, for logs: `x-request-id`, and the trace id of
-    `traceparent` (W3C Trace Context)."""
-    found = {}
-    for name, value in metadata or ():
-        if not isinstance(value, str):
-            continue
-        if name == "x-request-id":
-            printable = "".join(c for c in value if c.isprintable())
-            found["x_request_id"] = printable[:_ORIGIN_CHARACTERS]
-        elif name == "traceparent" and (match := _TRACEPARENT.match(value)):
-            found["trace_id"] = match[1]
-    return found

@@ -20,6 +20,7 @@ from service.rpc.idempotency import IdempotencyGuard
 from service.rpc.pages import open_listing
 from service.rpc.to_thread import MANY_ITEMS, to_thread_if
 from service.rpc.validation import check, raise_for_violations
+from service.runtime.call_stages import stage
 
 _WAIT_SECONDS: Final = 60.0
 """How long `wait` waits in a call without a deadline."""
@@ -153,7 +154,10 @@ class Documents:
 
     async def _settle(self, call: RpcCall, receipts: Sequence[pb.DocumentReceipt]) -> None:
         """Wait for DONE or FAILED until the deadline at most, and update the statuses."""
+        with stage("wait"):
+            await self._follow_all(call, receipts)
 
+    async def _follow_all(self, call: RpcCall, receipts: Sequence[pb.DocumentReceipt]) -> None:
         async def follow(receipt: pb.DocumentReceipt) -> None:
             with contextlib.suppress(PalimpsestError):  # The write is done nevertheless.
                 async for state in self._store.documents.watch(call.principal, receipt.id):

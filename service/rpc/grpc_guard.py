@@ -19,11 +19,13 @@ from service.core.errors import PalimpsestError
 from service.rpc.access import Access
 from service.rpc.active_call import ActiveCall
 from service.rpc.call_runner import CallRunner, Work
-from service.rpc.calls import Handler, RpcCall, bearer, origin_of
+from service.rpc.calls import Handler, RpcCall, bearer
 from service.rpc.errors import Context, abort
 from service.rpc.failures import malformed
+from service.rpc.origin import Origin, origin_of
 from service.rpc.public_calls import late
 from service.rpc.to_thread import MANY_BYTES, to_thread_if
+from service.runtime.call_stages import stage
 
 Guarded: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 
@@ -56,7 +58,7 @@ class GrpcExchange:
                 return bearer(value)
         return None
 
-    def origin(self) -> dict[str, str]:
+    def origin(self) -> Origin:
         return origin_of(self.context.invocation_metadata())
 
     def time_remaining(self) -> float | None:
@@ -108,8 +110,9 @@ class CallGuard:
             hold = await self._policy.hold_answer(active, 0 if bound is None else bound(request))
             try:
                 answer: Message | bytes = await handler(call, request)
-                raw = answer if isinstance(answer, bytes) else answer.SerializeToString()
-                self._runner.keep(active, call.exchange, hold, len(raw))
+                with stage("answer"):
+                    raw = answer if isinstance(answer, bytes) else answer.SerializeToString()
+                    self._runner.keep(active, call.exchange, hold, len(raw))
             except BaseException:
                 hold.release()
                 raise
@@ -165,7 +168,8 @@ class CallGuard:
                 if parse is None:
                     return source
                 raw = await self._receive(active, context)
-                return await to_thread_if(len(raw) >= MANY_BYTES, _parse, parse, raw)
+                with stage("decode"):
+                    return await to_thread_if(len(raw) >= MANY_BYTES, _parse, parse, raw)
 
             return await runner.run(method, access, GrpcExchange(context), receive, work)
 

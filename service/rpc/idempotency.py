@@ -10,6 +10,7 @@ from service.core.digests import Digester
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import IdempotencyKey
 from service.rpc.calls import RpcCall
+from service.runtime.call_stages import stage
 
 T = TypeVar("T")
 
@@ -36,7 +37,8 @@ class IdempotencyGuard:
         request.ClearField("request_id")
         digest = self._digester.request(call.method, request.SerializeToString(deterministic=True))
         while (other := self._running.get(key)) is not None:
-            await self._wait(call, other)
+            with stage("request_id"):
+                await self._wait(call, other)
         done = asyncio.get_running_loop().create_future()
         self._running[key] = done
         try:

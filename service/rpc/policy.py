@@ -1,32 +1,27 @@
 """The policy of calls, independent of the transport.
 
 A transport defines how bytes arrive and how answers and errors are sent. This module decides
-whether a call is admitted, how much it may use, when it is ended from outside, and what is
-logged about it.
+whether a call is admitted, how much it may use, and when it is ended from outside.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any, Final
-
-import structlog
 
 from service.core.errors import Code, PalimpsestError, Reason
 from service.core.model import Principal
 from service.ports.store import Keys
 from service.rpc.access import Access, authorize_method
 from service.rpc.active_call import ActiveCall
-from service.rpc.call_statistics import CallStatistics
-from service.rpc.failures import is_callers_mistake
+from service.rpc.call_monitor import CallMonitor
+from service.rpc.origin import Origin
 from service.rpc.peers import Connection, Connections
 from service.rpc.public_calls import PublicCalls
 from service.rpc.quotas import SMALL_BYTES, Account, Quotas, Resource
-from service.runtime import logs
 from service.runtime.tenant_turns import TenantTurns
 
 RECHECK_SECONDS: Final = 0.5
@@ -51,7 +46,7 @@ class CallPolicy:
         keys: Authenticates.
         default_principal: The principal of all callers where authentication is disabled.
         connections: The connections of the callers.
-        statistics: Counts calls; None: they are not counted.
+        monitor: Is told of the calls; None: only failures are logged.
     """
 
     def __init__(
@@ -59,10 +54,10 @@ class CallPolicy:
         keys: Keys,
         default_principal: Principal | None,
         connections: Connections,
-        statistics: CallStatistics | None = None,
+        monitor: CallMonitor | None = None,
     ) -> None:
         self._keys = keys
-        self._statistics = statistics
+        self._monitor = monitor or CallMonitor(slow_seconds=0)
         self._default_principal = default_principal
         self._connections = connections
         self._quotas = Quotas()
@@ -73,10 +68,6 @@ class CallPolicy:
         self._idle: asyncio.Event | None = None
         self._paced = 0
         self._pacing_stopped = asyncio.Event()
-        self._log = structlog.get_logger("palimpsest.rpc")
-        self._log_all = bool(self._log.is_enabled_for(logging.DEBUG))
-        # Callers can cause these lines at any rate.
-        self._limited_log = logs.LimitedLogger("palimpsest.rpc", limit=10, seconds=1.0)
         self.stopping = asyncio.Event()
         """Set when the server is draining."""
         self.refused = 0
@@ -102,11 +93,11 @@ class CallPolicy:
         method: str,
         connection: Connection,
         task: asyncio.Task[Any],
-        origin: Callable[[], dict[str, str]],
+        origin: Callable[[], Origin],
     ) -> ActiveCall:
         """A call has arrived; `end_call` must follow."""
         connection.calls += 1
-        call = ActiveCall(method, connection, task, origin)
+        call = ActiveCall(method, connection, task, origin, self._monitor.stages())
         self._calls[call] = None
         return call
 
@@ -143,13 +134,7 @@ class CallPolicy:
             if error.code is Code.UNAUTHENTICATED:
                 self._connections.charge(call.connection)
                 if token is not None:
-                    self._limited_log.warning(
-                        "key refused",
-                        peer=call.connection.peer,
-                        key=self._keys.key_id(token),
-                        method=call.method,
-                        **call.origin(),
-                    )
+                    self._monitor.key_refused(call, self._keys.key_id(token))
             raise
 
     @asynccontextmanager
@@ -218,12 +203,7 @@ class CallPolicy:
             if not call.received and outcome == CANCELLED and (soon or call.receiving):
                 self._connections.charge(connection)
         self._notify_if_idle()
-        if self._statistics is not None:
-            seconds = perf_counter() - call.started
-            reason = failure.reason.name if failure is not None else None
-            self._statistics.ended(call.method, outcome, seconds, reason)
-        if self._log_all or failure is not None:
-            self._report(call, outcome, failure)
+        self._monitor.ended(call, outcome, failure)
         call.over()
 
     def charge_message(self, call: ActiveCall) -> None:
@@ -238,8 +218,7 @@ class CallPolicy:
 
     def not_a_call(self, peer: str, reason: Reason) -> None:
         """Count what arrived for no method, or was refused before it was taken for a call."""
-        if self._statistics is not None:
-            self._statistics.refused(reason.name)
+        self._monitor.refused(reason.name)
         self._connections.charge(self._connections.of(peer))
 
     def unread(self, call: ActiveCall) -> None:
@@ -280,8 +259,7 @@ class CallPolicy:
     async def pace_refusal(self) -> None:
         """Wait a moment before a refusal: some clients retry at once."""
         self.refused += 1
-        if self._statistics is not None:
-            self._statistics.refused(Reason.SHUTTING_DOWN.name)
+        self._monitor.refused(Reason.SHUTTING_DOWN.name)
         if self._paced >= MAX_PACED_REFUSALS:
             return
         self._paced += 1
@@ -307,30 +285,6 @@ class CallPolicy:
     def _notify_if_idle(self) -> None:
         if self._idle is not None and not self.in_progress:
             self._idle.set()
-
-    # --- logging -----------------------------------------------------------------
-
-    def _report(self, call: ActiveCall, outcome: str, failure: PalimpsestError | None) -> None:
-        if failure is None or is_callers_mistake(failure):
-            if not self._log_all:
-                return
-            write = self._log.debug
-        elif failure.code is Code.RESOURCE_EXHAUSTED:
-            write = self._limited_log.info
-        else:
-            write = self._log.info
-        write(
-            "call",
-            method=call.method,
-            code=outcome,
-            reason=failure.reason.name if failure else None,
-            milliseconds=round((perf_counter() - call.started) * 1000, 3),
-            tenant=call.principal.tenant_name or call.principal.tenant,
-            key=call.principal.key_id,
-            peer=call.connection.peer,
-            call_id=call.call_id,
-            **call.origin(),
-        )
 
 
 class Hold:

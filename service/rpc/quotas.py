@@ -17,6 +17,7 @@ from typing import Final
 
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
+from service.runtime.call_stages import stage
 
 _MIB: Final = 1024 * 1024
 
@@ -131,8 +132,9 @@ class Quotas:
         entry = (amount, granted)
         self._queues[resource].setdefault(account, deque()).append(entry)
         try:
-            async with asyncio.timeout(seconds):
-                await granted
+            with stage("quota"):
+                async with asyncio.timeout(seconds):
+                    await granted
         except BaseException as error:
             if granted.done() and not granted.cancelled():
                 self.release(account, resource, amount)

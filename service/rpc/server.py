@@ -14,8 +14,8 @@ from grpc_health.v1 import health, health_pb2
 from service.core.model import Principal
 from service.ports.search import Searcher
 from service.ports.store import Store
+from service.rpc.call_monitor import CallMonitor
 from service.rpc.call_runner import MAX_MESSAGE_BYTES, CallRunner
-from service.rpc.call_statistics import CallStatistics
 from service.rpc.connections import (
     BoundAddress,
     ConnectionMonitor,
@@ -83,7 +83,7 @@ class Server:
         searcher: Finds things in it.
         offloader: Answers calls that look through much in another process. None: here.
         default_principal: The principal of every caller. None: callers need keys.
-        statistics: Counts the calls of all transports; None: they are not counted.
+        call_monitor: Is told of the calls of all transports; None: only failures are logged.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class Server:
         *,
         offloader: ReadOffloader | None = None,
         default_principal: Principal | None = None,
-        statistics: CallStatistics | None = None,
+        call_monitor: CallMonitor | None = None,
     ) -> None:
         limit = max_connections()
         self._addresses: set[BoundAddress] = set()
         self._watched: set[BoundAddress] = set()
         self._monitor = ConnectionMonitor(self._watched, limit)
         self._policy = CallPolicy(
-            store.keys, default_principal, self._monitor.connections, statistics
+            store.keys, default_principal, self._monitor.connections, call_monitor
         )
         self._endings: list[Callable[[], Awaitable[None]]] = []
         self.runner = CallRunner(self._policy)

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from buf.validate import validate_pb2
 from service.core.errors import Violation, invalid
 from service.rpc import contract
+from service.runtime.call_stages import stage
 
 _MAX_PARTS: Final = 5_000
 """More messages inside one another than any valid request needs."""
@@ -36,6 +37,11 @@ def check(request: Message) -> list[Violation]:
     Raises INVALID_REQUEST at once for a request so large that listing all that
     is wrong with it would keep other callers waiting.
     """
+    with stage("validation"):
+        return _violations(request)
+
+
+def _violations(request: Message) -> list[Violation]:
     try:
         first = _validator.collect_violations(request, fail_fast=True)
     except protovalidate.EvaluationError:

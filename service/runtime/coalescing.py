@@ -17,10 +17,14 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Generic, TypeVar
 
 from service.core.errors import PalimpsestError, Reason
+from service.runtime import call_stages
+from service.runtime.call_stages import CallStages
 from service.runtime.fairness import Contention
 
 In = TypeVar("In")
@@ -52,11 +56,33 @@ GATHER_SECONDS = 0.025
 """How long after a batch the next one begins at the latest."""
 
 
+class _Batch:
+    """When a batch began, and the stages of all its calls since then."""
+
+    __slots__ = ("began", "stages")
+
+    def __init__(self) -> None:
+        self.began = perf_counter()
+        self.stages = CallStages()
+
+
 @dataclass(slots=True)
 class _Waiting(Generic[In]):
     item: In
     weight: int
     cost: int
+    batch: _Batch | None = None
+    """The one that it is in, if a call wants to know its stages."""
+
+    def note(self, stages: CallStages, submitted: float) -> None:
+        """Note how long it waited since then, and what was done in its batch."""
+        batch = self.batch
+        if batch is None:
+            # Its call was cancelled before its turn came.
+            stages.note("queue", submitted, perf_counter())
+        else:
+            stages.note("queue", submitted, batch.began)
+            stages.note_all(batch.stages.noted)
 
 
 @dataclass(slots=True)
@@ -96,6 +122,8 @@ class Coalescer(Generic[In, Out]):
         self._last_end = 0.0
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._noting = False
+        """Whether any call has wanted to know its stages."""
 
     async def submit(
         self, item: In, weight: int = 1, group: Hashable = 0, cost: int | None = None
@@ -125,19 +153,26 @@ class Coalescer(Generic[In, Out]):
         if waiting is None:
             waiting = self._groups[group] = _Group()
         future: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
-        waiting.queue[future] = _Waiting(item, weight, cost)
+        entry = waiting.queue[future] = _Waiting(item, weight, cost)
         waiting.weight += weight
         self._waiting += 1
         self._weight += weight
         self._arrived += 1
         if self._task is None:
-            self._task = asyncio.create_task(self._drain())
+            # In a context of its own: it works for all calls, and outlives this one.
+            self._task = asyncio.create_task(self._drain(), context=Context())
+        stages = call_stages.current()
+        submitted = 0.0 if stages is None else perf_counter()
+        self._noting = self._noting or stages is not None
         try:
             return await future
         except asyncio.CancelledError:
             # An item in work is finished; a waiting one no longer has a caller.
             self._remove(group, future)
             raise
+        finally:
+            if stages is not None:
+                entry.note(stages, submitted)
 
     def _overloaded(self, waiting: _Group[In, Out] | None, weight: int) -> bool:
         if not self._waiting:
@@ -184,9 +219,11 @@ class Coalescer(Generic[In, Out]):
             while self._groups:
                 if self._last_size > 1:
                     await self._gather()
-                futures, items = self._take()
+                batch = _Batch() if self._noting else None
+                futures, items = self._take(batch)
                 if not items:
                     continue
+                call_stages.enter(None if batch is None else batch.stages)
                 try:
                     results = await self._run(items)
                 except BaseException as error:  # noqa: BLE001  (goes to the callers)
@@ -223,7 +260,7 @@ class Coalescer(Generic[In, Out]):
             if arrived == self._arrived:
                 return
 
-    def _take(self) -> tuple[list[asyncio.Future[Out]], list[In]]:
+    def _take(self, batch: _Batch | None) -> tuple[list[asyncio.Future[Out]], list[In]]:
         """The next batch: from each group in turn, as long as items fit."""
         futures: list[asyncio.Future[Out]] = []
         items: list[In] = []
@@ -241,6 +278,7 @@ class Coalescer(Generic[In, Out]):
                 continue
             served.add(group)
             self._remove(group, future)
+            first.batch = batch
             if not future.done():
                 room -= first.cost
                 futures.append(future)

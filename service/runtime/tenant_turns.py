@@ -14,6 +14,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final
 
+from service.runtime.call_stages import stage
 from service.runtime.fairness import Contention
 
 AT_ONCE: Final = 8
@@ -64,7 +65,8 @@ class TenantTurns:
         if state is None:
             state = self._tenants[tenant] = _Tenant()
         if self._contention.shared and (state.waiting or state.full(self._at_once)):
-            await self._wait(state)
+            with stage("turn"):
+                await self._wait(state)
         state.running[call] = monotonic()
 
     async def _wait(self, state: _Tenant) -> None:

@@ -21,10 +21,11 @@ the place of chunks of their text, if there are any.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import NamedTuple
+from time import perf_counter
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +107,9 @@ class Hit:
     parts: Parts
 
 
+Note: TypeAlias = Callable[[str, float, float], None]
+"""Takes the name of a part of the work, and when it began and ended by `time.perf_counter`."""
+
 _NEXT_TO_NOTHING = 1e-9
 _LEADING = 2
 
@@ -140,6 +144,7 @@ def rank(
     *,
     distinct: bool = True,
     required: Sequence[Sequence[int]] = (),
+    note: Note | None = None,
 ) -> list[Hit]:
     """The `limit` best eligible items of some segments taken as one corpus.
 
@@ -151,7 +156,9 @@ def rank(
     scorers = _scorers(scopes)
     if limit < 1 or not any(scorer.count for scorer in scorers):
         return []
-    ranking = Ranking(query, calibration, limit, weights, distinct=distinct, required=required)
+    ranking = Ranking(
+        query, calibration, limit, weights, distinct=distinct, required=required, note=note
+    )
     ranking.count(scorers)
     ranking.measure(scorers)
     ranking.collect(scorers)
@@ -174,6 +181,7 @@ class Ranking:
         distinct: Whether items of equal text are found once. A memory then stands for chunks
             of its text.
         required: Hashes of terms, all of which a hit has to hold.
+        note: Called when words (`rank.words`) and vectors (`rank.vectors`) have been scored.
     """
 
     def __init__(
@@ -185,6 +193,7 @@ class Ranking:
         *,
         distinct: bool = True,
         required: Sequence[Sequence[int]] = (),
+        note: Note | None = None,
     ) -> None:
         self.query = query
         self.items = 0
@@ -196,6 +205,7 @@ class Ranking:
         self._weights = weights
         self._distinct = distinct
         self._required = required
+        self._note = note
         self._frequencies = [0] * len(query.synonyms)
         self._evidence: Evidence | None = None
         self._length = 0.0
@@ -358,13 +368,18 @@ class Ranking:
         """Fill in the scores of words and vectors, not yet normalised."""
         if scorer.scored:
             return
+        began = perf_counter()
         if any(self._frequencies):
             self._postings(scorer)
             average = self._length / self.items
             scorer.score_words(self._weighed(), average, self._weights, own=self.query.asks)
+        between = perf_counter()
         if self.query.vector is not None:
             scorer.score_vectors(self.query.vector)
         scorer.scored = True
+        if self._note is not None:
+            self._note("rank.words", began, between)
+            self._note("rank.vectors", between, perf_counter())
 
     def _weighed(self) -> Evidence:
         if self._evidence is None:

@@ -17,6 +17,7 @@ from service.core.model import Principal
 from service.core.times import Moment
 from service.core.windows import DailyWindow
 from service.ports.indexing import Indexer
+from service.runtime.call_stages import stage
 from service.runtime.coalescing import Coalescer
 from service.storage.backend import Database, Maintenance
 from service.storage.mutations import BatchResult, Submission, run_mutations
@@ -148,7 +149,8 @@ class MutationEngine:
         if self.indexer.is_cheap(texts):
             mutation.texts, mutation.dates = texts, dates
         else:
-            mutation.index = await self.indexer.index(texts, dates)
+            with stage("index"):
+                mutation.index = await self.indexer.index(texts, dates)
         return await self.mutate(operation, mutation, len(texts))
 
     async def _run(self, submitted: Sequence[Sequence[Submission]]) -> Sequence[Sequence[Any]]:
@@ -201,7 +203,8 @@ class MutationEngine:
         texts = list(chain.from_iterable(mutation.texts for mutation in mutations))
         dates = list(chain.from_iterable(mutation.dates for mutation in mutations))
         try:
-            made = iter(await self.indexer.index(texts, dates))
+            with stage("index"):
+                made = iter(await self.indexer.index(texts, dates))
         except Exception:
             # Others wait for this batch; what has no entry is indexed later.
             log.exception("memories are indexed later")

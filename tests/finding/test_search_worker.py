@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pickle
 import signal
@@ -31,6 +32,7 @@ from tests.finding.children import children_of, notice_hangs_soon, running
 from tests.finding.service_harness import running_harness, where
 from tests.harness import running_server
 from tests.inprocess import ManualClock
+from tests.logged import logged
 from tests.waiting import HANG_SECONDS, until
 
 pytestmark = pytest.mark.processes
@@ -419,3 +421,24 @@ async def test_a_stopped_server_leaves_no_search_worker(tmp_path: Path) -> None:
         assert server.stop() == 0
         assert not running(worker)
         assert "search_worker" not in server.log.read_text()
+
+
+async def test_it_tells_what_the_stages_of_a_search_took(
+    directory: Path, clock: ManualClock, workers: list[WorkerProcess]
+) -> None:
+    with logged("info") as log:
+        async with running_harness(
+            directory, clock, compute_processes=1, slow_call_seconds=1e-9
+        ) as harness:
+            await harness.client.remember(*FACTS)
+            await _ready(workers)
+            log.truncate(0)
+            assert FACTS[7] in await _search(harness.client, "harbour number 7")
+            await until(lambda: "SearchMemories" in log.getvalue())
+    lines = [json.loads(line) for line in log.getvalue().strip("\0").splitlines()]
+    (stages,) = [
+        line["stages"] for line in lines if line.get("method", "").endswith("/SearchMemories")
+    ]
+    named = {"worker_wait", "validation", "segments", "filter", "embed", "rank", "hydrate"}
+    assert named <= stages.keys()
+    assert all(took >= 0 for took in stages.values())

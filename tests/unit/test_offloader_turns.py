@@ -21,11 +21,11 @@ class SlowWorker(WorkerProcess):
         self.calls: list[int] = []
         self.released = asyncio.Event()
 
-    async def call(self, body: bytes, *, retry: bool = True) -> bytes:
-        _, principal, _, _ = pickle.loads(body)
+    async def call(self, body: bytes, *, retry: bool = True) -> tuple[bytes, tuple[()]]:
+        _, principal, *_ = pickle.loads(body)
         self.calls.append(principal.tenant)
         await self.released.wait()
-        return b"answer"
+        return b"answer", ()
 
 
 async def test_one_tenant_leaves_room_for_the_calls_of_others() -> None:

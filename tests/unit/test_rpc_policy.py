@@ -11,6 +11,7 @@ from service.core.model import Principal
 from service.ports.store import Keys
 from service.rpc.access import ACCESS
 from service.rpc.active_call import ActiveCall
+from service.rpc.origin import Origin
 from service.rpc.peers import FAILED_CALL_BURST, KEYED_FACTOR, Connections
 from service.rpc.policy import CANCELLED, RESET_SECONDS, CallPolicy
 
@@ -23,7 +24,7 @@ async def _admitted(policy: CallPolicy, *, waited: float) -> ActiveCall:
     task = asyncio.current_task()
     assert task is not None
     connection = policy.connection("ipv4:127.0.0.1:1")
-    call = policy.begin(f"/{METHOD}", connection, task, dict)
+    call = policy.begin(f"/{METHOD}", connection, task, Origin)
     await policy.admit(call, ACCESS[METHOD], None)
     call.started -= waited
     return call

@@ -12,6 +12,7 @@ from service.core.errors import PalimpsestError, Reason, Violation, invalid
 from service.core.times import parse_instant
 from service.http.endpoints import HttpRequest
 from service.rpc.to_thread import MANY_BYTES, to_thread_if
+from service.runtime.call_stages import stage
 
 T = TypeVar("T")
 
@@ -76,7 +77,8 @@ async def read_body(request: HttpRequest) -> Fields:
     """
     if not request.body.strip():
         return Fields({})
-    value = await to_thread_if(len(request.body) >= MANY_BYTES, parse, request.body)
+    with stage("decode"):
+        value = await to_thread_if(len(request.body) >= MANY_BYTES, parse, request.body)
     if not isinstance(value, dict):
         raise invalid([Violation("", "the body must be a JSON object")])
     return Fields(value)

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeVar
 
 import aiosqlite
@@ -17,6 +18,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from service.core.errors import PalimpsestError, Reason
+from service.runtime import call_stages
+from service.runtime.call_stages import CallStages
 from service.storage.dialects import error_name
 from service.storage.sqlite import filter_functions
 from service.storage.sqlite.reader_pool import Turn
@@ -115,6 +118,40 @@ def complete(conn: Connection, work: Callable[[Connection], T]) -> T:
         with contextlib.suppress(DBAPIError):
             conn.exec_driver_sql("ROLLBACK")
         raise
+    return result
+
+
+def _acknowledged(
+    conn: Connection, work: Callable[[Connection], T], committed: Callable[[T], None] | None
+) -> T:
+    """`complete`, and then `committed` with the result."""
+    result = complete(conn, work)
+    if committed is not None:
+        committed(result)
+    return result
+
+
+def _noted(
+    conn: Connection,
+    work: Callable[[Connection], T],
+    committed: Callable[[T], None] | None,
+    stages: CallStages,
+    requested: float,
+) -> T:
+    """The same, with its stages; `requested` is when the connection was asked for."""
+    began = worked = perf_counter()
+    stages.note("write_wait", requested, began)
+
+    def working(conn: Connection) -> T:
+        nonlocal worked
+        try:
+            return work(conn)
+        finally:
+            worked = perf_counter()
+            stages.note("transaction", began, worked)
+
+    result = _acknowledged(conn, working, committed)
+    stages.note("commit", worked, perf_counter())
     return result
 
 
@@ -244,12 +281,14 @@ class ConnectionThread:
         `committed` gets its result then, in the connection's thread.
         """
 
+        stages = call_stages.current()
+        requested = 0.0 if stages is None else perf_counter()
+
         def writing(conn: Connection) -> T:
             self._begin(conn)
-            result = complete(conn, work)
-            if committed is not None:
-                committed(result)
-            return result
+            if stages is None:
+                return _acknowledged(conn, work, committed)
+            return _noted(conn, work, committed, stages, requested)
 
         return await self.run(writing)
 

@@ -11,14 +11,16 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
+from time import perf_counter
 from typing import TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
 from service.core.errors import PalimpsestError
+from service.runtime import call_stages
 from service.storage.backend import NO_TENANT
 from service.storage.dialects import lacks_room
 from service.storage.sqlite import scrubbing
@@ -112,9 +114,12 @@ class SqliteDatabase:
     async def read(
         self, work: Callable[[Connection], T], *, snapshot: bool = True, tenant: int = NO_TENANT
     ) -> T:
-        if snapshot:
-            return await self._lists.use(lambda reader, turn: reader.read(work, turn), tenant)
-        return await self._singles.use(lambda reader, turn: reader.run_limited(work, turn), tenant)
+        pool = self._lists if snapshot else self._singles
+
+        def read(reader: ConnectionThread, turn: Turn) -> Awaitable[T]:
+            return reader.read(work, turn) if snapshot else reader.run_limited(work, turn)
+
+        return await pool.use(_noted(read), tenant)
 
     def pause(self) -> None:
         time.sleep(PAUSE_SECONDS)
@@ -207,6 +212,29 @@ class SqliteDatabase:
         self.room.close()
         if self._mark is not None:
             await asyncio.to_thread(self._mark.close)
+
+
+def _noted(
+    read: Callable[[ConnectionThread, Turn], Awaitable[T]],
+) -> Callable[[ConnectionThread, Turn], Awaitable[T]]:
+    """The same, noting its stages if the current call wants to know them."""
+    stages = call_stages.current()
+    if stages is None:
+        return read
+    requested = perf_counter()
+
+    async def noted(reader: ConnectionThread, turn: Turn) -> T:
+        nonlocal requested
+        began = perf_counter()
+        stages.note("read_wait", requested, began)
+        try:
+            return await read(reader, turn)
+        finally:
+            # It may be done again.
+            requested = perf_counter()
+            stages.note("read", began, requested)
+
+    return noted
 
 
 def create_file(path: Path) -> None:

@@ -1,0 +1,112 @@
+"""Where the time of a call goes: its stages, with their beginnings and ends.
+
+Whatever a call passes through notes its stage here, and need not know the call: `current`
+is found in the context of the task. A stage inside another one is not noted, so that the
+stages of a call add up; what is only a part of a stage has its name and a dot before its own.
+Without a call that wants it nothing is noted, nor a clock read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextvars import ContextVar, Token
+from time import perf_counter
+from typing import Final, NamedTuple
+
+MAX_STAGES: Final = 128
+"""Stages of one call that are kept one by one: a call that deletes in many steps has
+thousands. The seconds of all are counted."""
+
+REQUESTED: Final = frozenset(("stream", "wait"))
+"""Stages that last as long as the caller wants them to."""
+
+
+class Stage(NamedTuple):
+    """One stage. Times are those of `time.perf_counter`, which all processes share."""
+
+    name: str
+    began: float
+    ended: float
+
+
+class CallStages:
+    """The stages of one call; also noted from threads.
+
+    Attributes:
+        noted: The stages, MAX_STAGES at most, in the order in which they ended.
+        seconds: How long those of each name took together.
+    """
+
+    __slots__ = ("noted", "seconds")
+
+    def __init__(self) -> None:
+        self.noted: list[Stage] = []
+        self.seconds: dict[str, float] = {}
+
+    def note(self, name: str, began: float, ended: float) -> None:
+        """A stage has ended.
+
+        Args:
+            name: One of a few, whatever callers send.
+            began: When, by `time.perf_counter`.
+            ended: When.
+        """
+        self.seconds[name] = self.seconds.get(name, 0.0) + ended - began
+        if len(self.noted) < MAX_STAGES:
+            self.noted.append(Stage(name, began, ended))
+
+    def note_all(self, stages: Iterable[tuple[str, float, float]]) -> None:
+        """Stages that were noted elsewhere, by what works for several calls at once."""
+        for name, began, ended in stages:
+            self.note(name, began, ended)
+
+    @property
+    def total_seconds(self) -> float:
+        """Of all stages; of those in parallel, more than passed."""
+        return sum(took for name, took in self.seconds.items() if "." not in name)
+
+    @property
+    def requested_seconds(self) -> float:
+        """How long it took because its caller wanted to wait."""
+        return sum(self.seconds.get(name, 0.0) for name in REQUESTED)
+
+
+_current: ContextVar[CallStages | None] = ContextVar("call_stages", default=None)
+
+
+def current() -> CallStages | None:
+    """Those of the call that the running task works for; None: they are not wanted."""
+    return _current.get()
+
+
+def enter(stages: CallStages | None) -> Token[CallStages | None]:
+    """From now on the running task works for this call; `leave` ends that."""
+    return _current.set(stages)
+
+
+def leave(token: Token[CallStages | None]) -> None:
+    _current.reset(token)
+
+
+class stage:  # noqa: N801  (read as a statement: `with stage("rank"):`)
+    """The block is a stage of the current call, if it wants to know.
+
+    Args:
+        name: See `CallStages.note`.
+    """
+
+    __slots__ = ("_began", "_name", "_stages", "_token")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._stages = _current.get()
+        if self._stages is not None:
+            self._token = _current.set(None)
+            self._began = perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        if self._stages is not None:
+            self._stages.note(self._name, self._began, perf_counter())
+            _current.reset(self._token)

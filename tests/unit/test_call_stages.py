@@ -1,0 +1,103 @@
+"""Stages of calls: they add up, and each call has its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from service.runtime import call_stages
+from service.runtime.call_stages import MAX_STAGES, CallStages, stage
+from service.runtime.coalescing import Coalescer
+
+
+def names(stages: CallStages) -> list[str]:
+    return [each.name for each in stages.noted]
+
+
+async def noted_by(stages: CallStages | None, item: int, coalescer: Coalescer[int, int]) -> int:
+    call_stages.enter(stages)
+    return await coalescer.submit(item)
+
+
+def test_without_a_call_that_wants_it_nothing_is_noted() -> None:
+    with stage("rank"):
+        assert call_stages.current() is None
+
+
+def test_a_stage_inside_another_one_is_not_noted() -> None:
+    stages = CallStages()
+    token = call_stages.enter(stages)
+    with stage("hydrate"):
+        with stage("read"):
+            pass
+        stages.note("hydrate.sort", 1.0, 2.0)
+    with stage("answer"):
+        pass
+    call_stages.leave(token)
+    with stage("late"):
+        pass
+
+    assert names(stages) == ["hydrate.sort", "hydrate", "answer"]
+    assert stages.total_seconds == stages.seconds["hydrate"] + stages.seconds["answer"]
+    for each in stages.noted:
+        assert each.began <= each.ended
+
+
+def test_of_very_many_stages_the_seconds_are_kept() -> None:
+    stages = CallStages()
+    for number in range(3 * MAX_STAGES):
+        stages.note("read", number, number + 0.5)
+    stages.note("wait", 0, 7)
+    assert len(stages.noted) == MAX_STAGES
+    assert stages.seconds == {"read": 1.5 * MAX_STAGES, "wait": 7}
+    assert stages.requested_seconds == 7
+
+
+async def test_the_calls_of_a_batch_share_its_stages_and_wait_for_themselves() -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        with stage("work"):
+            begun.set()
+            await release.wait()
+        return items
+
+    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=10)
+    first, second, third = CallStages(), CallStages(), CallStages()
+    tasks = [asyncio.create_task(noted_by(first, 0, coalescer))]
+    await begun.wait()
+    # These wait for the batch in work, and are the next one.
+    tasks += [
+        asyncio.create_task(noted_by(each, number, coalescer))
+        for number, each in enumerate((second, third, None), 1)
+    ]
+    await asyncio.sleep(0)
+    release.set()
+    assert await asyncio.gather(*tasks) == [0, 1, 2, 3]
+
+    for stages in (first, second, third):
+        assert names(stages) == ["queue", "work"]
+        queue, work = stages.noted
+        assert queue.began <= queue.ended <= work.began <= work.ended
+    assert second.noted[1] == third.noted[1] != first.noted[1]
+    assert second.noted[0].began <= first.noted[1].ended <= second.noted[0].ended
+
+
+async def test_a_call_that_leaves_the_queue_notes_how_long_it_waited() -> None:
+    release = asyncio.Event()
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        await release.wait()
+        return items
+
+    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=10)
+    stages = CallStages()
+    working = asyncio.create_task(coalescer.submit(0))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(noted_by(stages, 1, coalescer))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    release.set()
+    await working
+    assert names(stages) == ["queue"]
