@@ -17,11 +17,11 @@ from service.core.model import Principal
 from service.core.times import WallClock
 from service.core.windows import DailyWindow
 from service.embedding.registry import open_embedder
-from service.gauges import ServiceGauges
 from service.http import metrics
 from service.http.endpoints import Endpoint
 from service.http.server import HttpServer
 from service.indexing_runtime import IndexingResources, IndexingRuntime
+from service.metrics.service_metrics import ServiceMetrics
 from service.rpc.call_monitor import CallMonitor
 from service.rpc.call_statistics import CallStatistics
 from service.rpc.connections import MAX_CONNECTIONS, RESERVED_FILES
@@ -117,7 +117,8 @@ async def running(
         )
         port = server.bind(settings.listen, tls)
         try:
-            http = await _http(settings, server, tls, _metrics(settings, store, server, statistics))
+            endpoint = _metrics(settings, store, runtime, server, statistics)
+            http = await _http(settings, server, tls, endpoint)
             await server.start()
         except BaseException:
             await server.abandon()
@@ -229,12 +230,16 @@ def _write_key(path: Path, key: str) -> None:
 
 
 def _metrics(
-    settings: Settings, store: SqliteStore, server: Server, statistics: CallStatistics | None
+    settings: Settings,
+    store: SqliteStore,
+    runtime: IndexingRuntime,
+    server: Server,
+    statistics: CallStatistics | None,
 ) -> Endpoint | None:
     if statistics is None:
         return None
-    gauges = ServiceGauges(store, lambda: server.calls_in_progress)
-    return metrics.endpoint(statistics, gauges, everywhere=settings.metrics == "all")
+    others = ServiceMetrics(store, runtime, lambda: server.calls_in_progress)
+    return metrics.endpoint(statistics, others, everywhere=settings.metrics == "all")
 
 
 async def _http(

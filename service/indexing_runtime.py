@@ -15,7 +15,7 @@ from service.pipeline.executors import BackgroundScheduler, ComputeExecutor, Thr
 from service.pipeline.indexing import Indexing
 from service.pipeline.reindexing import reindex_forever
 from service.pipeline.worker import Pipeline, PipelineOptions
-from service.ports.search import Searcher
+from service.ports.search import IndexUsage, Searcher
 from service.processes import search_worker
 from service.processes.compute_pool import ComputePool
 from service.processes.offloader import SearchOffloader, readers_paused
@@ -112,6 +112,7 @@ class IndexingRuntime:
         self._reindexing = store.reindexing
         # Callers wait for these threads, and must not wait for documents.
         self._threads = FairThreads(THREADS, TENANT_THREADS, "palimpsest-search")
+        self.embedder_usage = resources.embedder.usage
         self._pipeline = Pipeline(
             store.queue,
             resources.indexing,
@@ -120,6 +121,7 @@ class IndexingRuntime:
                 lease=settings.lease, attempts=settings.attempts, workers=settings.workers
             ),
         )
+        self.progress = self._pipeline.progress
         self._local = SegmentSearcher(
             store.index,
             resources.embedder,
@@ -149,6 +151,12 @@ class IndexingRuntime:
             asyncio.create_task(reindex_forever(self._reindexing, self._indexing)),
             asyncio.create_task(self._calibrate()),
         ]
+
+    async def index_usage(self) -> IndexUsage | None:
+        """What the indexes take up where searches run; None: that cannot be told now."""
+        if self.offloader is not None and self.offloader.ready:
+            return await self.offloader.index_usage()
+        return self._local.usage()
 
     def _free_local_index(self) -> None:
         """The search worker answers: what this process loaded until then is no longer needed."""

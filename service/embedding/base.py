@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
-from typing import TypeAlias
+from functools import cached_property
+from time import perf_counter
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,9 @@ from numpy.typing import NDArray
 Vectors: TypeAlias = NDArray[np.float32]
 """Shape (texts, dimension)."""
 
+
+OUTCOMES: Final = ("ok", "unavailable", "refused", "cancelled")
+"""How calls of an embedder end; a call that took too long is cancelled."""
 
 TIMEOUT_SECONDS = 5.0
 """How long a memory or a query waits for its vector before it goes on without one."""
@@ -46,8 +52,42 @@ class EmbedderRefusedError(EmbedderError):
     """Trying again will not help: the settings, the model or a text must change."""
 
 
+class EmbedderUsage:
+    """What an embedder was asked for in this process.
+
+    Attributes:
+        calls: How many ended in each of `OUTCOMES`.
+        texts: Texts of all calls.
+        seconds: How long the calls took together; those made at once count each.
+    """
+
+    def __init__(self) -> None:
+        self.calls = dict.fromkeys(OUTCOMES, 0)
+        self.texts = 0
+        self.seconds = 0.0
+
+    @contextmanager
+    def call(self, texts: int) -> Iterator[None]:
+        """The block is a call with so many texts."""
+        began, outcome = perf_counter(), "cancelled"
+        try:
+            yield
+            outcome = "ok"
+        except EmbedderError as error:
+            outcome = "refused" if isinstance(error, EmbedderRefusedError) else "unavailable"
+            raise
+        finally:
+            self.calls[outcome] += 1
+            self.texts += texts
+            self.seconds += perf_counter() - began
+
+
 class Embedder(ABC):
     """Makes vectors of texts. Safe for use by many tasks of one event loop."""
+
+    @cached_property
+    def usage(self) -> EmbedderUsage:
+        return EmbedderUsage()
 
     @property
     @abstractmethod
@@ -81,8 +121,9 @@ class Embedder(ABC):
         non_blank = _non_blank(texts)
         if not non_blank:
             return np.zeros((len(texts), self.dimension), np.float32)
-        found = await self._embed([texts[i] for i in non_blank], purpose)
-        return self._rows(len(texts), non_blank, found)
+        with self.usage.call(len(non_blank)):
+            found = await self._embed([texts[i] for i in non_blank], purpose)
+            return self._rows(len(texts), non_blank, found)
 
     async def embed_with_timeout(self, texts: Sequence[str], purpose: Purpose) -> Vectors:
         """As `embed`, for requests that a caller waits for: fails after `TIMEOUT_SECONDS`.
@@ -151,9 +192,10 @@ class InlineEmbedder(Embedder):
         non_blank = _non_blank(texts)
         if not non_blank:
             return np.zeros((len(texts), self.dimension), np.float32)
-        return self._rows(
-            len(texts), non_blank, self._compute([texts[i] for i in non_blank], purpose)
-        )
+        with self.usage.call(len(non_blank)):
+            return self._rows(
+                len(texts), non_blank, self._compute([texts[i] for i in non_blank], purpose)
+            )
 
     @abstractmethod
     def _compute(self, texts: list[str], purpose: Purpose) -> Vectors:

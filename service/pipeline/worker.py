@@ -21,6 +21,7 @@ from service.pipeline.chunking import ChunkingResult
 from service.pipeline.executors import BackgroundScheduler
 from service.pipeline.extracting import FilesNotReadError
 from service.pipeline.indexing import Indexing
+from service.pipeline.progress import BatchProgress, Progress
 from service.ports.processing import Failed, Job, Processed, Queue, Work
 from service.processes.worker_process import WorkerDiedError
 
@@ -89,6 +90,7 @@ class Pipeline:
         """Held by the worker that waits for documents: one at a time."""
         self._next_claim = 0.0
         self._limit = MIN_BATCH
+        self.progress = Progress()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -169,7 +171,8 @@ class Pipeline:
         jobs = [work.job for work in works]
         try:
             try:
-                await self._process(works)
+                with self.progress.batch() as batch:
+                    await self._process(works, batch)
             except PalimpsestError:
                 # The database is unavailable or busy, which is not the documents' fault.
                 await self._queue.release(jobs)
@@ -194,7 +197,8 @@ class Pipeline:
         if not self._held:
             self._idle.set()
 
-    async def _process(self, works: Sequence[Work]) -> None:
+    async def _process(self, works: Sequence[Work], batch: BatchProgress) -> None:
+        batch.enter(Status.CHUNKING, len(works))
         # A document's stage is written while the work goes on.
         _, results = await asyncio.gather(
             self._queue.enter([work.job for work in works], Status.CHUNKING),
@@ -208,14 +212,18 @@ class Pipeline:
                 await self._fail(work.job, str(result), retry=True)
             else:
                 chunked.append((work.job, result))
+        batch.enter(Status.EMBEDDING, len(chunked))
         embedded = await self._embed(chunked) if chunked else []
+        batch.enter(Status.INDEXING, len(embedded))
         if embedded:
             await self._background.yield_to_foreground()
             # Submitted together, the two would be one transaction and the stage never visible.
             await self._queue.enter([job for job, _ in embedded], Status.INDEXING)
-            await self._queue.finish(
+            finished = await self._queue.finish(
                 [Processed(job, result.changed, result.count) for job, result in embedded]
             )
+            self.progress.outcomes["done"] += sum(finished)
+            self.progress.outcomes["superseded"] += len(finished) - sum(finished)
 
     async def _chunk(self, works: Sequence[Work]) -> list[_Chunked | WorkerDiedError]:
         """Chunk the documents; for one that its compute workers died of, the error."""
@@ -280,4 +288,6 @@ class Pipeline:
         if retry and job.attempts < self._options.attempts:
             pause = min(self._options.pause * 4 ** (job.attempts - 1), LONGEST_PAUSE)
             retry_at = self._queue.now() + round(pause * SECOND)
-        await self._queue.fail(Failed(job, error, retry_at))
+        held = await self._queue.fail(Failed(job, error, retry_at))
+        outcome = "failed" if retry_at is None else "retried"
+        self.progress.outcomes[outcome if held else "superseded"] += 1

@@ -251,6 +251,29 @@ class IndexSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class IndexUsage:
+    """What the indexes in memory of one process take up, and how they are used.
+
+    Args:
+        used: Bytes.
+        limit: Bytes that they may take up.
+        warm: Containers whose index is in memory.
+        cold: Containers that were searched before, and whose index is not in memory.
+        loads: How often an index was loaded, since the process began.
+        updates: How often what had changed was read into one that was in memory.
+        streamed: Searches that read blocks, since there was no room.
+    """
+
+    used: int
+    limit: int
+    warm: int
+    cold: int
+    loads: int
+    updates: int
+    streamed: int
+
+
 class SearchSource(IndexSource, Protocol):
     """As an IndexSource, for whole searches: also of those that name no container."""
 

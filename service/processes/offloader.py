@@ -14,6 +14,7 @@ from service.core.model import Principal
 from service.ports.search import (
     DocumentHits,
     DocumentSearch,
+    IndexUsage,
     MemoryHits,
     MemorySearch,
     Searcher,
@@ -24,6 +25,10 @@ from service.runtime.priority import ForegroundPriority
 from service.runtime.tenant_turns import TenantTurns
 
 log = logging.getLogger(__name__)
+
+USAGE_SECONDS = 1.0
+"""How long the process may take to say what its indexes take up: it may be at work on large
+ones."""
 
 PAUSE_SECONDS = 30.0
 """How long the process may take to finish the reads in work: longer than any read."""
@@ -63,6 +68,11 @@ class SearchOffloader:
         self._priority = priority
         self._turns = TenantTurns(TENANT_CALLS)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the worker searches."""
+        return self._process.ready
+
     async def answer(self, principal: Principal, method: str, request: bytes) -> bytes | None:
         """The response of one of the contract's methods; None: the worker is not available."""
         response: bytes | None = await self._offload(method, principal, request)
@@ -75,6 +85,13 @@ class SearchOffloader:
     async def memories(self, principal: Principal, search: MemorySearch) -> MemoryHits:
         found: MemoryHits | None = await self._offload("memories", principal, search)
         return await self._local.memories(principal, search) if found is None else found
+
+    async def index_usage(self) -> IndexUsage | None:
+        """What the worker's indexes take up; None: it is not ready, or too busy to say."""
+        usage: IndexUsage | None = await _control(
+            self._process, "usage", self._now(), USAGE_SECONDS
+        )
+        return usage
 
     async def _offload(
         self, method: str, principal: Principal, request: bytes | MemorySearch
@@ -100,9 +117,7 @@ class SearchOffloader:
         self._on_ready()
         return found
 
-    async def _ask(
-        self, method: str, principal: Principal, request: bytes | MemorySearch
-    ) -> Any:
+    async def _ask(self, method: str, principal: Principal, request: bytes | MemorySearch) -> Any:
         """The worker's result; its stages are noted as those of the call."""
         stages = call_stages.current()
         sent = None if stages is None else perf_counter()
@@ -117,15 +132,19 @@ class SearchOffloader:
 async def readers_paused(process: WorkerProcess, now: Callable[[], int]) -> AsyncIterator[None]:
     """The worker reads nothing while the block runs, unless it is not available."""
     try:
-        await _control(process, "pause", now())
+        await _control(process, "pause", now(), PAUSE_SECONDS)
         yield
     finally:
-        await _control(process, "resume", now())
+        await _control(process, "resume", now(), PAUSE_SECONDS)
 
 
-async def _control(process: WorkerProcess, command: str, now: int) -> None:
-    """Returns when the worker has done it, or cannot."""
-    if process.ready:
-        with suppress(WorkerDiedError, TimeoutError):
-            async with asyncio.timeout(PAUSE_SECONDS):
-                await process.call(pickled((command, None, None, now, None)), retry=False)
+async def _control(process: WorkerProcess, command: str, now: int, seconds: float) -> Any:
+    """What the worker answers to a command; None if it cannot do it in so many seconds."""
+    if not process.ready:
+        return None
+    with suppress(WorkerDiedError, TimeoutError):
+        async with asyncio.timeout(seconds):
+            call = pickled((command, None, None, now, None))
+            answer, _ = await process.call(call, retry=False)
+            return answer
+    return None

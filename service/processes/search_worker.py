@@ -22,6 +22,7 @@ from service.core.model import Principal
 from service.core.times import WallClock
 from service.embedding.registry import open_inline
 from service.pipeline.encoder import term_hasher
+from service.ports.search import IndexUsage
 from service.processes.worker_process import HEADER, HEARTBEAT_TIMEOUT, open_results, send_result
 from service.retrieval.searcher import TENANT_THREADS, THREADS, SegmentSearcher
 from service.rpc.calls import CallInfo
@@ -98,6 +99,7 @@ async def _serve(frames: BinaryIO) -> None:
             # For searches that are part of a call that writes.
             handlers["memories"] = searcher.memories
             gate = contextlib.AsyncExitStack()
+            handlers["usage"] = _usage(searcher)
             handlers["pause"] = lambda *_: gate.enter_async_context(store.file.readers_paused())
             handlers["resume"] = lambda *_: gate.aclose()
 
@@ -147,6 +149,13 @@ async def _serve(frames: BinaryIO) -> None:
 
 def _handler(method: Method) -> Handler:
     return lambda principal, request: method.answer(CallInfo(method.path, principal), request)
+
+
+def _usage(searcher: SegmentSearcher) -> Handler:
+    async def usage(*_: object) -> IndexUsage:
+        return searcher.usage()
+
+    return usage
 
 
 def _noted_since(sent: float | None) -> Sequence[Stage]:

@@ -16,6 +16,7 @@ from service.ports.search import (
     DocumentSearch,
     Hydrated,
     HydrationRequest,
+    IndexUsage,
     MemoryHit,
     MemoryHits,
     MemorySearch,
@@ -115,9 +116,14 @@ class SegmentSearcher:
         )
         self._streaming = Streaming(source, space, embedder.dimension, self.calibration, threads)
         self._bursts = Bursts()
+        self._streamed_searches = 0
         self._hasher = hasher
         self._threads = threads
         self._priority = priority
+
+    def usage(self) -> IndexUsage:
+        """What its segments take up."""
+        return self._segments.usage(self._streamed_searches)
 
     def clear(self) -> bool:
         """Drop the segments that no search is using; whether there were any."""
@@ -216,6 +222,7 @@ class SegmentSearcher:
             try:
                 return await self._in_memory(plan)
             except NoRoomError as error:
+                self._streamed_searches += 1
                 self._say_streamed(principal.tenant, search.containers, error.needed)
             try:
                 return await self._streamed(plan)

@@ -20,7 +20,7 @@ from typing import TypeVar, cast
 
 from service.core import filters as f
 from service.ports.indexing import BlockCursor, IndexBlock, IndexDelta
-from service.ports.search import IndexSource
+from service.ports.search import IndexSource, IndexUsage
 from service.retrieval.cached_segment import CachedSegment, add_block, apply_delta
 from service.runtime.call_stages import stage
 from service.runtime.fairness import FairThreads
@@ -93,6 +93,14 @@ class Segments:
         """The others, the least recently used first."""
         self._needs: OrderedDict[Key, int] = OrderedDict()
         self._blocks = asyncio.Semaphore(BLOCKS_AT_ONCE)
+        self._loads = 0
+        self._updates = 0
+
+    def usage(self, streamed: int) -> IndexUsage:
+        """What they take up; `streamed` is how many searches found no room."""
+        warm = len(self._held) + len(self._idle)
+        cold = len(self._needs.keys() - self._held.keys() - self._idle.keys())
+        return IndexUsage(self.size, self.budget, warm, cold, self._loads, self._updates, streamed)
 
     @contextlib.asynccontextmanager
     async def current(
@@ -172,6 +180,7 @@ class Segments:
         if cached.unchanged:
             cached.revision = known[container]
             return cached
+        self._updates += 1
         with self._dropped_if_it_fails(key):
             if await self._catch_up(key, cached):
                 return cached
@@ -180,6 +189,7 @@ class Segments:
 
     async def _loaded(self, key: Key) -> CachedSegment:
         """A container's segment, read block by block."""
+        self._loads += 1
         while True:
             cached = CachedSegment(key[1], self._empty())
             self._hold(key, cached)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import attrgetter
+from time import perf_counter
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -21,6 +22,7 @@ from service.runtime.call_stages import stage
 from service.runtime.coalescing import Coalescer
 from service.storage.backend import Database, Maintenance
 from service.storage.mutations import BatchResult, Submission, run_mutations
+from service.storage.statistics import BatchStatistics
 from service.storage.transactions import Context, Mutation, Operation, close_past, last_time
 from service.storage.watching import Watchers
 
@@ -84,6 +86,7 @@ class MutationEngine:
         self.queued = asyncio.Event()
         """Set when a document may have come into the queue."""
         self.indexer = indexer
+        self.batches = BatchStatistics()
         self._submissions: Coalescer[Sequence[Submission], Sequence[Any]] = Coalescer(
             self._run, options.max_waiting
         )
@@ -156,7 +159,9 @@ class MutationEngine:
     async def _run(self, submitted: Sequence[Sequence[Submission]]) -> Sequence[Sequence[Any]]:
         submissions = list(chain.from_iterable(submitted))
         await self._index([one.mutation for one in submissions if one.mutation.texts])
+        began = perf_counter()
         batch = await self._committed(submissions)
+        self.batches.written(len(submissions), perf_counter() - began)
         if batch.changed:
             self.maintenance.on_commit(self.now(), erased=batch.erased)
         if batch.queued:

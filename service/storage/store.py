@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from sqlalchemy import Connection
@@ -26,6 +27,7 @@ from service.storage.keys import operations as keys
 from service.storage.keys.keyring import Keyring
 from service.storage.memories.store import MemoryStore
 from service.storage.processing.store import QueueStore
+from service.storage.statistics import TaskStatistics
 from service.storage.transactions import Context
 from service.storage.webhooks.store import WebhookStore
 
@@ -84,6 +86,9 @@ class SqlStore:
         self.index = IndexStore(self.engine)
         self.reindexing = ReindexStore(self.engine)
         self.webhooks = WebhookStore(self.engine)
+        self.sweep_statistics = TaskStatistics(clock.now)
+        self.expired = 0
+        """Expiries of memories that were recorded."""
         self._epoch = epoch
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -171,6 +176,7 @@ class SqlStore:
                 lambda conn: sweeper.forget_requests(conn, stale, now), frees=True
             )
         await self.redact()
+        self.expired += recorded
         return recorded
 
     async def redact(self) -> None:
@@ -215,10 +221,13 @@ class SqlStore:
     async def _sweep_forever(self) -> None:
         while True:
             await asyncio.sleep(self.options.sweep_interval)
+            began, swept = perf_counter(), False
             try:
                 while await self.sweep() >= sweeper.STEP:
                     pass
+                swept = True
             except PalimpsestError as error:
                 log.warning("sweeping waits: %s", error)
             except Exception:
                 log.exception("sweeping failed; it will be tried again")
+            self.sweep_statistics.ended(perf_counter() - began, succeeded=swept)

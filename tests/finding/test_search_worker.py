@@ -31,6 +31,7 @@ from tests.client import Client, Refusal, connected, refused, struct
 from tests.finding.children import children_of, notice_hangs_soon, running
 from tests.finding.service_harness import running_harness, where
 from tests.harness import running_server
+from tests.http.wire import calling
 from tests.inprocess import ManualClock
 from tests.logged import logged
 from tests.waiting import HANG_SECONDS, until
@@ -442,3 +443,20 @@ async def test_it_tells_what_the_stages_of_a_search_took(
     named = {"worker_wait", "validation", "segments", "filter", "embed", "rank", "hydrate"}
     assert named <= stages.keys()
     assert all(took >= 0 for took in stages.values())
+
+
+async def test_it_tells_what_its_indexes_take_up(
+    directory: Path, clock: ManualClock, workers: list[WorkerProcess]
+) -> None:
+    async with (
+        running_harness(directory, clock, compute_processes=1, http="127.0.0.1:0") as harness,
+        calling(harness.service.http) as caller,
+    ):
+        await harness.client.remember(*FACTS)
+        await _ready(workers)
+        await _search(harness.client)
+        text = (await caller.call("GET", "/metrics")).body.decode()
+    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[:1] not in ("#", ""))
+    assert float(lines['palimpsest_index_segments{state="warm"}']) == 1
+    assert float(lines["palimpsest_index_loads_total"]) == 1
+    assert float(lines['palimpsest_index_bytes{kind="used"}']) > 0

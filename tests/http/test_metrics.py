@@ -11,13 +11,17 @@ from google.protobuf.empty_pb2 import Empty
 from grpc import StatusCode
 from prometheus_client.parser import text_string_to_metric_families
 
-from palimpsest.v1.documents_pb2 import GetDocumentRequest
+from palimpsest.v1.documents_pb2 import DOCUMENT_STATUS_DONE, GetDocumentRequest
+from palimpsest.v1.memories_pb2 import NewMemory, SearchMemoriesRequest
+from service.core.model import Status
 from service.http import app
-from service.rpc import call_statistics
-from tests.client import Client, refused
+from service.runtime.histogram import SECONDS
+from tests.client import Client, connected, refused
+from tests.finding.service_harness import running_harness
 from tests.harness import REPOSITORY
 from tests.http.wire import Caller, calling
 from tests.inprocess import ManualClock, Service, running_service
+from tests.waiting import until
 
 CALLS = "palimpsest_call_duration_seconds"
 
@@ -62,7 +66,7 @@ async def test_calls_are_counted_by_transport_method_and_code(
         for key, value in found.items()
         if key[0] == f"{CALLS}_bucket" and "Documents.UpsertDocument" in key
     ]
-    assert [bound for bound, _ in sorted(buckets)] == [*call_statistics.BOUNDS, float("inf")]
+    assert [bound for bound, _ in sorted(buckets)] == [*SECONDS, float("inf")]
     assert [value for _, value in sorted(buckets)] == sorted(value for _, value in buckets)
     assert max(buckets)[1] == 1
     # The scrape itself is a call in progress.
@@ -77,11 +81,83 @@ async def test_what_the_service_is_made_of_is_measured(client: Client, caller: C
 
     assert found["palimpsest_queue_documents", "waiting"] == 1
     assert found["palimpsest_queue_documents", "in_work"] == 0
+    assert found["palimpsest_queue_oldest_seconds", "waiting"] > 0
+    assert found["palimpsest_queue_oldest_seconds", "in_work"] == 0
     assert found["palimpsest_file_bytes", "database"] > 0
     assert found["palimpsest_file_bytes", "wal"] >= 0
     assert found["palimpsest_disk_free_bytes",] > 0
     assert found["palimpsest_process_resident_bytes", "server"] > 0
     assert found["palimpsest_process_cpu_seconds", "server"] > 0
+
+
+async def test_the_work_behind_the_calls_is_measured(directory: Path, clock: ManualClock) -> None:
+    async with (
+        running_service(
+            directory, clock, http="127.0.0.1:0", workers=1, sweep_interval=0.01,
+            checkpoint_interval=0.01,
+        ) as service,
+        connected(service.address, service.create_key()) as client,
+        calling(service.http) as caller,
+    ):  # fmt: skip
+        made = await client.put()
+        await client.remember(
+            NewMemory(content="The harbour is closed.", forget_after=clock.stamp(60)),
+            NewMemory(content="The gate is open."),
+        )
+        await client.memories.SearchMemories(SearchMemoriesRequest(query="harbour"))
+        clock.advance(61)
+
+        async def over() -> bool:
+            state = await client.get(made.id)
+            maintenance = service.store.maintenance
+            return (
+                state.status == DOCUMENT_STATUS_DONE
+                and service.store.expired == 1
+                and maintenance.checkpoint_statistics.runs > 0
+                and service.store.sweep_statistics.runs > 0
+            )
+
+        await until(over)
+        found = await samples(caller)
+
+    batches = found["palimpsest_write_batch_mutations_count",]
+    assert found["palimpsest_write_batch_mutations_sum",] >= batches > 0
+    assert found["palimpsest_write_batch_duration_seconds_count",] == batches
+    assert found["palimpsest_documents_processed_total", "done"] == 1
+    assert found["palimpsest_documents_processed_total", "failed"] == 0
+    assert found["palimpsest_processing_documents", "embedding"] == 0
+    assert found["palimpsest_leases_lapsed_total",] == 0
+    assert found["palimpsest_memories_expired_total",] == 1
+    assert found["palimpsest_embedder_calls_total", "ok"] > 0
+    assert found["palimpsest_embedder_texts_total",] > 0
+    assert found["palimpsest_embedder_seconds_total",] > 0
+    assert found["palimpsest_index_segments", "warm"] == 1
+    assert found["palimpsest_index_loads_total",] == 1
+    assert found["palimpsest_index_bytes", "limit"] > found["palimpsest_index_bytes", "used"] > 0
+    for task in ("checkpoint", "sweep"):
+        assert found["palimpsest_upkeep_runs_total", task] > 0
+        assert found["palimpsest_upkeep_last_success_timestamp_seconds", task] > 0
+        assert found["palimpsest_upkeep_last_duration_seconds", task] > 0
+    assert found["palimpsest_upkeep_last_success_timestamp_seconds", "scrub"] == 0
+
+
+async def test_the_age_of_what_is_in_work(directory: Path, clock: ManualClock) -> None:
+    async with (
+        running_harness(directory, clock, http="127.0.0.1:0") as harness,
+        calling(harness.service.http) as caller,
+    ):
+        harness.stages.hold(Status.EMBEDDING)
+        await harness.client.put()
+        await harness.stages.reached()
+        clock.advance(3600)
+        found = await samples(caller)
+        harness.stages.let_go()
+    assert found["palimpsest_queue_documents", "in_work"] == 1
+    assert found["palimpsest_queue_oldest_seconds", "in_work"] >= 3600
+    assert found["palimpsest_queue_oldest_seconds", "waiting"] == 0
+    assert found["palimpsest_processing_documents", "embedding"] == 1
+    assert found["palimpsest_processing_documents", "indexing"] == 0
+    assert found["palimpsest_processing_oldest_seconds", "embedding"] > 0
 
 
 async def test_callers_choose_no_labels(service: Service, client: Client, caller: Caller) -> None:
@@ -113,7 +189,8 @@ async def test_callers_choose_no_labels(service: Service, client: Client, caller
 async def test_rules_and_pages_name_metrics_that_there_are(client: Client, caller: Caller) -> None:
     with refused(StatusCode.NOT_FOUND, "DOCUMENT_NOT_FOUND"):
         await client.documents.GetDocument(GetDocumentRequest(id="doc_0000000000000000000000"))
-    there = {key[0] for key in await samples(caller)} | {CALLS}
+    there = {key[0] for key in await samples(caller)}
+    there |= {name.removesuffix("_bucket") for name in there if name.endswith("_bucket")}
     rules, board = [
         (REPOSITORY / "service" / "deploy" / name).read_text()
         for name in ("alerts.yaml", "grafana.json")

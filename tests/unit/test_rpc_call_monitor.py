@@ -19,6 +19,7 @@ from service.runtime.call_stages import CallStages
 from tests.logged import logged
 
 METHOD = "/palimpsest.v1.Documents/UpsertDocument"
+PEER = "ipv4:127.0.0.1:1"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
@@ -38,7 +39,7 @@ async def ended(monitor: CallMonitor, seconds: float, **stages: float) -> Active
     task = asyncio.current_task()
     assert task is not None
     origin = Origin("mine", TraceParent(TRACE, SPAN, sampled=True))
-    call = ActiveCall(METHOD, Connection("ipv4:127.0.0.1:1"), task, lambda: origin, monitor.stages())
+    call = ActiveCall(METHOD, Connection(PEER), task, lambda: origin, monitor.stages())
     call.started -= seconds
     for name, length in stages.items():
         assert call.stages is not None
@@ -81,7 +82,7 @@ async def test_a_slow_call_that_fails_is_logged_with_its_reason(log: StringIO) -
     monitor = CallMonitor(slow_seconds=100)
     task = asyncio.current_task()
     assert task is not None
-    call = ActiveCall(METHOD, Connection("ipv4:127.0.0.1:1"), task, Origin, CallStages())
+    call = ActiveCall(METHOD, Connection(PEER), task, Origin, CallStages())
     call.started -= 1000
     monitor.ended(call, "UNAVAILABLE", PalimpsestError(Reason.STORAGE_UNAVAILABLE, "away"))
     (line,) = slow_lines(log)

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Connection,
     TextClause,
     bindparam,
+    case,
     func,
     literal_column,
     select,
@@ -40,9 +41,20 @@ from service.storage.transactions import Mutation, Outcome, TenantTx, pad_in_lis
 T = TypeVar("T")
 
 _WAITING = (
-    select(jobs.c.holder).where(jobs.c.tenant == bindparam("t")).limit(bindparam("n")).subquery()
+    select(jobs.c.holder, jobs.c.revision)
+    .where(jobs.c.tenant == bindparam("t"))
+    .limit(bindparam("n"))
+    .subquery()
 )
-_DEPTH = select(func.count(), func.count(_WAITING.c.holder))
+_DEPTH = select(
+    func.count(),
+    func.count(_WAITING.c.holder),
+    func.min(case((_WAITING.c.holder.is_(None), _WAITING.c.revision))),
+    func.min(case((_WAITING.c.holder.is_not(None), _WAITING.c.revision))),
+)
+_WRITTEN = select(documents.c.update_time).where(
+    documents.c.tenant == bindparam("t"), documents.c.revision == bindparam("revision")
+)
 
 MOST_COUNTED = 100_000
 """Documents that `depth` counts; of more it says that there are so many."""
@@ -389,12 +401,33 @@ def load_work(conn: Connection, held: Sequence[Job], most: int) -> tuple[list[Wo
     return found, rest
 
 
-def depth(conn: Connection) -> tuple[int, int]:
-    """How many documents wait for a worker, and how many are held by one; MOST_COUNTED at most."""
+class Depth(NamedTuple):
+    """How much is in the queue, MOST_COUNTED documents at most.
+
+    Args:
+        waiting: Documents that no worker has.
+        held: Documents that a worker has.
+        waiting_since: When the oldest of those that wait was written; None: none does.
+        held_since: The same of those that a worker has.
+    """
+
+    waiting: int = 0
+    held: int = 0
+    waiting_since: int | None = None
+    held_since: int | None = None
+
+
+def depth(conn: Connection) -> Depth:
     every = held = 0
+    since: tuple[list[int], list[int]] = ([], [])
     for tenant in conn.execute(_TENANTS, {"after": -1, "most": MOST_TENANTS}).scalars().all():
         row = conn.execute(_DEPTH, {"t": tenant, "n": MOST_COUNTED - every}).one()
         every, held = every + row[0], held + row[1]
+        for times, revision in zip(since, row[2:], strict=True):
+            if revision is not None:
+                where = {"t": tenant, "revision": revision}
+                times.extend(conn.execute(_WRITTEN, where).scalars())
         if every == MOST_COUNTED:
             break
-    return every - held, held
+    waiting_since, held_since = (min(times, default=None) for times in since)
+    return Depth(every - held, held, waiting_since, held_since)

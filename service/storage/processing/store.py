@@ -24,6 +24,8 @@ class QueueStore:
         self._engine = engine
         self._cursor = jobs.RoundRobinCursor()
         self._leases = Leases(engine.context.clock)
+        self.lapsed = 0
+        """Leases that this server has seen to lapse: their workers died, or hung."""
 
     def now(self) -> int:
         return self._engine.now()
@@ -54,7 +56,7 @@ class QueueStore:
             await self.release(rest)
         return works
 
-    async def depth(self) -> tuple[int, int]:
+    async def depth(self) -> jobs.Depth:
         """How many documents wait, and how many are in work; of all tenants."""
         return await self._engine.database.read(jobs.depth)
 
@@ -78,6 +80,7 @@ class QueueStore:
         found = await database.read(lambda conn: put_off(conn, now), snapshot=False)
         lapsed = self._leases.lapsed(found)
         if lapsed:
+            self.lapsed += sum(one.holder is not None for one in lapsed)
             await database.write(lambda conn: jobs.free(conn, lapsed, now))
             self._engine.watchers.notify((one.tenant, one.document_id) for one in lapsed)
 

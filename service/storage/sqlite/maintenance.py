@@ -15,6 +15,7 @@ from service.storage.engine import StoreOptions
 from service.storage.sqlite import scrubbing
 from service.storage.sqlite.database import SqliteDatabase
 from service.storage.sqlite.scrubbing import Schedule
+from service.storage.statistics import TaskStatistics
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ class SqliteMaintenance:
         self._options = options
         self._now = now
         self.scrubs = Schedule(options.scrub_interval, options.scrub_window)
+        self.checkpoint_statistics = TaskStatistics(now)
+        self.scrub_statistics = TaskStatistics(now)
         # What a crash left in the log may hold deletions, too.
         self._checkpoint_due = True
         self._warned = False
@@ -67,6 +70,7 @@ class SqliteMaintenance:
             if not self._checkpoint_due:
                 continue
             self._checkpoint_due = False
+            began = time.monotonic()
             try:
                 done = await self._database.checkpoint()
             except PalimpsestError as error:
@@ -75,6 +79,7 @@ class SqliteMaintenance:
             except Exception:
                 log.exception("the checkpoint failed; it will be tried again")
                 done = False
+            self.checkpoint_statistics.ended(time.monotonic() - began, succeeded=done)
             self._checkpoint_due = self._checkpoint_due or not done
 
     async def scrub_if_due(self, prepare: Callable[[], Awaitable[None]]) -> bool:
@@ -101,8 +106,11 @@ class SqliteMaintenance:
         except BaseException:
             schedule.failed(now)
             self._checkpoint_due = True
+            self.scrub_statistics.ended(time.monotonic() - started, succeeded=False)
             raise
-        schedule.end(self._now(), time.monotonic() - started)
+        took = time.monotonic() - started
+        schedule.end(self._now(), took)
+        self.scrub_statistics.ended(took, succeeded=True)
         self._checkpoint_due = self._checkpoint_due or not emptied
         return True
 

@@ -1,63 +1,21 @@
-"""What a running service is measured by: its queue, files and processes."""
+"""Files and processes of the service, as the system tells of them."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
 from typing import Final
 
-from service.core.errors import PalimpsestError
-from service.ports.gauges import Gauge
-from service.storage.sqlite.store import SqliteStore
-
-MAX_AGE_SECONDS: Final = 5.0
-"""However often they are asked for, they are read no more often than this."""
+from service.ports.metrics import Gauge
 
 _ROLES: Final = {"search_worker": "search", "compute_worker": "compute"}
 _PROC: Final = Path("/proc")
 
 
-class ServiceGauges:
-    """Reads them; see `ports.gauges`.
-
-    Args:
-        store: The storage.
-        in_progress: How many calls are being served.
-    """
-
-    def __init__(self, store: SqliteStore, in_progress: Callable[[], int]) -> None:
-        self._store = store
-        self._in_progress = in_progress
-        self._read_at = -MAX_AGE_SECONDS
-        self._last: Sequence[Gauge] = ()
-        self._reading = asyncio.Lock()
-
-    async def read(self) -> Sequence[Gauge]:
-        calls = Gauge(
-            "calls_in_progress", "Calls being served, streams included", "",
-            {"": self._in_progress()},
-        )  # fmt: skip
-        async with self._reading:
-            if monotonic() - self._read_at >= MAX_AGE_SECONDS:
-                self._last = await self._read()
-                self._read_at = monotonic()
-        return (calls, *self._last)
-
-    async def _read(self) -> Sequence[Gauge]:
-        gauges = await asyncio.to_thread(lambda: [*_files(self._store.path), *_processes()])
-        try:
-            waiting, held = await self._store.queue.depth()
-        except PalimpsestError:
-            return gauges
-        depth = {"waiting": float(waiting), "in_work": float(held)}
-        return (*gauges, Gauge("queue_documents", "Documents to be processed", "state", depth))
-
-
-def _files(database: Path) -> Iterator[Gauge]:
+def file_metrics(database: Path) -> Iterator[Gauge]:
+    """Sizes of the database's files, and the room on its disk."""
     sizes = {}
     for name, path in (("database", database), ("wal", Path(f"{database}-wal"))):
         try:
@@ -72,7 +30,7 @@ def _files(database: Path) -> Iterator[Gauge]:
     yield Gauge("disk_free_bytes", "Free on the disk of the database", "", {"": float(free)})
 
 
-def _processes() -> Iterator[Gauge]:
+def process_metrics() -> Iterator[Gauge]:
     """Memory and CPU of this process and of its children, where the system tells it in /proc."""
     memory: dict[str, float] = {}
     seconds: dict[str, float] = {}
