@@ -6,17 +6,19 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from service.core import model as m
 from service.core import webhooks as rules
 from service.core.errors import PalimpsestError, Reason
 from service.core.times import SECOND, WallClock
+from service.core.unchanged import Unchanged
 from service.ports.store import Changes
 from service.ports.webhooks import DueWebhook, Webhooks
-from service.webhooks.lapses import Lapses
-from service.webhooks.sending import Answer, Sender
+
+if TYPE_CHECKING:
+    from service.webhooks.sending import Answer, Sender
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,13 @@ UNSAVED: Final = 32
 SAVE_SECONDS: Final = 1.0
 
 
+def _sender(target: m.WebhookTarget) -> Sender:
+    # Its HTTP client is loaded when there is a webhook to send to.
+    from service.webhooks.sending import Sender
+
+    return Sender(target)
+
+
 class WebhookDelivery:
     """The background tasks that deliver.
 
@@ -57,7 +66,7 @@ class WebhookDelivery:
         clock: WallClock,
         lease: float,
         *,
-        sender: Callable[[m.WebhookTarget], Sender] = Sender,
+        sender: Callable[[m.WebhookTarget], Sender] = _sender,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._webhooks = webhooks
@@ -67,7 +76,7 @@ class WebhookDelivery:
         self._sender = sender
         self._jitter = jitter
         self._holder = secrets.token_hex(8)
-        self._lapses = Lapses(clock, lease)
+        self._others: Unchanged[tuple[int, str]] = Unchanged(clock.elapsed)
         self._running: dict[tuple[int, str], asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -95,11 +104,22 @@ class WebhookDelivery:
     async def begin(self) -> None:
         """Begin to deliver to webhooks whose turn has come."""
         found = await self._webhooks.due(self._clock.now(), 4 * AT_ONCE)
-        for due in self._lapses.free(found, self._holder):
+        for due in self._free(found):
             key = due.tenant, due.id
             if key not in self._running and len(self._running) < AT_ONCE:
                 task = asyncio.create_task(self._run(due))
                 self._running[key] = task
+
+    def _free(self, found: Sequence[DueWebhook]) -> list[DueWebhook]:
+        """Those that no other server holds, or one that is dead."""
+        unchanged = self._others.observe(
+            {(due.tenant, due.id): (due.holder, due.beat) for due in found}
+        )
+        return [
+            due
+            for due in found
+            if due.holder in (None, self._holder) or unchanged[due.tenant, due.id] >= self._lease
+        ]
 
     async def renew(self) -> None:
         """Show other servers that this one lives."""

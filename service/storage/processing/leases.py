@@ -1,9 +1,7 @@
 """Leases of jobs: which of their holders are alive, as one server sees it.
 
-The clocks of servers differ, and may be wrong for a while. So no server compares the time
-at which a lease was renewed with a clock of its own: a holder is alive as long as it
-renews its leases, and dead when a server has watched one for as long as it lasts and
-seen no change of it.
+A holder is alive as long as it renews its leases, and dead when a server has watched one
+for as long as it lasts and seen no change of it.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, bindparam, select, text
 
 from service.core.times import SECOND, WallClock
+from service.core.unchanged import Unchanged
 from service.ports.processing import Job
 from service.storage.tables import NOT_FRESH, jobs
 
@@ -70,8 +69,8 @@ class Leases:
     def __init__(self, clock: WallClock) -> None:
         self._clock = clock
         self._checked: float | None = None
-        self._seen: dict[tuple[int, str], tuple[int, float]] = {}
-        """By document: the stamp, and since when it has been that one."""
+        self._stamps: Unchanged[tuple[int, str]] = Unchanged(clock.elapsed)
+        """By document."""
 
     def check_due(self, lease: float) -> bool:
         """Whether it is time to check again; true once in that time."""
@@ -83,20 +82,15 @@ class Leases:
 
     def renewed(self, held: Iterable[Job], stamped: int) -> None:
         """This server has taken or renewed these leases."""
-        now = self._clock.elapsed()
-        self._seen.update({(job.tenant, job.document_id): (stamped, now) for job in held})
+        self._stamps.note({(job.tenant, job.document_id): stamped for job in held})
 
     def lapsed(self, found: Sequence[PutOff]) -> list[PutOff]:
         """Those of all jobs that are put off which are free for others."""
-        now, before = self._clock.elapsed(), self._seen
-        self._seen = {}
-        free = []
-        for one in found:
-            key = one.tenant, one.document_id
-            stamped, since = before.get(key, (one.due_time, now))
-            if stamped != one.due_time:
-                since = now
-            self._seen[key] = one.due_time, since
-            if one.holder is None or now - since >= lasts(one.due_time):
-                free.append(one)
-        return free
+        unchanged = self._stamps.observe(
+            {(one.tenant, one.document_id): one.due_time for one in found}
+        )
+        return [
+            one
+            for one in found
+            if one.holder is None or unchanged[one.tenant, one.document_id] >= lasts(one.due_time)
+        ]
