@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from platformdirs import user_data_path
 from pydantic import (
     AliasChoices,
     Field,
@@ -52,6 +51,8 @@ def default_data_dir(root: Path = _ROOT) -> Path:
     here = Path("data")
     if (root / "pyproject.toml").is_file():
         return here
+    from platformdirs import user_data_path
+
     try:
         return user_data_path("palimpsest", appauthor=False)
     except RuntimeError:
