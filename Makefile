@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PARTS := others http finding hostile rpc-1 rpc-2 unit storage languages mcp system
 PATHS_rpc-1 := $(wildcard tests/rpc/test_[a-h]*.py)
 PATHS_rpc-2 := $(filter-out $(PATHS_rpc-1),$(wildcard tests/rpc/test_*.py))
-PATHS_others := tests --ignore tests/rpc $(patsubst %,--ignore tests/%,$(filter-out others,$(PARTS)))
+PATHS_others := tests --ignore tests/rpc $(patsubst %,--ignore tests/%,$(filter-out others rpc-%,$(PARTS)))
 
 # `make check` does so as well.
 LANES := rest unit rpc

@@ -78,6 +78,17 @@ def parse_moment(text: str) -> Moment | None:
     return Moment(value, offset) if EARLIEST <= value <= LATEST else None
 
 
+def rfc3339(instant: int, timespec: str = "microseconds") -> str:
+    """As RFC 3339 has it, in UTC: "2026-05-08T12:00:00.000000Z".
+
+    Args:
+        instant: To be cut off below `timespec`.
+        timespec: That of `datetime.isoformat`.
+    """
+    moment = _EPOCH + timedelta(microseconds=instant)
+    return moment.isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
 def system_clock() -> int:
     """The wall clock, in microseconds."""
     return time.time_ns() // 1000

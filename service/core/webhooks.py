@@ -11,12 +11,12 @@ import hmac
 import ipaddress
 import json
 import secrets
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from service.core.ids import base62
 from service.core.model.changes import Change
+from service.core.times import rfc3339
 
 MAX_URL: Final = 2_000
 """Characters of a URL."""
@@ -33,7 +33,6 @@ MAX_FAILURES: Final = 24
 
 TEST_TYPE: Final = "webhook.test"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -146,11 +145,6 @@ def change_body(change: Change) -> bytes:
 def trial_body(now: int) -> bytes:
     """An event that is about no change."""
     return _json({"type": TEST_TYPE, "timestamp": rfc3339(now), "data": {}})
-
-
-def rfc3339(instant: int) -> str:
-    moment = _EPOCH + timedelta(microseconds=instant)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ class CallStatistics:
 
     def __init__(self) -> None:
         self._ended: dict[tuple[str, str], BucketCounts] = {}
-        self._refused: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
 
     def ended(self, method: str, code: str, seconds: float, reason: str | None) -> None:
         """A call has ended.
@@ -32,11 +32,11 @@ class CallStatistics:
             durations = self._ended[method, code] = BucketCounts()
         durations.add(seconds)
         if reason is not None:
-            self._refused[reason] += 1
+            self._failures[reason] += 1
 
     def refused(self, reason: str) -> None:
         """A call was refused before it was one: no such method, or the server is stopping."""
-        self._refused[reason] += 1
+        self._failures[reason] += 1
 
     def durations(self) -> dict[tuple[str, str], BucketCounts]:
         """A copy of the durations in seconds, by method and code."""
@@ -44,4 +44,4 @@ class CallStatistics:
 
     def failures(self) -> Mapping[str, int]:
         """How many calls failed for each reason."""
-        return dict(self._refused)
+        return dict(self._failures)

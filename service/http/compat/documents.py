@@ -27,6 +27,7 @@ from service.http.compat.fields import (
 )
 from service.http.compat.filters import read_filter
 from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
+from service.rpc.convert import times
 
 _MAX_BATCH: Final = 600
 _STUCK_SECONDS: Final = 4 * 3600
@@ -53,7 +54,7 @@ def read_write(fields: Fields, message: pb.UpsertDocumentRequest) -> dict[str, s
         values.read_metadata(fields, "metadata", fields.anything("metadata"), message.metadata)
     date = fields.instant("documentDate")
     if date is not None:
-        values.set_moment(message.document_date, date)
+        times.to_proto(date, message.document_date)
     ignore_ingestion(fields)
     return dict(names)
 
@@ -255,7 +256,7 @@ async def _update(calls: Calls, request: HttpRequest) -> HttpAnswer:
         values.read_metadata(fields, "metadata", fields.anything("metadata"), message.metadata)
     date = fields.instant("documentDate")
     if date is not None:
-        values.set_moment(message.document_date, date)
+        times.to_proto(date, message.document_date)
     fields.text("customId")
     if fields.has("customId"):
         fields.refuse("customId", "cannot be changed")

@@ -21,6 +21,7 @@ from service.http.compat.fields import (
 from service.http.compat.filters import read_filter
 from service.http.compat.recall import older_and_newer
 from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
+from service.rpc.convert import times
 
 _MAX_CREATED: Final = 100
 _MAX_FORGOTTEN: Final = 500
@@ -77,7 +78,7 @@ def _read_new(fields: Fields, message: pb.NewMemory) -> None:
 def _read_moment(fields: Fields, name: str, message: pb.NewMemory | pb.UpdateMemoryRequest) -> None:
     instant = fields.instant(name)
     if instant is not None:
-        values.set_moment(message.forget_after, instant)
+        times.to_proto(instant, message.forget_after)
 
 
 def _forget_after(state: pb.MemoryReceipt | pb.Memory) -> str | None:

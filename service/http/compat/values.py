@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from google.protobuf.struct_pb2 import Struct
@@ -11,9 +10,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from palimpsest.v1.documents_pb2 import ContentKind, Conversation, Document, DocumentStatus
 from service.core import metadata as rules
+from service.core.times import SECOND, rfc3339
 from service.http.compat.bodies import Fields
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TYPES: Final[Mapping[int, str]] = {
     ContentKind.CONTENT_KIND_PDF: "pdf",
     ContentKind.CONTENT_KIND_HTML: "webpage",
@@ -22,13 +21,7 @@ _TYPES: Final[Mapping[int, str]] = {
 
 def moment(stamp: Timestamp) -> str:
     """As JavaScript writes it, to the millisecond: "2026-05-08T12:00:00.000Z"."""
-    instant = _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
-    return instant.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
-def set_moment(stamp: Timestamp, microseconds: int) -> None:
-    stamp.seconds, rest = divmod(microseconds, 1_000_000)
-    stamp.nanos = rest * 1000
+    return rfc3339(stamp.seconds * SECOND + stamp.nanos // 1000, "milliseconds")
 
 
 def metadata(struct: Struct) -> dict[str, Any] | None:

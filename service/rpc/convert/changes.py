@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from palimpsest.v1 import changes_pb2 as pb
 from service.core import model as m
+from service.rpc.convert import times
 from service.rpc.pages import page_size
 
 _NUMBERS: Final[dict[m.ChangeKind, pb.ChangeKind.ValueType]] = {
@@ -30,7 +31,6 @@ def query(request: pb.ListChangesRequest) -> m.ChangeQuery:
 def to_proto(changes: Iterable[m.Change], messages: Any) -> None:
     """Add changes to a field of messages."""
     for change in changes:
-        seconds, rest = divmod(change.time, 1_000_000)
         message = messages.add(
             revision=change.revision,
             kind=_NUMBERS[change.kind],
@@ -40,6 +40,4 @@ def to_proto(changes: Iterable[m.Change], messages: Any) -> None:
             key_label=change.key_label,
             request_id=change.request_id,
         )
-        stamp = message.time
-        stamp.seconds = seconds
-        stamp.nanos = rest * 1000
+        times.to_proto(change.time, message.time)
