@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -24,18 +24,38 @@ LONGEST_WHOLE = 128
 _MOST_PARTS = 16
 _MOST_PIECES = 4  # of one part; more are the noise of hexadecimal digits
 _LONG_HEXADECIMAL = 12
+_LONGEST_REMEMBERED = 64
 _ABBREVIATIONS = (7, 8)  # of hexadecimal ids, as version control shows them
 _LEAST_DIGITS = 7  # of a number whose hyphens may be left out, such as a telephone number's
 
 _JOINTS = r"[.\-/:_@#,]|_{2,}"
-# What tells that a text has more forms than its words. Most texts have few of these signs, and
-# which are there is quickly told.
-_SIGN_HINTS = {
-    **{sign: re.compile(rf"{re.escape(sign)}(?<=\w.)(?=\w)") for sign in ".-/:@#,_"},
-    "'": re.compile(r"'(?<=\w.)(?=\w)(?!(?:s|m|d|t|re|ve|ll)\b)"),
-}
-_CAPITAL_HINT = re.compile(r"[A-Z](?:(?<=[^\WA-Z\d_].)|(?<=[A-Z].)(?=[a-z]))")
-_BESIDE_DIGIT = re.compile(r"\d(?:(?<=[^\W\d_].)|(?=[^\W\d_]))")
+_MORE_FORMS = re.compile(
+    r"[.\-/:@#,_](?<=\w.)(?=\w)"
+    r"|'(?<=\w.)(?=\w)(?!(?:s|m|d|t|re|ve|ll)\b)"
+    r"|[A-Z](?:(?<=[^\WA-Z\d_].)|(?<=[A-Z].)(?=[a-z]))"
+    r"|\d(?:(?<=[^\W\d_].)|(?=[^\W\d_]))"
+)
+"""What tells that a part of a text has more forms than its words: most have nothing of it."""
+
+_IN_WORDS = (
+    ("_", re.compile(r"_(?<=\w.)(?=\w)").finditer),
+    ("'", re.compile(r"'(?<=\w.)(?=\w)(?!(?:s|m|d|t|re|ve|ll)\b)").finditer),
+)
+_ASCII = [chr(code) for code in range(128)]
+# A letter for each kind of character, so that what stands next to each other can be looked for.
+_JOINED = str.maketrans(
+    {c: "w" if c.isalnum() or c == "_" else "." if c in ".-/:@#," else " " for c in _ASCII}
+)
+_JOINS = (("w.w", 1),)
+_CASES = str.maketrans(
+    {
+        c: "0" if c.isdigit() else "A" if c.isupper() else "a" if c.islower() else " "
+        for c in _ASCII
+    }
+)
+_BORDERS = (("aA", 1), ("AAa", 1), ("0a", 0), ("0A", 0), ("a0", 1), ("A0", 1))
+"""Where case changes and where digits begin or end; and which of its characters tells."""
+
 _PIECES = re.compile(r"\d+|[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[^\WA-Z\d_])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -87,25 +107,54 @@ def further_forms(text: str) -> list[str]:
     digits = _has_digit(text)
     if digits and "T" in text:
         text = _TIME_OF_DAY.sub(" ", text)
-    if _hinted(text, digits=digits):
-        for part in text.split():
-            if _hinted(part, digits=digits):
-                for run in runs(part):
-                    whole = run.casefold()
-                    _, wholes, others = analysed_run(run)
-                    forms += [form for form in wholes if form != whole or not run.isalnum()]
-                    forms += others
+    for part in _parts_with_more(text):
+        forms += _remembered_forms(part) if len(part) <= _LONGEST_REMEMBERED else _forms_of(part)
     if digits:
         forms += _words_with_numbers(text)
     return forms
 
 
-def _hinted(text: str, *, digits: bool) -> bool:
-    if digits and _BESIDE_DIGIT.search(text):
-        return True
-    if not text.islower() and _CAPITAL_HINT.search(text):
-        return True
-    return any(sign in text and hint.search(text) for sign, hint in _SIGN_HINTS.items())
+def _parts_with_more(text: str) -> Iterator[str]:
+    """The parts between spaces that may have more forms than their words."""
+    spaced = " ".join(text.split())
+    end = -1
+    for place in _places_of_more(spaced):
+        if place > end:
+            end = spaced.find(" ", place)
+            if end < 0:
+                end = len(spaced)
+            yield spaced[spaced.rfind(" ", 0, place) + 1 : end]
+
+
+def _places_of_more(text: str) -> Sequence[int]:
+    """Where `_MORE_FORMS` matches, in order."""
+    if not text.isascii():
+        return [match.start() for match in _MORE_FORMS.finditer(text)]
+    # The same in a fraction of the time: most texts have little of it, and a search for
+    # characters that stand next to each other is done in C.
+    places = [match.start() for sign, hint in _IN_WORDS if sign in text for match in hint(text)]
+    for kinds, pairs in ((text.translate(_JOINED), _JOINS), (text.translate(_CASES), _BORDERS)):
+        for pair, before in pairs:
+            place = kinds.find(pair)
+            while place >= 0:
+                places.append(place + before)
+                place = kinds.find(pair, place + 1)
+    places.sort()
+    return places
+
+
+def _forms_of(part: str) -> tuple[str, ...]:
+    forms: list[str] = []
+    for run in runs(part):
+        whole = run.casefold()
+        _, wholes, others = analysed_run(run)
+        forms += [form for form in wholes if form != whole or not run.isalnum()]
+        forms += others
+    return tuple(forms)
+
+
+_remembered_forms = lru_cache(maxsize=16_384)(_forms_of)
+"""Up to 5 MB: a text says the same names again and again."""
 
 
 def _has_digit(text: str) -> bool:
