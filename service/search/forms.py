@@ -48,10 +48,7 @@ _JOINED = str.maketrans(
 )
 _JOINS = (("w.w", 1),)
 _CASES = str.maketrans(
-    {
-        c: "0" if c.isdigit() else "A" if c.isupper() else "a" if c.islower() else " "
-        for c in _ASCII
-    }
+    {c: "0" if c.isdigit() else "A" if c.isupper() else "a" if c.islower() else " " for c in _ASCII}
 )
 _BORDERS = (("aA", 1), ("AAa", 1), ("0a", 0), ("0A", 0), ("a0", 1), ("A0", 1))
 """Where case changes and where digits begin or end; and which of its characters tells."""
@@ -173,6 +170,8 @@ def _words_with_numbers(text: str) -> Iterator[str]:
 
 def analysed_run(run: str) -> Run:
     """The forms of one run; none of a plain word."""
+    if run.isalpha() and run[1:].islower():
+        return Run(run, (), ())
     parts = [part for part in re.split(f"{_JOINTS}|'", run) if part.strip("_")]
     if len(parts) > _MOST_PARTS:
         parts = parts[:_MOST_PARTS]

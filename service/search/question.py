@@ -146,7 +146,7 @@ def analyse_query(text: str) -> Question:
 
 def _terms(said: str, languages: Sequence[str], variants: dict[str, str]) -> Iterator[QueryTerm]:
     said_runs = list(runs(said))
-    dated = _dated(said_runs)
+    dated = _dated(said_runs) if _DIGIT.search(said) else set[int]()
     for number, run in enumerate(said_runs):
         words = split_folded(run)
         if not words:

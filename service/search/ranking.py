@@ -281,7 +281,7 @@ class Ranking:
         """The best of all, in order."""
         if not self._ranked:
             return []
-        digests = np.concatenate(self._digests)
+        sharing = _occurrences(self._digests, [ranked.digest for ranked in self._ranked])
         highest = max(-self._ranked[0].minus_total, _NEXT_TO_NOTHING)
         hits = []
         margin = self._margin()
@@ -290,8 +290,7 @@ class Ranking:
             shown = self._memory_of.get(ranked.digest, ranked).hit
             share = max(0.0, -ranked.minus_total / highest)
             score = min(score, shown.score * share * margin)
-            sharing = int(np.count_nonzero(digests == np.uint64(ranked.digest)))
-            hits.append(replace(shown, score=score, sharing=sharing))
+            hits.append(replace(shown, score=score, sharing=sharing[ranked.digest]))
         return hits
 
     def _margin(self) -> float:
@@ -482,6 +481,18 @@ class Ranking:
             if term.insisted:
                 (insisted if there else lacking).append(term.text)
         return tuple(found), tuple(insisted), tuple(lacking)
+
+
+def _occurrences(
+    digests: Sequence[npt.NDArray[np.uint64]], wanted: Sequence[int]
+) -> dict[int, int]:
+    """How often each wanted digest occurs."""
+    # Few others have the same last bits: the digests are gone through once, however many
+    # are wanted.
+    likely = np.zeros(2**16, np.bool_)
+    likely[np.array(wanted, np.uint64).astype(np.uint16)] = True
+    near = np.concatenate([some[likely[some.astype(np.uint16)]] for some in digests])
+    return {digest: int(np.count_nonzero(near == np.uint64(digest))) for digest in wanted}
 
 
 def _merged(
