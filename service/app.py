@@ -30,8 +30,9 @@ from service.rpc.tls import ServerTls, TlsFiles
 from service.runtime import interpreter, logs
 from service.runtime.syncing import sync
 from service.settings import Settings
+from service.storage.opening import StoreOptions, open_prepared, prepare_database
 from service.storage.schema import DEFAULT_TENANT
-from service.storage.sqlite.store import SqliteStore, StoreOptions, open_prepared, prepare_database
+from service.storage.store import SqlStore
 from service.webhooks.delivery import WebhookDelivery
 
 DAY_SECONDS = 86_400
@@ -53,7 +54,7 @@ class Service:
     """
 
     address: str
-    store: SqliteStore
+    store: SqlStore
     server: Server
     first_key: str | None
     tls: ServerTls | None
@@ -71,7 +72,7 @@ async def running(
     Args:
         settings: How it runs.
         hurry: Set it to end the grace period of calls in progress.
-        clock: The wall clock; None: the system's.
+        clock: The wall clock; None: the one by which all servers on the database go.
 
     Raises:
         OSError: The data folder cannot be used.
@@ -93,8 +94,8 @@ async def running(
         disk_reserve=settings.disk_reserve,
     )
     embedder = await asyncio.to_thread(open_embedder, settings.embedder, settings.embedder_key_file)
-    clock = clock or WallClock()
-    database = await prepare_database(settings.database, (embedder.name, embedder.dimension))
+    database = await prepare_database(settings.source, (embedder.name, embedder.dimension))
+    clock = clock or database.clock()
     resources = IndexingResources(database, embedder, settings, clock.now)
     try:
         store = await open_prepared(
@@ -193,12 +194,12 @@ async def _drain(server: Server, grace: float, hurry: asyncio.Event) -> None:
         await drained
 
 
-async def _default_principal(store: SqliteStore) -> Principal:
+async def _default_principal(store: SqlStore) -> Principal:
     tenant = await store.ensure_tenant(DEFAULT_TENANT)
     return Principal(tenant=tenant, key_id="", tenant_name=DEFAULT_TENANT)
 
 
-async def _first_key(store: SqliteStore, settings: Settings) -> str | None:
+async def _first_key(store: SqlStore, settings: Settings) -> str | None:
     """Create the first key, if there is none, and keep it in its file once it is valid.
 
     It is written before that, under another name: if the process ends in between, the only
@@ -231,7 +232,7 @@ def _write_key(path: Path, key: str) -> None:
 
 def _metrics(
     settings: Settings,
-    store: SqliteStore,
+    store: SqlStore,
     runtime: IndexingRuntime,
     server: Server,
     statistics: CallStatistics | None,
@@ -276,7 +277,7 @@ async def _watched(tls: ServerTls | None) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _delivering(store: SqliteStore, clock: WallClock, lease: float) -> AsyncIterator[None]:
+async def _delivering(store: SqlStore, clock: WallClock, lease: float) -> AsyncIterator[None]:
     delivery = WebhookDelivery(store.webhooks, store.changes, clock, lease)
     delivery.start()
     try:

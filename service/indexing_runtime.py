@@ -28,8 +28,8 @@ from service.runtime.priority import ForegroundPriority
 from service.search import probes
 from service.search.weights import TRANSFORMER, calibration
 from service.settings import Settings
-from service.storage.sqlite.database import Gate
-from service.storage.sqlite.store import PreparedDatabase, SqliteStore
+from service.storage.prepared import Gate, PreparedDatabase
+from service.storage.store import SqlStore
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class IndexingResources:
         """What a checkpoint of the store closes: see `open_prepared`."""
         if settings.compute_processes and inline is not None:
             config = SearchWorkerConfig(
-                database.path,
+                database.source,
                 database.digester,
                 settings.embedder,
                 database.space,
@@ -104,9 +104,7 @@ class IndexingResources:
 class IndexingRuntime:
     """The pipeline and the search of one store, which has the indexer of the resources."""
 
-    def __init__(
-        self, store: SqliteStore, resources: IndexingResources, settings: Settings
-    ) -> None:
+    def __init__(self, store: SqlStore, resources: IndexingResources, settings: Settings) -> None:
         self._embedder = resources.embedder
         self._indexing = resources.indexing
         self._reindexing = store.reindexing

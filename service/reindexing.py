@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 
+from service.core.source import Source
 from service.core.times import WallClock
 from service.embedding.base import InlineEmbedder
 from service.embedding.registry import open_embedder
@@ -17,13 +17,14 @@ from service.pipeline.indexing import Indexing
 from service.pipeline.reindexing import reindex
 from service.runtime.priority import ForegroundPriority
 from service.settings import Settings
-from service.storage.sqlite.store import SqliteStore, StoreOptions, open_prepared, prepare_database
+from service.storage.opening import StoreOptions, open_prepared, prepare_database
+from service.storage.store import SqlStore
 
 
 @asynccontextmanager
-async def _opened(path: Path, settings: Settings) -> AsyncIterator[tuple[SqliteStore, Indexing]]:
+async def _opened(source: Source, settings: Settings) -> AsyncIterator[tuple[SqlStore, Indexing]]:
     embedder = open_embedder(settings.embedder, settings.embedder_key_file)
-    prepared = await prepare_database(path, (embedder.name, embedder.dimension))
+    prepared = await prepare_database(source, (embedder.name, embedder.dimension))
     store = await open_prepared(prepared, StoreOptions(), WallClock())
     threads = ThreadPoolExecutor(1)
     try:
@@ -46,18 +47,18 @@ async def _opened(path: Path, settings: Settings) -> AsyncIterator[tuple[SqliteS
         threads.shutdown()
 
 
-def remaining(path: Path, settings: Settings) -> int:
+def remaining(source: Source, settings: Settings) -> int:
     """How many texts are not in the space of the embedder that the settings name, or were
     indexed by an older release whose analysis was another."""
 
     async def count() -> int:
-        async with _opened(path, settings) as (store, indexing):
+        async with _opened(source, settings) as (store, indexing):
             return await store.reindexing.remaining(indexing.space, indexing.version)
 
     return asyncio.run(count())
 
 
-def run(path: Path, settings: Settings, progress: Callable[[int], None]) -> int:
+def run(source: Source, settings: Settings, progress: Callable[[int], None]) -> int:
     """Index all of them; returns how many.
 
     Raises:
@@ -65,7 +66,7 @@ def run(path: Path, settings: Settings, progress: Callable[[int], None]) -> int:
     """
 
     async def work() -> int:
-        async with _opened(path, settings) as (store, indexing):
+        async with _opened(source, settings) as (store, indexing):
             return await reindex(store.reindexing, indexing, progress)
 
     return asyncio.run(work())

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.core import windows
+from service.core.source import CONNECTIONS, PostgresServer, Source
 
 ENV_PREFIX = "PALIMPSEST_"
 
@@ -35,6 +36,11 @@ def _variables(name: str) -> AliasChoices:
     """The environment variables of a setting, those of its former names last."""
     former = [old for old, new in FORMER_NAMES.items() if new == name]
     return AliasChoices(*(ENV_PREFIX + each.upper() for each in (name, *former)))
+
+
+def _plain(name: str) -> AliasChoices:
+    """The environment variables of a setting that has one without the prefix, too."""
+    return AliasChoices(ENV_PREFIX + name.upper(), name.upper())
 
 
 def default_data_dir(root: Path = _ROOT) -> Path:
@@ -59,12 +65,11 @@ def default_data_dir(root: Path = _ROOT) -> Path:
         return here
 
 
-class Settings(BaseSettings):
-    """How the service runs. Field NAME is PALIMPSEST_NAME, and `--name` of `serve`.
+class DatabaseSettings(BaseSettings):
+    """Where the database is: the settings that every command on one has.
 
     Raises:
-        pydantic.ValidationError: A value is malformed, or the values together
-            would serve without the protection that an address needs.
+        pydantic.ValidationError: A value is malformed.
     """
 
     model_config = SettingsConfigDict(
@@ -79,6 +84,63 @@ class Settings(BaseSettings):
     data_dir: Annotated[
         Path, Field(description="Folder of the database; created, for its owner only, if missing.")
     ] = default_data_dir()
+    database_url: Annotated[
+        str | None,
+        Field(
+            validation_alias=_plain("database_url"),
+            repr=False,
+            description="`postgresql://USER:PASSWORD@HOST:PORT/NAME`, also as DATABASE_URL: the "
+            "database is there; without it, in the data folder.",
+        ),
+    ] = None
+    database_connections: Annotated[
+        int,
+        Field(
+            ge=3,
+            le=1000,
+            description="Connections to PostgreSQL, at most, of the server and of the process "
+            "that searches, each.",
+        ),
+    ] = CONNECTIONS
+    database_prepare: Annotated[
+        Literal["on", "off"],
+        Field(
+            validation_alias=_plain("database_prepare"),
+            description="`off` behind a proxy that gives a connection to each transaction.",
+        ),
+    ] = "on"
+
+    @property
+    def database(self) -> Path:
+        return database_path(self.data_dir)
+
+    @property
+    def source(self) -> Source:
+        """Where the database is."""
+        if self.database_url is None:
+            return Source(self.database)
+        prepare = self.database_prepare == "on"
+        server = PostgresServer(self.database_url, self.database_connections, prepare)
+        return Source(self.database, server)
+
+    @field_validator("database_url")
+    @classmethod
+    def _url(cls, url: str | None) -> str | None:
+        if not url:
+            return None
+        if not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://")
+        return url
+
+
+class Settings(DatabaseSettings):
+    """How the service runs. Field NAME is PALIMPSEST_NAME, and `--name` of `serve`.
+
+    Raises:
+        pydantic.ValidationError: A value is malformed, or the values together
+            would serve without the protection that an address needs.
+    """
+
     listen: Annotated[
         str,
         Field(description="Address: `host:port`, `[ipv6]:port` or `unix:path`; port 0 takes any."),
@@ -222,10 +284,6 @@ class Settings(BaseSettings):
     embedder_key_file: Annotated[
         Path | None, Field(description="File with the key that the embedder's server requires.")
     ] = None
-
-    @property
-    def database(self) -> Path:
-        return database_path(self.data_dir)
 
     @property
     def first_key_file(self) -> Path:

@@ -135,6 +135,7 @@ async def running_service(
         }
     )
     async with running(settings, clock=WallClock(clock, clock.elapsed)) as service:
+        assert isinstance(service.store, SqliteStore)
         yield Service(
             service.address,
             settings.database,

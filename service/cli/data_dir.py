@@ -1,33 +1,42 @@
-"""The data folder that a command works on."""
+"""The database that a command works on."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from service.settings import database_path
+from service.core.source import Source
+
+if TYPE_CHECKING:
+    from service.storage.administration import Administration
 
 
-def existing_database(data_dir: Path) -> Path:
-    """The database in a data folder; a usage hint is the error if there is none."""
-    path = database_path(data_dir)
-    if not path.is_file():
+def existing_database(source: Source) -> Administration:
+    """A database that is there; a usage hint is the error if there is none."""
+    from service.storage import opening
+
+    path = source.path
+    if source.server is None and not path.is_file():
         from service.storage.sqlite import presence
 
         if left := presence.traces(path):
             raise click.ClickException(str(presence.lost(path, left)))
         raise click.ClickException(
-            f"there is no database in {data_dir}; "
+            f"there is no database in {path.parent}; "
             "name its folder with --data-dir, or make one with `palimpsest serve` or `migrate`"
         )
-    return path
+    return opening.administration(source)
 
 
-def new_or_existing_database(data_dir: Path) -> Path:
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return database_path(data_dir)
+def new_or_existing_database(source: Source) -> Administration:
+    """A database, which is made if there is none."""
+    from service.storage import opening
+
+    source.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return opening.administration(source, create=True)
 
 
 def keep_temporary_files_in(data_dir: Path) -> None:

@@ -15,21 +15,19 @@ from service.cli.data_dir import (
     new_or_existing_database,
 )
 from service.cli.errors import FINDINGS, explained
-from service.cli.options import data_dir_option, setting_options, settings_of
-from service.settings import database_path
+from service.cli.options import database_options, setting_options, settings_of
+from service.core.source import Source
 
 
 @click.command()
-@data_dir_option
-def migrate(data_dir: Path) -> None:
+@database_options
+def migrate(source: Source) -> None:
     """Create the database, or migrate an older one to this release's schema.
 
     `serve` does so as well; this does it at a time of your choosing.
     """
-    from service.storage.sqlite import admin
-
     with explained():
-        before, after = admin.migrate(new_or_existing_database(data_dir))
+        before, after = new_or_existing_database(source).migrate()
     if before is None:
         click.echo(f"Made the database, with schema {after}.")
     elif before == after:
@@ -39,33 +37,38 @@ def migrate(data_dir: Path) -> None:
 
 
 @click.command()
-@data_dir_option
-def check(data_dir: Path) -> None:
+@database_options
+def check(source: Source) -> None:
     """Verify the database on a snapshot; a server may run, and nothing is written.
 
     Its pages, every digest, every invariant, and that nothing acknowledged is missing.
     """
-    from service.storage.sqlite import admin
+    from service.storage import opening
 
-    path = database_path(data_dir)
+    there = opening.administration(source) if _left_traces(source) else existing_database(source)
     with explained():
-        findings = admin.check(
-            path if _left_traces(path) else existing_database(data_dir), _progress
-        )
+        findings = there.check(_progress)
     if findings:
         _fail_with(
             findings,
-            f"Stop the server, keep a copy of {data_dir}, "
+            f"Stop the server, keep a copy of {_kept_by(source)}, "
             "and put back the last backup that `palimpsest check` finds well.",
         )
     click.echo("All is well.")
 
 
-def _left_traces(path: Path) -> bool:
+def _left_traces(source: Source) -> bool:
     """Whether a database left traces, though it may be gone."""
+    if source.server is not None:
+        return False
     from service.storage.sqlite import presence
 
-    return bool(presence.traces(path))
+    return bool(presence.traces(source.path))
+
+
+def _kept_by(source: Source) -> str:
+    """What an operator copies to keep the database as it is."""
+    return str(source.path.parent) if source.server is None else "the database"
 
 
 def _fail_with(findings: Sequence[str], advice: str) -> NoReturn:
@@ -76,17 +79,16 @@ def _fail_with(findings: Sequence[str], advice: str) -> NoReturn:
 
 
 @click.command()
-@data_dir_option
+@database_options
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
-def backup(data_dir: Path, target: Path) -> None:
+def backup(source: Source, target: Path) -> None:
     """Write a consistent and verified copy to TARGET, a new file; a server may run.
 
     A damaged database is not copied: what was found is listed, with exit code 3.
     """
-    from service.storage.sqlite import admin
-    from service.storage.sqlite.backups import DamagedSourceError
+    from service.storage.administration import DamagedSourceError
 
-    source = existing_database(data_dir)
+    database = existing_database(source)
     shown = -1
 
     def progress(done: int, total: int) -> None:
@@ -98,30 +100,27 @@ def backup(data_dir: Path, target: Path) -> None:
 
     with explained():
         try:
-            admin.backup(source, target, progress, _progress)
+            database.backup(target, progress, _progress)
         except DamagedSourceError as error:
             _fail_with(
                 error.findings,
                 f"The database is damaged and {target} was not written. Stop the server, keep a "
-                f"copy of {data_dir}, and put back the last sound backup.",
+                f"copy of {_kept_by(source)}, and put back the last sound backup.",
             )
     click.echo(f"Wrote {target}. Keys are in it as hashes; guard it like the database itself.")
 
 
 @click.command()
-@data_dir_option
-def scrub(data_dir: Path) -> None:
+@database_options
+def scrub(source: Source) -> None:
     """Rewrite the database without traces of what was deleted.
 
     A server may run, but its writes wait meanwhile: about a second for 100 MB.
     """
-    keep_temporary_files_in(data_dir)
-
-    from service.storage.sqlite import admin
-
+    keep_temporary_files_in(source.path.parent)
     with explained():
-        admin.scrub(existing_database(data_dir), _progress)
-    click.echo("Done: what was deleted is gone from the files. Backups made earlier keep it.")
+        done = existing_database(source).scrub(_progress)
+    click.echo(done)
 
 
 @click.command()
@@ -138,11 +137,11 @@ def reindex(**given: Any) -> None:
 
     logs.configure(settings.log_level, settings.log_format, sys.stderr)
     json = settings.log_format == "json"
-    path = existing_database(settings.data_dir)
+    existing_database(settings.source)
     with explained():
-        total = reindexing.remaining(path, settings)
+        total = reindexing.remaining(settings.source, settings)
         with click.progressbar(length=total, label="Indexing", file=sys.stderr, hidden=json) as bar:
-            done = reindexing.run(path, settings, bar.update)
+            done = reindexing.run(settings.source, settings, bar.update)
     click.echo(f"{done} texts indexed with {settings.embedder}; all is up to date now.")
 
 

@@ -22,7 +22,7 @@ def explained() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
     except Exception as error:
         from service.embedding.base import EmbedderError
-        from service.storage.sqlite.errors import explain as explain_storage
+        from service.storage.opening import explain as explain_storage
 
         text = str(error) if isinstance(error, EmbedderError) else explain_storage(error)
         if text is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +10,8 @@ import click
 from service.cli.data_dir import existing_database, new_or_existing_database
 from service.cli.errors import explained
 from service.cli.instants import instant
-from service.cli.options import CONTAINER, TENANT, Duration, Name, data_dir_option
+from service.cli.options import CONTAINER, TENANT, Duration, Name, database_options
+from service.core.source import Source
 
 if TYPE_CHECKING:
     from service.storage.keys.operations import KeyInfo
@@ -23,7 +23,7 @@ def keys() -> None:
 
 
 @keys.command("create")
-@data_dir_option
+@database_options
 @click.option(
     "--tenant",
     type=Name("tenant", TENANT),
@@ -43,7 +43,7 @@ def keys() -> None:
 @click.option("--expires-in", type=Duration(), help="Limit it in time, such as 12h or 90d.")
 @click.option("--init", is_flag=True, help="Create the database if there is none.")
 def create_key(
-    data_dir: Path,
+    source: Source,
     tenant: str,
     label: str,
     containers: tuple[str, ...],
@@ -56,12 +56,10 @@ def create_key(
     It is valid at once, also for a running server.
     """
     from service.core.times import system_clock
-    from service.storage.sqlite import admin
 
-    path = new_or_existing_database(data_dir) if init else existing_database(data_dir)
+    database = new_or_existing_database(source) if init else existing_database(source)
     with explained():
-        info, secret = admin.create_key(
-            path,
+        info, secret = database.create_key(
             tenant=tenant,
             label=label,
             containers=containers,
@@ -73,18 +71,16 @@ def create_key(
         click.echo(secret)
     except OSError:
         # A key that was never shown must not stay valid.
-        admin.revoke_key(path, info.key_id)
+        database.revoke_key(info.key_id)
         raise
 
 
 @keys.command("list")
-@data_dir_option
-def list_keys(data_dir: Path) -> None:
+@database_options
+def list_keys(source: Source) -> None:
     """List the keys without their secrets, in columns separated by tabs."""
-    from service.storage.sqlite import admin
-
     with explained():
-        found = admin.list_keys(existing_database(data_dir))
+        found = existing_database(source).list_keys()
     click.echo("ID\tTENANT\tACCESS\tCONTAINERS\tMADE\tSTATE\tLABEL")
     now = datetime.now(UTC)
     for info in found:
@@ -113,14 +109,12 @@ def _state(info: KeyInfo, now: datetime) -> str:
 
 
 @keys.command("revoke")
-@data_dir_option
+@database_options
 @click.argument("key_id")
-def revoke_key(data_dir: Path, key_id: str) -> None:
+def revoke_key(source: Source, key_id: str) -> None:
     """Refuse a key from now on, also by a server that is running."""
-    from service.storage.sqlite import admin
-
     with explained():
-        revoked = admin.revoke_key(existing_database(data_dir), key_id)
+        revoked = existing_database(source).revoke_key(key_id)
     if not revoked:
         raise click.ClickException(
             f"no key {key_id} is in force; `palimpsest keys list` shows the ids"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import click
 from pydantic import ValidationError
 
-from service.settings import ENV_PREFIX, FORMER_NAMES, Settings, explain
+from service.core.source import Source
+from service.settings import ENV_PREFIX, FORMER_NAMES, DatabaseSettings, Settings, explain
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -65,7 +67,43 @@ def setting_options(command: Command) -> Command:
     return command
 
 
-def data_dir_option(command: Command) -> Command:
+def database_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the flags that say where the database is; the command gets it as `source`."""
+
+    @_data_dir_option
+    @click.option(
+        "--database-url",
+        envvar=[f"{ENV_PREFIX}DATABASE_URL", "DATABASE_URL"],
+        help=Settings.model_fields["database_url"].description,
+    )
+    @click.option(
+        "--database-prepare",
+        envvar=[f"{ENV_PREFIX}DATABASE_PREPARE", "DATABASE_PREPARE"],
+        hidden=True,
+    )
+    @functools.wraps(command)
+    def with_source(
+        data_dir: Path, database_url: str | None, database_prepare: str | None, **given: Any
+    ) -> None:
+        of_database = {
+            "data_dir": data_dir,
+            "database_url": database_url,
+            "database_prepare": database_prepare,
+        }
+        command(source=_source(of_database), **given)
+
+    return with_source
+
+
+def _source(given: dict[str, Any]) -> Source:
+    values = {name: value for name, value in given.items() if value is not None}
+    try:
+        return DatabaseSettings(**values).source
+    except ValidationError as error:
+        raise click.UsageError(explain(error)) from error
+
+
+def _data_dir_option(command: Command) -> Command:
     return click.option(
         "--data-dir",
         type=click.Path(path_type=Path, file_okay=False),

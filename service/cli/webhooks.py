@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -10,11 +9,12 @@ import click
 from service.cli.data_dir import existing_database
 from service.cli.errors import explained
 from service.cli.instants import instant
-from service.cli.options import CONTAINER, TENANT, Name, data_dir_option
+from service.cli.options import CONTAINER, TENANT, Name, database_options
+from service.core.source import Source
 
 if TYPE_CHECKING:
     from service.core.model import ChangeKind
-    from service.storage.sqlite.webhook_admin import WebhookInfo
+    from service.storage.webhooks.operations import WebhookInfo
     from service.webhooks.sending import Answer
 
 MAX_CONTAINERS = 100
@@ -47,7 +47,7 @@ def webhooks() -> None:
 
 
 @webhooks.command("add")
-@data_dir_option
+@database_options
 @click.argument("url")
 @click.option(
     "--tenant",
@@ -75,7 +75,7 @@ def webhooks() -> None:
     help="Begin after this revision, 0 being before the first; not given: with what comes.",
 )
 def add_webhook(
-    data_dir: Path,
+    source: Source,
     url: str,
     tenant: str,
     containers: tuple[str, ...],
@@ -89,7 +89,7 @@ def add_webhook(
     """
     from service.core import webhooks as rules
     from service.core.model import WebhookTarget
-    from service.storage.sqlite import webhook_admin as admin
+    from service.storage.webhooks.operations import PositionError, UnknownTenantError
 
     try:
         rules.check_url(url, allow_private=allow_private)
@@ -100,11 +100,11 @@ def add_webhook(
     secret = rules.new_secret()
     tags = tuple(sorted(set(containers)))
     target = WebhookTarget(url, secret, tags, kinds or frozenset(), allow_private)
-    path = existing_database(data_dir)
+    database = existing_database(source)
     try:
         with explained():
-            made = admin.add_webhook(path, tenant, target, after)
-    except (admin.UnknownTenantError, admin.PositionError) as error:
+            made = database.add_webhook(tenant, target, after)
+    except (UnknownTenantError, PositionError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(
         f"Made webhook {made.id} of tenant {tenant}, which begins after revision {made.position}. "
@@ -115,21 +115,19 @@ def add_webhook(
         click.echo(rules.secret_text(secret))
     except OSError:
         # What is signed with a secret that was never shown cannot be verified.
-        admin.remove_webhook(path, made.id)
+        database.remove_webhook(made.id)
         raise
 
 
 @webhooks.command("list")
-@data_dir_option
-def list_webhooks(data_dir: Path) -> None:
+@database_options
+def list_webhooks(source: Source) -> None:
     """List the webhooks without their secrets, in columns separated by tabs.
 
     BEHIND is how many of the tenant's changes are yet to be looked at.
     """
-    from service.storage.sqlite import webhook_admin as admin
-
     with explained():
-        found = admin.list_webhooks(existing_database(data_dir))
+        found = existing_database(source).list_webhooks()
     click.echo("ID\tTENANT\tSTATE\tPOSITION\tBEHIND\tMADE\tCONTAINERS\tKINDS\tURL\tLAST ERROR")
     for info in found:
         click.echo("\t".join(_columns(info)))
@@ -163,28 +161,24 @@ def _state(info: WebhookInfo) -> str:
 
 
 @webhooks.command("remove")
-@data_dir_option
+@database_options
 @click.argument("webhook_id")
-def remove_webhook(data_dir: Path, webhook_id: str) -> None:
+def remove_webhook(source: Source, webhook_id: str) -> None:
     """Send nothing more, and forget the webhook and its secret."""
-    from service.storage.sqlite import webhook_admin as admin
-
     with explained():
-        removed = admin.remove_webhook(existing_database(data_dir), webhook_id)
+        removed = existing_database(source).remove_webhook(webhook_id)
     if not removed:
         _unknown(webhook_id)
     click.echo(f"Webhook {webhook_id} is removed.")
 
 
 @webhooks.command("pause")
-@data_dir_option
+@database_options
 @click.argument("webhook_id")
-def pause_webhook(data_dir: Path, webhook_id: str) -> None:
+def pause_webhook(source: Source, webhook_id: str) -> None:
     """Send nothing until it is resumed; changes wait meanwhile."""
-    from service.storage.sqlite import webhook_admin as admin
-
     with explained():
-        paused = admin.pause_webhook(existing_database(data_dir), webhook_id)
+        paused = existing_database(source).pause_webhook(webhook_id)
     if not paused:
         _unknown(webhook_id)
     click.echo(
@@ -194,14 +188,12 @@ def pause_webhook(data_dir: Path, webhook_id: str) -> None:
 
 
 @webhooks.command("resume")
-@data_dir_option
+@database_options
 @click.argument("webhook_id")
-def resume_webhook(data_dir: Path, webhook_id: str) -> None:
+def resume_webhook(source: Source, webhook_id: str) -> None:
     """Send again, at once: what was paused, parked, or waits for its next attempt."""
-    from service.storage.sqlite import webhook_admin as admin
-
     with explained():
-        positions = admin.resume_webhook(existing_database(data_dir), webhook_id)
+        positions = existing_database(source).resume_webhook(webhook_id)
     if positions is None:
         _unknown(webhook_id)
     before, now = positions
@@ -215,19 +207,17 @@ def resume_webhook(data_dir: Path, webhook_id: str) -> None:
 
 
 @webhooks.command("test")
-@data_dir_option
+@database_options
 @click.argument("webhook_id")
-def test_webhook(data_dir: Path, webhook_id: str) -> None:
+def test_webhook(source: Source, webhook_id: str) -> None:
     """Send an event of the type `webhook.test`, and tell what came back.
 
     It is signed as all are. Exit code 0 if it was taken, else 1.
     """
     import asyncio
 
-    from service.storage.sqlite import webhook_admin as admin
-
     with explained():
-        info = admin.find_webhook(existing_database(data_dir), webhook_id)
+        info = existing_database(source).find_webhook(webhook_id)
     if info is None:
         _unknown(webhook_id)
     answer = asyncio.run(_send_test(info))

@@ -1,9 +1,8 @@
-"""Files and processes of the service, as the system tells of them."""
+"""Processes of the service, as the system tells of them."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,22 +11,6 @@ from service.ports.metrics import Gauge
 
 _ROLES: Final = {"search_worker": "search", "compute_worker": "compute"}
 _PROC: Final = Path("/proc")
-
-
-def file_metrics(database: Path) -> Iterator[Gauge]:
-    """Sizes of the database's files, and the room on its disk."""
-    sizes = {}
-    for name, path in (("database", database), ("wal", Path(f"{database}-wal"))):
-        try:
-            sizes[name] = float(path.stat().st_size)
-        except OSError:
-            continue
-    yield Gauge("file_bytes", "Size of the database and of its write-ahead log", "file", sizes)
-    try:
-        free = shutil.disk_usage(database.parent).free
-    except OSError:
-        return
-    yield Gauge("disk_free_bytes", "Free on the disk of the database", "", {"": float(free)})
 
 
 def process_metrics() -> Iterator[Gauge]:

@@ -9,11 +9,11 @@ from typing import Final
 
 from service.indexing_runtime import IndexingRuntime
 from service.metrics.indexing import embedder_metrics, index_metrics, processing_metrics
-from service.metrics.processes import file_metrics, process_metrics
-from service.metrics.storage import queue_metrics, storage_metrics
+from service.metrics.processes import process_metrics
+from service.metrics.storage import queue_metrics, size_metrics, storage_metrics
 from service.ports.metrics import Gauge, Metric
 from service.ports.search import IndexUsage
-from service.storage.sqlite.store import SqliteStore
+from service.storage.store import SqlStore
 
 MAX_AGE_SECONDS: Final = 5.0
 """However often they are asked for, they are read no more often than this."""
@@ -31,7 +31,7 @@ class ServiceMetrics:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: SqlStore,
         runtime: IndexingRuntime,
         in_progress: Callable[[], int],
         max_age: float = MAX_AGE_SECONDS,
@@ -57,12 +57,13 @@ class ServiceMetrics:
         return (calls, *self._last)
 
     async def _read(self) -> Sequence[Metric]:
-        path = self._store.path
-        system = await asyncio.to_thread(lambda: [*file_metrics(path), *process_metrics()])
+        system = await asyncio.to_thread(lambda: list(process_metrics()))
+        sizes = await size_metrics(self._store)
         queue = await queue_metrics(self._store)
         usage = await self._runtime.index_usage() or self._last_usage
         self._last_usage = usage
         return (
+            *sizes,
             *system,
             *queue,
             *storage_metrics(self._store),

@@ -8,11 +8,11 @@ from service.core.errors import PalimpsestError
 from service.core.times import SECOND
 from service.ports.metrics import Counter, Gauge, Histogram, Metric
 from service.runtime.histogram import BucketCounts
-from service.storage.sqlite.store import SqliteStore
 from service.storage.statistics import TaskStatistics
+from service.storage.store import SqlStore
 
 
-def storage_metrics(store: SqliteStore) -> Iterator[Metric]:
+def storage_metrics(store: SqlStore) -> Iterator[Metric]:
     """What the storage has counted since the server began."""
     batches = store.engine.batches
     yield _histogram("write_batch_mutations", "Mutations in the batches written", batches.sizes)
@@ -27,13 +27,7 @@ def storage_metrics(store: SqliteStore) -> Iterator[Metric]:
         "Documents whose worker died or hung, as this server saw it", "",
         {"": store.queue.lapsed},
     )  # fmt: skip
-    yield from _task_metrics(
-        {
-            "checkpoint": store.maintenance.checkpoint_statistics,
-            "scrub": store.maintenance.scrub_statistics,
-            "sweep": store.sweep_statistics,
-        }
-    )
+    yield from _task_metrics(store.task_statistics)
 
 
 def _histogram(name: str, what: str, counts: BucketCounts) -> Histogram:
@@ -60,7 +54,15 @@ def _task_metrics(tasks: Mapping[str, TaskStatistics]) -> Iterator[Metric]:
     )  # fmt: skip
 
 
-async def queue_metrics(store: SqliteStore) -> list[Metric]:
+async def size_metrics(store: SqlStore) -> list[Metric]:
+    """How large the database is; nothing while that cannot be read."""
+    try:
+        return list(await store.sizes())
+    except PalimpsestError:
+        return []
+
+
+async def queue_metrics(store: SqlStore) -> list[Metric]:
     """How many documents are to be processed, and for how long; none while that cannot be read."""
     try:
         depth = await store.queue.depth()

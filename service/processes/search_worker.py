@@ -12,13 +12,13 @@ import pickle
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any, BinaryIO
 
 from service.core.digests import Digester
 from service.core.errors import OpenTimeError, PalimpsestError, UnexpectedError, describe
 from service.core.model import Principal
+from service.core.source import Source
 from service.core.times import WallClock
 from service.embedding.registry import open_inline
 from service.pipeline.encoder import term_hasher
@@ -31,7 +31,7 @@ from service.runtime import call_stages, interpreter
 from service.runtime.call_stages import CallStages, Stage
 from service.runtime.fairness import FairThreads
 from service.runtime.priority import ForegroundPriority
-from service.storage.sqlite.store import open_to_read
+from service.storage.opening import open_to_read
 
 OOM_POINTS = 300
 """See `interpreter.raise_oom_score`: fewer than those of a process that no caller waits for."""
@@ -47,7 +47,7 @@ class SearchWorkerConfig:
     """What a search worker is initialised with.
 
     Args:
-        path: The database.
+        source: The database.
         digester: The database's.
         embedder: A name for `registry.open_embedder`; one that computes in the calling thread.
         space: The number of the embedder's vector space.
@@ -55,7 +55,7 @@ class SearchWorkerConfig:
         readers: Reading connections; see `StoreOptions`.
     """
 
-    path: Path
+    source: Source
     digester: Digester
     embedder: str
     space: int
@@ -80,7 +80,7 @@ async def _serve(frames: BinaryIO) -> None:
     server_time = 0
     clock = WallClock(lambda: server_time)
     running: dict[int, asyncio.Task[tuple[bool, object]]] = {}
-    async with open_to_read(config.path, config.digester, clock, config.readers) as store:
+    async with open_to_read(config.source, config.digester, clock, config.readers) as store:
         with contextlib.closing(FairThreads(THREADS, TENANT_THREADS, "search")) as threads:
             searcher = SegmentSearcher(
                 store.index,
@@ -100,7 +100,7 @@ async def _serve(frames: BinaryIO) -> None:
             handlers["memories"] = searcher.memories
             gate = contextlib.AsyncExitStack()
             handlers["usage"] = _usage(searcher)
-            handlers["pause"] = lambda *_: gate.enter_async_context(store.file.readers_paused())
+            handlers["pause"] = lambda *_: gate.enter_async_context(store.readers_paused())
             handlers["resume"] = lambda *_: gate.aclose()
 
             async def answer(body: bytes) -> tuple[bool, object]:

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, bindparam, case, delete, select, update
 
 from service.core.digests import Digester
 from service.core.model import ChangeKind
-from service.storage import dialects
+from service.storage.inserts import upsert_rows
 from service.storage.tables import changes, erased_containers, tenants
+from service.storage.transactions import lock_tenants
 
 STEP: Final = 500
 """Changes rewritten or removed in one transaction."""
@@ -52,6 +53,8 @@ _REDACT = (
 _REDACTED = delete(erased_containers).where(
     erased_containers.c.tenant == bindparam("t"),
     erased_containers.c.container == bindparam("tag"),
+    # Deleted once more meanwhile, it has more to be rewritten.
+    erased_containers.c.revision == bindparam("upto"),
 )
 
 _FIRST_TIME = (
@@ -80,10 +83,8 @@ _KEPT_FROM = (
 
 def erase_tag(conn: Connection, tenant: int, tag: str, revision: int) -> None:
     """Note, in the transaction that deletes a container, up to where its tag is to go."""
-    conn.execute(
-        dialects.upsert(conn, erased_containers, put=("revision",)),
-        {"tenant": tenant, "container": tag, "revision": revision},
-    )
+    row = {"tenant": tenant, "container": tag, "revision": revision}
+    upsert_rows(conn, erased_containers, [row], put=("revision",))
 
 
 def unredacted(conn: Connection) -> bool:
@@ -96,9 +97,10 @@ def redact(conn: Connection, digester: Digester) -> bool:
     row = conn.execute(_WAITING).first()
     if row is None:
         return False
-    where = {"t": row.tenant, "tag": row.container}
+    lock_tenants(conn, [row.tenant])
+    where = {"t": row.tenant, "tag": row.container, "upto": row.revision}
     digest = digester.tag(row.tenant, row.container)
-    done = conn.execute(_REDACT, {**where, "digest": digest, "upto": row.revision})
+    done = conn.execute(_REDACT, {**where, "digest": digest})
     if done.rowcount < STEP:
         conn.execute(_REDACTED, where)
     return True
@@ -111,6 +113,7 @@ def outdated(conn: Connection, before: int) -> list[int]:
 
 def trim(conn: Connection, tenant: int, before: int) -> bool:
     """Remove about STEP changes made before an instant; True if there may be more."""
+    lock_tenants(conn, [tenant])
     rows = conn.execute(_FIRST, {"t": tenant}).all()
     old = [row.revision for row in rows if row.time < before]
     if not old:

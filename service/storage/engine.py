@@ -20,8 +20,14 @@ from service.core.windows import DailyWindow
 from service.ports.indexing import Indexer
 from service.runtime.call_stages import stage
 from service.runtime.coalescing import Coalescer
+from service.storage import dialects
 from service.storage.backend import Database, Maintenance
-from service.storage.mutations import BatchResult, Submission, run_mutations
+from service.storage.mutations import (
+    BatchResult,
+    GroupFailedError,
+    Submission,
+    run_mutations,
+)
 from service.storage.statistics import BatchStatistics
 from service.storage.transactions import Context, Mutation, Operation, close_past, last_time
 from service.storage.watching import Watchers
@@ -181,11 +187,9 @@ class MutationEngine:
         freeing = [index for index, submission in enumerate(submissions) if submission.frees]
         only = len(freeing) == len(submissions)
         try:
-            return await self.database.write(
-                lambda conn: self._run_batch(conn, submissions), _REVISIONS, frees=only
-            )
+            return await self._written(submissions, frees=only)
         except PalimpsestError as error:
-            if not freeing or len(submissions) == 1:
+            if not freeing or len(submissions) == 1 or not dialects.lacks_room(error):
                 raise
             batch = BatchResult([error] * len(submissions), set())
         apart = [[index] for index in freeing] if only else [freeing]
@@ -199,6 +203,30 @@ class MutationEngine:
             batch.changed |= part.changed
             batch.erased = batch.erased or part.erased
             batch.queued = batch.queued or part.queued
+        return batch
+
+    async def _written(self, submissions: Sequence[Submission], *, frees: bool) -> BatchResult:
+        write = self.database.write
+        try:
+            return await write(
+                lambda conn: self._run_batch(conn, submissions), _REVISIONS, frees=frees
+            )
+        except GroupFailedError:
+            return await write(
+                lambda conn: self._noting(conn, submissions, savepoints=True),
+                _REVISIONS,
+                frees=frees,
+            )
+
+    def _run_batch(self, conn: Connection, submissions: Sequence[Submission]) -> BatchResult:
+        return self._noting(conn, submissions, savepoints=not dialects.is_remote(conn))
+
+    def _noting(
+        self, conn: Connection, submissions: Sequence[Submission], *, savepoints: bool
+    ) -> BatchResult:
+        batch = run_mutations(conn, self.context, submissions, savepoints=savepoints)
+        if batch.erased:
+            self.maintenance.on_erased(conn)
         return batch
 
     async def _index(self, mutations: Sequence[Mutation[object]]) -> None:
@@ -216,12 +244,6 @@ class MutationEngine:
             return
         for mutation in mutations:
             mutation.index = list(islice(made, len(mutation.texts)))
-
-    def _run_batch(self, conn: Connection, submissions: Sequence[Submission]) -> BatchResult:
-        batch = run_mutations(conn, self.context, submissions)
-        if batch.erased:
-            self.maintenance.on_erased(conn)
-        return batch
 
     @property
     def idle(self) -> bool:

@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeDecorator
 
 from service.core import filters as f
 from service.core.predicates import fields_of, predicate, reads_metadata
-from service.storage.dialects import FilterHolds
+from service.storage.functions import FilterHolds
 
 MANY_CONDITIONS: Final = 16
 """From so many on, a call of the function is cheaper than to compile and evaluate them."""

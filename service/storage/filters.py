@@ -13,14 +13,14 @@ from service.core.model import Status
 from service.core.predicates import conditions
 from service.core.times import EARLIEST, LATEST
 from service.storage import filter_programs
-from service.storage.dialects import (
+from service.storage.functions import (
     AnyInstant,
-    JsonHas,
-    JsonPart,
-    NumberPart,
     TextPosition,
     calls_functions,
-    key_path,
+    instant_part,
+    json_has,
+    json_part,
+    number_part,
 )
 
 SqlFilter = ColumnElement[bool]
@@ -68,11 +68,11 @@ def _known(condition: ColumnElement[Any]) -> SqlFilter:
 
 
 def _part(table: Table, key: str, part: str) -> ColumnElement[Any]:
-    return JsonPart(table.c.comparable, key_path(key, part))
+    return json_part(table.c.comparable, key, part)
 
 
 def _number(table: Table, key: str, part: str) -> ColumnElement[Any]:
-    return NumberPart(table.c.comparable, key_path(key, part))
+    return number_part(table.c.comparable, key, part)
 
 
 def _loose(table: Table, key: str, value: str) -> ColumnElement[Any]:
@@ -98,15 +98,14 @@ def _strict(table: Table, key: str, test: f.Test) -> ColumnElement[Any]:
         case f.CompareNumber(op, value):
             return _ordered(_number(table, key, "n"), op, value)
         case f.CompareInstant(op, value):
-            return _ordered(_number(table, key, "i"), op, value)
+            return _ordered(instant_part(table.c.comparable, key, "i"), op, value)
         case f.Contains(value, ignore_case):
             if ignore_case:
                 return TextPosition(_part(table, key, "f"), literal(fold(value))) > 0
             return TextPosition(_part(table, key, "s"), literal(value)) > 0
         case f.ListContains(value, ignore_case):
             part, wanted = ("g", fold(value)) if ignore_case else ("l", value)
-            path = key_path(key, part)
-            return JsonHas(table.c.comparable, path, literal(wanted))
+            return json_has(table.c.comparable, key, part, wanted)
         case f.Exists():
             return or_(*(_part(table, key, part).is_not(None) for part in ("s", "n", "b", "l")))
         case _:

@@ -1,7 +1,7 @@
 """Writing many rows: compiled once, bound by position.
 
 SQLAlchemy's own executemany prepares every row's parameters in Python, which
-costs more than what SQLite does for the row.
+costs more than what SQLite does for the row. For a server, see `bulk`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from operator import itemgetter
 
 from sqlalchemy import Connection, Delete, Dialect, Table, Update
 
+from service.storage import bulk, dialects
+from service.storage.dialects import Names
+
 STRIDES = (64, 16, 4)
 """Rows of one statement: between two statements other threads take the interpreter."""
 
@@ -21,24 +24,53 @@ def insert_rows(conn: Connection, table: Table, rows: Sequence[Mapping[str, obje
     """Insert rows of the same two or more columns; values are ready for the driver."""
     if not rows:
         return
+    if dialects.is_remote(conn):
+        bulk.insert_later(conn, table, rows)
+        return
     columns = tuple(rows[0])
     pick = itemgetter(*_compiled(table, columns, conn.dialect)[1])
     bound = list(map(pick, rows))
-    if conn.dialect.paramstyle == "qmark":
-        for size in STRIDES:
-            while len(bound) >= size:
-                stride, bound = bound[:size], bound[size:]
-                statement = _for_many(table, columns, conn.dialect, size)
-                conn.exec_driver_sql(statement, tuple(chain.from_iterable(stride)))
+    for size in STRIDES:
+        while len(bound) >= size:
+            stride, bound = bound[:size], bound[size:]
+            statement = _for_many(table, columns, conn.dialect, size)
+            conn.exec_driver_sql(statement, tuple(chain.from_iterable(stride)))
     if bound:
         conn.exec_driver_sql(_compiled(table, columns, conn.dialect)[0], bound)
+
+
+def upsert_rows(
+    conn: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, object]],
+    *,
+    put: Names = (),
+    add: Names = (),
+) -> None:
+    """Insert rows, and change those of the same primary key; see `dialects.upsert`."""
+    if not rows:
+        return
+    if dialects.is_remote(conn):
+        bulk.insert_later(conn, table, rows, put=put, add=add)
+    else:
+        conn.execute(dialects.upsert(conn, table, put=put, add=add), rows)
+
+
+def update_row(conn: Connection, statement: Update, values: Mapping[str, object]) -> None:
+    """Execute an UPDATE of one row whose result is not needed."""
+    if dialects.is_remote(conn):
+        bulk.update_later(conn, statement, values)
+    else:
+        conn.execute(statement, values)
 
 
 def run_for_each(
     conn: Connection, statement: Update | Delete, rows: Sequence[Mapping[str, object]]
 ) -> None:
     """Run a statement of two or more bound parameters once for each row of their values."""
-    if rows:
+    if rows and dialects.is_remote(conn):
+        bulk.change_many(conn, statement, rows)
+    elif rows:
         text, names = _prepared(statement, conn.dialect)
         conn.exec_driver_sql(text, list(map(itemgetter(*names), rows)))
 

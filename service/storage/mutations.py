@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from service.storage import dialects
+from service.storage import bulk, dialects
 from service.storage.running import run_operation
 from service.storage.transactions import Context, Mutation, Operation
 
@@ -42,13 +42,28 @@ class BatchResult:
     revisions: dict[int, int] = field(default_factory=dict)
 
 
+class GroupFailedError(Exception):
+    """A group failed, and what the others did must be undone: they had no savepoints."""
+
+
 def run_mutations(
-    conn: Connection, context: Context, submissions: Sequence[Submission]
+    conn: Connection,
+    context: Context,
+    submissions: Sequence[Submission],
+    *,
+    savepoints: bool = True,
 ) -> BatchResult:
     """Run mutations of many tenants and kinds inside the open transaction.
 
     Each (tenant, kind) is a group under a savepoint of its own. A group that
     fails as a whole is run again one by one, so that one harms no other.
+
+    Args:
+        conn: In a transaction.
+        context: What every transaction needs.
+        submissions: What to run.
+        savepoints: Without, a failure of several raises GroupFailedError, and one's own error
+            is raised: savepoints are round trips where the database is on a server.
     """
     batch = BatchResult([None] * len(submissions), set())
     groups: dict[tuple[int, Operation[Any, Any]], list[int]] = {}
@@ -56,6 +71,14 @@ def run_mutations(
         groups.setdefault((submission.mutation.tenant, submission.operation), []).append(index)
     # Tenants are locked in a fixed order, so that two batches do not wait for each other.
     for (tenant, operation), indexes in sorted(groups.items(), key=lambda group: group[0][0]):
+        if not savepoints:
+            try:
+                _run_group(conn, context, submissions, operation, tenant, indexes, batch)
+            except Exception as failure:
+                if len(submissions) == 1 or dialects.to_run_again(failure):
+                    raise
+                raise GroupFailedError from failure
+            continue
         error = _attempt(conn, context, submissions, operation, tenant, indexes, batch)
         if error is not None and len(indexes) > 1:
             for index in indexes:
@@ -79,8 +102,9 @@ def _attempt(
     """Run one group; on failure nothing of it stays, and the error is the answer."""
     conn.exec_driver_sql("SAVEPOINT mutations")
     try:
-        done = run_operation(conn, context, operation, [submissions[i].mutation for i in indexes])
+        _run_group(conn, context, submissions, operation, tenant, indexes, batch)
     except Exception as error:
+        bulk.forget(conn)
         if not dialects.in_transaction(conn) or dialects.lacks_room(error):
             # The database has undone everything (I/O error), or all is tried again.
             raise
@@ -88,6 +112,19 @@ def _attempt(
         conn.exec_driver_sql("RELEASE SAVEPOINT mutations")
         return error
     conn.exec_driver_sql("RELEASE SAVEPOINT mutations")
+    return None
+
+
+def _run_group(
+    conn: Connection,
+    context: Context,
+    submissions: Sequence[Submission],
+    operation: Operation[Any, Any],
+    tenant: int,
+    indexes: Sequence[int],
+    batch: BatchResult,
+) -> None:
+    done = run_operation(conn, context, operation, [submissions[i].mutation for i in indexes])
     for index, outcome in zip(indexes, done.outcomes, strict=True):
         batch.outcomes[index] = outcome
     batch.changed.update((tenant, entity) for entity in done.changed)
@@ -95,4 +132,3 @@ def _attempt(
     batch.queued = batch.queued or done.queued
     if done.revision:
         batch.revisions[tenant] = done.revision
-    return None

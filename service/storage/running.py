@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 from service.core import receipts
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import IdempotencyKey
+from service.storage import bulk
 from service.storage.tables import requests
 from service.storage.transactions import (
     DEFERRED,
@@ -75,6 +76,7 @@ def run_operation(
         done.queued = done.queued or tx.queued
         done.revision = tx.revision if tx.advances else done.revision
         waiting = sorted(later)
+    bulk.flush(conn)
     return done
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets as entropy
+from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, MetaData, inspect, select, text
 
 from service.storage import dialects, tables
 
@@ -13,6 +14,14 @@ HEAD = "0011"
 """The revision that this code needs."""
 
 DEFAULT_TENANT = "default"
+
+
+class StorageRefusedError(RuntimeError):
+    """The operator has to decide how to continue; the text names the alternatives."""
+
+
+class ForeignDatabaseError(StorageRefusedError):
+    """It is a database of another program."""
 
 
 class SchemaTooNewError(RuntimeError):
@@ -35,21 +44,30 @@ def has_tables(conn: Connection) -> bool:
     return bool(inspect(conn).get_table_names())
 
 
-def bring_up(conn: Connection) -> tuple[str | None, str]:
+def bring_up(
+    conn: Connection,
+    create: Callable[[Connection, MetaData], None] = dialects.create_tables,
+    seed: Callable[[Connection, MetaData], None] = dialects.seed_statistics,
+) -> tuple[str | None, str]:
     """Make or migrate the schema inside the open transaction: (before, after).
 
     An empty database gets the current tables at once, which a test holds equal
     to what the migrations make; alembic is loaded only to migrate.
+
+    Args:
+        conn: In a transaction.
+        create: Makes the tables.
+        seed: Gives the planner statistics of what they will be like.
     """
     before = version(conn)
     if before is None:
-        dialects.create_tables(conn, tables.metadata)
+        create(conn, tables.metadata)
         conn.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
         conn.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": HEAD})
     elif before != HEAD:
         _migrate(conn)
     if before != HEAD:
-        dialects.seed_statistics(conn, tables.metadata)
+        seed(conn, tables.metadata)
     if conn.execute(select(tables.secrets.c.name)).first() is None:
         row = {"name": "digest", "value": entropy.token_bytes(64)}
         conn.execute(dialects.insert_if_missing(conn, tables.secrets), row)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -15,6 +16,7 @@ from service.core.digests import Digester
 from service.core.errors import PalimpsestError
 from service.core.times import SECOND, WallClock
 from service.ports.indexing import Indexer, NullIndexer
+from service.ports.metrics import Gauge
 from service.storage import change_log, schema, sweeper
 from service.storage.backend import KEYS, Database, KeyEpoch, Maintenance
 from service.storage.changes.store import ChangeStore
@@ -24,7 +26,7 @@ from service.storage.engine import MutationEngine, StoreOptions
 from service.storage.index.reindexing import ReindexStore
 from service.storage.index.store import IndexStore
 from service.storage.keys import operations as keys
-from service.storage.keys.keyring import Keyring
+from service.storage.keys.keyring import MAX_AGE_SECONDS, Keyring
 from service.storage.memories.store import MemoryStore
 from service.storage.processing.store import QueueStore
 from service.storage.statistics import TaskStatistics
@@ -52,6 +54,7 @@ class SqlStore:
         epoch: Tells other processes of changed keys.
         indexer: Makes memories findable as they are written; None: they are indexed later.
         read_only: Another process writes.
+        key_trust: Seconds for which a key that was found is trusted, see `Keyring`.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class SqlStore:
         epoch: KeyEpoch,
         indexer: Indexer | None = None,
         read_only: bool = False,
+        key_trust: float = MAX_AGE_SECONDS,
     ) -> None:
         self.digester = digester
         context = Context(clock, digester, database.pause)
@@ -77,7 +81,7 @@ class SqlStore:
             read_only=read_only,
         )
         self.options = options
-        self.keys = Keyring(database, epoch.current, clock.now, options.max_waiting)
+        self.keys = Keyring(database, epoch.current, clock.now, options.max_waiting, key_trust)
         self.documents = DocumentStore(self.engine, options)
         self.memories = MemoryStore(self.engine, options)
         self.containers = ContainerStore(self.engine)
@@ -97,8 +101,25 @@ class SqlStore:
         """Whether no caller's work waits or runs, and no caller watches."""
         return self.engine.idle and self.documents.idle and self.memories.idle
 
+    @property
+    def task_statistics(self) -> Mapping[str, TaskStatistics]:
+        """What the background tasks did, by their names."""
+        return {"sweep": self.sweep_statistics}
+
     def now(self) -> int:
         return self.engine.now()
+
+    async def sizes(self) -> Sequence[Gauge]:
+        """How large the database is, as far as the backend knows.
+
+        Raises:
+            PalimpsestError: STORAGE_UNAVAILABLE.
+        """
+        return ()
+
+    def readers_paused(self) -> AbstractAsyncContextManager[None]:
+        """No read runs while the block runs, where a backend needs that."""
+        return nullcontext()
 
     def start(self) -> None:
         """Start the background tasks; they end with the store."""

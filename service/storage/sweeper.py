@@ -11,7 +11,7 @@ from service.core.memories import End
 from service.core.model import ChangeKind, Principal
 from service.storage.memories import rows
 from service.storage.tables import memory_spans, requests
-from service.storage.transactions import SYSTEM_ACTOR, Mutation, Outcome, TenantTx
+from service.storage.transactions import SYSTEM_ACTOR, Mutation, Outcome, TenantTx, lock_tenants
 
 STEP = 500
 """Expiries recorded in one transaction, at most."""
@@ -88,6 +88,7 @@ def stale_requests(conn: Connection, now: int) -> list[Any]:
 
 
 def forget_requests(conn: Connection, stale: Sequence[Any], now: int) -> None:
+    lock_tenants(conn, (row.tenant for row in stale))
     conn.execute(
         _FORGET_REQUESTS,
         [

@@ -6,10 +6,14 @@ what is read; texts that callers may fill with anything are bytes of UTF-8.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     Column,
+    ColumnElement,
     Index,
     Integer,
     LargeBinary,
@@ -21,6 +25,20 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.types import TypeDecorator
+
+from service.storage.functions import ParsedJson
+
+
+class JsonText(TypeDecorator[str]):
+    """JSON that filters look into: a server keeps it parsed."""
+
+    impl = Text
+    cache_ok = True
+
+    def bind_expression(self, bindvalue: BindParameter[str]) -> ColumnElement[Any]:
+        return ParsedJson(bindvalue)
+
 
 metadata = MetaData(
     naming_convention={
@@ -99,7 +117,7 @@ documents = Table(
     Column("home", String(100), nullable=False),
     Column("content_hash", LargeBinary, nullable=False),
     Column("metadata", Text, nullable=False),
-    Column("comparable", Text, nullable=False),
+    Column("comparable", JsonText, nullable=False),
     # In the order they were given.
     Column("containers", Text, nullable=False),
     Column("title", Text, nullable=False),
@@ -222,12 +240,12 @@ memories = Table(
     Column("version", Integer, nullable=False),
     Column("content", LargeBinary, nullable=False),
     Column("metadata", Text, nullable=False),
-    Column("comparable", Text, nullable=False),
+    Column("comparable", JsonText, nullable=False),
     Column("is_static", Boolean, nullable=False),
     Column("document_date", Text),
     Column("document_instant", BigInteger),
     Column("event_dates", Text, nullable=False),
-    Column("event_instants", Text, nullable=False),
+    Column("event_instants", JsonText, nullable=False),
     Column("source_document_id", String(40)),
     Column("create_time", BigInteger, nullable=False),
     Column("embedder", Integer, nullable=False, server_default=text("0")),

@@ -19,7 +19,8 @@ from service.core.times import Moment, WallClock
 from service.ports.indexing import IndexEntry
 from service.storage import dialects
 from service.storage.change_kinds import NON_DESTRUCTIVE
-from service.storage.inserts import insert_rows
+from service.storage.functions import TransactionId
+from service.storage.inserts import insert_rows, update_row, upsert_rows
 from service.storage.tables import changes, containers, requests, tenants
 from service.storage.watching import ANYTHING
 
@@ -96,8 +97,14 @@ def pad_in_list(values: Iterable[T]) -> list[T]:
 
 
 _TENANT = (
-    select(tenants.c.revision, tenants.c.last_time)
+    select(tenants.c.revision, tenants.c.last_time, TransactionId().label("number"))
     .where(tenants.c.tenant == bindparam("t"))
+    .with_for_update()
+)
+_LOCK = (
+    select(tenants.c.tenant, TransactionId().label("number"))
+    .where(tenants.c.tenant.in_(bindparam("tenants", expanding=True)))
+    .order_by(tenants.c.tenant)
     .with_for_update()
 )
 _ADVANCE = (
@@ -105,6 +112,16 @@ _ADVANCE = (
     .where(tenants.c.tenant == bindparam("t"))
     .values(revision=bindparam("to_revision"), last_time=bindparam("to_time"))
 )
+
+
+def lock_tenants(conn: Connection, wanted: Iterable[int]) -> None:
+    """Wait for all who write these tenants' rows, before anything else is written.
+
+    All who write do so in the same order, and none waits for another that waits for it.
+    """
+    if dialects.is_remote(conn):
+        for row in conn.execute(_LOCK, {"tenants": sorted(set(wanted))}).all():
+            dialects.note_transaction(conn, row.number)
 
 
 class Snapshot(Protocol):
@@ -153,6 +170,7 @@ class TenantTx:
         self.pause = context.pause
         self.digester = context.digester.for_tenant(tenant)
         row = conn.execute(_TENANT, {"t": tenant}).one()
+        dialects.note_transaction(conn, row.number)
         self.revision: int = row.revision
         self.last_time: int = row.last_time
         self.wall = context.clock.now()
@@ -254,34 +272,24 @@ class TenantTx:
 
     def flush(self) -> None:
         """Write the changes, counts and receipts, and at last the tenant's row."""
-        if self._counts:
-            self.conn.execute(
-                dialects.upsert(self.conn, containers, add=("documents", "memories")),
-                [
-                    {
-                        "tenant": self.tenant,
-                        "container": container,
-                        "create_time": self.now,
-                        "documents": documents,
-                        "memories": memories,
-                    }
-                    for container, (documents, memories) in self._counts.items()
-                ],
-            )
-        if self._requests:
-            put = ("receipt", "complete", "create_time")
-            self.conn.execute(dialects.upsert(self.conn, requests, put=put), self._requests)
+        counts = [
+            {
+                "tenant": self.tenant,
+                "container": container,
+                "create_time": self.now,
+                "documents": documents,
+                "memories": memories,
+            }
+            for container, (documents, memories) in self._counts.items()
+        ]
+        upsert_rows(self.conn, containers, counts, add=("documents", "memories"))
+        put = ("receipt", "complete", "create_time")
+        upsert_rows(self.conn, requests, self._requests, put=put)
         insert_rows(self.conn, changes, self._changes)
-        if self.advances:
-            self.conn.execute(
-                _ADVANCE,
-                {"t": self.tenant, "to_revision": self.revision, "to_time": self.now},
-            )
-        elif self.floor > self.last_time:
-            self.conn.execute(
-                _ADVANCE,
-                {"t": self.tenant, "to_revision": self.revision, "to_time": self.floor},
-            )
+        if self.advances or self.floor > self.last_time:
+            to_time = self.now if self.advances else self.floor
+            reached = {"t": self.tenant, "to_revision": self.revision, "to_time": to_time}
+            update_row(self.conn, _ADVANCE, reached)
 
 
 def close_past(tx: TenantTx, mutations: Sequence[Mutation[int]]) -> Sequence[Outcome[int]]:

@@ -25,6 +25,7 @@ from service.app import Service
 from service.core import model as m
 from service.storage.sqlite import admin
 from service.storage.sqlite.connections import open_sync
+from service.storage.sqlite.store import SqliteStore
 from tests.cancellation import leaks
 from tests.cancellation.attempts import METHODS, Attempt, Factory
 from tests.waiting import HANG_SECONDS
@@ -136,13 +137,19 @@ class Trial:
                 left = [*leaks.left_by_calls(objects, self._size), *leaks.ever_more(tasks)]
         self.findings.seconds = time.monotonic() - started
         self.findings.faults.extend(f"calls leave behind {one}" for one in left)
-        path = self._service.store.path
+        path = self._store.path
         self.findings.faults.extend(await asyncio.to_thread(admin.check, path, lambda _: None))
         return self.findings
 
+    @property
+    def _store(self) -> SqliteStore:
+        store = self._service.store
+        assert isinstance(store, SqliteStore)
+        return store
+
     async def _round(self) -> None:
         """The same calls as in every round, for a tenant that has nothing yet."""
-        store = self._service.store
+        store = self._store
         self.findings.rounds += 1
         tenant = f"round-{self.findings.rounds}"
         principal = m.Principal(await store.ensure_tenant(tenant), "setup")
@@ -153,7 +160,7 @@ class Trial:
 
     def _new_key(self, tenant: str) -> str:
         _, secret = admin.create_key(
-            self._service.store.path,
+            self._store.path,
             tenant=tenant,
             label="",
             containers=(),
@@ -261,7 +268,7 @@ class Trial:
         """Returns when no document is at work, nor waits for it: each is in memory meanwhile."""
 
         def left() -> int:
-            with open_sync(self._service.store.path) as conn:
+            with open_sync(self._store.path) as conn:
                 return int(conn.execute(_JOBS).scalar_one())
 
         least, stop = sys.maxsize, time.monotonic() + HANG_SECONDS
@@ -277,7 +284,7 @@ class Trial:
         """Changes by request_id, and the request_ids that have a final receipt."""
 
         def read() -> tuple[dict[str, int], set[str]]:
-            with open_sync(self._service.store.path) as conn:
+            with open_sync(self._store.path) as conn:
                 changes = {row.request_id: row.number for row in conn.execute(_CHANGES)}
                 return changes, set(conn.execute(_RECEIPTS).scalars())
 

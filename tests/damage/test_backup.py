@@ -14,8 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service import cli
+from service.storage.administration import DamagedSourceError
 from service.storage.sqlite import admin, backups
-from service.storage.sqlite.backups import DamagedSourceError, partial_path
+from service.storage.sqlite.backups import partial_path
 from service.storage.sqlite.high_water import mark_path
 from service.storage.sqlite.opening import opened
 from service.storage.sqlite.presence import DatabaseLostError

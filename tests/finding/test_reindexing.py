@@ -11,6 +11,7 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from service import reindexing
+from service.core.source import Source
 from service.pipeline import reindexing as pipeline_reindexing
 from service.pipeline.encoder import IndexEncoder, Passage
 from service.pipeline.executors import BackgroundScheduler
@@ -141,20 +142,20 @@ async def test_the_command_moves_everything_and_goes_on_where_it_was_stopped(
     def stop(_: int) -> None:
         raise StoppedError
 
-    left = await asyncio.to_thread(reindexing.remaining, path, settings)
+    left = await asyncio.to_thread(reindexing.remaining, Source(path), settings)
     assert left == 200
     try:
-        await asyncio.to_thread(reindexing.run, path, settings, stop)
+        await asyncio.to_thread(reindexing.run, Source(path), settings, stop)
     except StoppedError:
         pass
     else:
         raise AssertionError("it was not stopped")
-    less = await asyncio.to_thread(reindexing.remaining, path, settings)
+    less = await asyncio.to_thread(reindexing.remaining, Source(path), settings)
     assert 0 < less < left
     steps: list[int] = []
-    assert await asyncio.to_thread(reindexing.run, path, settings, steps.append) == less
+    assert await asyncio.to_thread(reindexing.run, Source(path), settings, steps.append) == less
     assert sum(steps) == less
-    assert await asyncio.to_thread(reindexing.remaining, path, settings) == 0
+    assert await asyncio.to_thread(reindexing.remaining, Source(path), settings) == 0
     async with running_harness(directory, clock, embedder="words:b") as harness:
         hits = await harness.memories("quinces 7", include_score_parts=True)
         assert all(hit.score_parts.semantic > 0 for hit in hits)

@@ -14,6 +14,7 @@ import pytest
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service import reindexing
+from service.core.source import Source
 from service.pipeline import encoder
 from service.pipeline import reindexing as pipeline_reindexing
 from service.pipeline.encoder import Passage
@@ -323,14 +324,14 @@ async def test_the_command_shows_how_much_is_left_and_goes_on(
     def stop(_: int) -> None:
         raise StoppedError
 
-    assert await asyncio.to_thread(reindexing.remaining, path, settings) == TEXTS
+    assert await asyncio.to_thread(reindexing.remaining, Source(path), settings) == TEXTS
     with pytest.raises(StoppedError):
-        await asyncio.to_thread(reindexing.run, path, settings, stop)
+        await asyncio.to_thread(reindexing.run, Source(path), settings, stop)
     left: list[int] = []
-    done = await asyncio.to_thread(reindexing.run, path, settings, left.append)
+    done = await asyncio.to_thread(reindexing.run, Source(path), settings, left.append)
     assert done == sum(left) == TEXTS - 4
-    assert await asyncio.to_thread(reindexing.remaining, path, settings) == 0
-    assert await asyncio.to_thread(reindexing.run, path, settings, left.append) == 0
+    assert await asyncio.to_thread(reindexing.remaining, Source(path), settings) == 0
+    assert await asyncio.to_thread(reindexing.run, Source(path), settings, left.append) == 0
 
 
 async def test_two_servers_renew_everything_once(

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from sqlalchemy import (
     BindParameter,
     Connection,
+    CursorResult,
     Executable,
     TextClause,
     bindparam,
@@ -22,6 +23,7 @@ from service.core import ids
 from service.core.documents import NAMED, ambiguous_custom_id
 from service.core.errors import PalimpsestError
 from service.core.model import Principal
+from service.storage import dialects
 from service.storage.tables import documents, shared_custom_ids
 from service.storage.transactions import pad_in_list
 
@@ -98,16 +100,31 @@ def find(conn: Connection, tenant: int, names: Iterable[Name]) -> Found:
         else:
             found[name] = name.text
     if at_home:
-        wanted = pad_in_list(at_home)
-        values = {f"custom_id_{number}": name.text for number, name in enumerate(wanted)}
-        values |= {f"home_{number}": name.home for number, name in enumerate(wanted)}
-        for row in conn.execute(_at_home(len(wanted)), {"t": tenant, **values}):
+        for row in _rows_at_home(conn, tenant, at_home):
             found[Name(row.custom_id, row.home)] = row.id
     for visible, custom_ids in anywhere.items():
         for custom_id, having in _visible(conn, tenant, visible, sorted(custom_ids)):
             only = having[0] if len(having) == 1 else ambiguous_custom_id(custom_id, having)
             found[Name(custom_id, "", visible)] = only
     return found
+
+
+def _rows_at_home(conn: Connection, tenant: int, names: Sequence[Name]) -> CursorResult[Any]:
+    if dialects.is_remote(conn):
+        arrays = {"custom_ids": [name.text for name in names], "homes": [n.home for n in names]}
+        return conn.execute(_AT_HOMES, {"t": tenant, **arrays})
+    wanted = pad_in_list(names)
+    values = {f"custom_id_{number}": name.text for number, name in enumerate(wanted)}
+    values |= {f"home_{number}": name.home for number, name in enumerate(wanted)}
+    return conn.execute(_at_home(len(wanted)), {"t": tenant, **values})
+
+
+_AT_HOMES = text(
+    "SELECT documents.id, documents.custom_id, documents.home"
+    " FROM unnest(CAST(:custom_ids AS text[]), CAST(:homes AS text[])) AS wanted (custom_id, home)"
+    " JOIN documents ON documents.tenant = :t AND documents.custom_id = wanted.custom_id"
+    " AND documents.home = wanted.home"
+)
 
 
 @cache

@@ -16,9 +16,8 @@ from service.core.model import (
     Status,
     encoded,
 )
-from service.storage import dialects
 from service.storage.documents.rows import Membership
-from service.storage.inserts import insert_rows, run_for_each
+from service.storage.inserts import insert_rows, run_for_each, upsert_rows
 from service.storage.tables import (
     chunks,
     document_containers,
@@ -301,8 +300,6 @@ class DocumentWriteBatch:
 
     def flush(self) -> None:
         conn = self.tx.conn
-        insert_rows(conn, documents, self.rows["new"])
-        insert_rows(conn, document_contents, self.rows["contents"])
         for name, statement in (
             ("changed", _UPDATE),
             ("homes", _MOVE_HOME),
@@ -312,13 +309,14 @@ class DocumentWriteBatch:
             ("unshared", UNSHARE),
         ):
             run_for_each(conn, statement, self.rows[name])
+        insert_rows(conn, documents, self.rows["new"])
+        insert_rows(conn, document_contents, self.rows["contents"])
         insert_rows(conn, document_containers, self.rows["joins"])
         insert_rows(conn, shared_custom_ids, self.rows["shared"])
         self.tx.queued = bool(self.new_jobs or self.jobs)
         insert_rows(conn, jobs, self.new_jobs)
-        if self.jobs:
-            put = ("revision", "due_time", "lane", "holder", "attempts")
-            conn.execute(dialects.upsert(conn, jobs, put=put), self.jobs)
+        put = ("revision", "due_time", "lane", "holder", "attempts")
+        upsert_rows(conn, jobs, self.jobs, put=put)
 
 
 _containers_text = lru_cache(maxsize=4096)(json_list)

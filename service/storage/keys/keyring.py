@@ -32,6 +32,9 @@ class Keyring:
         epoch: Differs after every change of the keys, made by any process; called
             for each request, so it must be cheap.
         now: The storage's time, for expiry.
+        max_waiting: Look-ups that may wait.
+        max_age: Seconds for which a key that was found is trusted, from before it was looked
+            up, as far as the epoch has not changed.
     """
 
     def __init__(
@@ -40,10 +43,12 @@ class Keyring:
         epoch: Callable[[], object],
         now: Callable[[], int],
         max_waiting: int,
+        max_age: float = MAX_AGE_SECONDS,
     ) -> None:
         self._database = database
         self._epoch = epoch
         self._now = now
+        self._max_age = max_age
         self._seen: object = None
         self._seen_at = 0.0
         self._cache: dict[bytes, Principal] = {}
@@ -56,7 +61,7 @@ class Keyring:
         digest = keys.hash_key(token)
         epoch = self._epoch()
         clock = time.monotonic()
-        if epoch != self._seen or clock - self._seen_at > MAX_AGE_SECONDS:
+        if epoch != self._seen or clock - self._seen_at > self._max_age:
             self._cache.clear()
             self._seen, self._seen_at = epoch, clock
         principal = self._cache.get(digest)

@@ -36,7 +36,7 @@ from service.storage.documents.chunks import load_chunks
 from service.storage.documents.rows import WITH_CONTENT
 from service.storage.processing.leases import PutOff, put_off
 from service.storage.tables import document_contents, documents, jobs
-from service.storage.transactions import Mutation, Outcome, TenantTx, pad_in_list
+from service.storage.transactions import Mutation, Outcome, TenantTx, lock_tenants, pad_in_list
 
 T = TypeVar("T")
 
@@ -255,6 +255,7 @@ def take(
     stamped: int,
 ) -> tuple[list[Job], list[Partition]]:
     """Take jobs under a lease so `stamped`; also says which partitions have had their turn."""
+    lock_tenants(conn, (partition.tenant for partition in partitions))
     share: dict[Partition, Sequence[Any]] = {}
     left = limit
     rest = partitions
@@ -333,16 +334,19 @@ def by_tenant(held: Sequence[Job]) -> dict[int, dict[str, Job]]:
 
 
 def renew(conn: Connection, held: Sequence[Job], stamped: int) -> None:
+    lock_tenants(conn, (job.tenant for job in held))
     conn.execute(_RENEW, [{**_named(job), "to_due": stamped} for job in _ordered(held)])
 
 
 def release(conn: Connection, held: Sequence[Job]) -> None:
+    lock_tenants(conn, (job.tenant for job in held))
     enter(conn, held, Status.QUEUED)
     conn.execute(_RELEASE, [_named(job) for job in _ordered(held)])
 
 
 def free(conn: Connection, lapsed: Sequence[PutOff], now: int) -> None:
     """Make jobs due at once, but for those that were renewed or finished meanwhile."""
+    lock_tenants(conn, (one.tenant for one in lapsed))
     still = set(lapsed).intersection(put_off(conn, now))
     held = [Job(one.tenant, one.document_id, one.revision, one.holder or "", 0) for one in still]
     enter(conn, held, Status.QUEUED)

@@ -31,7 +31,16 @@ from service.storage.sqlite.presence import StorageRefusedError
 
 T = TypeVar("T")
 
-__all__ = ["backup", "check", "create_key", "list_keys", "migrate", "revoke_key", "scrub"]
+__all__ = [
+    "backup",
+    "change_keys",
+    "check",
+    "create_key",
+    "list_keys",
+    "migrate",
+    "revoke_key",
+    "scrub",
+]
 
 _LOG_SECONDS = 60.0
 _LOG_PAUSE_SECONDS = 0.05
@@ -61,6 +70,22 @@ def _changing_keys(path: Path) -> Iterator[Opened]:
         epoch.advance()
 
 
+def change_keys(path: Path, work: Callable[[Connection], T], *, frees: bool = False) -> T:
+    """Run `work`, which changes keys, in a transaction.
+
+    Args:
+        path: The database.
+        work: What to do.
+        frees: It may use the room that a server keeps for deletions.
+    """
+
+    def change() -> T:
+        with _changing_keys(path) as opened:
+            return transact(opened.conn, work)
+
+    return _with_reserve(path, change) if frees else change()
+
+
 def create_key(
     path: Path,
     *,
@@ -71,19 +96,18 @@ def create_key(
     expires_at: int | None,
 ) -> tuple[KeyInfo, str]:
     """A new key and its secret, which is shown once and kept nowhere."""
-    with _changing_keys(path) as opened:
-        return transact(
-            opened.conn,
-            lambda conn: keys.create(
-                conn,
-                tenant=tenant,
-                label=label,
-                containers=containers,
-                read_only=read_only,
-                expires_at=expires_at,
-                now=system_clock(),
-            ),
-        )
+    return change_keys(
+        path,
+        lambda conn: keys.create(
+            conn,
+            tenant=tenant,
+            label=label,
+            containers=containers,
+            read_only=read_only,
+            expires_at=expires_at,
+            now=system_clock(),
+        ),
+    )
 
 
 def list_keys(path: Path) -> list[KeyInfo]:
@@ -96,12 +120,7 @@ def revoke_key(path: Path, key_id: str) -> bool:
 
     Goes through on a full disk, too.
     """
-
-    def revoke() -> bool:
-        with _changing_keys(path) as opened:
-            return transact(opened.conn, lambda conn: keys.revoke(conn, key_id, system_clock()))
-
-    return _with_reserve(path, revoke)
+    return change_keys(path, lambda conn: keys.revoke(conn, key_id, system_clock()), frees=True)
 
 
 def _with_reserve(path: Path, work: Callable[[], T]) -> T:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from service.runtime.syncing import sync
+from service.storage.administration import DamagedSourceError
 from service.storage.sqlite import high_water, presence
 from service.storage.sqlite.high_water import Mark
 from service.storage.sqlite.inspection import inspect, whole
@@ -22,14 +23,6 @@ from service.storage.sqlite.read_only import open_untouched
 _PAGES_AT_ONCE: Final = 1024
 
 _SIDE_FILES: Final = ("-journal", "-wal", "-shm")
-
-
-class DamagedSourceError(Exception):
-    """The database is damaged, and no backup of it was written."""
-
-    def __init__(self, findings: list[str]) -> None:
-        super().__init__(f"{len(findings)} faults found")
-        self.findings = findings
 
 
 def partial_path(target: Path) -> Path:

@@ -21,8 +21,8 @@ from service.core.errors import PalimpsestError, Reason
 from service.runtime import call_stages
 from service.runtime.call_stages import CallStages
 from service.storage.dialects import error_name
+from service.storage.reader_pool import Turn
 from service.storage.sqlite import filter_functions
-from service.storage.sqlite.reader_pool import Turn
 from service.storage.sqlite.room import storage_full
 
 T = TypeVar("T")

@@ -12,29 +12,25 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
-from time import perf_counter
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from service.core.errors import PalimpsestError
-from service.runtime import call_stages
 from service.storage.backend import NO_TENANT
 from service.storage.dialects import lacks_room
+from service.storage.prepared import Gate
+from service.storage.reader_pool import ReaderPool, Turn, noted
 from service.storage.sqlite import scrubbing
 from service.storage.sqlite.connections import PAUSE_SECONDS, ConnectionThread, translated
 from service.storage.sqlite.disk_reserve import DiskReserve, room_at
 from service.storage.sqlite.high_water import HighWaterMark
-from service.storage.sqlite.reader_pool import ReaderPool, Turn
 from service.storage.sqlite.room import DiskRoom
 
 T = TypeVar("T")
 
-
-Gate: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
-"""No read runs while its block runs."""
 
 PAUSED = 4
 """Connections for reads that pause: more than `SPARE`, so that each tenant may have two."""
@@ -119,7 +115,7 @@ class SqliteDatabase:
         def read(reader: ConnectionThread, turn: Turn) -> Awaitable[T]:
             return reader.read(work, turn) if snapshot else reader.run_limited(work, turn)
 
-        return await pool.use(_noted(read), tenant)
+        return await pool.use(noted(read), tenant)
 
     def pause(self) -> None:
         time.sleep(PAUSE_SECONDS)
@@ -212,29 +208,6 @@ class SqliteDatabase:
         self.room.close()
         if self._mark is not None:
             await asyncio.to_thread(self._mark.close)
-
-
-def _noted(
-    read: Callable[[ConnectionThread, Turn], Awaitable[T]],
-) -> Callable[[ConnectionThread, Turn], Awaitable[T]]:
-    """The same, noting its stages if the current call wants to know them."""
-    stages = call_stages.current()
-    if stages is None:
-        return read
-    requested = perf_counter()
-
-    async def noted(reader: ConnectionThread, turn: Turn) -> T:
-        nonlocal requested
-        began = perf_counter()
-        stages.note("read_wait", requested, began)
-        try:
-            return await read(reader, turn)
-        finally:
-            # It may be done again.
-            requested = perf_counter()
-            stages.note("read", began, requested)
-
-    return noted
 
 
 def create_file(path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from service.storage import filter_programs
-from service.storage.dialects import FILTER_FUNCTION
+from service.storage.functions import FILTER_FUNCTION
 
 PULSE_ROWS: Final = 8
 """Calls of the function between two checks whether the statement must stop."""

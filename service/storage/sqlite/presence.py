@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from service.storage.schema import ForeignDatabaseError, StorageRefusedError
+
+__all__ = [
+    "FIRST_KEY",
+    "DatabaseLostError",
+    "ForeignDatabaseError",
+    "StorageRefusedError",
+    "ensure_not_lost",
+    "lost",
+    "traces",
+]
+
 FIRST_KEY = "first-key"
 """The file in the data folder that holds the key of a database's first start."""
 
 
-class StorageRefusedError(RuntimeError):
-    """The operator has to decide how to continue; the text names the alternatives."""
-
-
 class DatabaseLostError(StorageRefusedError):
     """A database has been here, and its file is gone or empty."""
-
-
-class ForeignDatabaseError(StorageRefusedError):
-    """The file is a database of another program."""
 
 
 def traces(path: Path) -> list[Path]:

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from service.core.digests import Digester
+from service.core.source import Source
 from service.core.times import WallClock
 from service.ports.indexing import NO_EMBEDDER, Indexer
+from service.ports.metrics import Gauge
 from service.storage import schema
 from service.storage.backend import NoKeyEpoch, NoMaintenance
 from service.storage.dialects import lacks_room
 from service.storage.engine import StoreOptions
 from service.storage.index import spaces
+from service.storage.prepared import Gate, PreparedDatabase
 from service.storage.sqlite import opening, scrubbing
 from service.storage.sqlite.connections import transact
-from service.storage.sqlite.database import Gate, SqliteDatabase
+from service.storage.sqlite.database import SqliteDatabase
 from service.storage.sqlite.disk_reserve import given_up
+from service.storage.sqlite.file_sizes import file_sizes
 from service.storage.sqlite.high_water import HighWaterMark
 from service.storage.sqlite.key_epoch import KeyEpoch
 from service.storage.sqlite.maintenance import SqliteMaintenance
+from service.storage.statistics import TaskStatistics
 from service.storage.store import SqlStore
 
 __all__ = [
-    "PreparedDatabase",
+    "PreparedFile",
     "SqliteStore",
     "StoreOptions",
     "open_prepared",
@@ -72,6 +77,17 @@ class SqliteStore(SqlStore):
         self._keep(self.maintenance.checkpoint_forever())
         self._keep(self.maintenance.scrub_forever(self.redact))
 
+    @property
+    def task_statistics(self) -> Mapping[str, TaskStatistics]:
+        return {
+            "checkpoint": self.maintenance.checkpoint_statistics,
+            "scrub": self.maintenance.scrub_statistics,
+            **super().task_statistics,
+        }
+
+    async def sizes(self) -> Sequence[Gauge]:
+        return await asyncio.to_thread(lambda: list(file_sizes(self.path)))
+
     async def scrub_if_due(self) -> bool:
         """Rewrite the file without what deletion left in it, if it is time; True if done."""
         return await self.maintenance.scrub_if_due(self.redact)
@@ -99,27 +115,36 @@ class SqliteReader(SqlStore):
             read_only=True,
         )
 
+    def readers_paused(self) -> AbstractAsyncContextManager[None]:
+        return self.file.readers_paused()
+
 
 @dataclass(frozen=True, slots=True)
-class PreparedDatabase:
-    """A database whose schema is current, before the store on it is opened.
+class PreparedFile(PreparedDatabase):
+    """A file whose schema is current.
 
     Args:
-        path: Its file.
-        digester: Has the secret of its digests.
-        space: The number of the embedder's vector space; NO_EMBEDDER: none was named.
+        source: See `PreparedDatabase`.
+        digester: See `PreparedDatabase`.
+        space: See `PreparedDatabase`.
         unscrubbed: Whether deletions of an earlier run wait for a scrub.
         mark: What was acknowledged; the store closes it.
     """
 
-    path: Path
-    digester: Digester
-    space: int
     unscrubbed: bool
     mark: HighWaterMark
 
+    async def open(
+        self,
+        options: StoreOptions,
+        clock: WallClock,
+        indexer: Indexer | None = None,
+        gates: Sequence[Gate] = (),
+    ) -> SqliteStore:
+        return await open_prepared(self, options, clock, indexer=indexer, gates=gates)
 
-async def prepare_database(path: Path, embedder: tuple[str, int] | None = None) -> PreparedDatabase:
+
+async def prepare_database(path: Path, embedder: tuple[str, int] | None = None) -> PreparedFile:
     """Create or migrate the database at `path`, if need be.
 
     Args:
@@ -135,7 +160,7 @@ async def prepare_database(path: Path, embedder: tuple[str, int] | None = None) 
 
 
 async def open_prepared(
-    prepared: PreparedDatabase,
+    prepared: PreparedFile,
     options: StoreOptions,
     clock: WallClock,
     *,
@@ -151,15 +176,16 @@ async def open_prepared(
         indexer: Makes memories findable as they are written; None: they are indexed later.
         gates: Of processes that read for this one: a checkpoint closes them, too.
     """
+    path = prepared.source.path
     database = await SqliteDatabase.open(
-        prepared.path,
+        path,
         options.readers,
         reserve=options.disk_reserve,
         mark=prepared.mark,
         gates=gates,
     )
     store = SqliteStore(
-        prepared.path,
+        path,
         database,
         clock,
         prepared.digester,
@@ -199,7 +225,7 @@ async def open_to_read(
         await store.close()
 
 
-def _prepare(path: Path, embedder: tuple[str, int] | None) -> PreparedDatabase:
+def _prepare(path: Path, embedder: tuple[str, int] | None) -> PreparedFile:
     try:
         return _prepared(path, embedder)
     except Exception as error:
@@ -210,11 +236,11 @@ def _prepare(path: Path, embedder: tuple[str, int] | None) -> PreparedDatabase:
         return _prepared(path, embedder)
 
 
-def _prepared(path: Path, embedder: tuple[str, int] | None) -> PreparedDatabase:
+def _prepared(path: Path, embedder: tuple[str, int] | None) -> PreparedFile:
     with opening.opened(path) as opened:
         conn = opened.conn
-        return PreparedDatabase(
-            path,
+        return PreparedFile(
+            Source(path),
             Digester(schema.digest_secret(conn)),
             NO_EMBEDDER if embedder is None else _space(conn, *embedder),
             scrubbing.marked(conn),

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from service.core import model as m
 from service.runtime.coalescing import Coalescer
-from service.storage.sqlite import reader_pool
+from service.storage import reader_pool
 from service.storage.sqlite.store import SqliteStore
 from tests.waiting import HANG_SECONDS
 

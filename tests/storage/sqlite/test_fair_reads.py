@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Connection, text
 
 from service.core import model as m
-from service.storage.sqlite.reader_pool import RESTARTS, SPARE, ReaderPool, Turn
+from service.storage.reader_pool import RESTARTS, SPARE, ReaderPool, Turn
 from service.storage.sqlite.store import SqliteStore
 
 LIMIT = 15.0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, create_mock_engine, text
+from sqlalchemy import Connection, text
 
-from service.storage import dialects, schema, tables
+from service.storage import schema
 from service.storage.sqlite.connections import open_sync, transact
 from tests.old_schemas import set_back
 
@@ -67,20 +66,3 @@ def test_a_database_of_a_newer_release_is_refused_untouched(tmp_path: Path) -> N
         with pytest.raises(schema.SchemaTooNewError, match="9999"):
             transact(conn, schema.bring_up)
         assert schema.version(conn) == "9999"
-
-
-def test_partial_indexes_are_partial_on_another_database_too() -> None:
-    said: list[str] = []
-
-    def note(statement: Any, *_: object, **__: object) -> None:
-        said.append(str(statement.compile(dialect=other.dialect)))
-
-    other: Any = create_mock_engine("postgresql://", note)
-    dialects.create_tables(other, tables.metadata)
-    partial = [one for one in said if "INDEX" in one and " WHERE " in one]
-    assert len(partial) == sum(
-        index.dialect_options["sqlite"]["where"] is not None
-        for table in tables.metadata.tables.values()
-        for index in table.indexes
-    )
-    assert partial

@@ -17,9 +17,10 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 
+from service.runtime import call_stages
 from service.storage.backend import NO_TENANT
 
 T = TypeVar("T")
@@ -150,7 +151,7 @@ class ReaderPool(Generic[R]):
     """
 
     def __init__(self, readers: Sequence[R], slots: int) -> None:
-        self._readers = readers
+        self.readers = readers
         self._slots = slots
         self._idle = list(range(len(readers)))
         self._turns: dict[Turn, int] = {}
@@ -248,7 +249,7 @@ class ReaderPool(Generic[R]):
         self._tenants[turn.tenant] += 1
         self._running.add(turn)
         turn.begin()
-        return self._readers[number]
+        return self.readers[number]
 
     def _end(self, turn: Turn) -> None:
         """The read is over: its reader and slot are free."""
@@ -330,3 +331,24 @@ class ReaderPool(Generic[R]):
         """Returns when every reader whose caller was cancelled is back."""
         while self._settling:
             await asyncio.wait(self._settling)
+
+
+def noted(read: Callable[[R, Turn], Awaitable[T]]) -> Callable[[R, Turn], Awaitable[T]]:
+    """The same, noting its stages if the current call wants to know them."""
+    stages = call_stages.current()
+    if stages is None:
+        return read
+    requested = perf_counter()
+
+    async def reading(reader: R, turn: Turn) -> T:
+        nonlocal requested
+        began = perf_counter()
+        stages.note("read_wait", requested, began)
+        try:
+            return await read(reader, turn)
+        finally:
+            # It may be done again.
+            requested = perf_counter()
+            stages.note("read", began, requested)
+
+    return reading

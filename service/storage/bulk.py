@@ -1,0 +1,190 @@
+"""Many rows, and many statements, in one round trip to a server.
+
+Rows travel as one array for each column. Statements whose results no one needs wait for the
+next one that is executed, and are sent before it as one. They must then be independent of each
+other: no two of them are about the same table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Delete,
+    Dialect,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Update,
+)
+from sqlalchemy.types import TypeEngine
+
+from service.storage import dialects
+from service.storage.dialects import Names
+from service.storage.tables import JsonText
+
+_PENDING: Final = "pending_statements"
+_PARAMETER: Final = re.compile(r"\$(\d+)")
+_TYPED: Final = re.compile(r"\$(\d+)::([A-Z]+)")
+
+# In this order: a BigInteger is an Integer, too.
+_ARRAYS: Final[tuple[tuple[type[TypeEngine[Any]], str], ...]] = (
+    (Boolean, "bool[]"),
+    (SmallInteger, "int2[]"),
+    (BigInteger, "int8[]"),
+    (Integer, "int4[]"),
+    (LargeBinary, "bytea[]"),
+)
+
+
+class _Pending(NamedTuple):
+    """A statement that waits, with parameters that count from $1."""
+
+    table: str
+    text: str
+    values: tuple[object, ...]
+
+
+def insert_later(
+    conn: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, object]],
+    *,
+    put: Names = (),
+    add: Names = (),
+) -> None:
+    """Insert rows of the same columns before the next statement is executed.
+
+    Args:
+        conn: A connection to a server.
+        table: Where to insert.
+        rows: No two have the same primary key.
+        put: Columns that get the new value where the row is there already.
+        add: Columns to which the new value is added then.
+    """
+    columns = tuple(rows[0])
+    text, converters = _insert(table, columns, put, add)
+    values = tuple(
+        convert([row[column] for row in rows])
+        for column, convert in zip(columns, converters, strict=True)
+    )
+    _enqueue(conn, _Pending(table.name, text, values))
+
+
+def update_later(conn: Connection, statement: Update, values: Mapping[str, object]) -> None:
+    """Execute an UPDATE with these values before the next statement is executed."""
+    text, names = _compiled(statement, conn.dialect)
+    table = statement.table.description
+    _enqueue(conn, _Pending(table, text, tuple(values[name] for name in names)))
+
+
+def change_many(
+    conn: Connection, statement: Update | Delete, rows: Sequence[Mapping[str, object]]
+) -> None:
+    """Execute an UPDATE or DELETE once for each row of its parameters; no two meet on a row."""
+    text, names = _for_arrays(statement, conn.dialect)
+    conn.exec_driver_sql(text, tuple([row[name] for row in rows] for name in names))
+
+
+def flush(conn: Connection) -> None:
+    """Execute what waits, as one statement."""
+    if not dialects.is_remote(conn):
+        return
+    pending: list[_Pending] | None = conn.info.pop(_PENDING, None)
+    if pending:
+        text = _together(tuple(one.text for one in pending))
+        conn.exec_driver_sql(text, tuple(chain.from_iterable(one.values for one in pending)))
+
+
+def forget(conn: Connection) -> None:
+    """What waits is not executed any more: its transaction has been undone."""
+    conn.info.pop(_PENDING, None)
+
+
+def _enqueue(conn: Connection, statement: _Pending) -> None:
+    pending: list[_Pending] = conn.info.setdefault(_PENDING, [])
+    if any(one.table == statement.table for one in pending):
+        flush(conn)
+        pending = conn.info.setdefault(_PENDING, [])
+    pending.append(statement)
+
+
+@lru_cache(maxsize=256)
+def _together(texts: tuple[str, ...]) -> str:
+    """One statement of several, whose parameters are numbered on."""
+    if len(texts) == 1:
+        return texts[0]
+    parts = []
+    count = 0
+    for number, text in enumerate(texts):
+        parts.append(f"s{number} AS ({_renumbered(text, count)})")
+        count += max(int(found) for found in _PARAMETER.findall(text))
+    return f"WITH {', '.join(parts)} SELECT 1"
+
+
+def _renumbered(text: str, count: int) -> str:
+    return _PARAMETER.sub(lambda found: f"${int(found[1]) + count}", text)
+
+
+@lru_cache(maxsize=256)
+def _insert(
+    table: Table, columns: tuple[str, ...], put: Names, add: Names
+) -> tuple[str, Sequence[Callable[[list[Any]], object]]]:
+    """The statement, and what makes the array of each column from its values."""
+    listed = ", ".join(columns)
+    kept = [table.c[column] for column in columns]
+    arrays = ", ".join(f"${n}::{_array(column)}" for n, column in enumerate(kept, 1))
+    picked = ", ".join(
+        f"{column.name}::jsonb" if isinstance(column.type, JsonText) else column.name
+        for column in kept
+    )
+    text = (
+        f"INSERT INTO {table.name} ({listed}) SELECT {picked} "  # noqa: S608  (names of ours)
+        f"FROM unnest({arrays}) AS given ({listed})"
+    )
+    if put or add:
+        changes = [f"{name} = excluded.{name}" for name in put]
+        changes += [f"{name} = {table.name}.{name} + excluded.{name}" for name in add]
+        keys = ", ".join(column.name for column in table.primary_key)
+        text += f" ON CONFLICT ({keys}) DO UPDATE SET {', '.join(changes)}"
+    return text, [_converter(column) for column in kept]
+
+
+def _array(column: Column[Any]) -> str:
+    return next((name for kind, name in _ARRAYS if isinstance(column.type, kind)), "text[]")
+
+
+def _converter(column: Column[Any]) -> Callable[[list[Any]], object]:
+    if isinstance(column.type, Boolean):
+        return lambda values: list(map(bool, values))
+    return lambda values: values
+
+
+@lru_cache(maxsize=64)
+def _for_arrays(statement: Update | Delete, dialect: Dialect) -> tuple[str, Sequence[str]]:
+    """The statement for all rows of its parameters at once."""
+    text, names = _compiled(statement, dialect)
+    kinds = {int(number): kind for number, kind in _TYPED.findall(text)}
+    arrays = ", ".join(f"${n}::{kinds[n]}[]" for n in sorted(kinds))
+    listed = ", ".join(f"p{n}" for n in sorted(kinds))
+    head, condition = _TYPED.sub(r"given.p\1", text).split(" WHERE ", 1)
+    joined = "FROM" if isinstance(statement, Update) else "USING"
+    return (
+        f"{head} {joined} unnest({arrays}) AS given ({listed}) WHERE {condition}",
+        names,
+    )
+
+
+@lru_cache(maxsize=128)
+def _compiled(statement: Update | Delete, dialect: Dialect) -> tuple[str, Sequence[str]]:
+    compiled = statement.compile(dialect=dialect)
+    return str(compiled), compiled.positiontup or ()

@@ -1,0 +1,134 @@
+"""The one place that chooses the backend of a database.
+
+Backends are imported when one is chosen: a server imports one of them, and its drivers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+
+from service.core.digests import Digester
+from service.core.source import Source
+from service.core.times import WallClock
+from service.ports.indexing import Indexer
+from service.storage.administration import Administration
+from service.storage.engine import StoreOptions
+from service.storage.prepared import Gate, PreparedDatabase
+from service.storage.store import SqlStore
+
+__all__ = [
+    "Gate",
+    "PreparedDatabase",
+    "StoreOptions",
+    "administration",
+    "explain",
+    "open_prepared",
+    "open_store",
+    "open_to_read",
+    "prepare_database",
+]
+
+
+async def prepare_database(
+    source: Source, embedder: tuple[str, int] | None = None
+) -> PreparedDatabase:
+    """Create or migrate a database, if need be.
+
+    Args:
+        source: Where it is.
+        embedder: The name and the dimension of the embedder whose vectors are stored.
+
+    Raises:
+        SchemaTooNewError: A newer release wrote it.
+        StorageRefusedError: It is not as it was left, or another program's.
+        Exception: It cannot be opened; `explain` says why.
+    """
+    if source.server is not None:
+        from service.storage.postgres.store import prepare_database as prepare_on_server
+
+        return await prepare_on_server(source, source.server, embedder)
+    from service.storage.sqlite.store import prepare_database as prepare_file
+
+    return await prepare_file(source.path, embedder)
+
+
+async def open_prepared(
+    prepared: PreparedDatabase,
+    options: StoreOptions,
+    clock: WallClock,
+    *,
+    indexer: Indexer | None = None,
+    gates: Sequence[Gate] = (),
+) -> SqlStore:
+    """Open the store on a database, and start its background tasks.
+
+    Args:
+        prepared: The database.
+        options: How to run.
+        clock: The wall clock.
+        indexer: Makes memories findable as they are written; None: they are indexed later.
+        gates: Of processes that read for this one: a checkpoint closes them, too.
+    """
+    return await prepared.open(options, clock, indexer, gates)
+
+
+async def open_store(
+    source: Source,
+    options: StoreOptions | None = None,
+    clock: WallClock | None = None,
+    *,
+    indexer: Indexer | None = None,
+) -> SqlStore:
+    """`prepare_database` and `open_prepared`."""
+    prepared = await prepare_database(source)
+    return await prepared.open(options or StoreOptions(), clock or prepared.clock(), indexer)
+
+
+def open_to_read(
+    source: Source, digester: Digester, clock: WallClock, readers: int
+) -> AbstractAsyncContextManager[SqlStore]:
+    """The storage, for a process that writes nothing; the schema must be current.
+
+    Args:
+        source: Where the database is.
+        digester: Has its secret.
+        clock: The wall clock.
+        readers: See `StoreOptions`.
+    """
+    if source.server is not None:
+        from service.storage.postgres.store import open_to_read as open_server
+
+        return open_server(source.server, digester, clock, readers)
+    from service.storage.sqlite.store import open_to_read as open_file
+
+    return open_file(source.path, digester, clock, readers)
+
+
+def administration(source: Source, *, create: bool = False) -> Administration:
+    """What the command line does to a database.
+
+    Args:
+        source: Where it is.
+        create: Whether it is made if there is none; a file always is.
+    """
+    if source.server is not None:
+        from service.storage.postgres.administration import PostgresAdministration
+
+        return PostgresAdministration(source.server, create=create)
+    from service.storage.sqlite.administration import SqliteAdministration
+
+    return SqliteAdministration(source.path)
+
+
+def explain(error: BaseException) -> str | None:
+    """A message with advice; None when it is no failure of a database."""
+    if "service.storage.postgres.errors" in sys.modules:
+        from service.storage.postgres.errors import explain as explain_server
+
+        if text := explain_server(error):
+            return text
+    from service.storage.sqlite.errors import explain as explain_file
+
+    return explain_file(error)

@@ -1,0 +1,168 @@
+"""Connections to the server: each is made when it is needed, and again when it was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from service.storage import bulk, dialects
+from service.storage.postgres.errors import lost
+
+T = TypeVar("T")
+
+READ_SECONDS: Final = 20
+"""How long one statement of a read may take."""
+
+LOCK_SECONDS: Final = 15
+"""How long a writer waits for another one before it gives up."""
+
+IDLE_SECONDS: Final = 30
+"""After so long the server undoes a transaction whose process has stopped in the middle."""
+
+_BEGIN_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_LIMIT: Final = f"SET LOCAL statement_timeout = '{READ_SECONDS}s'"
+_BEGIN_WRITE: Final = (
+    f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; "
+    f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
+)
+
+
+class PostgresConnection:
+    """One connection, used by one caller at a time.
+
+    Args:
+        engine: Makes it.
+        made: Called with it whenever it has been made.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, made: Callable[[Connection], None] | None = None
+    ) -> None:
+        self._engine = engine
+        self._made = made
+        self._conn: AsyncConnection | None = None
+        self._raw: Any = None
+        self._interrupted = False
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, each statement in a transaction of its own; again if it was lost before."""
+        return await self._on_live(lambda conn: conn.run_sync(work))
+
+    async def read(self, work: Callable[[Connection], T], *, limited: bool = True) -> T:
+        """Run `work` on one snapshot; `limited`: each statement by READ_SECONDS."""
+
+        async def reading(conn: AsyncConnection) -> T:
+            await self._raw.execute(f"{_BEGIN_READ}; {_LIMIT}" if limited else _BEGIN_READ)
+            try:
+                return await conn.run_sync(work)
+            finally:
+                await self._end("COMMIT")
+
+        return await self._on_live(reading)
+
+    async def _on_live(self, use: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        fresh = self._conn is None or self._raw.is_closed()
+        try:
+            return await use(await self._open())
+        except asyncio.CancelledError:
+            self._interrupted = True
+            raise
+        except Exception as error:
+            if fresh or not lost(error):
+                raise
+        return await use(await self._open())
+
+    async def begin(self) -> None:
+        """Begin a transaction that writes; the connection is made again if it was lost."""
+
+        async def beginning(_: AsyncConnection) -> None:
+            await self._raw.execute(_BEGIN_WRITE)
+
+        await self._on_live(beginning)
+
+    async def work(self, work: Callable[[Connection], T]) -> tuple[T, str | None]:
+        """Run `work` in the transaction that has begun; also the transaction's number, if known."""
+
+        def working(conn: Connection) -> tuple[T, str | None]:
+            bulk.forget(conn)
+            dialects.noted_transaction(conn)
+            result = work(conn)
+            bulk.flush(conn)
+            return result, dialects.noted_transaction(conn)
+
+        if self._conn is None:
+            raise RuntimeError("no transaction has begun")
+        return await self._conn.run_sync(working)
+
+    async def commit(self) -> bool:
+        """Commit the transaction; False if the server could only undo it."""
+        done: str = await self._raw.execute("COMMIT")
+        return done == "COMMIT"
+
+    async def rollback(self) -> None:
+        await self._end("ROLLBACK")
+
+    async def _end(self, command: str) -> None:
+        if self._raw is None or self._raw.is_closed():
+            return
+        try:
+            await self._raw.execute(command)
+        except Exception:  # noqa: BLE001  (the connection is given up, and the transaction with it)
+            self._raw.terminate()
+
+    async def _open(self) -> AsyncConnection:
+        if self._conn is not None and not self._interrupted and not self._raw.is_closed():
+            return self._conn
+        await self.close()
+        conn = await self._engine.connect()
+        self._raw = (await conn.get_raw_connection()).driver_connection
+        self._conn = conn
+        if self._made is not None:
+            await conn.run_sync(self._made)
+        return conn
+
+    async def settled(self) -> None:
+        """Returns when the read whose caller was cancelled has ended."""
+        if self._interrupted:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close it, at once if it was lost or interrupted."""
+        conn, raw = self._conn, self._raw
+        self._conn = self._raw = None
+        if conn is None:
+            return
+        if self._interrupted or raw.is_closed():
+            raw.terminate()
+        self._interrupted = False
+        # That it is gone already is no failure.
+        with contextlib.suppress(Exception):
+            await conn.close()
+
+
+@contextlib.asynccontextmanager
+async def connected(engine: AsyncEngine) -> AsyncIterator[PostgresConnection]:
+    """A connection for the block, and the end of its engine."""
+    connection = PostgresConnection(engine)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+        await engine.dispose()
+
+
+async def transact(connection: PostgresConnection, work: Callable[[Connection], T]) -> T:
+    """Run `work` in a transaction: committed when it returns, undone if it raises."""
+    await connection.begin()
+    try:
+        result, _ = await connection.work(work)
+    except BaseException:
+        await connection.rollback()
+        raise
+    await connection.commit()
+    return result

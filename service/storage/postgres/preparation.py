@@ -1,0 +1,49 @@
+"""Bringing the database on a server into use: made, migrated, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, inspect
+
+from service.core.source import PostgresServer
+from service.storage import schema
+from service.storage.postgres.connections import connected, transact
+from service.storage.postgres.dialect import engine_for
+from service.storage.postgres.statistics import seed_statistics
+from service.storage.postgres.tables import create_tables
+
+T = TypeVar("T")
+
+_START_LOCK: Final = 0x50414C49
+"""Of a server's start: many may start at once on an empty database."""
+
+
+async def in_transaction(server: PostgresServer, work: Callable[[Connection], T]) -> T:
+    """Run `work` in a transaction on a connection of its own."""
+    async with connected(engine_for(server, command_timeout=None)) as connection:
+        return await transact(connection, work)
+
+
+def bring_up(conn: Connection, *, create: bool = True) -> tuple[str | None, str]:
+    """Make or migrate the schema inside the open transaction: (before, after).
+
+    Raises:
+        StorageRefusedError: There is none and `create` is not set, or it is another program's.
+        SchemaTooNewError: A newer release wrote it.
+    """
+    conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_START_LOCK})")
+    version = schema.version(conn)
+    ours = version is not None and inspect(conn).has_table("secrets")
+    if not ours and schema.has_tables(conn):
+        raise schema.ForeignDatabaseError(
+            "the database has tables of another program; name another one, or a schema of its own "
+            "(with ?options=-csearch_path%3DNAME at the end of the URL)"
+        )
+    if version is None and not create:
+        raise schema.StorageRefusedError(
+            "there is no database of Palimpsest at the URL; make one with `palimpsest serve` or "
+            "`migrate`"
+        )
+    return schema.bring_up(conn, create_tables, seed_statistics)
