@@ -104,6 +104,10 @@ SEEDS = {
         "service.pipeline.worker -> sqlite3",
         "service.storage.engine -> aiosqlite",
     ],
+    "Only the backend of PostgreSQL sees its driver": [
+        "service.storage.engine -> asyncpg",
+        "service.storage.sqlite.store -> asyncpg",
+    ],
     "Only the command line sees its framework": [
         "service.app -> click",
         "service.client -> click",
