@@ -120,6 +120,7 @@ def configure(level: str, form: Form, stream: TextIO) -> _Handler:
     )
     handler = _Handler(stream)
     handler.addFilter(lambda record: not is_client_gone(record.exc_info))
+    handler.addFilter(lambda record: not quotes_metadata(record))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -301,6 +302,11 @@ def is_client_gone(given: object) -> bool:
     """
     info = _exc_info(given) if given else None
     return info is not None and info[0].__name__ == "ExecuteBatchError"
+
+
+def quotes_metadata(record: logging.LogRecord) -> bool:
+    """Whether gRPC has logged metadata of a caller which are not UTF-8, and may be a key."""
+    return record.name.startswith("grpc.") and str(record.msg).startswith("Invalid encoding on ")
 
 
 def loop_failure(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

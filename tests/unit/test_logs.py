@@ -68,6 +68,17 @@ def test_json_lines_are_objects() -> None:
     assert first["time"].endswith("Z")
 
 
+def test_metadata_that_grpc_quotes_is_not_logged() -> None:
+    stream = io.StringIO()
+    logs.configure("debug", "json", stream)
+    library = logging.getLogger("grpc._cython.cygrpc")
+    library.error("Invalid encoding on %s", CONTENT.encode())
+    library.error(f"Invalid encoding on {CONTENT.encode()!r}")
+    library.error("Another failure")
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line)["event"] == "Another failure"
+
+
 def test_libraries_that_print_parameters_stay_quiet() -> None:
     stream = io.StringIO()
     logs.configure("debug", "json", stream)
