@@ -116,11 +116,28 @@ _HEADER_PARAMETERS: Final[Json] = {
         " has it: go on only if it is still the current one, else 412.",
         "schema": {"type": "string", "maxLength": 66, "pattern": '^"[!#-~]*"$'},
     },
+    "Palimpsest-Actor": {
+        "name": "Palimpsest-Actor",
+        "in": "header",
+        "description": "On whose behalf the call is made: printable ASCII, which the change that"
+        " it makes has as its `actor`, and so has each version of a memory that it writes.",
+        "schema": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 200,
+            "pattern": "^[!-~]([ -~]*[!-~])?$",
+        },
+    },
 }
 _RECEIPTS: Final = {"receipt": "receipt", "receipts": "receipts/0"}
 """Where in an answer what was written is named."""
 
-_FIELD_OF_HEADER: Final = {"Idempotency-Key": "requestId", "If-Match": "etag"}
+_OFFERED_WITH: Final = {
+    "Idempotency-Key": "requestId",
+    "If-Match": "etag",
+    "Palimpsest-Actor": "requestId",
+}
+"""The field that a request has which takes the header."""
 
 _ERROR_SCHEMAS: Final[Json] = {
     "Error": {
@@ -301,7 +318,7 @@ class OpenApi:
             if name in example:
                 parameter["example"] = example[name]
             yield parameter
-        for header, name in _FIELD_OF_HEADER.items():
+        for header, name in _OFFERED_WITH.items():
             if name in fields:
                 yield {"$ref": f"#/components/parameters/{header}"}
 

@@ -50,7 +50,15 @@ def _without_homes(conn: Connection) -> None:
 
 
 def set_back(conn: Connection, version: str) -> None:
-    """Undo what the migrations since 0006 did (0008: since then), and say that it is `version`."""
+    """Undo what the migrations since then did, and say that it is `version`.
+
+    What those up to 0006 did is left to the caller, and 0009 is no version to go back to.
+    """
+    for table in ("changes", "memories"):
+        conn.execute(text(f"ALTER TABLE {table} DROP COLUMN actor"))
+    if version == "0011":
+        conn.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+        return
     conn.execute(text("DROP TABLE webhooks"))
     _without_homes(conn)
     if version == "0008":

@@ -279,7 +279,7 @@ class Containers:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists.
+    lists. A mutation may say on whose behalf it is made: see `actor` in Change.
     """
 
     def __init__(self, calls: Calls) -> None:
@@ -347,7 +347,7 @@ class AsyncContainers:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists.
+    lists. A mutation may say on whose behalf it is made: see `actor` in Change.
     """
 
     def __init__(self, calls: AsyncCalls) -> None:
@@ -415,7 +415,8 @@ class Documents:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
@@ -801,7 +802,8 @@ class AsyncDocuments:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
@@ -1188,7 +1190,8 @@ class Memories:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
     Metadata and NUL follow the rules stated at Documents. A memory of another
     container is NOT_FOUND.
     """
@@ -1578,7 +1581,8 @@ class AsyncMemories:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
     Metadata and NUL follow the rules stated at Documents. A memory of another
     container is NOT_FOUND.
     """

@@ -24,28 +24,38 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="What the tools are about, unless the agent names another container.",
 )
+@click.option(
+    "--actor",
+    envvar=f"{ENV_PREFIX}ACTOR",
+    show_envvar=True,
+    help="On whose behalf the agent writes: 1 to 200 printable characters of ASCII, which the "
+    "change feed shows.",
+)
 @target_options(with_key=True)
-def mcp_command(container: str, target: Target) -> None:
+def mcp_command(container: str, actor: str | None, target: Target) -> None:
     """Tools for agents (MCP) on standard input and output, from a running server.
 
     Agents start this by themselves; see service/MCP.md for their settings.
     """
+    from service.core.actors import check_actor
     from service.core.errors import PalimpsestError
     from service.mcp.connection import check_container
 
     try:
         check_container(container, "--container")
+        if actor is not None:
+            check_actor(actor, "--actor")
     except PalimpsestError as error:
         raise click.UsageError(str(error)) from error
     # The thread that waits for input cannot be woken: the process ends as it is.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    asyncio.run(_serve(container, target))
+    asyncio.run(_serve(container, actor or "", target))
 
 
-async def _serve(container: str, target: Target) -> None:
+async def _serve(container: str, actor: str, target: Target) -> None:
     from service.client.rpcs import opened
     from service.mcp import stdio
     from service.mcp.connection import Connection
 
-    async with opened(target) as rpcs:
+    async with opened(target, actor) as rpcs:
         await stdio.serve(Connection(rpcs, container))

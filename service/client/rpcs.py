@@ -19,6 +19,7 @@ from google.rpc.status_pb2 import Status
 from palimpsest.v1 import documents_pb2, memories_pb2
 from service.client.channel import STATUS_DETAILS, explained, open_async_channel
 from service.client.target import Target
+from service.core.actors import ACTOR
 from service.core.errors import PalimpsestError, Reason, Violation
 from service.mcp.rpcs import UnreachableError
 
@@ -57,12 +58,14 @@ class ServerRpcs:
     Args:
         channel: To the server.
         target: Where that is, and the key.
+        actor: On whose behalf the calls are made; empty: that is not said.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, target: Target) -> None:
+    def __init__(self, channel: grpc.aio.Channel, target: Target, actor: str = "") -> None:
         self._channel = channel
         self._target = target
-        self._metadata = () if target.key is None else (("authorization", f"Bearer {target.key}"),)
+        key = () if target.key is None else (("authorization", f"Bearer {target.key}"),)
+        self._metadata = (*key, (ACTOR, actor)) if actor else key
         self._methods = dict[str, Callable[..., Any]]()
 
     async def call(self, method: str, request: Message) -> Any:
@@ -99,10 +102,10 @@ class ServerRpcs:
 
 
 @asynccontextmanager
-async def opened(target: Target) -> AsyncIterator[ServerRpcs]:
-    """The RPCs of a server; connected by the first call."""
+async def opened(target: Target, actor: str = "") -> AsyncIterator[ServerRpcs]:
+    """The RPCs of a server; connected by the first call. `actor` as in `ServerRpcs`."""
     async with open_async_channel(target, _OPTIONS) as channel:
-        yield ServerRpcs(channel, target)
+        yield ServerRpcs(channel, target, actor)
 
 
 def _described(name: str) -> MethodDescriptor:

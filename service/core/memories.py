@@ -64,6 +64,7 @@ class Version:
     temporal: TemporalContext
     source_document_id: str | None
     create_time: int
+    actor: str = ""
 
 
 @dataclass(slots=True)
@@ -123,6 +124,7 @@ def view(digester: TenantDigester, version: Version, span: Span, *, over: bool) 
         source_document_id=version.source_document_id,
         forget_time=span.shown_until if forgotten else None,
         forget_batch_id=span.forget_batch_id if by_hand else None,
+        actor=version.actor,
     )
 
 
@@ -179,7 +181,13 @@ def check_ahead(instant: int | None, wall: int, path: str) -> None:
 
 
 def first_version(
-    new: NewMemory, memory_id: str, container: str, source: str | None, now: int
+    new: NewMemory,
+    memory_id: str,
+    container: str,
+    source: str | None,
+    now: int,
+    *,
+    actor: str = "",
 ) -> tuple[Version, Span]:
     version = Version(
         id=memory_id,
@@ -193,18 +201,31 @@ def first_version(
         temporal=new.temporal,
         source_document_id=source,
         create_time=now,
+        actor=actor,
     )
     return version, _open_span(now, new.forget_after, new.forget_reason)
 
 
 def next_version(
-    update: MemoryUpdate, memory_id: str, current: Version, span: Span, now: int, wall: int
+    update: MemoryUpdate,
+    memory_id: str,
+    current: Version,
+    span: Span,
+    now: int,
+    wall: int,
+    *,
+    actor: str = "",
 ) -> tuple[Version, Span]:
     """The version that replaces `current`, and its span.
 
     Args:
+        update: What is to be changed.
+        memory_id: The id of the new version.
+        current: The version.
+        span: In which it is shown.
         now: The commit time.
         wall: The wall clock.
+        actor: On whose behalf the new version is written.
 
     Raises:
         PalimpsestError: INVALID_REQUEST for a schedule that cannot be.
@@ -234,6 +255,7 @@ def next_version(
         temporal=merge_temporal(current.temporal, update.temporal),
         source_document_id=current.source_document_id,
         create_time=now,
+        actor=actor,
     )
     return version, _open_span(now, forget_after, reason)
 

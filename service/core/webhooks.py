@@ -138,6 +138,7 @@ def change_body(change: Change) -> bytes:
         "keyId": change.key_id,
         "keyLabel": change.key_label,
         "requestId": change.request_id,
+        "actor": change.actor,
     }
     return _json({"type": change.kind.value, "timestamp": time, "data": data})
 

@@ -60,7 +60,7 @@ class HttpExchange:
         self.verb = scope["method"]
         self.raw_path = scope["raw_path"]
         self.query_string = scope["query_string"]
-        # Of repeated headers the first counts; none that is read here may be repeated.
+        # Of repeated headers the first counts; `values_of` has all.
         self.headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             self.headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
@@ -83,6 +83,16 @@ class HttpExchange:
 
     def credentials(self) -> str | None:
         return bearer(self.headers.get("authorization"))
+
+    def values_of(self, name: str) -> Sequence[str]:
+        if name not in self.headers:
+            return ()
+        wanted = name.encode("ascii")
+        headers = self._cycle.scope["headers"]
+        # White space around a value is no part of it (RFC 9110, 5.5); the parser leaves some.
+        return [
+            value.strip(b" \t").decode("latin-1") for given, value in headers if given == wanted
+        ]
 
     def origin(self) -> Origin:
         return origin_of(self.headers.items())

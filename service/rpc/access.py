@@ -64,8 +64,8 @@ DOCUMENT_BYTES: Final = 1024 * _KIB + 2 * METADATA_BYTES
 _PAGE: Final = 3 * 1024 * _KIB + DOCUMENT_BYTES
 """A page ends with the item that takes it over 3 MiB."""
 _DEFAULT_LIMIT: Final = 10
-_CHANGE: Final = 512
-"""A few containers and the label of a key included."""
+_CHANGE: Final = 768
+"""A few containers, the label of a key and an actor included."""
 _HIT: Final = 8 * _KIB + METADATA_BYTES
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
+from service.core.actors import ACTOR, actor_of
 from service.core.errors import PalimpsestError, Reason
+from service.core.model import Principal
 from service.rpc.access import Access, authorize_containers
 from service.rpc.active_call import ActiveCall, new_call_id
 from service.rpc.calls import Exchange, RpcCall
@@ -78,9 +81,11 @@ class CallRunner:
                 await policy.wait_turn(active)
                 request = await receive(active)
                 active.received = True
+                principal = active.principal
                 if access is not None:
-                    authorize_containers(active.principal, access, request)
-                call = RpcCall(method, active.principal, exchange, policy.stopping)
+                    authorize_containers(principal, access, request)
+                    principal = _with_actor(principal, exchange)
+                call = RpcCall(method, principal, exchange, policy.stopping)
                 answer = await work(call, request, active)
                 outcome = "OK"
                 return answer
@@ -171,6 +176,12 @@ def too_large() -> PalimpsestError:
     return PalimpsestError(
         Reason.MESSAGE_TOO_LARGE, f"A message may have {MAX_MESSAGE_BYTES} bytes at most"
     )
+
+
+def _with_actor(principal: Principal, exchange: Exchange) -> Principal:
+    """The principal, with the actor that the call names; raises INVALID_REQUEST."""
+    actor = actor_of(exchange.values_of(ACTOR))
+    return replace(principal, actor=actor) if actor else principal
 
 
 def _this_task() -> asyncio.Task[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from service.core.errors import PalimpsestError
@@ -31,6 +31,10 @@ class Exchange(Protocol):
 
     def credentials(self) -> str | None:
         """The key that the caller sent; None without one."""
+        ...
+
+    def values_of(self, name: str) -> Sequence[str | bytes]:
+        """All values of the metadata, or headers, of this name, in lower case."""
         ...
 
     def origin(self) -> Origin:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -40,7 +40,7 @@ class GrpcExchange:
         context: gRPC's own object for it.
     """
 
-    __slots__ = ("context",)
+    __slots__ = ("_metadata", "context")
 
     answered: tuple[type[BaseException], ...] = _ANSWERED
     gone: tuple[type[BaseException], ...] = _GONE
@@ -48,18 +48,28 @@ class GrpcExchange:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self._metadata: Sequence[tuple[str, str | bytes]] | None = None
 
     def peer(self) -> str:
         return self.context.peer()
 
     def credentials(self) -> str | None:
-        for name, value in self.context.invocation_metadata() or ():
+        for name, value in self._given():
             if name == "authorization" and isinstance(value, str):
                 return bearer(value)
         return None
 
+    def values_of(self, name: str) -> Sequence[str | bytes]:
+        return [value for given, value in self._given() if given == name]
+
     def origin(self) -> Origin:
-        return origin_of(self.context.invocation_metadata())
+        return origin_of(self._given())
+
+    def _given(self) -> Sequence[tuple[str, str | bytes]]:
+        # gRPC makes the metadata again at each look.
+        if self._metadata is None:
+            self._metadata = tuple(self.context.invocation_metadata() or ())
+        return self._metadata
 
     def time_remaining(self) -> float | None:
         # The stub leaves out that a call may be without a deadline.

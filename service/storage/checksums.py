@@ -26,6 +26,7 @@ COVERED: Final[dict[str, tuple[str, ...]]] = {
         "event_dates",
         "event_instants",
         "create_time",
+        "actor",
     ),
     "chunks": ("chunk_id", "starts", "ends", "heading", "speaker", "instant", "utc_offset"),
     "api_keys": (
@@ -41,12 +42,18 @@ COVERED: Final[dict[str, tuple[str, ...]]] = {
 }
 """Columns of each table, in the order in which they are digested."""
 
+_SELDOM: Final = frozenset({"memories", "chunks"})
+"""Tables whose last covered column is left out where it is null.
+
+So it is in most rows, and in all that were written before there was the column.
+"""
+
 NOTHING: Final = b""
 """Of a row without any of its texts, where that is the rule and not worth a digest."""
 
 
 def of_memory(digester: Digester, row: dict[str, Any]) -> bytes:
-    return digester.checksum(*map(row.__getitem__, COVERED["memories"]))
+    return of_values(digester, "memories", map(row.__getitem__, COVERED["memories"]))
 
 
 def of_chunk(digester: Digester, row: dict[str, Any]) -> bytes:
@@ -77,8 +84,7 @@ def of_values(digester: Digester, table: str, values: Iterable[Any]) -> bytes:
     """
     if table == "memory_spans":
         return of_span(digester, *values)
-    if table == "chunks":
-        *others, offset = values
-        # Most have none, and all that were written before there were offsets.
-        values = others if offset is None else (*others, offset)
+    if table in _SELDOM:
+        *others, last = values
+        values = others if last is None else (*others, last)
     return digester.checksum(*values)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, MetaData, inspect, select, text
 
 from service.storage import dialects, tables
 
-HEAD = "0011"
+HEAD = "0012"
 """The revision that this code needs."""
 
 DEFAULT_TENANT = "default"

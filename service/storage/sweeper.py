@@ -11,7 +11,7 @@ from service.core.memories import End
 from service.core.model import ChangeKind, Principal
 from service.storage.memories import rows
 from service.storage.tables import memory_spans, requests
-from service.storage.transactions import SYSTEM_ACTOR, Mutation, Outcome, TenantTx, lock_tenants
+from service.storage.transactions import SYSTEM_KEY_ID, Mutation, Outcome, TenantTx, lock_tenants
 
 STEP = 500
 """Expiries recorded in one transaction, at most."""
@@ -79,7 +79,7 @@ def expire(tx: TenantTx, mutations: Sequence[Mutation[Sequence[str]]]) -> Sequen
 
 
 def expiry(tenant: int, memory_ids: Sequence[str]) -> Mutation[Sequence[str]]:
-    return Mutation(Principal(tenant, SYSTEM_ACTOR), memory_ids)
+    return Mutation(Principal(tenant, SYSTEM_KEY_ID), memory_ids)
 
 
 def stale_requests(conn: Connection, now: int) -> list[Any]:

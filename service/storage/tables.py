@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from service.core.actors import MAX_ACTOR
 from service.storage.functions import ParsedJson
 
 
@@ -252,6 +253,7 @@ memories = Table(
     Column("entry", LargeBinary),
     Column("vector", LargeBinary),
     _checksum(),
+    Column("actor", String(MAX_ACTOR)),
     UniqueConstraint("tenant", "root_id", "version"),
     Index("ix_memories_indexed", "embedder", _VERSION, "tenant", "id"),
     Index(
@@ -312,6 +314,8 @@ changes = Table(
     Column("time", BigInteger, nullable=False),
     Column("key_id", String(40), nullable=False),
     Column("request_id", String(36)),
+    # On whose behalf it was made, if the caller said.
+    Column("actor", String(MAX_ACTOR)),
     Index(None, "tenant", "container", "revision"),
     sqlite_with_rowid=False,
 )

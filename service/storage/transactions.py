@@ -30,7 +30,7 @@ P_co = TypeVar("P_co", covariant=True)
 R = TypeVar("R")
 
 
-SYSTEM_ACTOR: Final = "system"
+SYSTEM_KEY_ID: Final = "system"
 """Takes the place of a key's id in changes that the service makes by itself."""
 
 
@@ -208,17 +208,21 @@ class TenantTx:
                 "kind": kind.value,
                 "entity_id": entity_id,
                 "time": self.now,
-                **self.actor(mutation),
+                **self.origin(mutation),
             }
             for container in in_containers
         )
         return self.revision
 
     @staticmethod
-    def actor(mutation: Mutation[object]) -> dict[str, object]:
-        """The columns that name the key and the request of a change."""
-        request_id = mutation.request.request_id if mutation.request else None
-        return {"key_id": mutation.principal.key_id, "request_id": request_id}
+    def origin(mutation: Mutation[object]) -> dict[str, object]:
+        """The columns that say by which key and request, and on whose behalf, a change is made."""
+        principal = mutation.principal
+        return {
+            "key_id": principal.key_id,
+            "request_id": mutation.request.request_id if mutation.request else None,
+            "actor": principal.actor or None,
+        }
 
     def take_revisions(self, count: int) -> int:
         """Take so many revisions, whose change rows the caller writes itself.

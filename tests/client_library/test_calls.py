@@ -14,7 +14,7 @@ import pytest
 import palimpsest
 from palimpsest import services
 from palimpsest.calls import Method
-from palimpsest.v1.changes_pb2 import CHANGE_KIND_MEMORY_CREATED
+from palimpsest.v1.changes_pb2 import CHANGE_KIND_DOCUMENT_CREATED, CHANGE_KIND_MEMORY_CREATED
 from palimpsest.v1.documents_pb2 import DOCUMENT_STATUS_DONE
 from service.app import running
 from service.rpc import contract
@@ -97,6 +97,30 @@ async def test_changes_are_gone_through_by_revision(shared_server: Server, key: 
     assert [list(change.container_tags) for change in later] == [["another"]]
     assert same == seen
     assert all(change.request_id for change in seen)
+
+
+async def test_the_server_hears_on_whose_behalf_a_call_is_made(
+    shared_server: Server, key: str
+) -> None:
+    with palimpsest.connect(
+        shared_server.address, key, timeout=HANG_SECONDS, actor="one"
+    ) as client:
+        client.memories.create(USER, "Fact.")
+        client.memories.create(USER, "Fact.", actor="two")
+        client.documents.upsert("The harbour lights.", actor="")
+    async with palimpsest.connect_async(
+        shared_server.address, key, timeout=HANG_SECONDS, actor="three"
+    ) as twin:
+        made = await twin.memories.create(USER, "Fact.")
+        await twin.memories.create(USER, "Fact.", actor="four")
+        with pytest.raises(palimpsest.InvalidRequestError, match="palimpsest-actor"):
+            await twin.memories.create(USER, "Fact.", actor="x" * 201)
+        of_version = (await twin.memories.get(USER, made.receipts[0].id)).memory.actor
+        kinds = [CHANGE_KIND_MEMORY_CREATED, CHANGE_KIND_DOCUMENT_CREATED]
+        heard = [change.actor async for change in twin.changes.iterate(kinds=kinds)]
+
+    assert heard == ["one", "two", "", "three", "four"]
+    assert of_version == "three"
 
 
 async def test_the_asyncio_client_does_the_same(shared_server: Server, key: str) -> None:

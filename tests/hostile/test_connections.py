@@ -16,12 +16,14 @@ from collections.abc import Awaitable, Callable, Iterator
 import grpc
 import pytest
 
+from palimpsest.v1.changes_pb2 import ListChangesRequest
 from palimpsest.v1.documents_pb2 import (
     BatchUpsertDocumentsRequest,
     GetDocumentRequest,
     UpsertDocumentRequest,
     WatchDocumentRequest,
 )
+from service.core.actors import ACTOR
 from service.rpc.policy import PER_BYTE
 from service.rpc.quotas import LIMITS, Resource
 from tests.client import Client, connected
@@ -127,6 +129,33 @@ async def test_strange_calls_are_refused(server: Server, name: str) -> None:
         assert await asyncio.to_thread(peer.wait, [stream], 10)
         assert peer.status(stream) in expected, peer.headers[stream]
     async with connected(server.address, server.key) as client:
+        await serves(client)
+
+
+ACTORS = {
+    "UTF-8": ("Zoë".encode(), {"3"}),
+    "bytes": (b"Zo\xeb", {"3"}),
+    "a control character": (b"a\x01b", {"3"}),
+    "lines": (b"a\r\nauthorization: b", {"3"}),
+    "NUL": (b"a\0b", {"3"}),
+    "nothing": (b"", {"3"}),
+    "too long": (b"x" * 201, {"3"}),
+    "all that metadata may be": (b"x" * 7_000, {"3"}),
+    "200 KB": (b"x" * 200_000, {"3", "8"}),
+}
+
+
+@pytest.mark.parametrize("name", ACTORS)
+async def test_what_can_be_no_actor_is_refused(server: Server, name: str) -> None:
+    value, expected = ACTORS[name]
+    key = server.create_key("--tenant", f"actor-{name.replace(' ', '-')}")
+    request = frame(UpsertDocumentRequest(content="x").SerializeToString())
+    with Peer(server.address) as peer:
+        stream = peer.call(call_headers(UPSERT, key, (ACTOR.encode(), value)), request)
+        assert await asyncio.to_thread(peer.wait, [stream], HANG_SECONDS)
+        assert peer.status(stream) in expected, peer.headers[stream]
+    async with connected(server.address, key) as client:
+        assert not (await client.changes.ListChanges(ListChangesRequest())).changes
         await serves(client)
 
 

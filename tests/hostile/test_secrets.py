@@ -17,14 +17,19 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 
+from palimpsest.v1.documents_pb2 import UpsertDocumentRequest
+from service.core.actors import ACTOR
 from tests.client import connected, refused
 from tests.harness import Server, running_server
 from tests.hostile import contract
 from tests.hostile.answers import Answer, ask
 from tests.hostile.contract import Samples
+from tests.hostile.peers import Peer, call_headers, frame
 from tests.tally import Report, Tally
+from tests.waiting import HANG_SECONDS
 
 MARK = "Quagmire"
+UPSERT = "/palimpsest.v1.Documents/UpsertDocument"
 
 
 class Marked(Samples):
@@ -84,6 +89,7 @@ async def test_logs_hold_neither_keys_nor_what_callers_write(
         )
         with pytest.raises(grpc.RpcError):
             await strange(MARK.encode(), metadata=(("x-marked", MARK),))
+        await name_actors(channel, server)
     assert codes >= {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED"}
     assert server.stop() == 0
 
@@ -92,6 +98,21 @@ async def test_logs_hold_neither_keys_nor_what_callers_write(
     assert "Palimpsest is serving" in log
     for secret in (MARK, *keys, wrong, *(key.rpartition("_")[2] for key in keys)):
         assert not [line for line in log.splitlines() if secret in line], secret
+
+
+async def name_actors(channel: grpc.aio.Channel, server: Server) -> None:
+    """Calls with an actor that is marked: one that is taken, and two that are not."""
+    request = UpsertDocumentRequest(content="x").SerializeToString()
+    upsert: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(UPSERT)
+    key = ("authorization", f"Bearer {server.key}")
+    await upsert(request, metadata=(key, (ACTOR, MARK)))
+    with pytest.raises(grpc.RpcError):
+        await upsert(request, metadata=(key, (ACTOR, MARK * 100)))
+    with Peer(server.address) as peer:
+        bad = (ACTOR.encode(), MARK.encode() + b"\xff")
+        stream = peer.call(call_headers(UPSERT, server.key, bad), frame(request))
+        assert await asyncio.to_thread(peer.wait, [stream], HANG_SECONDS)
+        assert peer.status(stream) == "3"
 
 
 async def test_no_key_stands_in_the_database(shared_server: Server) -> None:

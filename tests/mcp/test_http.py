@@ -17,8 +17,10 @@ from mcp import Client as McpClient
 from mcp import MCPError
 from mcp.client.streamable_http import streamable_http_client
 
+from palimpsest.v1.changes_pb2 import ListChangesRequest
 from service.settings import database_path
 from service.storage.sqlite import admin
+from tests.client import connected
 from tests.harness import REPOSITORY, Server, environment, running_server
 from tests.mcp.agent import Agent
 from tests.mcp.scenario import run_node, use_every_tool
@@ -88,6 +90,29 @@ async def test_the_container_is_a_header_or_a_parameter(shared_server: Server, k
     async with started(shared_server, key, query="?container=a%20b") as agent:
         error = await agent.error("context")
         assert error.startswith("the container of this connection: must match")
+
+
+async def test_a_header_says_on_whose_behalf_an_agent_writes(
+    shared_server: Server, key: str
+) -> None:
+    async with started(shared_server, key, headers={"palimpsest-actor": "agent 7"}) as agent:
+        name = (await agent.data("remember", content="Tea"))["id"]
+        new = (await agent.data("update", id=name, content="Coffee"))["id"]
+    async with connected(shared_server.address, key) as client:
+        page = await client.changes.ListChanges(ListChangesRequest())
+        assert [(change.id, change.actor) for change in page.changes] == [
+            (name, "agent 7"),
+            (new, "agent 7"),
+        ]
+        assert (await client.memory(new)).actor == "agent 7"
+
+
+async def test_a_header_that_can_be_no_actor_is_refused(shared_server: Server, key: str) -> None:
+    answer = await post(shared_server, key, json.dumps(CALL), **{"palimpsest-actor": "x" * 201})
+    assert answer.status_code == 400
+    assert "palimpsest-actor" in answer.text
+    async with connected(shared_server.address, key) as client:
+        assert not (await client.changes.ListChanges(ListChangesRequest())).changes
 
 
 CALL = {

@@ -17,6 +17,7 @@ from mcp import StdioServerParameters
 
 from service.settings import database_path
 from service.storage.sqlite import admin
+from tests.client import connected
 from tests.harness import REPOSITORY, Server, environment
 from tests.mcp.agent import Agent
 from tests.mcp.scenario import run_node, use_every_tool
@@ -82,6 +83,13 @@ async def test_the_container_is_a_setting(shared_server: Server, key: str) -> No
         assert (await agent.data("remember", content="Tea"))["container"] == "a"
 
 
+async def test_the_actor_is_a_setting(shared_server: Server, key: str) -> None:
+    async with started(shared_server.address, key, "--actor", "agent 7") as agent:
+        name = (await agent.data("remember", content="Tea"))["id"]
+    async with connected(shared_server.address, key) as client:
+        assert (await client.memory(name)).actor == "agent 7"
+
+
 async def test_a_revoked_key_is_told(shared_server: Server, key: str) -> None:
     async with started(shared_server.address, key) as agent:
         await agent.text("remember", content="Ann drinks tea")
@@ -141,6 +149,17 @@ def test_a_container_that_cannot_be_one_is_refused(shared_server: Server, key: s
 
     assert (process.returncode, output) == (2, "")
     assert "--container: must match" in errors
+
+
+@pytest.mark.parametrize("actor", ["", "Zoë", "x" * 201])
+def test_an_actor_that_cannot_be_one_is_refused(
+    shared_server: Server, key: str, actor: str
+) -> None:
+    process = talk(shared_server, key, "--actor", actor)
+    output, errors = process.communicate(timeout=HANG_SECONDS)
+
+    assert (process.returncode, output) == (2, "")
+    assert "--actor: must be 1 to 200" in errors
 
 
 def talk(server: Server, key: str, *options: str) -> subprocess.Popen[str]:

@@ -111,7 +111,7 @@ def test_secrets_are_as_long_as_the_standard_wants_and_each_another() -> None:
 def test_an_event_has_the_contracts_message() -> None:
     for kind in set(ChangeKind) - INTERNAL_KINDS:
         change = Change(
-            2**53 + 1, kind, "mem_1", ["a", "b"], 1_800_000_000_000_001, "k", "läbel", "r"
+            2**53 + 1, kind, "mem_1", ["a", "b"], 1_800_000_000_000_001, "k", "läbel", "r", "ann"
         )
         sent = json.loads(rules.change_body(change))
         response = ListChangesResponse()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 
 from palimpsest.v1.changes_pb2 import Change, ListChangesResponse
 from service.core import model as m
@@ -51,6 +52,18 @@ async def test_changes_are_sent_in_order_as_the_contract_has_them(
 
     await site.delivery().deliver_due()
     assert len(receiver.events) == 4
+
+
+async def test_an_event_says_on_whose_behalf_it_was(site: Site, receiver: Receiver) -> None:
+    principal = await site.tenant()
+    webhook = site.add(receiver.url)
+    await site.remember(replace(principal, actor="chat:ann"), "one")
+    await site.remember(principal, "two")
+
+    await site.delivery().deliver_due()
+
+    sent = [event.change(webhook.target.secret).actor for event in receiver.events]
+    assert sent == ["chat:ann", ""]
 
 
 async def test_a_webhook_begins_with_what_comes_after_it(site: Site, receiver: Receiver) -> None:

@@ -110,6 +110,7 @@ class Change(_message.Message):
     KEY_ID_FIELD_NUMBER: _builtins.int
     KEY_LABEL_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Its place in the tenant's order."""
     kind: Global___ChangeKind.ValueType
@@ -122,6 +123,13 @@ class Change(_message.Message):
     """The label of that key; empty if it has none."""
     request_id: _builtins.str
     """The `request_id` of the call that did it; empty if it had none."""
+    actor: _builtins.str
+    """On whose behalf it was done, as the call said with `palimpsest-actor` in its
+    metadata or headers: 1 to 200 printable characters of ASCII, which are kept
+    as they come. Other text has to be encoded by the caller, for instance as
+    "Zo%C3%AB". Empty: the call did not say, or it was the service itself. It
+    stays here when what was changed is deleted, and its container with it.
+    """
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The containers it happened in, of those that the key may see and the
@@ -145,10 +153,11 @@ class Change(_message.Message):
         key_id: _builtins.str = ...,
         key_label: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tags", b"container_tags", "id", b"id", "key_id", b"key_id", "key_label", b"key_label", "kind", b"kind", "request_id", b"request_id", "revision", b"revision", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "container_tags", b"container_tags", "id", b"id", "key_id", b"key_id", "key_label", b"key_label", "kind", b"kind", "request_id", b"request_id", "revision", b"revision", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

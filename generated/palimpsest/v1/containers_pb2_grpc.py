@@ -32,7 +32,7 @@ class ContainersStub:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists.
+    lists. A mutation may say on whose behalf it is made: see `actor` in Change.
     """
 
     def __init__(self, channel):
@@ -60,7 +60,7 @@ class ContainersServicer:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists.
+    lists. A mutation may say on whose behalf it is made: see `actor` in Change.
     """
 
     def ListContainers(self, request, context):
@@ -112,7 +112,7 @@ class Containers:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists.
+    lists. A mutation may say on whose behalf it is made: see `actor` in Change.
     """
 
     @staticmethod

@@ -33,7 +33,7 @@ class ContainersStub:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists.
+    lists. A mutation may say on whose behalf it is made: see `actor` in Change.
     """
 
     @_typing.overload
@@ -62,7 +62,7 @@ class ContainersAsyncStub(ContainersStub):
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists.
+    lists. A mutation may say on whose behalf it is made: see `actor` in Change.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -87,7 +87,7 @@ class ContainersServicer(metaclass=_abc_1.ABCMeta):
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists.
+    lists. A mutation may say on whose behalf it is made: see `actor` in Change.
     """
 
     @_abc_1.abstractmethod

@@ -33,7 +33,8 @@ class DocumentsStub:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
@@ -146,7 +147,8 @@ class DocumentsAsyncStub(DocumentsStub):
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a
@@ -255,7 +257,8 @@ class DocumentsServicer(metaclass=_abc_1.ABCMeta):
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
 
     Metadata is a JSON object: at most 100 keys of the form
     ^[A-Za-z0-9_.-]{1,64}$ and 16 KiB as compact JSON; a value is a string, a

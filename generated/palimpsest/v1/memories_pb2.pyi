@@ -48,6 +48,7 @@ class Memory(_message.Message):
     SOURCE_DOCUMENT_ID_FIELD_NUMBER: _builtins.int
     FORGET_TIME_FIELD_NUMBER: _builtins.int
     FORGET_BATCH_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Made by the service: "mem_" and 22 characters. Every version has its own."""
     container_tag: _builtins.str
@@ -78,6 +79,10 @@ class Memory(_message.Message):
     """
     forget_batch_id: _builtins.str
     """The ForgetMemories batch that forgot it; empty unless one did."""
+    actor: _builtins.str
+    """On whose behalf this version was written, as the actor of its change is;
+    empty if the call did not say.
+    """
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
         """The caller's data."""
@@ -119,10 +124,11 @@ class Memory(_message.Message):
         source_document_id: _builtins.str = ...,
         forget_time: _timestamp_pb2.Timestamp | None = ...,
         forget_batch_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "forget_after", b"forget_after", "forget_time", b"forget_time", "metadata", b"metadata", "temporal_context", b"temporal_context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_tag", b"container_tag", "content", b"content", "create_time", b"create_time", "etag", b"etag", "forget_after", b"forget_after", "forget_batch_id", b"forget_batch_id", "forget_reason", b"forget_reason", "forget_time", b"forget_time", "forgotten", b"forgotten", "id", b"id", "is_latest", b"is_latest", "is_static", b"is_static", "metadata", b"metadata", "parent_memory_id", b"parent_memory_id", "root_memory_id", b"root_memory_id", "source_document_id", b"source_document_id", "temporal_context", b"temporal_context", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "container_tag", b"container_tag", "content", b"content", "create_time", b"create_time", "etag", b"etag", "forget_after", b"forget_after", "forget_batch_id", b"forget_batch_id", "forget_reason", b"forget_reason", "forget_time", b"forget_time", "forgotten", b"forgotten", "id", b"id", "is_latest", b"is_latest", "is_static", b"is_static", "metadata", b"metadata", "parent_memory_id", b"parent_memory_id", "root_memory_id", b"root_memory_id", "source_document_id", b"source_document_id", "temporal_context", b"temporal_context", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

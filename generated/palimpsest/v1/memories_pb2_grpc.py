@@ -33,7 +33,8 @@ class MemoriesStub:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
     Metadata and NUL follow the rules stated at Documents. A memory of another
     container is NOT_FOUND.
     """
@@ -114,7 +115,8 @@ class MemoriesServicer:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
     Metadata and NUL follow the rules stated at Documents. A memory of another
     container is NOT_FOUND.
     """
@@ -327,7 +329,8 @@ class Memories:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
     Metadata and NUL follow the rules stated at Documents. A memory of another
     container is NOT_FOUND.
     """

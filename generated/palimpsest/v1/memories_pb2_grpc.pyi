@@ -34,7 +34,8 @@ class MemoriesStub:
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
     Metadata and NUL follow the rules stated at Documents. A memory of another
     container is NOT_FOUND.
     """
@@ -134,7 +135,8 @@ class MemoriesAsyncStub(MemoriesStub):
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
     Metadata and NUL follow the rules stated at Documents. A memory of another
     container is NOT_FOUND.
     """
@@ -230,7 +232,8 @@ class MemoriesServicer(metaclass=_abc_1.ABCMeta):
     Every call needs a key: `authorization: Bearer <key>` as metadata, or as a
     header of HTTP. It can fail with UNAUTHENTICATED, PERMISSION_DENIED,
     INVALID_ARGUMENT, RESOURCE_EXHAUSTED and UNAVAILABLE in addition to what it
-    lists. An OK to a mutation is sent after its commit has reached the disk.
+    lists. An OK to a mutation is sent after its commit has reached the disk. A
+    mutation may say on whose behalf it is made: see `actor` in Change.
     Metadata and NUL follow the rules stated at Documents. A memory of another
     container is NOT_FOUND.
     """

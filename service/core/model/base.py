@@ -40,7 +40,8 @@ class Principal:
     """The caller: a tenant's key and its permissions.
 
     `containers` None means all of the tenant's; `expires_at` None means never.
-    `tenant_name` is for logs.
+    `tenant_name` is for logs. `actor` is on whose behalf the call is made, as the caller says;
+    empty: nothing was said.
     """
 
     tenant: int
@@ -49,6 +50,7 @@ class Principal:
     read_only: bool = False
     expires_at: int | None = None
     tenant_name: str = ""
+    actor: str = ""
 
     def allows(self, container: str) -> bool:
         return self.containers is None or container in self.containers

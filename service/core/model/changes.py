@@ -40,7 +40,8 @@ INTERNAL_KINDS: Final = frozenset({ChangeKind.DOCUMENT_INDEXED, ChangeKind.MEMOR
 class Change:
     """One change, with all of its containers that the reader may see and has asked for.
 
-    `key_id` is empty where the service made it by itself.
+    `key_id` is empty where the service made it by itself. `actor` is on whose behalf it was
+    made, as the caller said; empty: nothing was said.
     """
 
     revision: int
@@ -51,6 +52,7 @@ class Change:
     key_id: str
     key_label: str
     request_id: str
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,8 @@ class Memory:
     source_document_id: str | None
     forget_time: int | None
     forget_batch_id: str | None
+    actor: str = ""
+    """On whose behalf this version was written, as its caller said."""
 
 
 @dataclass(slots=True)

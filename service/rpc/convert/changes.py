@@ -39,5 +39,6 @@ def to_proto(changes: Iterable[m.Change], messages: Any) -> None:
             key_id=change.key_id,
             key_label=change.key_label,
             request_id=change.request_id,
+            actor=change.actor,
         )
         times.to_proto(change.time, message.time)

@@ -212,6 +212,8 @@ def to_proto(memory: m.Memory, message: pb.Memory) -> None:
         times.to_proto(memory.forget_time, message.forget_time)
     if memory.forget_batch_id:
         message.forget_batch_id = memory.forget_batch_id
+    if memory.actor:
+        message.actor = memory.actor
 
 
 def receipt_to_proto(receipt: m.MemoryReceipt, message: pb.MemoryReceipt) -> None:

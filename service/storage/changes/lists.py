@@ -18,7 +18,7 @@ from service.core.model import (
     Principal,
 )
 from service.storage.tables import api_keys, changes, tenants
-from service.storage.transactions import SYSTEM_ACTOR, pad_in_list
+from service.storage.transactions import SYSTEM_KEY_ID, pad_in_list
 
 SLACK: Final = 64
 """Rows that the first step reads in addition to one for each change that is wanted."""
@@ -45,6 +45,7 @@ _AFTER = select(
     changes.c.time,
     changes.c.key_id,
     changes.c.request_id,
+    changes.c.actor,
 ).where(changes.c.tenant == bindparam("t"), changes.c.revision > bindparam("after"))
 _OF_ALL = _AFTER.order_by(changes.c.revision, changes.c.container).limit(bindparam("n"))
 _UPTO = _AFTER.where(changes.c.revision <= bindparam("upto")).order_by(
@@ -151,7 +152,7 @@ def _changes(
 ) -> Iterable[Change]:
     """One change for each revision, of the rows that are asked for."""
     change: Change | None = None
-    for revision, container, kind, entity_id, time, key_id, request_id in rows:
+    for revision, container, kind, entity_id, time, key_id, request_id, actor in rows:
         if kind not in kinds or (names is not None and container not in names):
             continue
         tag = container if names is None else names[container]
@@ -162,9 +163,17 @@ def _changes(
             yield change
         if kind == ChangeKind.CONTAINER_DELETED:
             entity_id = tag  # noqa: PLW2901  (it is a digest, too)
-        key_id = "" if key_id == SYSTEM_ACTOR else key_id  # noqa: PLW2901
+        key_id = "" if key_id == SYSTEM_KEY_ID else key_id  # noqa: PLW2901
         change = Change(
-            revision, ChangeKind(kind), entity_id, [tag], time, key_id, "", request_id or ""
+            revision,
+            ChangeKind(kind),
+            entity_id,
+            [tag],
+            time,
+            key_id,
+            "",
+            request_id or "",
+            actor or "",
         )
     if change is not None:
         yield change

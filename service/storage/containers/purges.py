@@ -149,9 +149,22 @@ _SHARED = select(documents.c.id, documents.c.containers).where(
 )
 
 
+_RECORDED = (
+    "tenant",
+    "revision",
+    "container",
+    "kind",
+    "entity_id",
+    "time",
+    "key_id",
+    "request_id",
+    "actor",
+)
+
+
 # The rows of a step never pass through Python: other calls need its lock.
 _RECORD = insert(changes).from_select(
-    ["tenant", "revision", "container", "kind", "entity_id", "time", "key_id", "request_id"],
+    _RECORDED,
     select(
         document_containers.c.tenant,
         func.row_number().over(order_by=document_containers.c.revision)
@@ -162,6 +175,7 @@ _RECORD = insert(changes).from_select(
         bindparam("time", type_=BigInteger),
         bindparam("key_id", type_=String),
         bindparam("request_id", type_=String),
+        bindparam("actor", type_=String),
     ).where(*_MEMBERS),
 )
 
@@ -268,7 +282,7 @@ def _delete_documents(
     if rest:
         after = tx.take_revisions(rest)
         tx.count(container, documents=-rest)
-        tx.conn.execute(_RECORD, {**where, "after": after, "time": tx.now, **tx.actor(mutation)})
+        tx.conn.execute(_RECORD, {**where, "after": after, "time": tx.now, **tx.origin(mutation)})
         for statement in _REMOVE:
             tx.pause()
             tx.conn.execute(statement, where)

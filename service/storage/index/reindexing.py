@@ -35,7 +35,7 @@ from service.ports.reindexing import Stale
 from service.storage.documents.rows import containers_of
 from service.storage.engine import MutationEngine
 from service.storage.tables import chunks, documents, embedders, memories
-from service.storage.transactions import SYSTEM_ACTOR, Mutation, Outcome, TenantTx, pad_in_list
+from service.storage.transactions import SYSTEM_KEY_ID, Mutation, Outcome, TenantTx, pad_in_list
 
 
 def _version(table: Table) -> ColumnElement[bytes]:
@@ -217,7 +217,7 @@ class ReindexStore:
         ]
         for tenant in {one.tenant for one in stale}:
             mine = [renewal for renewal in renewals if renewal.stale.tenant == tenant]
-            mutation = Mutation(Principal(tenant, SYSTEM_ACTOR), mine)
+            mutation = Mutation(Principal(tenant, SYSTEM_KEY_ID), mine)
             await self._engine.mutate(_refresh, mutation, len(mine))
 
 

@@ -74,7 +74,12 @@ def create(
         receipts = []
         for number, (new, source) in enumerate(zip(request.memories, resolved, strict=True)):
             version, span = rules.first_version(
-                new, tx.new_id(ids.MEMORY), request.container, source, tx.now
+                new,
+                tx.new_id(ids.MEMORY),
+                request.container,
+                source,
+                tx.now,
+                actor=mutation.principal.actor,
             )
             revision = tx.change(
                 mutation, ChangeKind.MEMORY_CREATED, version.id, [request.container]
@@ -147,7 +152,13 @@ def update_memories(
         try:
             rules.check_etag(tx.digester, request.etag, stored.version, stored.span, tx.wall)
             version, span = rules.next_version(
-                request, tx.new_id(ids.MEMORY), stored.version, stored.span, tx.now, tx.wall
+                request,
+                tx.new_id(ids.MEMORY),
+                stored.version,
+                stored.span,
+                tx.now,
+                tx.wall,
+                actor=mutation.principal.actor,
             )
         except PalimpsestError as error:
             results.append(error)

@@ -51,6 +51,7 @@ COLUMNS = (
     memories.c.event_dates,
     memories.c.source_document_id,
     memories.c.create_time,
+    memories.c.actor,
     memory_spans.c.shown_from,
     memory_spans.c.shown_until,
     memory_spans.c.state_until,
@@ -136,6 +137,7 @@ def stored_of(row: Any) -> Stored:
         event_dates,
         source_document_id,
         create_time,
+        actor,
         shown_from,
         shown_until,
         state_until,
@@ -156,6 +158,7 @@ def stored_of(row: Any) -> Stored:
             TemporalContext(document_date, events),
             source_document_id,
             create_time,
+            actor or "",
         ),
         Span(shown_from, shown_until, state_until, _ENDS[end_kind], *rest),
     )

@@ -105,6 +105,7 @@ class MemoryWriteBatch:
                 "embedder": NO_EMBEDDER if index is None else index.embedder,
                 "entry": None if index is None else index.entry,
                 "vector": None if index is None else index.vector,
+                "actor": version.actor or None,
             }
         )
         row["checksum"] = checksums.of_memory(self.tx.digester, row)

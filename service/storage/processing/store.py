@@ -11,7 +11,7 @@ from service.storage.documents import chunks
 from service.storage.engine import MutationEngine
 from service.storage.processing import jobs
 from service.storage.processing.leases import Leases, put_off, stamp
-from service.storage.transactions import SYSTEM_ACTOR, Mutation
+from service.storage.transactions import SYSTEM_KEY_ID, Mutation
 
 MOST_CONTENT = 4 * 1024 * 1024
 """Bytes of content that a worker takes at once: each is in memory several times over."""
@@ -63,7 +63,7 @@ class QueueStore:
     async def enter(self, held: Sequence[Job], status: Status) -> None:
         engine = self._engine
         mutations = [
-            Mutation(Principal(tenant, SYSTEM_ACTOR), (list(mine.values()), status))
+            Mutation(Principal(tenant, SYSTEM_KEY_ID), (list(mine.values()), status))
             for tenant, mine in jobs.by_tenant(held).items()
         ]
         await engine.mutate_all(jobs.enter_stage, mutations, len(mutations))
@@ -89,12 +89,12 @@ class QueueStore:
         self._notify(held)
 
     async def finish(self, processed: Sequence[Processed]) -> Sequence[bool]:
-        mutations = [Mutation(Principal(one.job.tenant, SYSTEM_ACTOR), one) for one in processed]
+        mutations = [Mutation(Principal(one.job.tenant, SYSTEM_KEY_ID), one) for one in processed]
         weight = sum(1 + len(one.changed) for one in processed)
         return await self._engine.mutate_all(chunks.finish, mutations, weight)
 
     async def fail(self, failed: Failed) -> bool:
-        mutation = Mutation(Principal(failed.job.tenant, SYSTEM_ACTOR), failed)
+        mutation = Mutation(Principal(failed.job.tenant, SYSTEM_KEY_ID), failed)
         held = bool(await self._engine.mutate(chunks.fail, mutation))
         self._notify([failed.job])
         return held
