@@ -36,6 +36,7 @@ PARTS: Final = {
         Part("disks", ("tests.faults", "disks"), "--rounds", 20),
         Part("locks", ("tests.faults", "locks"), "--rounds", 20),
         Part("processing", ("tests.faults", "processing"), "--rounds", 25),
+        Part("webhooks", ("tests.webhooks",), "--rounds", 20),
         Part("stops", ("tests.faults", "stops"), "--rounds", 20),
         Part("model", ("tests.property",), "--examples", 1000),
         Part("searches", ("tests.finding",), "--examples", 300),

@@ -13,7 +13,9 @@ from service.settings import database_path
 from service.storage.sqlite import webhook_admin as admin
 from tests.client import connected
 from tests.harness import start_server
+from tests.tally import Report, Tally
 from tests.waiting import until
+from tests.webhooks.kills import kill_rounds
 from tests.webhooks.receiver import Event, Receiver, Reply, status
 
 pytestmark = pytest.mark.processes
@@ -60,3 +62,12 @@ async def test_each_change_comes_at_least_once_and_in_order(
     assert goals == []
     assert list(dict.fromkeys(taken)) == list(range(1, CHANGES + 1))
     assert len(taken) > CHANGES
+
+
+async def test_what_is_written_meanwhile_comes_too(tmp_path: Path, report: Report) -> None:
+    tally = Tally("kills of a server that delivers to webhooks")
+    report(tally)
+    await kill_rounds(tmp_path / "data", 3, seed=7, tally=tally, failing=0.0)
+    assert tally.findings == []
+    assert tally.faults == 3
+    assert tally.operations > 0
