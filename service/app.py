@@ -22,7 +22,7 @@ from service.http.endpoints import Endpoint
 from service.http.server import HttpServer
 from service.indexing_runtime import IndexingResources, IndexingRuntime
 from service.metrics.service_metrics import ServiceMetrics
-from service.rpc.call_monitor import CallMonitor
+from service.rpc.call_monitor import CallMonitor, CallTraces
 from service.rpc.call_statistics import CallStatistics
 from service.rpc.connections import MAX_CONNECTIONS, RESERVED_FILES
 from service.rpc.server import Server
@@ -33,6 +33,7 @@ from service.settings import Settings
 from service.storage.opening import StoreOptions, open_prepared, prepare_database
 from service.storage.schema import DEFAULT_TENANT
 from service.storage.store import SqlStore
+from service.tracing.opening import open_traces
 from service.webhooks.delivery import WebhookDelivery
 
 DAY_SECONDS = 86_400
@@ -75,11 +76,23 @@ async def running(
         clock: The wall clock; None: the one by which all servers on the database go.
 
     Raises:
+        service.tracing.opening.TracingError: Calls cannot be traced.
         OSError: The data folder cannot be used.
         service.tls_files.TlsFileError: A TLS file cannot be used.
         service.rpc.server.BindError: The address cannot be listened on.
         service.storage.schema.SchemaTooNewError: A newer release wrote the database.
     """
+    async with (
+        _tracing(settings.traces) as traces,
+        _running(settings, hurry or asyncio.Event(), clock, traces) as service,
+    ):
+        yield service
+
+
+@asynccontextmanager
+async def _running(
+    settings: Settings, hurry: asyncio.Event, clock: WallClock | None, traces: CallTraces | None
+) -> AsyncIterator[Service]:
     tls = _tls(settings)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     window, days = settings.scrub_window, settings.change_retention
@@ -114,7 +127,7 @@ async def running(
             runtime.searcher,
             offloader=runtime.offloader,
             default_principal=principal,
-            call_monitor=CallMonitor(statistics, settings.slow_call_seconds),
+            call_monitor=CallMonitor(statistics, settings.slow_call_seconds, traces),
         )
         port = server.bind(settings.listen, tls)
         try:
@@ -132,7 +145,7 @@ async def running(
                 address = _address(settings.listen, port)
                 yield Service(address, store, server, first_key, tls, http)
         finally:
-            await _drain(server, settings.drain_grace, hurry or asyncio.Event())
+            await _drain(server, settings.drain_grace, hurry)
     finally:
         await runtime.close()
         await resources.close()
@@ -261,6 +274,16 @@ def _tls(settings: Settings) -> ServerTls | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     return ServerTls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
+
+
+@asynccontextmanager
+async def _tracing(setting: str) -> AsyncIterator[CallTraces | None]:
+    traces = await asyncio.to_thread(open_traces, setting)
+    try:
+        yield traces
+    finally:
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
 
 
 @asynccontextmanager

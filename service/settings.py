@@ -167,6 +167,14 @@ class Settings(DatabaseSettings):
             description="A call that takes longer is logged, with where its time went; 0: none.",
         ),
     ] = 1.0
+    traces: Annotated[
+        str,
+        Field(
+            pattern=r"^(off|otlp|https?://\S+)$",
+            description="Where calls are sent as spans of OpenTelemetry, by OTLP over HTTP: an "
+            "`http://` URL, `otlp` (as `OTEL_EXPORTER_OTLP_ENDPOINT` says) or nowhere (`off`).",
+        ),
+    ] = "off"
     tls_cert: Annotated[
         Path | None, Field(description="PEM file of the server's certificate chain.")
     ] = None

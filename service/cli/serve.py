@@ -62,10 +62,11 @@ def _serve(settings: Settings) -> None:
     from service import app
     from service.rpc.server import BindError
     from service.tls_files import TlsFileError
+    from service.tracing.opening import TracingError
 
     try:
         app.run(settings, lambda service: _announce(settings, service))
-    except (BindError, TlsFileError) as error:
+    except (BindError, TlsFileError, TracingError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -37,7 +37,7 @@ Form: TypeAlias = Literal["console", "json"]
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
 # At their lowest levels they print the parameters of statements.
-_QUIET = ("aiosqlite", "sqlalchemy", "alembic", "asyncio", "hpack", "httpcore", "httpx")
+_QUIET = ("aiosqlite", "sqlalchemy", "alembic", "asyncio", "hpack", "httpcore", "httpx", "urllib3")
 
 
 BURST_LIMIT: Final = 5

@@ -128,6 +128,11 @@ SEEDS = {
         "service.rpc -> prometheus_client",
         "service.storage -> prometheus_client",
     ],
+    "Only tracing sees OpenTelemetry": [
+        "service.app -> opentelemetry",
+        "service.rpc -> opentelemetry",
+        "service.runtime -> opentelemetry",
+    ],
     "Only settings know where applications have their data": [
         "service.cli.data_dir -> platformdirs",
         "service.storage -> platformdirs",
