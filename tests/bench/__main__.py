@@ -22,6 +22,7 @@ from tests.bench.load import connect
 from tests.bench.neighbours import Neighbours
 from tests.bench.report import Row, machine, progress, table
 from tests.bench.transports import Transports
+from tests.bench.watching import watching
 from tests.harness import Server, running_server
 
 SMALL = 10_000
@@ -64,7 +65,9 @@ async def measure(
     ]
     with running_server(options.folder / "neighbours") as shared:
         groups.append(Neighbours(shared))
-        await _rounds(groups, options.rounds)
+        async with watching(options.folder / "watching", *ALONE) as watched:
+            groups.append(watched)
+            await _rounds(groups, options.rounds)
     for connection in (target, other, bare):
         await connection.channel.close()
     return [row for group in groups for row in group.rows.values()]
