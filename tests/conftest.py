@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests import statements
+from tests.backends import selection
 from tests.harness import Server, running_server, tenant_of
 from tests.tally import Report, Tally
 
@@ -86,6 +87,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if item.path.parent.name in folders:
                 item.add_marker(mark)
     items.sort(key=lambda item: item.path.name in ("test_plans.py", "test_tenants.py"))
+
+
+@pytest.fixture(autouse=True)
+def _databases() -> Iterator[None]:
+    with selection.closed_after():
+        yield
 
 
 @pytest.fixture(scope="session")

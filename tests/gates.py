@@ -1,4 +1,4 @@
-"""Statements that wait in their thread until a test lets them go on."""
+"""Statements that wait until a test lets them go on."""
 
 from __future__ import annotations
 
@@ -8,22 +8,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
+from sqlalchemy.util import await_only
 
 LIMIT = 15.0
 """Only a failure lasts so long."""
 
 
 class Gate:
-    """Where threads wait."""
+    """Where statements wait."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
         self.go = threading.Event()
 
     async def wait(self) -> None:
+        """Returns when a statement has come."""
         assert await asyncio.to_thread(self.reached.wait, LIMIT)
+
+    def pass_through(self, conn: Connection) -> None:
+        """Called by a statement, or by what issues some: returns when the gate is open."""
+        self.reached.set()
+        block(conn, self.go)
+
+
+def block(conn: Connection, until: threading.Event) -> None:
+    """Wait where the connection's statements run: in a thread, or in the event loop."""
+    if conn.dialect.is_async:
+        assert await_only(asyncio.to_thread(until.wait, LIMIT))
+    else:
+        assert until.wait(LIMIT)
 
 
 @contextmanager
@@ -31,10 +46,9 @@ def held(marker: str = "json_extract") -> Iterator[Gate]:
     """Hold every statement that has the marker, by default those that evaluate a filter."""
     gate = Gate()
 
-    def hold(conn: Any, cursor: Any, statement: str, *_: object) -> None:
+    def hold(conn: Connection, cursor: Any, statement: str, *_: object) -> None:
         if marker in statement:
-            gate.reached.set()
-            assert gate.go.wait(LIMIT)
+            gate.pass_through(conn)
 
     event.listen(Engine, "before_cursor_execute", hold)
     try:

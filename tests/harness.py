@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,16 +17,14 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from service.settings import database_path
-from service.storage.sqlite import admin
+from tests.backends.base import Backend
+from tests.backends.selection import backend_of
+from tests.ports import free_port
 from tests.waiting import HANG_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESERVE = 1024 * 1024
 """Bytes that each server keeps on the disk: there are many of them at once."""
-
-# Not seeded, as tests may seed the other one: several runs at once must not agree.
-_RANDOM = random.SystemRandom()
 
 _KEY = re.compile(r"\bpal_[0-9A-Za-z]+_[0-9A-Za-z]+\b")
 
@@ -45,6 +40,10 @@ class Server:
     key: str
     http: str = ""
 
+    @property
+    def backend(self) -> Backend:
+        return backend_of(self.data_dir)
+
     def create_key(self, *options: str) -> str:
         """A further key, made by the command line while the server runs."""
         return create_key(self.data_dir, *options)
@@ -53,15 +52,7 @@ class Server:
         self, tenant: str, *, containers: Sequence[str] = (), read_only: bool = False
     ) -> str:
         """A further key of any tenant, made without the start of a process."""
-        _, secret = admin.create_key(
-            database_path(self.data_dir),
-            tenant=tenant,
-            label="",
-            containers=containers,
-            read_only=read_only,
-            expires_at=None,
-        )
-        return secret
+        return self.backend.create_key(tenant, containers=containers, read_only=read_only)
 
     def stop(self) -> int:
         """SIGTERM, and the exit code of the drained server."""
@@ -82,7 +73,7 @@ def tenant_of(test: str) -> str:
 def run_cli(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`python -m service ARGUMENTS` on a data directory."""
     return subprocess.run(
-        [sys.executable, "-m", "service", *arguments, "--data-dir", str(data_dir)],
+        [sys.executable, "-m", "service", *arguments, *backend_of(data_dir).options],
         cwd=REPOSITORY,
         env=environment(),
         capture_output=True,
@@ -114,12 +105,13 @@ def running_server(data_dir: Path, *options: str) -> Iterator[Server]:
 
 def start_server(data_dir: Path, *options: str, address: str = "") -> Server:
     """Starts the server and returns once health says SERVING; without an address, on any port."""
-    http = f"127.0.0.1:{_free_port()}"
+    http = f"127.0.0.1:{free_port()}"
     if "--http" in options:
         http = options[options.index("--http") + 1]
     else:
         options = ("--http", http, *options)
-    command = [sys.executable, "-m", "service", "serve", "--data-dir", str(data_dir), *options]
+    database = backend_of(data_dir).options
+    command = [sys.executable, "-m", "service", "serve", *database, *options]
     log = data_dir.with_suffix(".log")
     process, address = launch(command, log, address)
     return Server(process, address, data_dir, log, first_key(data_dir), http)
@@ -129,7 +121,7 @@ def launch(
     command: Sequence[str], log: Path, address: str = ""
 ) -> tuple[subprocess.Popen[bytes], str]:
     """Starts a command that serves, on an address it is given last, until it is SERVING."""
-    address = address or f"127.0.0.1:{_free_port()}"
+    address = address or f"127.0.0.1:{free_port()}"
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, "--listen", address],
@@ -149,8 +141,9 @@ def launch(
 
 
 def first_key(data_dir: Path) -> str:
-    """The key a fresh server makes for itself."""
-    return (data_dir / "first-key").read_text().strip()
+    """The key that a fresh server made for itself; "" if another one of its database did."""
+    file = data_dir / "first-key"
+    return file.read_text().strip() if file.exists() else ""
 
 
 def _wait_until_serving(process: subprocess.Popen[bytes], address: str) -> None:
@@ -176,18 +169,14 @@ _EAGER = [
 ]
 
 
-def _free_port() -> int:
-    """A port below those that the system hands out by itself, to connections among others."""
-    while True:
-        port = random.randrange(10_000, 30_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
 def environment() -> dict[str, str]:
     """This process's environment, without settings meant for another server."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PALIMPSEST_")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("PALIMPSEST_TEST_") or not name.startswith("PALIMPSEST_")
+    }
+    kept.pop("DATABASE_URL", None)
     path = [str(REPOSITORY), str(REPOSITORY / "generated"), os.environ.get("PYTHONPATH", "")]
     return kept | {
         "PYTHONPATH": os.pathsep.join(part for part in path if part),

@@ -1,8 +1,8 @@
 """The whole service on a Unix socket, inside the running event loop.
 
-Copy this file and its fixture (`tests/rpc/conftest.py`) to test a program of
-your own against the real service: it is ready in milliseconds, needs no port
-and no process, and its clock is yours.
+Copy this file, `backends/` and the fixture of `tests/rpc/conftest.py` to test a
+program of your own against the real service: it is ready in milliseconds, needs
+no port and no process, and its clock is yours.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from service.core.times import WallClock
 from service.rpc.server import Server
 from service.rpc.tls import ServerTls
 from service.settings import Settings
-from service.storage.sqlite import admin
-from service.storage.sqlite.store import SqliteStore
+from service.storage.store import SqlStore
+from tests.backends.base import Backend
+from tests.backends.selection import backend_of
 
 
 class ManualClock:
@@ -86,8 +87,8 @@ class Service:
     """A running service; `address` is a gRPC target, `http` where it listens for HTTP."""
 
     address: str
-    database: Path
-    store: SqliteStore
+    backend: Backend
+    store: SqlStore
     server: Server
     http: str
     tls: ServerTls | None
@@ -101,18 +102,12 @@ class Service:
         expires_at: int | None = None,
     ) -> str:
         """The secret of a new key; `expires_at` in microseconds."""
-        _, secret = admin.create_key(
-            self.database,
-            tenant=tenant,
-            label="",
-            containers=containers,
-            read_only=read_only,
-            expires_at=expires_at,
+        return self.backend.create_key(
+            tenant, containers=containers, read_only=read_only, expires_at=expires_at
         )
-        return secret
 
     def revoke_key(self, secret: str) -> None:
-        assert admin.revoke_key(self.database, secret.split("_")[1])
+        assert self.backend.revoke_key(secret)
 
 
 @asynccontextmanager
@@ -123,9 +118,10 @@ async def running_service(
 
     Documents stay QUEUED unless `options`, which are settings, name `workers`.
     """
+    backend = backend_of(directory)
     settings = Settings(
         **{
-            "data_dir": directory,
+            **backend.settings,
             "listen": f"unix:{directory / 'socket'}",
             "sweep_interval": 3600,
             "workers": 0,
@@ -135,10 +131,9 @@ async def running_service(
         }
     )
     async with running(settings, clock=WallClock(clock, clock.elapsed)) as service:
-        assert isinstance(service.store, SqliteStore)
         yield Service(
             service.address,
-            settings.database,
+            backend,
             service.store,
             service.server,
             service.http or "",

@@ -17,7 +17,7 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as mem
 from service.core import model as m
 from service.rpc.contract import SERVICES
-from service.storage.sqlite.store import SqliteStore
+from service.storage.store import SqlStore
 
 THINGS = 3
 """Documents, or memories, that a call of several is about."""
@@ -54,7 +54,7 @@ Build = Callable[["Factory", str], Awaitable[Attempt]]
 class Factory:
     """Makes attempts, with what they are about already there."""
 
-    def __init__(self, store: SqliteStore, principal: m.Principal, seed: int) -> None:
+    def __init__(self, store: SqlStore, principal: m.Principal, seed: int) -> None:
         self._store = store
         self._who = principal
         self._random = random.Random(seed)

@@ -12,6 +12,7 @@ import grpc
 from service import app
 from service.runtime.logs import is_client_gone
 from service.settings import Settings
+from tests.backends.selection import backend_of
 from tests.cancellation.trial import ROUND, Findings, Trial
 from tests.waiting import HANG_SECONDS
 
@@ -27,8 +28,9 @@ async def trial(
             unhandled.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     asyncio.get_running_loop().set_exception_handler(note)
+    backend = backend_of(directory / "data")
     settings = Settings(
-        data_dir=directory / "data",
+        **backend.settings,
         listen=f"unix:{directory / 'socket'}",
         checkpoint_interval=0.2,
         scrub_interval=1,
@@ -39,7 +41,7 @@ async def trial(
     try:
         options = [("grpc.max_receive_message_length", -1)]
         async with grpc.aio.insecure_channel(service.address, options=options) as channel:
-            findings = await kind(service, channel, seed, size).run(calls)
+            findings = await kind(service, backend, channel, seed, size).run(calls)
     finally:
         async with asyncio.timeout(HANG_SECONDS):
             await stack.aclose()

@@ -18,14 +18,11 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from sqlalchemy import text
 
 from palimpsest.v1.common_pb2 import Completion
 from service.app import Service
 from service.core import model as m
-from service.storage.sqlite import admin
-from service.storage.sqlite.connections import open_sync
-from service.storage.sqlite.store import SqliteStore
+from tests.backends.base import Backend
 from tests.cancellation import leaks
 from tests.cancellation.attempts import METHODS, Attempt, Factory
 from tests.waiting import HANG_SECONDS
@@ -43,12 +40,12 @@ ENOUGH_FAULTS = 20
 
 _EXPECTED = {grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
 
-_CHANGES = text(
-    "/* verify */ SELECT request_id, count(*) AS number FROM changes"
+_CHANGES = (
+    "SELECT request_id, count(*) AS number FROM changes"
     " WHERE request_id IS NOT NULL GROUP BY request_id"
 )
-_JOBS = text("/* verify */ SELECT count(*) FROM jobs")
-_RECEIPTS = text("/* verify */ SELECT request_id FROM requests WHERE complete")
+_JOBS = "SELECT count(*) AS number FROM jobs"
+_RECEIPTS = "SELECT request_id FROM requests WHERE complete"
 
 
 class Moment:
@@ -103,10 +100,16 @@ class Trial:
     """Times as many rounds as were asked for, at most, for caches to fill."""
 
     def __init__(
-        self, service: Service, channel: grpc.aio.Channel, seed: int, size: int = ROUND
+        self,
+        service: Service,
+        backend: Backend,
+        channel: grpc.aio.Channel,
+        seed: int,
+        size: int = ROUND,
     ) -> None:
         self.findings = Findings()
         self._service = service
+        self._backend = backend
         self._channel = channel
         self._size = size
         self._key = ""
@@ -137,37 +140,19 @@ class Trial:
                 left = [*leaks.left_by_calls(objects, self._size), *leaks.ever_more(tasks)]
         self.findings.seconds = time.monotonic() - started
         self.findings.faults.extend(f"calls leave behind {one}" for one in left)
-        path = self._store.path
-        self.findings.faults.extend(await asyncio.to_thread(admin.check, path, lambda _: None))
+        self.findings.faults.extend(await asyncio.to_thread(self._backend.check))
         return self.findings
-
-    @property
-    def _store(self) -> SqliteStore:
-        store = self._service.store
-        assert isinstance(store, SqliteStore)
-        return store
 
     async def _round(self) -> None:
         """The same calls as in every round, for a tenant that has nothing yet."""
-        store = self._store
+        store = self._service.store
         self.findings.rounds += 1
         tenant = f"round-{self.findings.rounds}"
         principal = m.Principal(await store.ensure_tenant(tenant), "setup")
-        self._key = await asyncio.to_thread(self._new_key, tenant)
+        self._key = await asyncio.to_thread(self._backend.create_key, tenant)
         await self._wave(Factory(store, principal, self._work), self._size)
         await self._settled()
         await self._processed()
-
-    def _new_key(self, tenant: str) -> str:
-        _, secret = admin.create_key(
-            self._store.path,
-            tenant=tenant,
-            label="",
-            containers=(),
-            read_only=False,
-            expires_at=None,
-        )
-        return secret
 
     async def _wave(self, factory: Factory, count: int) -> None:
         """Cancel so many calls, look at what they did, repeat them, and look again."""
@@ -268,8 +253,8 @@ class Trial:
         """Returns when no document is at work, nor waits for it: each is in memory meanwhile."""
 
         def left() -> int:
-            with open_sync(self._store.path) as conn:
-                return int(conn.execute(_JOBS).scalar_one())
+            (row,) = self._backend.rows(_JOBS)
+            return int(row.number)
 
         least, stop = sys.maxsize, time.monotonic() + HANG_SECONDS
         while now := await asyncio.to_thread(left):
@@ -284,9 +269,8 @@ class Trial:
         """Changes by request_id, and the request_ids that have a final receipt."""
 
         def read() -> tuple[dict[str, int], set[str]]:
-            with open_sync(self._store.path) as conn:
-                changes = {row.request_id: row.number for row in conn.execute(_CHANGES)}
-                return changes, set(conn.execute(_RECEIPTS).scalars())
+            changes = {row.request_id: row.number for row in self._backend.rows(_CHANGES)}
+            return changes, {row.request_id for row in self._backend.rows(_RECEIPTS)}
 
         return await asyncio.to_thread(read)
 

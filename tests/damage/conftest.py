@@ -81,13 +81,11 @@ async def _write(folder: Path) -> None:
             await client.memories.ForgetMemory(
                 ForgetMemoryRequest(id=first.id, reason=TEXTS["forget reason"])
             )
-        admin.create_key(
-            service.database,
-            tenant=TEXTS["tenant name"],
+        service.backend.create_key(
+            TEXTS["tenant name"],
             label=TEXTS["key label"],
             containers=[TEXTS["key container"]],
             read_only=True,
-            expires_at=None,
         )
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from service.core import model as m
 from service.core.metadata import MetadataPatch
-from service.storage.sqlite.store import SqliteStore
+from service.storage.store import SqlStore
 from tests.deletion.markers import Markers
 
 ROUND = 200
@@ -60,7 +60,7 @@ Thing = TypeVar("Thing")
 class Workload:
     """Operations on a store, and what must be left of them."""
 
-    def __init__(self, store: SqliteStore, principal: m.Principal, seed: int) -> None:
+    def __init__(self, store: SqlStore, principal: m.Principal, seed: int) -> None:
         self.markers = Markers()
         self.done: Counter[str] = Counter()
         self._store = store

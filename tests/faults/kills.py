@@ -6,8 +6,6 @@ import asyncio
 import random
 from pathlib import Path
 
-from service.settings import database_path
-from service.storage.sqlite import admin
 from tests.faults.load import Load
 from tests.harness import Server, start_server
 from tests.tally import Tally
@@ -29,7 +27,7 @@ async def kill_rounds(data_dir: Path, rounds: int, seed: int, tally: Tally) -> N
         finally:
             server.kill()
         load.suffered(tally)
-        found = admin.check(database_path(data_dir), lambda _: None)
+        found = server.backend.check()
         tally.findings.extend(f"seed {seed}, kill {number}, check: {fault}" for fault in found)
 
 

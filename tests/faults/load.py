@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,13 +74,15 @@ class Load:
         *,
         stop: asyncio.Event | None = None,
         answered: Callable[[int], None] = lambda count: None,
+        connections: int = 1,
     ) -> None:
         """Every caller goes on until it is refused, or until `stop`.
 
-        `answered` is told the number of mutations acknowledged, after each.
+        `answered` is told the number of mutations acknowledged, after each. Callers
+        share so many connections, which several servers of one address may share.
         """
 
-        async def caller(model: ContainerModel) -> None:
+        async def caller(model: ContainerModel, connection: Line) -> None:
             while stop is None or not stop.is_set():
                 model.pending = model.next()
                 answer = await connection.send(model.pending.request)
@@ -91,8 +94,10 @@ class Load:
                 self.acknowledged += 1
                 answered(self.acknowledged)
 
-        async with line(server) as connection:
-            await asyncio.gather(*(caller(model) for model in self.models))
+        async with AsyncExitStack() as stack:
+            lines = [await stack.enter_async_context(line(server)) for _ in range(connections)]
+            callers = zip(self.models, itertools.cycle(lines), strict=False)
+            await asyncio.gather(*(caller(model, connection) for model, connection in callers))
 
     def suffered(self, tally: Tally) -> None:
         """Counts one more fault, and the mutations acknowledged since the one before."""

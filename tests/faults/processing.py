@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from sqlalchemy import Connection, text
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from service.core.model import ContentKind, DocumentWrite, Principal, Status
-from service.settings import database_path
 from service.storage.schema import DEFAULT_TENANT
-from service.storage.sqlite import admin
-from service.storage.sqlite.connections import open_sync
-from service.storage.sqlite.store import open_store
+from tests.backends.base import Backend
+from tests.backends.selection import backend_of
 from tests.harness import Server, start_server
 from tests.tally import Tally
 from tests.waiting import HANG_SECONDS
@@ -30,23 +27,19 @@ KILLS = 1
 """In one round, before the queue is let run empty."""
 
 # Processing keeps its own word for what is left, so no server is asked for it.
-_LEFT = text("/* judge */ SELECT count(*) FROM jobs")
-_STATES = text("/* judge */ SELECT status, count(*) AS documents FROM documents GROUP BY status")
+_LEFT = "SELECT count(*) AS number FROM jobs"
+_STATES = "SELECT status, count(*) AS documents FROM documents GROUP BY status"
 # For each document: how often its last write was processed, and its chunks.
-_RESULTS = text(
-    """/* judge */
+_RESULTS = """
     SELECT d.custom_id, d.status,
       (SELECT count(DISTINCT h.revision) FROM changes h
        WHERE h.tenant = d.tenant AND h.entity_id = d.id AND h.revision > d.revision
        AND h.kind = 'document.processed') AS processed
     FROM documents d"""
-)
-_CHUNKS = text(
-    """/* judge */
+_CHUNKS = """
     SELECT d.custom_id, k.position, k.chunk_id, k.text, k.vector IS NOT NULL AS embedded
     FROM chunks k LEFT JOIN documents d ON d.tenant = k.tenant AND d.id = k.document_id
     ORDER BY d.custom_id, k.position"""
-)
 
 
 def sections(number: int, version: int) -> list[str]:
@@ -57,9 +50,9 @@ def sections(number: int, version: int) -> list[str]:
     ]
 
 
-async def fill(data_dir: Path, version: int) -> None:
+async def fill(backend: Backend, version: int) -> None:
     """Write every document anew, so that all of them wait."""
-    store = await open_store(database_path(data_dir))
+    store = await backend.open()
     try:
         principal = Principal(await store.ensure_tenant(DEFAULT_TENANT), "test")
         for first in range(0, DOCUMENTS, BATCH):
@@ -103,30 +96,30 @@ async def processing_rounds(data_dir: Path, rounds: int, seed: int, tally: Tally
     """So many times a full queue, and servers that are killed over it."""
     chance = random.Random(seed)
     kept: dict[str, str] = {}
+    backend = backend_of(data_dir)
     data_dir.mkdir(mode=0o700)  # noqa: ASYNC240  (once)
     for number in range(1, rounds + 1):
-        await fill(data_dir, number)
+        await fill(backend, number)
         for _ in range(KILLS):
             server = start_server(data_dir, "--lease", "1")
             await _kill_at(server, chance.randrange(DOCUMENTS), chance.uniform(0, 0.05))
             tally.faults += 1
-            found = admin.check(database_path(data_dir), lambda _: None)
+            found = backend.check()
             tally.findings.extend(f"seed {seed}, round {number}, check: {one}" for one in found)
         server = start_server(data_dir, "--lease", "1")
         try:
             with tally.collecting(f"seed {seed}, round {number}"):
-                await _run_empty(data_dir)
+                await _until_left(backend, 0)
                 await _search(server, chance.randrange(DOCUMENTS), number)
         finally:
             server.kill()
-        with open_sync(database_path(data_dir)) as conn:
-            chunks = conn.execute(_CHUNKS).all()
-            findings = judge(conn.execute(_RESULTS).all(), chunks, number)
+        chunks = backend.rows(_CHUNKS)
+        findings = judge(backend.rows(_RESULTS), chunks, number)
         firsts = {row.custom_id: row.chunk_id for row in chunks if row.position == 0}
         if kept and firsts != kept:
             findings.append("chunks whose text stayed have new ids")
         kept = firsts
-        findings += admin.check(database_path(data_dir), lambda _: None)
+        findings += backend.check()
         tally.findings.extend(f"seed {seed}, round {number}: {one}" for one in findings[:20])
         tally.operations += DOCUMENTS
         tally.round_done()
@@ -137,28 +130,22 @@ async def processing_rounds(data_dir: Path, rounds: int, seed: int, tally: Tally
 async def _kill_at(server: Server, left: int, later: float) -> None:
     """Kill when no more documents than this are left, and a little later."""
     try:
-        await _until_left(server.data_dir, left)
+        await _until_left(server.backend, left)
         await asyncio.sleep(later)
     finally:
         server.kill()
 
 
-async def _run_empty(data_dir: Path) -> None:
-    await _until_left(data_dir, 0)
-
-
-async def _until_left(data_dir: Path, left: int) -> None:
-    def states(conn: Connection) -> str:
-        return ", ".join(f"{row.documents} in {row.status}" for row in conn.execute(_STATES))
+async def _until_left(backend: Backend, left: int) -> None:
+    def states() -> str:
+        return ", ".join(f"{row.documents} in {row.status}" for row in backend.rows(_STATES))
 
     least, deadline = DOCUMENTS, time.monotonic() + HANG_SECONDS
-    with open_sync(database_path(data_dir)) as conn:
-        while (now := conn.execute(_LEFT).scalar_one()) > left:
-            conn.rollback()
-            if now < least:
-                least, deadline = now, time.monotonic() + HANG_SECONDS
-            assert time.monotonic() < deadline, f"{now} wait: {states(conn)}"
-            await asyncio.sleep(0.005)
+    while (now := backend.rows(_LEFT)[0].number) > left:
+        if now < least:
+            least, deadline = now, time.monotonic() + HANG_SECONDS
+        assert time.monotonic() < deadline, f"{now} wait: {states()}"
+        await asyncio.sleep(0.005)
 
 
 async def _search(server: Server, number: int, version: int) -> None:

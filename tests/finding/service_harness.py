@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
@@ -20,8 +19,6 @@ from service.ports.processing import Job, Processed, Work
 from service.retrieval import searcher, segments
 from service.storage.index import blocks
 from service.storage.processing.store import QueueStore
-from service.storage.sqlite import admin
-from service.storage.sqlite.connections import open_sync
 from tests.client import Client, connected
 from tests.inprocess import ManualClock, Service, running_service
 from tests.waiting import HANG_SECONDS, until
@@ -142,8 +139,7 @@ class ServiceHarness:
 
     def rows(self, sql: str, **values: object) -> list[Any]:
         """What the database says, by a connection of its own."""
-        with open_sync(self.service.database) as conn:
-            return list(conn.execute(text(f"/* look */ {sql}"), values))
+        return self.service.backend.rows(sql, **values)
 
     def chunks(self, document_id: str) -> list[Any]:
         """Rows of (position, chunk_id, text, vector, embedder)."""
@@ -162,7 +158,7 @@ class ServiceHarness:
         return [row.kind for row in rows]
 
     def check(self) -> list[str]:
-        return admin.check(self.service.database, lambda _: None)
+        return self.service.backend.check()
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from service.core.errors import PalimpsestError, Reason
 from service.core.model import DocumentWrite, Principal, Status
 from service.pipeline import worker
 from service.ports.processing import Failed, Job, Processed
-from service.storage.sqlite.store import SqliteStore
+from service.storage.store import SqlStore
 from tests.client import connected
 from tests.finding.service_harness import ServiceHarness, running_harness
 from tests.inprocess import ManualClock, SkewedClock
@@ -23,7 +23,7 @@ from tests.waiting import HANG_SECONDS, until
 LEASE = 20.0
 
 
-async def queued(store: SqliteStore, tenant: str, containers: Sequence[str], count: int) -> int:
+async def queued(store: SqlStore, tenant: str, containers: Sequence[str], count: int) -> int:
     """Queue so many documents in each container; the tenant's number."""
     number = await store.ensure_tenant(tenant)
     writes = [

@@ -7,9 +7,7 @@ import json
 import os
 import pickle
 import signal
-import sqlite3
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +24,11 @@ from service.core.errors import PalimpsestError, Reason, Violation
 from service.processes import search_worker
 from service.processes.worker_process import WorkerProcess
 from service.retrieval.segments import Segments
-from service.settings import database_path
+from tests.backends.sqlite import SqliteBackend
 from tests.client import Client, Refusal, connected, refused, struct
 from tests.finding.children import children_of, notice_hangs_soon, running
 from tests.finding.service_harness import running_harness, where
-from tests.harness import running_server
+from tests.harness import Server, running_server
 from tests.http.wire import calling
 from tests.inprocess import ManualClock
 from tests.logged import logged
@@ -49,25 +47,19 @@ async def _search(client: Client, query: str = "closed harbour") -> list[str]:
     return [hit.memory.content for hit in found.hits]
 
 
-async def _search_worker(pid: int, client: Client) -> int:
-    """The search worker of the server with this process id, once it searches."""
+async def _search_worker(server: Server, client: Client) -> int:
+    """The process id of the search worker of a server, once it searches."""
     await _search(client)
+    pid = server.process.pid
 
     async def searches() -> bool:
         await _search(client)
-        return any(_connected(child) for child in children_of(pid, search_worker))
+        # What has the database open is ready, or all but ready.
+        return any(server.backend.is_open_in(child) for child in children_of(pid, search_worker))
 
     await until(searches)
     (found,) = children_of(pid, search_worker)
     return found
-
-
-def _connected(pid: int) -> bool:
-    """Whether a process has the database open: then it is ready, or all but ready."""
-    try:
-        return any(file.readlink().suffix == ".db" for file in Path(f"/proc/{pid}/fd").iterdir())
-    except FileNotFoundError:
-        return False
 
 
 @pytest.fixture
@@ -217,15 +209,12 @@ async def test_what_is_refused_is_refused_with_the_same_words(
 async def test_what_nobody_expected_is_logged_with_its_place(tmp_path: Path) -> None:
     """The caller hears nothing of it."""
     with running_server(tmp_path / "data") as server:
-        file = database_path(tmp_path / "data")
         async with connected(server.address, server.key) as client:
-            await _search_worker(server.process.pid, client)
-            with closing(sqlite3.connect(file)) as database:
-                database.execute("ALTER TABLE containers RENAME TO secret")
+            await _search_worker(server, client)
+            server.backend.execute("ALTER TABLE containers RENAME TO secret")
             with refused(grpc.StatusCode.INTERNAL, "INTERNAL") as refusal:
                 await client.containers.ListContainers(c.ListContainersRequest())
-            with closing(sqlite3.connect(file)) as database:
-                database.execute("ALTER TABLE secret RENAME TO containers")
+            server.backend.execute("ALTER TABLE secret RENAME TO containers")
         assert "containers" not in refusal.message
         assert "storage/containers/lists.py" in server.log.read_text()
 
@@ -249,7 +238,7 @@ async def test_a_list_that_is_given_up_ends_there(tmp_path: Path) -> None:
     """It has the one connection for lists, where it would stand in the way of others."""
     with running_server(tmp_path / "data", "--workers", "0") as server:
         async with connected(server.address, server.key) as client:
-            await _search_worker(server.process.pid, client)
+            await _search_worker(server, client)
             ask, slow = client.documents.ListDocuments, await _slow(client)
             given_up = [asyncio.ensure_future(ask(slow)) for _ in range(900)]
             await asyncio.wait(given_up, return_when=asyncio.FIRST_COMPLETED)
@@ -264,7 +253,7 @@ async def test_deleted_text_leaves_the_log_while_lists_never_pause(tmp_path: Pat
     options = ("--workers", "0", "--checkpoint-interval", "0.2", "--readers", "4")
     with running_server(tmp_path / "data", *options) as server:
         async with connected(server.address, server.key) as client:
-            await _search_worker(server.process.pid, client)
+            await _search_worker(server, client)
             slow = await _slow(client)
             ended = asyncio.Event()
 
@@ -272,7 +261,9 @@ async def test_deleted_text_leaves_the_log_while_lists_never_pause(tmp_path: Pat
                 while not ended.is_set():
                     await client.documents.ListDocuments(slow)
 
-            log = database_path(tmp_path / "data").with_suffix(".db-wal")
+            backend = server.backend
+            assert isinstance(backend, SqliteBackend)
+            log = backend.path.with_suffix(".db-wal")
 
             async def writer() -> None:
                 while not ended.is_set():
@@ -284,7 +275,7 @@ async def test_deleted_text_leaves_the_log_while_lists_never_pause(tmp_path: Pat
                     group.create_task(lister())
                 receipt = await client.put("the marker of a deleted document")
                 # A checkpoint may already have moved it from the one to the other.
-                written = log.read_bytes() + database_path(tmp_path / "data").read_bytes()
+                written = log.read_bytes() + backend.path.read_bytes()
                 assert b"the marker of a deleted" in written
                 await client.documents.DeleteDocument(d.DeleteDocumentRequest(id=receipt.id))
 
@@ -300,7 +291,7 @@ async def test_deleted_text_leaves_the_log_while_lists_never_pause(tmp_path: Pat
 async def test_what_was_written_is_found_at_once(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         async with connected(server.address, server.key) as client:
-            await _search_worker(server.process.pid, client)
+            await _search_worker(server, client)
             for fact in FACTS:
                 (made,) = await client.remember(fact)
                 assert fact in await _search(client, fact)
@@ -329,7 +320,7 @@ async def test_a_killed_worker_costs_no_search(tmp_path: Path) -> None:
         async with connected(server.address, server.key) as client:
             await client.remember(*FACTS)
             for _ in range(3):
-                os.kill(await _search_worker(server.process.pid, client), signal.SIGKILL)
+                os.kill(await _search_worker(server, client), signal.SIGKILL)
                 assert all(await asyncio.gather(*(_search(client) for _ in range(8))))
 
 
@@ -410,7 +401,7 @@ async def test_a_caller_that_gives_up_takes_no_one_elses_answer(
 async def test_a_killed_server_leaves_no_search_worker(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         async with connected(server.address, server.key) as client:
-            worker = await _search_worker(server.process.pid, client)
+            worker = await _search_worker(server, client)
         server.kill()
         await until(lambda: not running(worker))
 
@@ -418,7 +409,7 @@ async def test_a_killed_server_leaves_no_search_worker(tmp_path: Path) -> None:
 async def test_a_stopped_server_leaves_no_search_worker(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         async with connected(server.address, server.key) as client:
-            worker = await _search_worker(server.process.pid, client)
+            worker = await _search_worker(server, client)
         assert server.stop() == 0
         assert not running(worker)
         assert "search_worker" not in server.log.read_text()

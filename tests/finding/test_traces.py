@@ -12,6 +12,7 @@ from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service.storage.sqlite import admin
+from service.storage.sqlite.store import SqliteStore
 from tests.client import struct
 from tests.deletion.markers import Markers, found_in
 from tests.finding.service_harness import ServiceHarness
@@ -134,12 +135,14 @@ async def test_nothing_that_was_indexed_and_deleted_is_in_any_file(harness: Serv
     dead = shelf.markers.others(live)
     assert len(live) > 100
     assert len(dead) > 300
-    directory = harness.service.database.parent
+    directory = harness.service.backend.folder
 
-    assert await harness.service.store.file.checkpoint()
+    store = harness.service.store
+    assert isinstance(store, SqliteStore)
+    assert await store.file.checkpoint()
     before = await asyncio.to_thread(found_in, directory)
     assert len(before & dead) <= SHARE * len(dead), shelf.markers.roles(before & dead)
-    await asyncio.to_thread(admin.scrub, harness.service.database, lambda _: None)
+    await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
     after = await asyncio.to_thread(found_in, directory)
     assert after & dead == set(), shelf.markers.roles(after & dead)
     assert live <= after

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from service.storage.memories import operations as memories
 from service.storage.transactions import Mutation, Outcome, TenantTx
 from tests.client import struct
 from tests.finding.service_harness import ServiceHarness, running_harness, where
+from tests.gates import Gate
 from tests.inprocess import ManualClock, SkewedClock
-from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -97,31 +96,29 @@ async def test_the_past_is_the_same_on_both_servers(
     harness: ServiceHarness, other: ServiceHarness, clock: ManualClock
 ) -> None:
     """Also while one of them is about to commit, at a time before the one that is asked."""
-    began, go_on = threading.Event(), threading.Event()
+    gate = Gate()
 
     def create(
         tx: TenantTx, mutations: Sequence[Mutation[core.MemoryCreate]]
     ) -> Sequence[Outcome[core.MemoriesReceipt]]:
-        began.set()
-        assert go_on.wait(HANG_SECONDS)
+        gate.pass_through(tx.conn)
         return memories.create(tx, mutations)
 
     for writer, reader in ((harness, other), (other, harness)):
         await writer.client.remember("first")
         clock.advance(60)
-        began.clear()
-        go_on.clear()
+        gate = Gate()
         store = writer.service.store
         principal = await store.keys.authenticate(writer.service.create_key())
         slow = core.MemoryCreate("default", (core.NewMemory("slow"),))
         writing = asyncio.create_task(store.engine.mutate(create, Mutation(principal, slow)))
-        await asyncio.to_thread(began.wait, HANG_SECONDS)
+        await gate.wait()
         clock.advance(120)
         asked = clock.stamp(-50)
         reading = asyncio.create_task(reader.client.remembered(as_of=asked))
         # What answers now, without waiting, answers too soon.
         await asyncio.wait({reading}, timeout=0.3)
-        go_on.set()
+        gate.go.set()
         await writing
         first = [memory.content for memory in await reading]
         for one in (reader, writer):

@@ -16,6 +16,7 @@ from palimpsest.v1.memories_pb2 import NewMemory, SearchMemoriesRequest
 from service.core.model import Status
 from service.http import app
 from service.runtime.histogram import SECONDS
+from service.storage.sqlite.store import SqliteStore
 from tests.client import Client, connected, refused
 from tests.finding.service_harness import running_harness
 from tests.harness import REPOSITORY
@@ -107,14 +108,16 @@ async def test_the_work_behind_the_calls_is_measured(directory: Path, clock: Man
         await client.memories.SearchMemories(SearchMemoriesRequest(query="harbour"))
         clock.advance(61)
 
+        store = service.store
+        assert isinstance(store, SqliteStore)
+
         async def over() -> bool:
             state = await client.get(made.id)
-            maintenance = service.store.maintenance
             return (
                 state.status == DOCUMENT_STATUS_DONE
-                and service.store.expired == 1
-                and maintenance.checkpoint_statistics.runs > 0
-                and service.store.sweep_statistics.runs > 0
+                and store.expired == 1
+                and store.maintenance.checkpoint_statistics.runs > 0
+                and store.sweep_statistics.runs > 0
             )
 
         await until(over)

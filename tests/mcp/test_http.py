@@ -18,8 +18,6 @@ from mcp import MCPError
 from mcp.client.streamable_http import streamable_http_client
 
 from palimpsest.v1.changes_pb2 import ListChangesRequest
-from service.settings import database_path
-from service.storage.sqlite import admin
 from tests.client import connected
 from tests.harness import REPOSITORY, Server, environment, running_server
 from tests.mcp.agent import Agent
@@ -143,7 +141,7 @@ async def test_a_call_needs_no_session(shared_server: Server, key: str) -> None:
 
 async def test_calls_without_a_valid_key_are_refused(shared_server: Server, key: str) -> None:
     assert (await post(shared_server, key, json.dumps(CALL))).status_code == 200
-    assert admin.revoke_key(database_path(shared_server.data_dir), key.split("_")[1])
+    assert shared_server.backend.revoke_key(key)
 
     for given in (None, "pal_nothing", key):
         answer = await post(shared_server, given, json.dumps(CALL))
@@ -154,7 +152,7 @@ async def test_calls_without_a_valid_key_are_refused(shared_server: Server, key:
 async def test_a_revoked_key_ends_an_agents_connection(shared_server: Server, key: str) -> None:
     async with started(shared_server, key, mode="legacy") as agent:
         await agent.text("remember", content="Tea")
-        assert admin.revoke_key(database_path(shared_server.data_dir), key.split("_")[1])
+        assert shared_server.backend.revoke_key(key)
 
         with pytest.raises(MCPError):
             await agent.text("recall", query="tea")

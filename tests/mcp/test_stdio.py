@@ -15,8 +15,6 @@ import pytest
 from mcp import Client as McpClient
 from mcp import StdioServerParameters
 
-from service.settings import database_path
-from service.storage.sqlite import admin
 from tests.client import connected
 from tests.harness import REPOSITORY, Server, environment
 from tests.mcp.agent import Agent
@@ -93,7 +91,7 @@ async def test_the_actor_is_a_setting(shared_server: Server, key: str) -> None:
 async def test_a_revoked_key_is_told(shared_server: Server, key: str) -> None:
     async with started(shared_server.address, key) as agent:
         await agent.text("remember", content="Ann drinks tea")
-        assert admin.revoke_key(database_path(shared_server.data_dir), key.split("_")[1])
+        assert shared_server.backend.revoke_key(key)
 
         assert "--key-file" in await agent.error("recall", query="tea")
 

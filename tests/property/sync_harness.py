@@ -19,7 +19,6 @@ from google.protobuf.message import Message
 from palimpsest.v1.containers_pb2_grpc import ContainersStub
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from palimpsest.v1.memories_pb2_grpc import MemoriesStub
-from service.storage.sqlite import admin
 from tests.client import Refusal, read_refusal
 from tests.inprocess import ManualClock, Service, running_service
 from tests.property.tenant import Caller
@@ -103,7 +102,7 @@ class SyncHarness:
 
     def check(self) -> list[str]:
         """What is wrong with the database."""
-        return admin.check(self._service.database, lambda _: None)
+        return self._service.backend.check()
 
     def close(self) -> None:
         self._run(self._channel.close())

@@ -16,8 +16,6 @@ from google.protobuf.message import Message
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from service.settings import database_path
-from service.storage.sqlite import admin
 from tests.harness import Server
 from tests.races.callers import Callers, Request
 from tests.waiting import HANG_SECONDS
@@ -107,14 +105,7 @@ class RaceTenant:
 @contextmanager
 def race_tenant(server: Server, callers: Callers) -> Iterator[RaceTenant]:
     """A new tenant, empty."""
-    _, key = admin.create_key(
-        database_path(server.data_dir),
-        tenant=f"race-{uuid4()}",
-        label="",
-        containers=(),
-        read_only=False,
-        expires_at=None,
-    )
+    key = server.add_key(f"race-{uuid4()}")
     options = [("grpc.max_receive_message_length", -1)]
     with grpc.insecure_channel(server.address, options=options) as channel:
         yield RaceTenant(channel, callers, key)

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from service.settings import database_path
-from service.storage.sqlite import admin
 from tests.harness import Server, running_server
 from tests.races import conversations, deletions, forgetting, retries, searches, single
 from tests.races.callers import Callers, client_processes
@@ -77,7 +75,7 @@ class RaceServer:
 
     def check(self, tally: Tally) -> None:
         """What `palimpsest check` finds in the database is a finding."""
-        found = admin.check(database_path(self.server.data_dir), lambda _: None)
+        found = self.server.backend.check()
         tally.findings.extend(f"check: {finding}" for finding in found)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
@@ -14,6 +13,7 @@ from grpc import StatusCode
 from palimpsest.v1.documents_pb2 import UpsertDocumentRequest
 from service.app import running
 from service.settings import Settings
+from tests.backends.selection import backend_of
 from tests.client import Client, Refusal, connected, read_refusal, refused
 from tests.waiting import HANG_SECONDS
 
@@ -40,13 +40,13 @@ async def until_running(client: Client) -> None:
 async def test_calls_cut_off_and_calls_without_a_message_are_told_that_the_server_stops(
     directory: Path,
 ) -> None:
-    settings = Settings(data_dir=directory, listen="127.0.0.1:0", drain_grace=0.2)
+    backend = backend_of(directory)
+    settings = Settings(**backend.settings, listen="127.0.0.1:0", drain_grace=0.2)
     stack = AsyncExitStack()
     service = await stack.enter_async_context(running(settings))
     key = service.first_key or ""
-    with closing(sqlite3.connect(settings.database)) as other:
-        async with connected(service.address, key) as client:
-            other.execute("BEGIN IMMEDIATE")
+    async with connected(service.address, key) as client:
+        with backend.hold_writes() as hold:
             method = "/palimpsest.v1.Documents/UpsertDocument"
             metadata = (("authorization", f"Bearer {key}"),)
             upload: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = client.channel.stream_unary(
@@ -61,5 +61,5 @@ async def test_calls_cut_off_and_calls_without_a_message_are_told_that_the_serve
                 await held_up
             with refused(StatusCode.UNAVAILABLE, "SHUTTING_DOWN"):
                 await unsent
-            other.rollback()
+            hold.release()
             await draining

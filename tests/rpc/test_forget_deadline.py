@@ -9,8 +9,9 @@ import grpc
 from palimpsest.v1.filter_pb2 import Condition, Filter
 from palimpsest.v1.memories_pb2 import ForgetMemoriesRequest, NewMemory
 from tests.client import Client, struct
-from tests.gates import LIMIT, held
+from tests.gates import held
 from tests.inprocess import Service
+from tests.waiting import until
 
 
 async def test_matching_ends_with_the_callers_deadline_and_nothing_is_forgotten(
@@ -26,9 +27,7 @@ async def test_matching_ends_with_the_callers_deadline_and_nothing_is_forgotten(
         error = call.exception()
         assert isinstance(error, grpc.RpcError)
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        # Given up, as nothing else can show while the thread is held.
-        async with asyncio.timeout(LIMIT):
-            while not service.store.file._lists._settling:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+        # The statement is still held when the server has given it up.
+        await until(lambda: not service.server.calls_in_progress)
     assert not (await client.memory(made.id)).forgotten
     assert (await client.memories.ForgetMemories(request)).forgotten_count == 1

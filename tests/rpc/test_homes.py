@@ -11,8 +11,6 @@ from grpc import StatusCode
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from service.storage.sqlite import admin
-from service.storage.sqlite.connections import open_sync
 from tests.client import Client, refused
 from tests.inprocess import Service
 from tests.rpc.conftest import Connect
@@ -322,7 +320,7 @@ async def test_what_leaves_its_home_takes_its_custom_id_along(
     assert (document.custom_id, list(document.container_tags)) == ("", ["c"])
     assert kinds(service, made.id)[-1] == "document.custom_id_lost"
     assert (await client.get("n")).id == other.id
-    assert admin.check(service.database, lambda _: None) == []
+    assert service.backend.check() == []
 
 
 async def test_of_two_that_leave_for_one_home_the_older_write_keeps_the_custom_id(
@@ -337,7 +335,7 @@ async def test_of_two_that_leave_for_one_home_the_older_write_keeps_the_custom_i
     assert (await client.get(second.id)).custom_id == "n"
     assert (await client.get(first.id)).custom_id == ""
     assert (await client.get("n", "z")).id == second.id
-    assert admin.check(service.database, lambda _: None) == []
+    assert service.backend.check() == []
 
 
 async def test_a_deleted_document_leaves_its_custom_id_in_no_container(
@@ -352,7 +350,7 @@ async def test_a_deleted_document_leaves_its_custom_id_in_no_container(
         for name in ("n", "m"):
             with refused(StatusCode.NOT_FOUND, ABSENT):
                 await limited.get(name)
-    assert rows(service, "SELECT * FROM shared_custom_ids") == []
+    assert service.backend.rows("SELECT * FROM shared_custom_ids") == []
 
 
 # --- memories ----------------------------------------------------------------
@@ -377,16 +375,10 @@ async def test_a_source_is_looked_for_in_the_memorys_container_first(client: Cli
     assert refusal.info.metadata["ids"] == ",".join(sorted(made.values()))
 
 
-def rows(service: Service, sql: str, *values: str) -> list[Any]:
-    with open_sync(service.database) as conn:
-        return list(conn.exec_driver_sql(f"/* look */ {sql}", values))
-
-
 def kinds(service: Service, document_id: str) -> list[str]:
     """The kinds of a document's changes, in order."""
-    found = rows(
-        service,
-        "SELECT DISTINCT revision, kind FROM changes WHERE entity_id = ? ORDER BY revision",
-        document_id,
+    found = service.backend.rows(
+        "SELECT DISTINCT revision, kind FROM changes WHERE entity_id = :id ORDER BY revision",
+        id=document_id,
     )
     return [row.kind for row in found]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
 
 from grpc import StatusCode
 
@@ -15,7 +13,6 @@ from palimpsest.v1.documents_pb2 import (
     WatchDocumentRequest,
 )
 from service.storage.containers.purges import STEP
-from service.storage.sqlite.key_epoch import KeyEpoch
 from tests.client import Client, connected, received, refused
 from tests.inprocess import ManualClock, Service
 
@@ -78,30 +75,20 @@ async def test_a_bulk_deletion_stops_when_its_key_is_revoked(
         ]
         await client.documents.BatchUpsertDocuments(BatchUpsertDocumentsRequest(items=items))
     secret = service.create_key()
-    with (
-        closing(sqlite3.connect(service.database, isolation_level=None)) as other,
-        KeyEpoch(service.database) as epoch,
-    ):
-        other.execute("BEGIN IMMEDIATE")
+    with service.backend.hold_writes() as hold:
         async with connected(service.address, secret) as deleter, asyncio.timeout(SECONDS):
             deleting = asyncio.ensure_future(
                 deleter.documents.BulkDeleteDocuments(
                     BulkDeleteDocumentsRequest(container_tags=["a"])
                 )
             )
-            # The deletion waits for its first step until the key is revoked …
+            # The deletion waits for its first step, or for the next one, until the key is revoked.
             while service.store.engine.idle:  # noqa: ASYNC110  (it tells nobody)
                 await asyncio.sleep(0.01)
-            other.execute(
-                "UPDATE api_keys SET revoke_time = 1 WHERE key_id = ?", (secret.split("_")[1],)
-            )
-            other.execute("COMMIT")
-            epoch.advance()
-            # … and for the next one until it is over.
-            other.execute("BEGIN IMMEDIATE")
+            hold.revoke_key(secret)
             with refused(StatusCode.UNAUTHENTICATED, "KEY_INVALID"):
                 await deleting
-            other.execute("ROLLBACK")
+            hold.release()
     left = [
         item async for page in client.pages(container_tags=["a"], page_size=1000) for item in page
     ]

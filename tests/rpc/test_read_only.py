@@ -6,6 +6,7 @@ from grpc import StatusCode
 from sqlalchemy import Connection
 
 from palimpsest.v1.memories_pb2 import UpdateMemoryRequest
+from service.storage.sqlite.store import SqliteStore
 from tests.client import Client, refused
 from tests.inprocess import Service
 
@@ -16,6 +17,7 @@ async def _let_write(service: Service, allowed: bool) -> None:
     def switch(conn: Connection) -> None:
         conn.exec_driver_sql(f"PRAGMA query_only={'OFF' if allowed else 'ON'}")
 
+    assert isinstance(service.store, SqliteStore)
     await service.store.file._writer.run(switch)
 
 

@@ -7,7 +7,6 @@ any difference, in an answer, an error, a count or a token, is a leak.
 from __future__ import annotations
 
 import re
-import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.app import running
 from service.settings import Settings
+from service.storage.tables import metadata
 from tests.client import connected
 from tests.hostile.answers import Answer, ask
 from tests.hostile.contract import methods
@@ -53,19 +53,17 @@ class PopulatedService:
     service: Service
     things: Things
 
-    def rows(self) -> dict[str, list[Any]]:
+    def rows(self) -> dict[str, list[str]]:
         """Every row of the owner."""
-        with sqlite3.connect(f"file:{self.service.database}?mode=ro", uri=True) as conn:
-            (tenant,) = conn.execute("SELECT tenant FROM tenants WHERE name = 'owner'").fetchone()
-            tables = [name for (name,) in conn.execute("SELECT name FROM sqlite_master")]
-            return {
-                table: conn.execute(
-                    f"SELECT * FROM {table} WHERE tenant = ?",
-                    (tenant,),
-                ).fetchall()
-                for table in tables
-                if any(row[1] == "tenant" for row in conn.execute(f"PRAGMA table_info({table})"))
-            }
+        look = self.service.backend.rows
+        (owner,) = look("SELECT tenant FROM tenants WHERE name = 'owner'")
+        return {
+            name: sorted(
+                map(repr, look(f"SELECT * FROM {name} WHERE tenant = :tenant", tenant=owner.tenant))
+            )
+            for name, table in metadata.tables.items()
+            if "tenant" in table.c
+        }
 
 
 @asynccontextmanager

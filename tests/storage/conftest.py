@@ -1,9 +1,8 @@
-"""The storage alone, on a fresh database of each backend, with a clock the test moves."""
+"""The storage alone, on a fresh database, with a clock the test moves."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,9 @@ import pytest
 from service.core.model import Principal
 from service.core.times import WallClock
 from service.ports.indexing import Indexer, NullIndexer
-from service.storage.sqlite import admin
-from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from service.storage.store import SqlStore
+from tests.backends.base import Backend
+from tests.backends.selection import backend_of
 
 START = 1_800_000_000_000_000
 
@@ -32,40 +31,10 @@ class Clock:
         self.time += int(seconds * 1_000_000)
 
 
-class Backend(ABC):
-    """One database, which servers open."""
-
-    options = StoreOptions(sweep_interval=3600, checkpoint_interval=3600)
-
-    @abstractmethod
-    async def open(self, clock: Callable[[], int], indexer: Indexer | None = None) -> SqlStore:
-        """Another server on the database; the caller closes it."""
-
-    @abstractmethod
-    def check(self) -> list[str]:
-        """What is wrong with the database."""
-
-
-class SqliteBackend(Backend):
-    """A file."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "palimpsest.db"
-
-    async def open(self, clock: Callable[[], int], indexer: Indexer | None = None) -> SqliteStore:
-        return await open_store(self.path, self.options, WallClock(clock), indexer=indexer)
-
-    def check(self) -> list[str]:
-        return admin.check(self.path, lambda _: None)
-
-
-BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": SqliteBackend}
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """What the tests of this folder run on; those of its own are in a folder of its name."""
-    return BACKENDS[request.param](tmp_path)
+@pytest.fixture
+def backend(tmp_path: Path) -> Backend:
+    """What the tests of this folder run on; those of one backend are in a folder of its name."""
+    return backend_of(tmp_path)
 
 
 @pytest.fixture
@@ -80,7 +49,7 @@ def indexer() -> Indexer:
 
 @pytest.fixture
 async def store(backend: Backend, clock: Clock, indexer: Indexer) -> AsyncIterator[SqlStore]:
-    opened = await backend.open(clock, indexer)
+    opened = await backend.open(WallClock(clock), indexer=indexer)
     yield opened
     await opened.close()
 

@@ -10,8 +10,10 @@ import pytest
 from service.core import filters as f
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
+from service.core.times import WallClock
 from service.storage.store import SqlStore
-from tests.storage.conftest import Backend, Clock
+from tests.backends.base import Backend
+from tests.storage.conftest import Clock
 
 ALL = m.PageRequest(100)
 HOUR = 3600 * 1_000_000
@@ -112,7 +114,7 @@ async def test_a_clock_set_back_takes_nothing_back(
     assert after.create_time > before.create_time
     assert await _shown(store, principal, before.create_time) == ["before"]
     await store.close()
-    reopened = await backend.open(clock)
+    reopened = await backend.open(WallClock(clock))
     last = await _one(reopened, principal, m.NewMemory("last"))
     assert last.create_time > after.create_time
     clock.advance(3600)
@@ -139,7 +141,7 @@ async def test_a_clock_that_was_ahead_leaves_nothing_hidden_or_refused(
     clock.advance(60 - 24 * 3600)
     if restarted:
         await store.close()
-        store = await backend.open(clock)
+        store = await backend.open(WallClock(clock))
 
     async def count() -> list[int]:
         return [one.memories for one in (await store.containers.list(principal, "", ALL)).items]
@@ -207,7 +209,7 @@ async def test_a_past_that_was_read_stays_as_it_was_read(
     backend: Backend, store: SqlStore, principal: m.Principal, clock: Clock
 ) -> None:
     """Even if another server's clock is behind the one that was read by."""
-    behind = await backend.open(lambda: clock() - 30_000_000)
+    behind = await backend.open(WallClock(lambda: clock() - 30_000_000))
     try:
         await _one(store, principal, m.NewMemory("first"))
         clock.advance(60)

@@ -11,10 +11,10 @@ from itertools import groupby
 import pytest
 
 from service.core.model import Principal
-from service.storage.sqlite.store import SqliteStore
+from service.storage.store import SqlStore
 from tests import statements
 from tests.storage.conftest import Clock
-from tests.storage.sqlite.test_plans import _exercise_documents, _exercise_memories
+from tests.storage.exercise import exercise
 from tests.tenancy import OWNED, unscoped
 
 ACROSS_TENANTS = {
@@ -91,10 +91,9 @@ def excepted(sql: str) -> bool:
 
 
 async def test_every_statement_names_the_tenant(
-    store: SqliteStore, principal: Principal, clock: Clock
+    store: SqlStore, principal: Principal, clock: Clock
 ) -> None:
-    await _exercise_documents(store, principal)
-    await _exercise_memories(store, principal, clock)
+    await exercise(store, principal, clock)
     issued = {shortened(sql) for sql in statements.seen}
     judged = {sql: unscoped(sql) for sql in issued if not excepted(sql)}
     assert len(judged) > 70
