@@ -8,7 +8,8 @@ from dataclasses import replace
 from service.core import model as m
 from service.storage.containers import purges
 from service.storage.store import SqlStore
-from tests.storage.conftest import Backend, Clock
+from tests.backends.base import Backend
+from tests.storage.conftest import Clock
 
 
 def of(principal: m.Principal, actor: str) -> m.Principal:
