@@ -47,13 +47,23 @@ SMALL_PART = 64
 """The last quarter of that is reserved for groups that use no more than this fraction of
 their own limit."""
 
-EACH_SECONDS = 0.0001
-PAUSE_SECONDS = 0.005
-"""Arrivals have paused after EACH_SECONDS for each call of the last batch, at most
-PAUSE_SECONDS."""
 
-GATHER_SECONDS = 0.025
-"""How long after a batch the next one begins at the latest."""
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How long a batch waits for those just answered to call again. All in seconds.
+
+    Args:
+        per_call: Arrivals have paused after so long for each call of the last batch,
+        pause: but at most after so long.
+        gather: How long after a batch the next one begins at the latest.
+    """
+
+    per_call: float = 0.0001
+    pause: float = 0.005
+    gather: float = 0.025
+
+
+DEFAULT_PACING = Pacing()
 
 
 class _Batch:
@@ -101,6 +111,7 @@ class Coalescer(Generic[In, Out]):
         max_waiting: Weight of one group that may wait; more is refused with OVERLOADED.
         max_batch: Cost of one batch; a call that costs more runs alone, and weighs no more
             than this while it waits, so that it cannot keep out all others.
+        pacing: How long a batch waits for further calls.
     """
 
     def __init__(
@@ -108,11 +119,13 @@ class Coalescer(Generic[In, Out]):
         run: Callable[[Sequence[In]], Awaitable[Sequence[Out | BaseException]]],
         max_waiting: int,
         max_batch: int = MAX_BATCH,
+        pacing: Pacing = DEFAULT_PACING,
     ) -> None:
         self._run = run
         self._max_waiting = max_waiting
         self._max_total = max_waiting * TOTAL_FACTOR
         self._max_batch = max_batch
+        self._pacing = pacing
         self._groups: OrderedDict[Hashable, _Group[In, Out]] = OrderedDict()
         self._waiting = 0
         self._weight = 0
@@ -247,8 +260,8 @@ class Coalescer(Generic[In, Out]):
         if self.shared:
             return
         now = asyncio.get_running_loop().time
-        end = self._last_end + GATHER_SECONDS
-        pause = min(PAUSE_SECONDS, EACH_SECONDS * self._last_size)
+        end = self._last_end + self._pacing.gather
+        pause = min(self._pacing.pause, self._pacing.per_call * self._last_size)
         while (
             self._waiting < self._last_size
             and self._weight < self._max_batch

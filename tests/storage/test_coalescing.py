@@ -9,8 +9,7 @@ import pytest
 
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.runtime import coalescing
-from service.runtime.coalescing import Coalescer
+from service.runtime.coalescing import SHARED_BATCH, Coalescer, Pacing
 from service.storage.documents import operations as documents
 from service.storage.store import SqlStore
 from service.storage.transactions import Mutation, Outcome, TenantTx
@@ -148,7 +147,7 @@ async def test_one_heavy_call_that_waits_does_not_shut_out_light_ones() -> None:
     assert await asyncio.gather(running, *waiting) == [0, 1, 2, 3]
 
 
-async def batches_of(arrivals: Sequence[tuple[str, int]], **options: int) -> list[list[str]]:
+async def batches_of(arrivals: Sequence[tuple[str, int]]) -> list[list[str]]:
     """The groups of each batch, of (group, weight)s that arrive while the first one runs."""
     release = asyncio.Event()
     batches: list[list[str]] = []
@@ -158,7 +157,7 @@ async def batches_of(arrivals: Sequence[tuple[str, int]], **options: int) -> lis
         await release.wait()
         return items
 
-    coalescer: Coalescer[str, str] = Coalescer(run, max_waiting=10_000, **options)
+    coalescer: Coalescer[str, str] = Coalescer(run, max_waiting=10_000)
     group, weight = arrivals[0]
     first = asyncio.create_task(coalescer.submit(group, weight, group))
     await asyncio.sleep(0)
@@ -177,12 +176,12 @@ async def test_one_group_alone_has_large_batches() -> None:
 async def test_several_groups_take_turns_in_small_batches() -> None:
     batches = await batches_of([("a", 1)] * 501 + [("b", 1)])
     assert "b" in batches[0]
-    assert all(len(batch) <= coalescing.SHARED_BATCH for batch in batches)
+    assert all(len(batch) <= SHARED_BATCH for batch in batches)
     assert sum(map(len, batches)) == 501
 
 
 async def test_what_is_light_goes_along_with_what_is_heavy() -> None:
-    heavy = coalescing.SHARED_BATCH
+    heavy = SHARED_BATCH
     batches = await batches_of([("a", heavy)] * 4 + [("b", 1)])
     assert batches[0] in (["a", "b"], ["b"])
     assert [batch.count("a") for batch in batches if "a" in batch] == [1, 1, 1]
@@ -211,19 +210,15 @@ async def test_the_backlog_of_one_group_refuses_no_other() -> None:
     assert results[-1] == 3
 
 
-async def test_those_just_answered_come_again_in_one_batch(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(coalescing, "EACH_SECONDS", 0.1)
-    monkeypatch.setattr(coalescing, "PAUSE_SECONDS", 0.2)
-    monkeypatch.setattr(coalescing, "GATHER_SECONDS", 60)
+async def test_those_just_answered_come_again_in_one_batch() -> None:
     batches: list[int] = []
 
     async def run(items: Sequence[int]) -> Sequence[int]:
         batches.append(len(items))
         return items
 
-    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=10)
+    pacing = Pacing(per_call=0.1, pause=0.2, gather=60)
+    coalescer: Coalescer[int, int] = Coalescer(run, max_waiting=10, pacing=pacing)
 
     async def caller(turns: int) -> None:
         for _ in range(2):
@@ -235,23 +230,20 @@ async def test_those_just_answered_come_again_in_one_batch(
     assert batches == [4, 4]
 
 
-async def test_who_comes_alone_never_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coalescing, "EACH_SECONDS", 600)
-    monkeypatch.setattr(coalescing, "PAUSE_SECONDS", 600)
-    monkeypatch.setattr(coalescing, "GATHER_SECONDS", 600)
-
-    coalescer: Coalescer[int, int] = Coalescer(echo, max_waiting=10)
+async def test_who_comes_alone_never_waits_for_others() -> None:
+    pacing = Pacing(per_call=600, pause=600, gather=600)
+    coalescer: Coalescer[int, int] = Coalescer(echo, max_waiting=10, pacing=pacing)
     async with asyncio.timeout(HANG_SECONDS):
         assert [await coalescer.submit(i) for i in range(3)] == [0, 1, 2]
 
 
-async def test_a_stream_of_arrivals_does_not_put_a_batch_off(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(coalescing, "EACH_SECONDS", 0.01)
-    monkeypatch.setattr(coalescing, "PAUSE_SECONDS", 0.01)
-
-    coalescer: Coalescer[int, int] = Coalescer(echo, max_waiting=1_000_000, max_batch=1_000_000)
+async def test_a_stream_of_arrivals_does_not_put_a_batch_off() -> None:
+    coalescer: Coalescer[int, int] = Coalescer(
+        echo,
+        max_waiting=1_000_000,
+        max_batch=1_000_000,
+        pacing=Pacing(per_call=0.01, pause=0.01),
+    )
     await asyncio.gather(*(coalescer.submit(i) for i in range(2)))
     first = asyncio.create_task(coalescer.submit(2))
     others = []
