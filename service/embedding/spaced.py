@@ -33,17 +33,19 @@ class SpacedTokens:
 
     Args:
         tokenizer: Normalizes by putting a space in front and writing `▁` for spaces.
+        remembered: How many words are kept.
 
     Raises:
         ValueError: The tokenizer works otherwise, so that words cannot be read alone.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, remembered: int = REMEMBERED) -> None:
         names = tokenizer.get_vocab(with_added_tokens=False)
         inside = any(SPACE in name.lstrip(SPACE) for name in names)
         if inside or tokenizer.pre_tokenizer is not None:
             raise ValueError("the tokenizer joins tokens over spaces")
         self._tokenizer = tokenizer
+        self._remembered = remembered
         special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
         # In texts with one of these the words are not all that is between spaces.
         self._odd = re.compile("|".join((r" \Z", *map(re.escape, (SPACE, *special)))))
@@ -77,7 +79,7 @@ class SpacedTokens:
 
     def _remember(self, fresh: dict[str, bytes]) -> None:
         short = {word: ids for word, ids in fresh.items() if len(word) <= LONGEST}
-        if len(self._known) + len(short) > REMEMBERED:
+        if len(self._known) + len(short) > self._remembered:
             # Another thread may be reading the old one.
             self._known = {}
         self._known.update(short)

@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 MAX_KINDS: Final = 1_024
-"""Kinds that are tracked at once; beyond it, the oldest one's window ends early."""
+"""Kinds that are tracked at once; with one more, the oldest one's window ends early."""
 
 
 class BurstLimiter(Generic[K]):
@@ -25,6 +25,7 @@ class BurstLimiter(Generic[K]):
         report: Called with a kind, how many of it were not admitted, and the length of the
             window, when that has ended: without a further event, by a thread of its own.
         clock: Seconds that only grow.
+        max_kinds: How many kinds are tracked at once.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class BurstLimiter(Generic[K]):
         window: float,
         report: Callable[[K, int, float], None],
         clock: Callable[[], float] = time.monotonic,
+        max_kinds: int = MAX_KINDS,
     ) -> None:
         self._limit = limit
         self._window = window
         self._report = report
         self._clock = clock
+        self._max_kinds = max_kinds
         self._lock = threading.Lock()
         self._open: dict[K, _Window] = {}
         self._timer: threading.Timer | None = None
@@ -49,7 +52,7 @@ class BurstLimiter(Generic[K]):
         with self._lock:
             window = self._open.get(kind)
             if window is None or now >= window.end:
-                if window is not None or len(self._open) >= MAX_KINDS:
+                if window is not None or len(self._open) >= self._max_kinds:
                     oldest = kind if window is not None else next(iter(self._open))
                     ended.append((oldest, self._open.pop(oldest)))
                 window = self._open[kind] = _Window(now + self._window)

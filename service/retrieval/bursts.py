@@ -10,6 +10,7 @@ QUIET_SECONDS = 600.0
 """After so long without an event, the next one begins a new burst."""
 
 REMEMBERED = 10_000
+"""Keys that are kept; those of the latest events."""
 
 
 class Bursts:
@@ -17,10 +18,14 @@ class Bursts:
 
     Args:
         clock: Seconds.
+        remembered: How many keys are kept.
     """
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = monotonic, remembered: int = REMEMBERED
+    ) -> None:
         self._clock = clock
+        self._remembered = remembered
         self._last: OrderedDict[Hashable, float] = OrderedDict()
 
     def begins(self, key: Hashable) -> bool:
@@ -28,6 +33,6 @@ class Bursts:
         now = self._clock()
         before = self._last.pop(key, None)
         self._last[key] = now
-        if len(self._last) > REMEMBERED:
+        if len(self._last) > self._remembered:
             self._last.popitem(last=False)
         return before is None or now - before > QUIET_SECONDS

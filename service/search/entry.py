@@ -64,10 +64,10 @@ class TermHasher:
     counts as the other, which moves a score a little and breaks nothing.
     """
 
-    def __init__(self, secret: bytes) -> None:
-        """Hash with `secret` (16 bytes or more)."""
+    def __init__(self, secret: bytes, remembered: int = REMEMBERED) -> None:
+        """Hash with `secret` (16 bytes or more), and keep the hashes of so many words."""
         self._key = secret[:64]
-        self.terms: Mapping[str, int] = _Terms(self)
+        self.terms: Mapping[str, int] = _Terms(self, remembered)
         """Of each folded word there may be: the hash of its term, or NO_TERM."""
         self.name = lru_cache(maxsize=4096)(self._name)
         """The hash of a word of a speaker's name."""
@@ -87,15 +87,16 @@ class TermHasher:
 class _Terms(dict[str, int]):
     """Finds the terms of words, and remembers them: a dict, since C looks through it."""
 
-    def __init__(self, hasher: TermHasher) -> None:
+    def __init__(self, hasher: TermHasher, remembered: int) -> None:
         super().__init__()
         self._hasher = hasher
+        self._remembered = remembered
 
     def __missing__(self, word: str) -> int:
         term = term_of(word)
         hashed = self._hasher.term(term) if term else NO_TERM
         if len(word) <= LONGEST:
-            if len(self) >= REMEMBERED:
+            if len(self) >= self._remembered:
                 self.clear()
             self[word] = hashed
         return hashed

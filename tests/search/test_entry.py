@@ -113,11 +113,8 @@ def test_a_vector_of_another_dimension_is_refused() -> None:
         decode_vectors(encode_vectors(np.ones((1, 4), np.float32)), 8)
 
 
-def test_no_more_words_are_remembered_than_said_and_no_long_ones(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(entry, "REMEMBERED", 3)
-    hasher = TermHasher(b"one secret")
+def test_no_more_words_are_remembered_than_said_and_no_long_ones() -> None:
+    hasher = TermHasher(b"one secret", remembered=3)
     words = [*(f"word{n}" for n in range(10)), "secret" * 20]
     assert [hasher.terms[word] for word in words] == [HASHER.terms[word] for word in words]
     assert 0 < len(hasher.terms) <= 3

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import threading
 
-import pytest
-
-from service.output import bursts
-from service.output.bursts import BurstLimiter
+from service.output.bursts import MAX_KINDS, BurstLimiter
 
 
 class Clock:
@@ -21,8 +18,8 @@ class Clock:
 Reports = list[tuple[str, int, float]]
 
 
-def limiter(reports: Reports, clock: Clock, window: float = 1000.0) -> BurstLimiter[str]:
-    return BurstLimiter(2, window, lambda *report: reports.append(report), clock)
+def limiter(reports: Reports, clock: Clock, max_kinds: int = MAX_KINDS) -> BurstLimiter[str]:
+    return BurstLimiter(2, 1000.0, lambda *report: reports.append(report), clock, max_kinds)
 
 
 def test_a_window_admits_its_limit_of_each_kind() -> None:
@@ -78,10 +75,9 @@ def test_a_burst_that_ends_is_reported_without_a_further_event() -> None:
     assert reports[0][:2] == ("a", 1)
 
 
-def test_few_kinds_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bursts, "MAX_KINDS", 3)
+def test_few_kinds_are_remembered() -> None:
     reports: Reports = []
-    made = limiter(reports, Clock())
+    made = limiter(reports, Clock(), max_kinds=3)
     for _ in range(3):
         made.admit("a")
     for kind in "bcd":

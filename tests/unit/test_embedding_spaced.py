@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from service.embedding import spaced, static
-from service.embedding.spaced import SpacedTokens
+from service.embedding import static
+from service.embedding.spaced import LONGEST, SpacedTokens
 from service.embedding.tokens import load_tokenizer
 
 TOKENIZER = load_tokenizer(static.DATA / static.TOKENIZER)
@@ -51,14 +51,13 @@ def test_words_that_were_met_are_not_read_again(monkeypatch: pytest.MonkeyPatch)
     assert sorted(again[0].tolist()) == sorted(first[0].tolist())
 
 
-def test_only_so_many_short_words_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spaced, "REMEMBERED", 10)
-    tokens = SpacedTokens(TOKENIZER)
+def test_only_so_many_short_words_are_kept() -> None:
+    tokens = SpacedTokens(TOKENIZER, remembered=10)
     for number in range(40):
         text = f"word{number} of {'long' * 10} texts{number}"
         assert tokens.ids([text])[0].tolist() == whole(text)
         assert len(tokens._known) <= 10
-        assert all(len(word) <= spaced.LONGEST for word in tokens._known)
+        assert all(len(word) <= LONGEST for word in tokens._known)
 
 
 def test_a_tokenizer_that_joins_over_spaces_is_refused() -> None:

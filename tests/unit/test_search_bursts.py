@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-from service.retrieval import bursts
 from service.retrieval.bursts import QUIET_SECONDS, Bursts
 
 
@@ -24,9 +21,8 @@ def test_only_the_first_of_a_burst_begins_it() -> None:
     assert at(3 * QUIET_SECONDS + 1, "a")
 
 
-def test_few_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bursts, "REMEMBERED", 2)
-    said = Bursts(lambda: 0.0)
+def test_few_are_remembered() -> None:
+    said = Bursts(lambda: 0.0, remembered=2)
 
     assert [said.begins(key) for key in "abab"] == [True, True, False, False]
     assert said.begins("c")
