@@ -31,9 +31,13 @@ class Pdf:
     Words that were divided at the end of a line are joined. The title that the file names is
     its first heading, unless it is the name of another file. A page that cannot be read is
     left out, if another one can.
+
+    Args:
+        max_characters: A file with more text is refused.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_characters: int = MAX_CHARACTERS) -> None:
+        self._max_characters = max_characters
         # Its warnings quote the file.
         logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)
 
@@ -66,9 +70,9 @@ class Pdf:
         length = 0
         for text in _pages(reader):
             length += len(text)
-            if length > MAX_CHARACTERS:
+            if length > self._max_characters:
                 raise UnreadableContentError(
-                    f"the PDF has more than {MAX_CHARACTERS:,} characters of text; divide it"
+                    f"the PDF has more than {self._max_characters:,} characters of text; divide it"
                 )
             for paragraph in _PARAGRAPHS.split(_DIVIDED.sub("", text)):
                 writer.add(paragraph)

@@ -7,7 +7,9 @@ import numpy.typing as npt
 
 from service.search.columns import Column, Counts, Rows
 
-_LEAST_TAIL = 32_768
+LEAST_TAIL = 32_768
+"""Postings that the tail may have before it is merged, however few the others are."""
+
 _TAIL_SHARE = 4
 
 
@@ -21,9 +23,19 @@ class Postings:
     Rows that are dead stay in until `renumber`: readers mask them.
     """
 
-    __slots__ = ("_counts", "_rows", "_tail_counts", "_tail_rows", "_tail_terms", "_terms")
+    __slots__ = (
+        "_counts",
+        "_least_tail",
+        "_rows",
+        "_tail_counts",
+        "_tail_rows",
+        "_tail_terms",
+        "_terms",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, least_tail: int = LEAST_TAIL) -> None:
+        """No postings; a tail of up to `least_tail` is never merged."""
+        self._least_tail = least_tail
         self._terms = np.empty(0, np.uint32)
         self._rows = np.empty(0, np.int32)
         self._counts = np.empty(0, np.uint8)
@@ -42,7 +54,7 @@ class Postings:
         self._tail_terms.extend(terms)
         self._tail_rows.extend(rows)
         self._tail_counts.extend(counts)
-        if len(self._tail_terms) > max(_LEAST_TAIL, len(self._terms) // _TAIL_SHARE):
+        if len(self._tail_terms) > max(self._least_tail, len(self._terms) // _TAIL_SHARE):
             self._merge()
 
     def find(self, term: int) -> tuple[Rows, Counts]:

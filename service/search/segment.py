@@ -14,7 +14,7 @@ from service.search.columns import Column, Counts, Floats, Mask, Rows
 from service.search.entry import decode_entries, decode_vectors
 from service.search.groups import Groups
 from service.search.masks import Masks
-from service.search.postings import Postings
+from service.search.postings import LEAST_TAIL, Postings
 from service.search.speakers import Name, Speakers
 from service.search.vectors import UnitVectors
 from service.search.visibility import Spans, VisibilityIndex
@@ -22,7 +22,9 @@ from service.search.visibility import Spans, VisibilityIndex
 ALWAYS: Spans = ((-FOREVER, FOREVER),)
 """The `shown` of an item that is found whenever it is there."""
 
-_LEAST_DEAD = 1024
+LEAST_DEAD = 1024
+"""Dead rows that a segment may have before they are compacted away, however few others it has."""
+
 _BYTES_EMPTY = 6_000  # the objects of a segment that has nothing, about
 _BYTES_PER_ITEM = 250  # the id, and its place in a dictionary and lists, about
 
@@ -75,20 +77,30 @@ class Segment:
     the next change.
     """
 
-    def __init__(self, dimension: int, neighbourhood: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        dimension: int,
+        neighbourhood: Sequence[float] = (),
+        *,
+        least_dead: int = LEAST_DEAD,
+        least_tail: int = LEAST_TAIL,
+    ) -> None:
         """Create an empty segment.
 
         Args:
             dimension: of the vectors; 0 if there are none.
             neighbourhood: how much of the vector of the neighbour at distance 1, 2, …
                 in its group goes into an item's own when it is compared with a query.
+            least_dead: dead rows up to which none is compacted away.
+            least_tail: see `Postings`.
         """
         self.dimension = dimension
         self.neighbourhood = tuple(neighbourhood)
         self._ids: list[str] = []
         self._row_of: dict[str, int] = {}
         self._dead = 0
-        self._postings = Postings()
+        self._least_dead = least_dead
+        self._postings = Postings(least_tail)
         self._masks = Masks()
         self._visibility = VisibilityIndex()
         self._groups = Groups(self.neighbourhood)
@@ -385,7 +397,7 @@ class Segment:
 
     def _compact(self) -> None:
         """Drop dead rows when they are many; rows get new numbers."""
-        if self._dead <= max(_LEAST_DEAD, self.rows // 4):
+        if self._dead <= max(self._least_dead, self.rows // 4):
             return
         kept: npt.NDArray[np.int64] = np.flatnonzero(self._alive.values)
         numbers = np.full(self.rows + 1, -1, np.int32)  # one more, so that -1 stays -1

@@ -119,11 +119,11 @@ def test_what_is_no_pdf_is_refused_with_advice(data: bytes, reason: str) -> None
         Pdf().extract(data)
 
 
-def test_the_text_of_a_pdf_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.content.pdf.MAX_CHARACTERS", 20)
-    assert Pdf().extract(pdf(["x" * 10])).text == "x" * 10
+def test_the_text_of_a_pdf_is_bounded() -> None:
+    reader = Pdf(max_characters=20)
+    assert reader.extract(pdf(["x" * 10])).text == "x" * 10
     with pytest.raises(UnreadableContentError, match="more than 20 characters"):
-        Pdf().extract(pdf(["x" * 10], content=stream(shown(["y" * 21]))))
+        reader.extract(pdf(["x" * 10], content=stream(shown(["y" * 21]))))
 
 
 def test_a_word_document_is_read_as_it_is_built() -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from service.search import postings, segment
 from service.search.query import make_query
 from service.search.ranking import Ranking
 from service.search.scope import Scope
@@ -68,26 +65,19 @@ def distinct(texts: Iterable[Text]) -> list[Text]:
     return list({text.id: text for text in texts}.values())
 
 
-@contextmanager
-def small_steps() -> Iterator[None]:
-    """Compacting and merging happen among few rows, as they otherwise do among many."""
-    with patch.object(segment, "_LEAST_DEAD", 3), patch.object(postings, "_LEAST_TAIL", 10):
-        yield
-
-
 class Changes(RuleBasedStateMachine):
     """Any changes, in any order, with searches in between."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.segment = Segment(DIMENSION, CALIBRATION.neighbourhood)
+        # Compacting and merging happen among few rows, as they otherwise do among many.
+        self.segment = Segment(DIMENSION, CALIBRATION.neighbourhood, least_dead=3, least_tail=10)
         self.texts: dict[str, Text] = {}
         self.matching: set[str] = set()
         self.segment.keep_mask("filter", ())
 
     def put(self, texts: Sequence[Text]) -> None:
-        with small_steps():
-            self.segment.put([text.item for text in texts])
+        self.segment.put([text.item for text in texts])
         self.texts.update((text.id, text) for text in texts)
         for owner in {text.owner for text in texts}:
             self.segment.patch_mask("filter", owner, owner in self.matching)
@@ -102,10 +92,9 @@ class Changes(RuleBasedStateMachine):
         for gone in [text.id for text in self.texts.values() if text.group == group]:
             del self.texts[gone]
         kept = {text.id for text in own}
-        with small_steps():
-            stale = [one for one in self.segment.ids_of_group(group) if one not in kept]
-            self.segment.remove(stale)
-            self.segment.put([text.item for text in own])
+        stale = [one for one in self.segment.ids_of_group(group) if one not in kept]
+        self.segment.remove(stale)
+        self.segment.put([text.item for text in own])
         self.texts.update((text.id, text) for text in own)
         self.segment.patch_mask("filter", group, group in self.matching)
 
@@ -118,15 +107,13 @@ class Changes(RuleBasedStateMachine):
     @rule(data=st.data())
     def remove(self, data: st.DataObject) -> None:
         gone = data.draw(st.lists(st.sampled_from(sorted(self.texts)), unique=True))
-        with small_steps():
-            self.segment.remove([*gone, "not there"])
+        self.segment.remove([*gone, "not there"])
         for item_id in gone:
             del self.texts[item_id]
 
     @rule(group=groups)
     def remove_group(self, group: str) -> None:
-        with small_steps():
-            self.segment.remove(self.segment.ids_of_group(group))
+        self.segment.remove(self.segment.ids_of_group(group))
         self.texts = {i: text for i, text in self.texts.items() if text.group != group}
 
     @precondition(lambda self: any(not text.group for text in self.texts.values()))

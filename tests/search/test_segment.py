@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from service.core.times import FOREVER
-from service.search import segment as module
 from service.search.entry import UnreadableEntryError
-from service.search.segment import ItemKind, Segment
+from service.search.segment import Item, ItemKind, Segment
 from tests.search.reference import CALIBRATION, HASHER, Text
 
 EVERYTHING = ItemKind.MEMORY | ItemKind.CHUNK
@@ -87,14 +85,14 @@ def test_kinds_are_told_apart(segment: Segment) -> None:
     assert eligible(segment) == {"mem_1", "doc/1"}
 
 
-def test_a_mask_stays_true_through_changes_and_compaction(segment: Segment) -> None:
+def test_a_mask_stays_true_through_changes_and_compaction() -> None:
+    segment = Segment(2, CALIBRATION.neighbourhood, least_dead=0)
     put(segment, Text("mem_1", "text"), Text("mem_2", "text"), chunk(1), chunk(2))
     segment.keep_mask("filter", ["mem_2", "doc", "unknown"])
-    with patch.object(module, "_LEAST_DEAD", 0):
-        segment.remove(["mem_1"])
-        put(segment, chunk(3))
-        segment.patch_mask("filter", "doc", True)
-        segment.remove(["doc/1"])
+    segment.remove(["mem_1"])
+    put(segment, chunk(3))
+    segment.patch_mask("filter", "doc", True)
+    segment.remove(["doc/1"])
     mask = segment.mask("filter")
     assert mask is not None
     assert segment.rows == 3
@@ -124,7 +122,7 @@ def test_the_mask_unused_for_longest_leaves(segment: Segment) -> None:
         [replace(chunk(2), shown=((0, 1),)).item],
     ],
 )
-def test_what_cannot_be_taken_changes_nothing(segment: Segment, bad: list[module.Item]) -> None:
+def test_what_cannot_be_taken_changes_nothing(segment: Segment, bad: list[Item]) -> None:
     put(segment, Text("mem_1", "text"), chunk(1))
     with pytest.raises((ValueError, UnreadableEntryError)):
         segment.put([Text("mem_1", "new").item, *bad] if len(bad) == 1 else bad)
