@@ -72,6 +72,8 @@ class Receiver:
     connections: int = 0
     answer: Callable[[Event], Awaitable[Reply]] = ok
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    hangs_up: bool = False
+    """Whether it ends the connection after each answer."""
 
     @property
     def url(self) -> str:
@@ -98,6 +100,8 @@ class Receiver:
                     break
                 writer.write(reply)
                 await writer.drain()
+                if self.hangs_up:
+                    break
         except ConnectionError:
             pass
         finally:
