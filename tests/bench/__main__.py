@@ -23,6 +23,7 @@ from tests.bench.neighbours import Neighbours
 from tests.bench.report import Row, machine, progress, table
 from tests.bench.transports import Transports
 from tests.bench.watching import watching
+from tests.bench.webhooks import Webhooks
 from tests.harness import Server, running_server
 
 SMALL = 10_000
@@ -62,6 +63,7 @@ async def measure(
         measures.Alone(target, bare, ids),
         Transports(target, service.http, ids),
         measures.Bulk(target, other, ids),
+        Webhooks(service, target),
     ]
     with running_server(options.folder / "neighbours") as shared:
         groups.append(Neighbours(shared))
