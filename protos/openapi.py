@@ -128,6 +128,13 @@ _HEADER_PARAMETERS: Final[Json] = {
             "pattern": "^[!-~]([ -~]*[!-~])?$",
         },
     },
+    "Last-Event-ID": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "The id of the last event that came, in place of the field"
+        " `afterRevision`: continue after it. Browsers send it when they connect again.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    },
 }
 _RECEIPTS: Final = {"receipt": "receipt", "receipts": "receipts/0"}
 """Where in an answer what was written is named."""
@@ -138,6 +145,16 @@ _OFFERED_WITH: Final = {
     "Palimpsest-Actor": "requestId",
 }
 """The field that a request has which takes the header."""
+
+_OFFERED_BY_STREAMS_WITH: Final = {"Last-Event-ID": "afterRevision"}
+
+_STREAMED: Final = {
+    "WatchDocument": "`state` for each state and `deleted` at the end of a document that was"
+    " deleted",
+    "WatchChanges": "`changes` with some and `checkpoint` without any, each with its revision as"
+    " id",
+}
+"""The events of each stream, by the method's name."""
 
 _ERROR_SCHEMAS: Final[Json] = {
     "Error": {
@@ -318,7 +335,8 @@ class OpenApi:
             if name in example:
                 parameter["example"] = example[name]
             yield parameter
-        for header, name in _OFFERED_WITH.items():
+        headers = _OFFERED_WITH | (_OFFERED_BY_STREAMS_WITH if method.streams else {})
+        for header, name in headers.items():
             if name in fields:
                 yield {"$ref": f"#/components/parameters/{header}"}
 
@@ -330,13 +348,14 @@ class OpenApi:
         }
         if method.streams:
             answer["description"] = (
-                "Server-sent events: `state` for each state and `deleted` at the end of a document"
-                f" that was deleted, with a {method.response} as data; `error` when the stream"
-                " fails, with an Error as data. A comment comes every 15 seconds."
+                f"Server-sent events: {_STREAMED[method.name]}, with a {method.response} as data;"
+                " `error` when the stream fails, with an Error as data. A comment comes every 15"
+                " seconds."
             )
             self._schemas.refer(method.response)
             events = "".join(
-                f"event: {event}\ndata: {json.dumps(self._complete(method.response, data))}\n\n"
+                f"{_event_id(data)}event: {event}\n"
+                f"data: {json.dumps(self._complete(method.response, data))}\n\n"
                 for event, data in self._examples[method.name]["response"].items()
             )
             answer["content"] = {
@@ -443,6 +462,11 @@ def _route(method: Method) -> tuple[str, str]:
         if path := getattr(method.http, verb):
             return verb, path
     raise SystemExit(f"{method.name} has no path")
+
+
+def _event_id(data: Json) -> str:
+    """The line with the id of an event, of those that have one."""
+    return f"id: {data['revision']}\n" if "revision" in data else ""
 
 
 def _name(status: int) -> str:

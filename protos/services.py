@@ -189,7 +189,9 @@ class _Writer:
         return [field.proto.name for field in self._contract.messages[method.request].fields]
 
     def _items(self, method: Method) -> Field | None:
-        """The field with the items of a page."""
+        """The field with the items of a page; None if the answers are no pages."""
+        if method.streams:
+            return None
         fields = self._contract.messages[method.response].fields
         if not {"next_page_token", "latest_revision"} & {field.proto.name for field in fields}:
             return None

@@ -9,13 +9,19 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 
 from palimpsest.calls import AsyncCalls, Calls, Method
 from palimpsest.messages import Fields, Metadata, Time
-from palimpsest.resuming import DocumentResuming
+from palimpsest.resuming import ChangesResuming, DocumentResuming
 from palimpsest.v1 import changes_pb2, common_pb2, containers_pb2, documents_pb2, filter_pb2, memories_pb2, search_pb2
 
 _LIST_CHANGES = Method(
     "/palimpsest.v1.Changes/ListChanges",
     changes_pb2.ListChangesRequest,
     changes_pb2.ListChangesResponse,
+)
+
+_WATCH_CHANGES = Method(
+    "/palimpsest.v1.Changes/WatchChanges",
+    changes_pb2.WatchChangesRequest,
+    changes_pb2.WatchChangesResponse,
 )
 
 _LIST_CONTAINERS = Method(
@@ -192,7 +198,8 @@ class Changes:
         timeout: float | None = None,
     ) -> changes_pb2.ListChangesResponse:
         """Lists the changes after a revision, oldest first. The next call continues
-        with the `revision` of this answer as its `after_revision`.
+        with the `revision` of this answer as its `after_revision`, and so can
+        WatchChanges.
 
         Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD).
         """
@@ -220,6 +227,33 @@ class Changes:
             "page_size": page_size,
         }, "changes", timeout)
 
+    def watch(
+        self,
+        *,
+        after_revision: int | None = None,
+        container_tags: str | Sequence[str] | None = None,
+        kinds: changes_pb2.ChangeKind.ValueType | Sequence[changes_pb2.ChangeKind.ValueType] | None = None,
+    ) -> Iterator[changes_pb2.WatchChangesResponse]:
+        """Sends the changes after a revision, oldest first, and then each soon after
+        it was committed. The stream has no end of its own: when its connection is
+        lost or the server stops (UNAVAILABLE), the next one continues with the
+        `revision` of the last message as its `after_revision`.
+
+        The first message comes at once. Later ones come when there are changes that
+        were asked for, and every few seconds while there are only others. Read
+        them as they come: a message that is not read for two minutes ends the
+        connection. Over HTTP the id of an event is its revision, and the header
+        Last-Event-ID counts before `after_revision`.
+
+        Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD). REVISION_GONE also ends
+        a stream that was read so slowly that its next changes are no longer kept.
+        """
+        return self._calls.stream(_WATCH_CHANGES, {
+            "after_revision": after_revision,
+            "container_tags": container_tags,
+            "kinds": kinds,
+        }, ChangesResuming)
+
 class AsyncChanges:
     """The change feed: what was done to documents, memories and containers, in
     commit order. It has no content; what has changed is read with the other
@@ -244,7 +278,8 @@ class AsyncChanges:
         timeout: float | None = None,
     ) -> Awaitable[changes_pb2.ListChangesResponse]:
         """Lists the changes after a revision, oldest first. The next call continues
-        with the `revision` of this answer as its `after_revision`.
+        with the `revision` of this answer as its `after_revision`, and so can
+        WatchChanges.
 
         Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD).
         """
@@ -271,6 +306,33 @@ class AsyncChanges:
             "kinds": kinds,
             "page_size": page_size,
         }, "changes", timeout)
+
+    def watch(
+        self,
+        *,
+        after_revision: int | None = None,
+        container_tags: str | Sequence[str] | None = None,
+        kinds: changes_pb2.ChangeKind.ValueType | Sequence[changes_pb2.ChangeKind.ValueType] | None = None,
+    ) -> AsyncIterator[changes_pb2.WatchChangesResponse]:
+        """Sends the changes after a revision, oldest first, and then each soon after
+        it was committed. The stream has no end of its own: when its connection is
+        lost or the server stops (UNAVAILABLE), the next one continues with the
+        `revision` of the last message as its `after_revision`.
+
+        The first message comes at once. Later ones come when there are changes that
+        were asked for, and every few seconds while there are only others. Read
+        them as they come: a message that is not read for two minutes ends the
+        connection. Over HTTP the id of an event is its revision, and the header
+        Last-Event-ID counts before `after_revision`.
+
+        Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD). REVISION_GONE also ends
+        a stream that was read so slowly that its next changes are no longer kept.
+        """
+        return self._calls.stream(_WATCH_CHANGES, {
+            "after_revision": after_revision,
+            "container_tags": container_tags,
+            "kinds": kinds,
+        }, ChangesResuming)
 
 class Containers:
     """Containers are the caller's name spaces: a user, a project. The first write

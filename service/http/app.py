@@ -244,8 +244,8 @@ _ACCESS: Final = {writes: Access(writes, _nothing, lambda _: 0) for writes in (F
 
 _CORS_HEADERS: Final = (
     "authorization", "content-type", "idempotency-key", "if-match", "connect-protocol-version",
-    "connect-timeout-ms", "mcp-method", "mcp-name", "mcp-protocol-version", "palimpsest-actor",
-    "palimpsest-container", "x-request-id",
+    "connect-timeout-ms", "last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version",
+    "palimpsest-actor", "palimpsest-container", "x-request-id",
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from service.rpc.calls import bearer
 from service.rpc.origin import Origin, origin_of
 from service.rpc.peers import UNIX
 from service.rpc.public_calls import late
+from service.rpc.to_thread import MANY_BYTES, to_thread_if
 
 _GRPC_TIMEOUT: Final = re.compile(r"(\d{1,8})([HMSmun])")
 _TIMEOUTS: Final = frozenset(
@@ -252,7 +253,8 @@ class HttpExchange:
 
     async def write(self, message: Any) -> None:
         """Send a message as an event of a stream, which begins with the first one."""
-        await self.write_event(event(message))
+        many = message.ByteSize() >= MANY_BYTES
+        await self.write_event(await to_thread_if(many, event, message))
 
     async def write_event(self, text: bytes) -> None:
         """Send text of a stream of events."""

@@ -86,7 +86,9 @@ class RequestCalls:
         """Run a streaming method, which writes to the exchange of the call."""
         found = self._invoker.method(method)
         await self._admit(found, request)
-        await self._invoker.runner.until_drained(found.handler(self._inner(found), request))
+        runner = self._invoker.runner
+        call = runner.stream_call(self._inner(found), self._active)
+        await runner.until_drained(found.handler(call, request))
 
     async def _admit(self, method: Method, request: Message, at_most: int | None = None) -> None:
         """Authorize a call, and wait until the quota has room for its answer.

@@ -7,7 +7,8 @@ https://connectrpc.com/docs/protocol .
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from google.api import annotations_pb2
@@ -33,6 +34,8 @@ from service.rpc.to_thread import MANY_BYTES, to_thread_if
 from service.runtime.call_stages import stage
 
 _EVENTS: Final = "text/event-stream"
+
+_REVISION: Final = re.compile(r"[0-9]{1,18}")
 
 _VERBS: Final = ("get", "post", "patch", "put", "delete")
 
@@ -73,6 +76,8 @@ def _endpoint(method: Method, verb: str, path: str, *, has_body: bool) -> Endpoi
         fill(message, value)
         _set_header(message, "request_id", request.request_id, "Idempotency-Key")
         _set_header(message, "etag", request.etag, "If-Match")
+        if descriptor.server_streaming:
+            _resume(message, request.headers.get("last-event-id", ""))
         return message, written
 
     async def handle(calls: Calls, request: HttpRequest) -> HttpAnswer:
@@ -106,6 +111,18 @@ def _set_header(message: Message, name: str, value: str, header: str) -> None:
     if getattr(message, name) not in ("", value):
         raise invalid([Violation(name, f"is another one than that of {header}")])
     setattr(message, name, value)
+
+
+def _resume(message: Any, last_event_id: str) -> None:
+    """Continue a stream of changes after the event that the caller saw last.
+
+    A browser connects again to the same URL: the header is newer than what the URL says.
+    """
+    if not last_event_id or "after_revision" not in message.DESCRIPTOR.fields_by_name:
+        return
+    if not _REVISION.fullmatch(last_event_id):
+        raise invalid([Violation("Last-Event-ID", "must be the id of an event, a revision")])
+    message.after_revision = int(last_event_id)
 
 
 def _etag_header(response: Any) -> tuple[tuple[str, str], ...]:
@@ -145,10 +162,27 @@ def connect_answer_of(error: PalimpsestError, call_id: str) -> HttpAnswer:
     return HttpAnswer(http_status(error), dumps(body), JSON, error_headers(error))
 
 
-def event(message: Any) -> bytes:
-    """A message of WatchDocument as a server-sent event."""
-    name = b"deleted" if message.deleted else b"state"
-    return b"event: %s\ndata: %s\n\n" % (name, to_json(message))
+def event(message: Message) -> bytes:
+    """A message of a stream as a server-sent event."""
+    head = _EVENT_HEADS[message.DESCRIPTOR.name](message)
+    return b"%sdata: %s\n\n" % (head, to_json(message))
+
+
+def _document_head(message: Any) -> bytes:
+    return b"event: deleted\n" if message.deleted else b"event: state\n"
+
+
+def _changes_head(message: Any) -> bytes:
+    # The id is what browsers send as Last-Event-ID when they connect again.
+    name = b"changes" if message.changes else b"checkpoint"
+    return b"id: %d\nevent: %s\n" % (message.revision, name)
+
+
+_EVENT_HEADS: Final[Mapping[str, Callable[[Any], bytes]]] = {
+    "WatchDocumentResponse": _document_head,
+    "WatchChangesResponse": _changes_head,
+}
+"""By message: what stands in an event before its data."""
 
 
 def error_event(error: PalimpsestError, call_id: str) -> bytes:

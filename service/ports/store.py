@@ -14,6 +14,7 @@ document needs all its containers (CONTAINER_NOT_ALLOWED).
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -221,6 +222,19 @@ class Containers(Protocol):
         ...
 
 
+class TenantRevision(Protocol):
+    """The last revision that one tenant has committed, by this server or another."""
+
+    async def latest(self) -> int: ...
+
+    async def wait_beyond(self, revision: int, seconds: float | None) -> None:
+        """Returns when there is a later one than `revision`.
+
+        Without one it returns after `seconds`, or up to a second later; None: never.
+        """
+        ...
+
+
 class Changes(Protocol):
     async def list(self, principal: m.Principal, query: m.ChangeQuery) -> m.ChangePage:
         """Changes in commit order, from one snapshot.
@@ -231,6 +245,10 @@ class Changes(Protocol):
         Raises:
             PalimpsestError: REVISION_GONE, REVISION_AHEAD.
         """
+        ...
+
+    def following(self, principal: m.Principal) -> AbstractContextManager[TenantRevision]:
+        """The revision of the principal's tenant, followed while the block runs."""
         ...
 
 

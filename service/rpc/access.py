@@ -64,7 +64,7 @@ DOCUMENT_BYTES: Final = 1024 * _KIB + 2 * METADATA_BYTES
 _PAGE: Final = 3 * 1024 * _KIB + DOCUMENT_BYTES
 """A page ends with the item that takes it over 3 MiB."""
 _DEFAULT_LIMIT: Final = 10
-_CHANGE: Final = 768
+CHANGE_BYTES: Final = 768
 """A few containers, the label of a key and an actor included."""
 _HIT: Final = 8 * _KIB + METADATA_BYTES
 
@@ -94,7 +94,7 @@ def _hits(request: Any) -> int:
 
 
 def _changes(request: Any) -> int:
-    return page_size(request.page_size) * _CHANGE
+    return page_size(request.page_size) * CHANGE_BYTES
 
 
 def _receipt(_: Any) -> int:
@@ -142,6 +142,8 @@ ACCESS: Final[dict[str, Access]] = {
     "palimpsest.v1.Containers.ListContainers": Access(False, _none, _page, offloadable=True),
     "palimpsest.v1.Containers.DeleteContainer": Access(True, _tag, _many_receipts),
     "palimpsest.v1.Changes.ListChanges": Access(False, _tags, _changes, offloadable=True),
+    # The room for each of its messages is reserved by itself.
+    "palimpsest.v1.Changes.WatchChanges": Access(False, _tags, _receipt),
 }
 """By full name of the method."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
@@ -12,7 +13,7 @@ from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
 from service.rpc.access import Access, authorize_containers
 from service.rpc.active_call import ActiveCall, new_call_id
-from service.rpc.calls import Exchange, RpcCall
+from service.rpc.calls import Exchange, RpcCall, Send, StreamCall
 from service.rpc.failures import failure_of
 from service.rpc.policy import CANCELLED, CallPolicy, Hold, shutting_down
 from service.rpc.public_calls import RECEIVE_SECONDS as PUBLIC_RECEIVE_SECONDS
@@ -36,10 +37,12 @@ class CallRunner:
 
     Args:
         policy: Decides about them.
+        read_seconds: How long an answer, or a message of a stream, may remain unread.
     """
 
-    def __init__(self, policy: CallPolicy) -> None:
+    def __init__(self, policy: CallPolicy, read_seconds: float = READ_SECONDS) -> None:
         self.policy = policy
+        self._read_seconds = read_seconds
 
     async def run(
         self,
@@ -143,13 +146,44 @@ class CallRunner:
         if not hold.resize(size):
             return
         policy = self.policy
-        overdue = asyncio.get_running_loop().call_later(READ_SECONDS, lambda: policy.unread(active))
+        loop = asyncio.get_running_loop()
+        overdue = loop.call_later(self._read_seconds, policy.unread, active)
 
         def sent() -> None:
             overdue.cancel()
             hold.release()
 
         exchange.on_sent(sent)
+
+    def stream_call(self, call: RpcCall, active: ActiveCall) -> StreamCall:
+        """The same call, for a handler that answers it by a stream."""
+
+        def message(at_most: int) -> AbstractAsyncContextManager[Send]:
+            return self._message(call.exchange, active, at_most)
+
+        return StreamCall(call, message)
+
+    @asynccontextmanager
+    async def _message(
+        self, exchange: Exchange, active: ActiveCall, at_most: int
+    ) -> AsyncIterator[Send]:
+        policy = self.policy
+        loop = asyncio.get_running_loop()
+        hold = await policy.hold_answer(active, at_most)
+
+        async def send(message: Any) -> None:
+            hold.resize(message.ByteSize())
+            overdue = loop.call_later(self._read_seconds, policy.unread, active)
+            try:
+                await exchange.write(message)
+            finally:
+                overdue.cancel()
+
+        try:
+            async with policy.turn(active):
+                yield send
+        finally:
+            hold.release()
 
     async def until_drained(self, answering: Awaitable[Any]) -> None:
         """Wait for a stream's handler; raises SHUTTING_DOWN when the server begins to stop."""

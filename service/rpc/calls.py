@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias
 
 from service.core.errors import PalimpsestError
@@ -97,6 +98,27 @@ class RpcCall(CallInfo):
         """Seconds of work after which there is still time to answer; None: no limit."""
         left = self.remaining()
         return None if left is None else max(0.0, left - max(0.2, left * 0.1))
+
+
+Send: TypeAlias = Callable[[Any], Awaitable[None]]
+"""Sends a message of a stream of answers; returns when it is on its way to the caller."""
+
+
+class StreamCall(RpcCall):
+    """A call that is answered by a stream of messages that may be large."""
+
+    __slots__ = ("message",)
+
+    def __init__(
+        self, call: RpcCall, message: Callable[[int], AbstractAsyncContextManager[Send]]
+    ) -> None:
+        super().__init__(call.method, call.principal, call.exchange, call.stopping)
+        self.message = message
+        """Begins a message of so many bytes, roughly: it is made and sent inside the block.
+
+        Waits until the caller's quota has room for it and it is its tenant's turn; raises
+        QUOTA_EXCEEDED and OVERLOADED.
+        """
 
 
 Handler: TypeAlias = Callable[[RpcCall, Any], Awaitable[Any]]

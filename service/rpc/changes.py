@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+from typing import Final
+
 from palimpsest.v1 import changes_pb2 as pb
-from service.ports.store import Store
-from service.rpc.calls import CallInfo
+from service.core import model as m
+from service.ports.store import Store, TenantRevision
+from service.rpc.access import CHANGE_BYTES
+from service.rpc.calls import CallInfo, StreamCall
 from service.rpc.convert import changes as convert
+from service.rpc.to_thread import MANY_ITEMS, to_thread_if
 from service.rpc.validation import check, raise_for_violations
+
+BATCH: Final = 500
+"""Changes in one message of a stream, at most."""
+
+CHECKPOINT_SECONDS: Final = 3.0
+"""A stream whose revision moves on says so after this long, and a second more at most."""
+
+PAUSE_SECONDS: Final = 0.1
+"""Between two messages of a stream that has caught up: changes made meanwhile come together."""
 
 
 class Changes:
@@ -25,3 +41,50 @@ class Changes:
         )
         convert.to_proto(page.changes, response.changes)
         return response
+
+    async def watch_changes(self, call: StreamCall, request: pb.WatchChangesRequest) -> None:
+        raise_for_violations(check(request))
+        with self._store.changes.following(call.principal) as tenant:
+            named = request.HasField("after_revision")
+            after = request.after_revision if named else await tenant.latest()
+            query = convert.watch_query(request, after, BATCH)
+            await _Watch(self._store, tenant, call, query).run()
+
+
+class _Watch:
+    """One stream of changes."""
+
+    def __init__(
+        self, store: Store, tenant: TenantRevision, call: StreamCall, query: m.ChangeQuery
+    ) -> None:
+        self._store = store
+        self._tenant = tenant
+        self._call = call
+        self._query = query
+        self._clock = asyncio.get_running_loop().time
+        self._told = -1
+        """The revision that the last message named."""
+        self._due = self._clock()
+        """When the revision is told, even if there are no changes to send."""
+
+    async def run(self) -> None:
+        """Send what there is, wait for more, and so on."""
+        while True:
+            page = await self._step()
+            self._query = replace(self._query, after=page.revision)
+            if page.revision >= page.latest:
+                await asyncio.sleep(PAUSE_SECONDS)
+                seconds = self._due - self._clock() if self._told < page.revision else None
+                await self._tenant.wait_beyond(page.revision, seconds)
+
+    async def _step(self) -> m.ChangePage:
+        """Read the next page, and send it if it says anything."""
+        async with self._call.message(BATCH * CHANGE_BYTES) as send:
+            page = await self._store.changes.list(self._call.principal, self._query)
+            due = self._told < page.revision and self._clock() >= self._due
+            if page.changes or due:
+                many = len(page.changes) >= MANY_ITEMS
+                await send(await to_thread_if(many, convert.watch_response, page))
+                self._told = page.revision
+                self._due = self._clock() + CHECKPOINT_SECONDS
+        return page

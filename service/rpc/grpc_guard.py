@@ -139,8 +139,9 @@ class CallGuard:
     ) -> Guarded:
         """Runs a handler that writes its answers to the call's exchange."""
 
-        async def work(call: RpcCall, request: Any, _: ActiveCall) -> None:
-            await self._runner.until_drained(handler(call, request))
+        async def work(call: RpcCall, request: Any, active: ActiveCall) -> None:
+            stream = self._runner.stream_call(call, active)
+            await self._runner.until_drained(handler(stream, request))
 
         return self._guard(method, parse, work, access)
 

@@ -166,6 +166,16 @@ class CallPolicy:
         if call.account is not None:
             await self._turns.begin(call.principal.tenant, call)
 
+    @asynccontextmanager
+    async def turn(self, call: ActiveCall) -> AsyncIterator[None]:
+        """A turn of the call's tenant for one more step of a call that goes on for long."""
+        step = object()
+        try:
+            await self._turns.begin(call.principal.tenant, step)
+            yield
+        finally:
+            self._turns.end(call.principal.tenant, step)
+
     async def hold_answer(self, call: ActiveCall, at_most: int) -> Hold:
         """Wait until the quota has room for an answer of this size, and reserve it."""
         account = call.account

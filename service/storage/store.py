@@ -85,7 +85,7 @@ class SqlStore:
         self.documents = DocumentStore(self.engine, options)
         self.memories = MemoryStore(self.engine, options)
         self.containers = ContainerStore(self.engine)
-        self.changes = ChangeStore(self.engine)
+        self.changes = ChangeStore(self.engine, options)
         self.queue = QueueStore(self.engine)
         self.index = IndexStore(self.engine)
         self.reindexing = ReindexStore(self.engine)
@@ -99,7 +99,8 @@ class SqlStore:
     @property
     def idle(self) -> bool:
         """Whether no caller's work waits or runs, and no caller watches."""
-        return self.engine.idle and self.documents.idle and self.memories.idle
+        reads_idle = self.documents.idle and self.memories.idle and self.changes.idle
+        return self.engine.idle and reads_idle
 
     @property
     def task_statistics(self) -> Mapping[str, TaskStatistics]:

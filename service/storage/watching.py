@@ -1,10 +1,11 @@
-"""Waking the watchers of a document."""
+"""Waking the watchers of a document, or of all that a tenant changes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 POLL_SECONDS = 1.0
 """A change made by another process is seen after this long at most."""
@@ -15,7 +16,7 @@ ANYTHING = ""
 
 
 class Watcher:
-    """Set whenever the watched document changes."""
+    """Set whenever what is watched changes."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -43,7 +44,8 @@ class Watchers:
         return not self._watching
 
     @contextlib.contextmanager
-    def watching(self, tenant: int, entity_id: str) -> Iterator[Watcher]:
+    def watching(self, tenant: int, entity_id: str = ANYTHING) -> Iterator[Watcher]:
+        """A watcher of one id, or of every one that the tenant has."""
         key = (tenant, entity_id)
         watcher = Watcher()
         self._watching.setdefault(key, set()).add(watcher)
@@ -58,11 +60,10 @@ class Watchers:
         """Called after the commit that changed these."""
         if not self._watching:
             return
-        for tenant, entity_id in changed:
-            if entity_id == ANYTHING:
-                keys = [key for key in self._watching if key[0] == tenant]
-            else:
-                keys = [(tenant, entity_id)]
-            for key in keys:
-                for watcher in self._watching.get(key, ()):
-                    watcher.wake()
+        keys = set(changed)
+        unnamed = {tenant for tenant, entity_id in keys if entity_id == ANYTHING}
+        if unnamed:
+            keys.update(key for key in self._watching if key[0] in unnamed)
+        keys |= {(tenant, ANYTHING) for tenant, _ in keys}
+        for watcher in chain.from_iterable(self._watching.get(key, ()) for key in keys):
+            watcher.wake()

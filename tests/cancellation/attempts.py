@@ -22,6 +22,9 @@ from service.storage.store import SqlStore
 THINGS = 3
 """Documents, or memories, that a call of several is about."""
 
+ENDLESS = frozenset({"WatchChanges"})
+"""Streams that go on until their callers end them."""
+
 METHODS: dict[str, MethodDescriptor] = {
     method.name: method for service in SERVICES for method in service.methods
 }
@@ -236,6 +239,11 @@ async def _list_changes(_: Factory, box: str) -> Attempt:
     return Attempt("ListChanges", ch.ListChangesRequest(container_tags=[box], page_size=200))
 
 
+async def _watch_changes(factory: Factory, box: str) -> Attempt:
+    await factory.memories(box)
+    return Attempt("WatchChanges", ch.WatchChangesRequest(after_revision=0, container_tags=[box]))
+
+
 async def _delete_container(factory: Factory, box: str) -> Attempt:
     await factory.documents(box)
     await factory.memories(box)
@@ -271,4 +279,5 @@ BUILDS: dict[str, Build] = {
     "ListContainers": _list_containers,
     "DeleteContainer": _delete_container,
     "ListChanges": _list_changes,
+    "WatchChanges": _watch_changes,
 }

@@ -24,7 +24,7 @@ from service.app import Service
 from service.core import model as m
 from tests.backends.base import Backend
 from tests.cancellation import leaks
-from tests.cancellation.attempts import METHODS, Attempt, Factory
+from tests.cancellation.attempts import ENDLESS, METHODS, Attempt, Factory
 from tests.waiting import HANG_SECONDS
 
 ROUND = 250
@@ -195,7 +195,10 @@ class Trial:
                 call.cancel()
             finished = False
             try:
-                if METHODS[attempt.method].server_streaming:
+                if attempt.method in ENDLESS:
+                    await call.read()
+                    call.cancel()
+                elif METHODS[attempt.method].server_streaming:
                     async for _ in call:
                         pass
                 else:

@@ -14,7 +14,11 @@ import pytest
 import palimpsest
 from palimpsest import services
 from palimpsest.calls import Method
-from palimpsest.v1.changes_pb2 import CHANGE_KIND_DOCUMENT_CREATED, CHANGE_KIND_MEMORY_CREATED
+from palimpsest.v1.changes_pb2 import (
+    CHANGE_KIND_DOCUMENT_CREATED,
+    CHANGE_KIND_MEMORY_CREATED,
+    Change,
+)
 from palimpsest.v1.documents_pb2 import DOCUMENT_STATUS_DONE
 from service.app import running
 from service.rpc import contract
@@ -121,6 +125,24 @@ async def test_the_server_hears_on_whose_behalf_a_call_is_made(
 
     assert heard == ["one", "two", "", "three", "four"]
     assert of_version == "three"
+
+
+async def test_changes_are_watched(shared_server: Server, key: str) -> None:
+    async with connect_async(shared_server, key) as twin:
+        watching = twin.changes.watch(container_tags=USER)
+        assert not (await anext(watching)).changes
+        await twin.memories.create(USER, ["one", "two"])
+        seen = list[Change]()
+        async for message in watching:
+            seen += message.changes
+            if len(seen) == 2:
+                break
+        assert [change.kind for change in seen] == [CHANGE_KIND_MEMORY_CREATED] * 2
+
+    with palimpsest.connect(shared_server.address, key) as client:
+        message = next(client.changes.watch(after_revision=0, container_tags=USER))
+        assert list(message.changes) == seen
+        assert message.revision == message.latest_revision == seen[-1].revision
 
 
 async def test_the_asyncio_client_does_the_same(shared_server: Server, key: str) -> None:

@@ -35,7 +35,7 @@ def run(*command: str | Path, said: str = "", **environment: str) -> str:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(("program", "promised"), EXAMPLES, ids=["library", "stubs"])
+@pytest.mark.parametrize(("program", "promised"), EXAMPLES, ids=["library", "changes", "stubs"])
 def test_the_programs_of_the_page(
     program: str, promised: str, shared_server: Server, key: str
 ) -> None:

@@ -6,9 +6,8 @@ import grpc
 import pytest
 
 import palimpsest
-from palimpsest.calls import AsyncCalls, Calls, Method, Settings
-from palimpsest.resuming import ChangesResuming
-from palimpsest.v1.changes_pb2 import Change, ListChangesRequest, ListChangesResponse
+from palimpsest.calls import delay_of
+from palimpsest.v1.changes_pb2 import Change, WatchChangesRequest, WatchChangesResponse
 from palimpsest.v1.documents_pb2 import (
     DOCUMENT_STATUS_DONE,
     DOCUMENT_STATUS_EMBEDDING,
@@ -110,18 +109,14 @@ async def test_a_document_that_never_was_is_not_found(asynchronous: bool) -> Non
         await watch(asynchronous, server.address, "mine")
 
 
-async def follow(asynchronous: bool, address: str, seen: list[ListChangesResponse]) -> None:
-    method = Method("/palimpsest.v1.Test/Stream", ListChangesRequest, ListChangesResponse)
-    fields = {"after_revision": 2, "container_tags": "user_7"}
-    settings = Settings(address, "key", HANG_SECONDS)
+async def follow(asynchronous: bool, address: str, seen: list[WatchChangesResponse]) -> None:
     if asynchronous:
-        async with grpc.aio.insecure_channel(address) as channel:
-            calls = AsyncCalls(channel, settings)
-            async for message in calls.stream(method, fields, ChangesResuming):
+        async with palimpsest.connect_async(address, "key") as twin:
+            async for message in twin.changes.watch(after_revision=2, container_tags="user_7"):
                 seen.append(message)  # noqa: PERF401 - it ends with an error
         return
-    with grpc.insecure_channel(address) as blocking:
-        for message in Calls(blocking, settings).stream(method, fields, ChangesResuming):
+    with palimpsest.connect(address, "key") as client:
+        for message in client.changes.watch(after_revision=2, container_tags="user_7"):
             seen.append(message)  # noqa: PERF402 - it ends with an error
 
 
@@ -129,13 +124,13 @@ async def follow(asynchronous: bool, address: str, seen: list[ListChangesRespons
 async def test_changes_are_followed_over_connections(asynchronous: bool) -> None:
     """Each connection begins after the last revision, also one of a message without changes."""
 
-    def step(revision: int, *changes: int) -> ListChangesResponse:
-        return ListChangesResponse(
+    def step(revision: int, *changes: int) -> WatchChangesResponse:
+        return WatchChangesResponse(
             revision=revision, changes=[Change(revision=each) for each in changes]
         )
 
     steps = [step(4, 3, 4), step(7), step(9, 8, 9)]
-    seen = list[ListChangesResponse]()
+    seen = list[WatchChangesResponse]()
     with (
         scripted(
             [STOPPING], [steps[0], STOPPING], [steps[1], STOPPING], [steps[2], GONE], streams=True
@@ -144,7 +139,16 @@ async def test_changes_are_followed_over_connections(asynchronous: bool) -> None
     ):
         await follow(asynchronous, server.address, seen)
 
-    asked = [ListChangesRequest.FromString(raw) for raw in server.requests]
+    asked = [WatchChangesRequest.FromString(raw) for raw in server.requests]
     assert seen == steps
     assert [request.after_revision for request in asked] == [2, 2, 4, 7]
     assert {tuple(request.container_tags) for request in asked} == {("user_7",)}
+
+
+def test_a_stream_gives_up_on_a_quota_that_stays_used_up() -> None:
+    error = palimpsest.PalimpsestError(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, "Too many calls", reason="QUOTA_EXCEEDED", retry_after=1
+    )
+    assert 10 < sum(delay_of(error, attempt) for attempt in range(8)) < 60
+    with pytest.raises(palimpsest.PalimpsestError, match="QUOTA_EXCEEDED"):
+        delay_of(error, 8)

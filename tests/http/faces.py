@@ -30,13 +30,17 @@ METHODS: Final[dict[str, MethodDescriptor]] = {
 """By service and name: "Documents.GetDocument"."""
 
 
+ENDLESS: Final = frozenset({"Changes.WatchChanges"})
+"""Streams that go on until their callers end them."""
+
+
 @dataclass
 class Answer:
     """What a call was answered.
 
     Args:
         code: The name of the gRPC code; "OK".
-        messages: One; of a stream as many as came.
+        messages: One; of a stream as many as came, and of one without an end the first.
         message: The error's.
         details: The error's, as JSON.
         status: That of HTTP; 0 over gRPC.
@@ -79,7 +83,12 @@ class GrpcFace:
         try:
             if method.server_streaming:
                 stream: Any = self.channel.unary_stream(path, response_deserializer=parse)
-                return Answer("OK", [message async for message in stream(data, **options)])
+                call = stream(data, **options)
+                if name not in ENDLESS:
+                    return Answer("OK", [message async for message in call])
+                first = await call.read()
+                call.cancel()
+                return Answer("OK", [first])
             unary: Any = self.channel.unary_unary(path, response_deserializer=parse)
             return Answer("OK", [await unary(data, **options)])
         except grpc.aio.AioRpcError as error:
@@ -96,8 +105,9 @@ class NativeFace:
     client: httpx.AsyncClient
 
     async def call(self, name: str, request: Message, key: str | None) -> Answer:
-        verb, path, query, body = transcoded(METHODS[name], request)
-        answer = await self.send(verb, path, query, body, key)
+        asked = self._request(*transcoded(METHODS[name], request), key, {})
+        endless = name in ENDLESS
+        answer = await (self._first_event(asked) if endless else self.client.send(asked))
         if answer.is_success:
             return Answer("OK", list(_messages(METHODS[name], answer)), "", [], 200, answer.headers)
         error = answer.json()["error"]
@@ -109,8 +119,30 @@ class NativeFace:
     async def send(
         self, verb: str, path: str, query: Any, body: Any, key: str | None, **headers: str
     ) -> httpx.Response:
-        given = headers | ({} if key is None else {"authorization": f"Bearer {key}"})
-        return await self.client.request(verb, path, params=query, json=body, headers=given)
+        return await self.client.send(self._request(verb, path, query, body, key, headers))
+
+    def _request(
+        self,
+        verb: str,
+        path: str,
+        query: Any,
+        body: Any,
+        key: str | None,
+        headers: Mapping[str, str],
+    ) -> httpx.Request:
+        given = {**headers} | ({} if key is None else {"authorization": f"Bearer {key}"})
+        return self.client.build_request(verb, path, params=query, json=body, headers=given)
+
+    async def _first_event(self, request: httpx.Request) -> httpx.Response:
+        """The response to a stream without an end, up to its first event."""
+        answer = await self.client.send(request, stream=True)
+        text = b""
+        async for part in answer.aiter_bytes():
+            text += part
+            if answer.is_success and text.endswith(b"\n\n"):
+                break
+        await answer.aclose()
+        return httpx.Response(answer.status_code, headers=answer.headers, content=text)
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,8 @@ def test_headers_that_stand_for_fields_are_named(method: MethodDescriptor) -> No
     fields = method.input_type.fields_by_name
     assert ("Idempotency-Key" in names) == ("request_id" in fields)
     assert ("If-Match" in names) == ("etag" in fields)
+    resumable = method.server_streaming and "after_revision" in fields
+    assert ("Last-Event-ID" in names) == resumable
     assert ("412" in operation["responses"]) == ("etag" in fields)
 
 

@@ -329,6 +329,16 @@ FAILURES: Final[list[tuple[str, Make, str]]] = [
         lambda t: ch.ListChangesRequest(after_revision=2**60),
         "REVISION_AHEAD",
     ),
+    (
+        "Changes.WatchChanges",
+        lambda t: ch.WatchChangesRequest(after_revision=-1, kinds=[0]),  # type: ignore[list-item]
+        "INVALID_REQUEST",
+    ),
+    (
+        "Changes.WatchChanges",
+        lambda t: ch.WatchChangesRequest(after_revision=2**60),
+        "REVISION_AHEAD",
+    ),
 ]
 """What an owner may not do either, and why."""
 
@@ -380,6 +390,14 @@ READS: Final[list[tuple[str, Make]]] = [
             container_tags=["vault", "default"],
             kinds=[ch.CHANGE_KIND_DOCUMENT_CREATED, ch.CHANGE_KIND_MEMORY_UPDATED],
             page_size=3,
+        ),
+    ),
+    (
+        "Changes.WatchChanges",
+        lambda t: ch.WatchChangesRequest(
+            after_revision=1,
+            container_tags=["vault", "default"],
+            kinds=[ch.CHANGE_KIND_DOCUMENT_CREATED, ch.CHANGE_KIND_MEMORY_UPDATED],
         ),
     ),
 ]

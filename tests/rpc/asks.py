@@ -340,5 +340,14 @@ ASKS: Final[dict[str, Asks]] = {
         (ch.ListChangesRequest(kinds=OF_CALLS, container_tags=["elsewhere"]), OK),
         (ch.ListChangesRequest(kinds=OF_CALLS, container_tags=["vault"]), NOT_ALLOWED),
     ],
+    "Changes.WatchChanges": lambda t: [
+        (ch.WatchChangesRequest(after_revision=0, kinds=OF_CALLS), OK),
+        (ch.WatchChangesRequest(kinds=OF_CALLS), OK),
+        (
+            ch.WatchChangesRequest(after_revision=0, kinds=OF_CALLS, container_tags=["elsewhere"]),
+            OK,
+        ),
+        (ch.WatchChangesRequest(container_tags=["vault"]), NOT_ALLOWED),
+    ],
 }
 """By service and name of the RPC. One that is missing here fails the tests of strangers."""

@@ -10,11 +10,12 @@ import grpc
 import pytest
 from grpc import StatusCode
 
+from palimpsest.v1.changes_pb2 import WatchChangesRequest
 from palimpsest.v1.documents_pb2 import UpsertDocumentRequest
 from service.app import running
 from service.settings import Settings
 from tests.backends.selection import backend_of
-from tests.client import Client, Refusal, connected, read_refusal, refused
+from tests.client import Client, Refusal, connected, read_refusal, received, refused
 from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.processes
@@ -63,3 +64,16 @@ async def test_calls_cut_off_and_calls_without_a_message_are_told_that_the_serve
                 await unsent
             hold.release()
             await draining
+
+
+async def test_a_stream_of_changes_is_told_that_the_server_stops(directory: Path) -> None:
+    stack = AsyncExitStack()
+    settings = Settings(data_dir=directory, listen="127.0.0.1:0")
+    service = await stack.enter_async_context(running(settings))
+    async with connected(service.address, service.first_key) as client:
+        stream = client.changes.WatchChanges(WatchChangesRequest())
+        await received(stream)
+        draining = asyncio.ensure_future(stack.aclose())
+        with refused(StatusCode.UNAVAILABLE, "SHUTTING_DOWN"):
+            await received(stream)
+        await draining

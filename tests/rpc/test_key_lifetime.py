@@ -6,6 +6,7 @@ import asyncio
 
 from grpc import StatusCode
 
+from palimpsest.v1.changes_pb2 import WatchChangesRequest
 from palimpsest.v1.documents_pb2 import (
     BatchUpsertDocumentsRequest,
     BulkDeleteDocumentsRequest,
@@ -30,6 +31,19 @@ async def test_a_stream_ends_when_its_key_is_revoked(service: Service, client: C
         with refused(StatusCode.UNAUTHENTICATED, "KEY_INVALID"):
             async for _ in stream:
                 raise AssertionError("a state was sent to a key that is revoked")
+
+
+async def test_a_stream_of_changes_ends_when_its_key_is_revoked(
+    service: Service, client: Client
+) -> None:
+    secret = service.create_key()
+    async with connected(service.address, secret) as watcher:
+        stream = watcher.changes.WatchChanges(WatchChangesRequest())
+        await received(stream)
+        service.revoke_key(secret)
+        with refused(StatusCode.UNAUTHENTICATED, "KEY_INVALID"):
+            await received(stream)
+        await client.put("text")
 
 
 async def test_a_stream_ends_when_its_key_expires(

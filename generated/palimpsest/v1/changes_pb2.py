@@ -27,7 +27,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpalimpsest/v1/changes.proto\x12\rpalimpsest.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x01\n\x06\x43hange\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.palimpsest.v1.ChangeKind\x12\n\n\x02id\x18\x03 \x01(\t\x12\x16\n\x0e\x63ontainer_tags\x18\x04 \x03(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06key_id\x18\x06 \x01(\t\x12\x11\n\tkey_label\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\r\n\x05\x61\x63tor\x18\t \x01(\t\"\xd0\x01\n\x12ListChangesRequest\x12\x1f\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12@\n\x0e\x63ontainer_tags\x18\x02 \x03(\tB(\xbaH%\x92\x01\"\x10\x64\"\x1er\x1c\x32\x1a^[A-Za-z0-9_.:@/-]{1,100}$\x12;\n\x05kinds\x18\x03 \x03(\x0e\x32\x19.palimpsest.v1.ChangeKindB\x11\xbaH\x0e\x92\x01\x0b\x10\x14\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\tpage_size\x18\x07 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"\x81\x01\n\x13ListChangesResponse\x12&\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x15.palimpsest.v1.Change\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x17\n\x0flatest_revision\x18\x03 \x01(\x03\x12\x17\n\x0foldest_revision\x18\x04 \x01(\x03*\xe3\x03\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12 \n\x1c\x43HANGE_KIND_DOCUMENT_CREATED\x10\x01\x12 \n\x1c\x43HANGE_KIND_DOCUMENT_UPDATED\x10\x02\x12\'\n#CHANGE_KIND_DOCUMENT_CUSTOM_ID_LOST\x10\x03\x12 \n\x1c\x43HANGE_KIND_DOCUMENT_DELETED\x10\x04\x12\"\n\x1e\x43HANGE_KIND_DOCUMENT_PROCESSED\x10\x05\x12\x1f\n\x1b\x43HANGE_KIND_DOCUMENT_FAILED\x10\x06\x12\x1e\n\x1a\x43HANGE_KIND_MEMORY_CREATED\x10\x07\x12\x1e\n\x1a\x43HANGE_KIND_MEMORY_UPDATED\x10\x08\x12 \n\x1c\x43HANGE_KIND_MEMORY_FORGOTTEN\x10\t\x12\x1f\n\x1b\x43HANGE_KIND_MEMORY_RESTORED\x10\n\x12\x1e\n\x1a\x43HANGE_KIND_MEMORY_EXPIRED\x10\x0b\x12\x1e\n\x1a\x43HANGE_KIND_MEMORY_DELETED\x10\x0c\x12!\n\x1d\x43HANGE_KIND_CONTAINER_DELETED\x10\r2t\n\x07\x43hanges\x12i\n\x0bListChanges\x12!.palimpsest.v1.ListChangesRequest\x1a\".palimpsest.v1.ListChangesResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/changesBp\n\x11\x63om.palimpsest.v1P\x01ZIgithub.com/palimpsest-memory/palimpsest/gen/go/palimpsest/v1;palimpsestv1\xaa\x02\rPalimpsest.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpalimpsest/v1/changes.proto\x12\rpalimpsest.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x01\n\x06\x43hange\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.palimpsest.v1.ChangeKind\x12\n\n\x02id\x18\x03 \x01(\t\x12\x16\n\x0e\x63ontainer_tags\x18\x04 \x03(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06key_id\x18\x06 \x01(\t\x12\x11\n\tkey_label\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\r\n\x05\x61\x63tor\x18\t \x01(\t\"\xd0\x01\n\x12ListChangesRequest\x12\x1f\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12@\n\x0e\x63ontainer_tags\x18\x02 \x03(\tB(\xbaH%\x92\x01\"\x10\x64\"\x1er\x1c\x32\x1a^[A-Za-z0-9_.:@/-]{1,100}$\x12;\n\x05kinds\x18\x03 \x03(\x0e\x32\x19.palimpsest.v1.ChangeKindB\x11\xbaH\x0e\x92\x01\x0b\x10\x14\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\tpage_size\x18\x07 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"\x81\x01\n\x13ListChangesResponse\x12&\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x15.palimpsest.v1.Change\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x17\n\x0flatest_revision\x18\x03 \x01(\x03\x12\x17\n\x0foldest_revision\x18\x04 \x01(\x03\"\xcd\x01\n\x13WatchChangesRequest\x12$\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x12@\n\x0e\x63ontainer_tags\x18\x02 \x03(\tB(\xbaH%\x92\x01\"\x10\x64\"\x1er\x1c\x32\x1a^[A-Za-z0-9_.:@/-]{1,100}$\x12;\n\x05kinds\x18\x03 \x03(\x0e\x32\x19.palimpsest.v1.ChangeKindB\x11\xbaH\x0e\x92\x01\x0b\x10\x14\"\x07\x82\x01\x04\x10\x01 \x00\x42\x11\n\x0f_after_revision\"i\n\x14WatchChangesResponse\x12&\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x15.palimpsest.v1.Change\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x17\n\x0flatest_revision\x18\x03 \x01(\x03*\xe3\x03\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12 \n\x1c\x43HANGE_KIND_DOCUMENT_CREATED\x10\x01\x12 \n\x1c\x43HANGE_KIND_DOCUMENT_UPDATED\x10\x02\x12\'\n#CHANGE_KIND_DOCUMENT_CUSTOM_ID_LOST\x10\x03\x12 \n\x1c\x43HANGE_KIND_DOCUMENT_DELETED\x10\x04\x12\"\n\x1e\x43HANGE_KIND_DOCUMENT_PROCESSED\x10\x05\x12\x1f\n\x1b\x43HANGE_KIND_DOCUMENT_FAILED\x10\x06\x12\x1e\n\x1a\x43HANGE_KIND_MEMORY_CREATED\x10\x07\x12\x1e\n\x1a\x43HANGE_KIND_MEMORY_UPDATED\x10\x08\x12 \n\x1c\x43HANGE_KIND_MEMORY_FORGOTTEN\x10\t\x12\x1f\n\x1b\x43HANGE_KIND_MEMORY_RESTORED\x10\n\x12\x1e\n\x1a\x43HANGE_KIND_MEMORY_EXPIRED\x10\x0b\x12\x1e\n\x1a\x43HANGE_KIND_MEMORY_DELETED\x10\x0c\x12!\n\x1d\x43HANGE_KIND_CONTAINER_DELETED\x10\r2\xea\x01\n\x07\x43hanges\x12i\n\x0bListChanges\x12!.palimpsest.v1.ListChangesRequest\x1a\".palimpsest.v1.ListChangesResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/changes\x12t\n\x0cWatchChanges\x12\".palimpsest.v1.WatchChangesRequest\x1a#.palimpsest.v1.WatchChangesResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/changes:watch0\x01\x42p\n\x11\x63om.palimpsest.v1P\x01ZIgithub.com/palimpsest-memory/palimpsest/gen/go/palimpsest/v1;palimpsestv1\xaa\x02\rPalimpsest.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,16 +43,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCHANGESREQUEST'].fields_by_name['kinds']._serialized_options = b'\272H\016\222\001\013\020\024\"\007\202\001\004\020\001 \000'
   _globals['_LISTCHANGESREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTCHANGESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_WATCHCHANGESREQUEST'].fields_by_name['after_revision']._loaded_options = None
+  _globals['_WATCHCHANGESREQUEST'].fields_by_name['after_revision']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_WATCHCHANGESREQUEST'].fields_by_name['container_tags']._loaded_options = None
+  _globals['_WATCHCHANGESREQUEST'].fields_by_name['container_tags']._serialized_options = b'\272H%\222\001\"\020d\"\036r\0342\032^[A-Za-z0-9_.:@/-]{1,100}$'
+  _globals['_WATCHCHANGESREQUEST'].fields_by_name['kinds']._loaded_options = None
+  _globals['_WATCHCHANGESREQUEST'].fields_by_name['kinds']._serialized_options = b'\272H\016\222\001\013\020\024\"\007\202\001\004\020\001 \000'
   _globals['_CHANGES'].methods_by_name['ListChanges']._loaded_options = None
   _globals['_CHANGES'].methods_by_name['ListChanges']._serialized_options = b'\202\323\344\223\002\r\022\013/v1/changes'
-  _globals['_CHANGEKIND']._serialized_start=700
-  _globals['_CHANGEKIND']._serialized_end=1183
+  _globals['_CHANGES'].methods_by_name['WatchChanges']._loaded_options = None
+  _globals['_CHANGES'].methods_by_name['WatchChanges']._serialized_options = b'\202\323\344\223\002\023\022\021/v1/changes:watch'
+  _globals['_CHANGEKIND']._serialized_start=1015
+  _globals['_CHANGEKIND']._serialized_end=1498
   _globals['_CHANGE']._serialized_start=139
   _globals['_CHANGE']._serialized_end=354
   _globals['_LISTCHANGESREQUEST']._serialized_start=357
   _globals['_LISTCHANGESREQUEST']._serialized_end=565
   _globals['_LISTCHANGESRESPONSE']._serialized_start=568
   _globals['_LISTCHANGESRESPONSE']._serialized_end=697
-  _globals['_CHANGES']._serialized_start=1185
-  _globals['_CHANGES']._serialized_end=1301
+  _globals['_WATCHCHANGESREQUEST']._serialized_start=700
+  _globals['_WATCHCHANGESREQUEST']._serialized_end=905
+  _globals['_WATCHCHANGESRESPONSE']._serialized_start=907
+  _globals['_WATCHCHANGESRESPONSE']._serialized_end=1012
+  _globals['_CHANGES']._serialized_start=1501
+  _globals['_CHANGES']._serialized_end=1735
 # @@protoc_insertion_point(module_scope)

@@ -47,6 +47,11 @@ class ChangesStub:
                 request_serializer=palimpsest_dot_v1_dot_changes__pb2.ListChangesRequest.SerializeToString,
                 response_deserializer=palimpsest_dot_v1_dot_changes__pb2.ListChangesResponse.FromString,
                 _registered_method=True)
+        self.WatchChanges = channel.unary_stream(
+                '/palimpsest.v1.Changes/WatchChanges',
+                request_serializer=palimpsest_dot_v1_dot_changes__pb2.WatchChangesRequest.SerializeToString,
+                response_deserializer=palimpsest_dot_v1_dot_changes__pb2.WatchChangesResponse.FromString,
+                _registered_method=True)
 
 
 class ChangesServicer:
@@ -62,9 +67,29 @@ class ChangesServicer:
 
     def ListChanges(self, request, context):
         """Lists the changes after a revision, oldest first. The next call continues
-        with the `revision` of this answer as its `after_revision`.
+        with the `revision` of this answer as its `after_revision`, and so can
+        WatchChanges.
 
         Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchChanges(self, request, context):
+        """Sends the changes after a revision, oldest first, and then each soon after
+        it was committed. The stream has no end of its own: when its connection is
+        lost or the server stops (UNAVAILABLE), the next one continues with the
+        `revision` of the last message as its `after_revision`.
+
+        The first message comes at once. Later ones come when there are changes that
+        were asked for, and every few seconds while there are only others. Read
+        them as they come: a message that is not read for two minutes ends the
+        connection. Over HTTP the id of an event is its revision, and the header
+        Last-Event-ID counts before `after_revision`.
+
+        Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD). REVISION_GONE also ends
+        a stream that was read so slowly that its next changes are no longer kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -77,6 +102,11 @@ def add_ChangesServicer_to_server(servicer, server):
                     servicer.ListChanges,
                     request_deserializer=palimpsest_dot_v1_dot_changes__pb2.ListChangesRequest.FromString,
                     response_serializer=palimpsest_dot_v1_dot_changes__pb2.ListChangesResponse.SerializeToString,
+            ),
+            'WatchChanges': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchChanges,
+                    request_deserializer=palimpsest_dot_v1_dot_changes__pb2.WatchChangesRequest.FromString,
+                    response_serializer=palimpsest_dot_v1_dot_changes__pb2.WatchChangesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -114,6 +144,33 @@ class Changes:
             '/palimpsest.v1.Changes/ListChanges',
             palimpsest_dot_v1_dot_changes__pb2.ListChangesRequest.SerializeToString,
             palimpsest_dot_v1_dot_changes__pb2.ListChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/palimpsest.v1.Changes/WatchChanges',
+            palimpsest_dot_v1_dot_changes__pb2.WatchChangesRequest.SerializeToString,
+            palimpsest_dot_v1_dot_changes__pb2.WatchChangesResponse.FromString,
             options,
             channel_credentials,
             insecure,

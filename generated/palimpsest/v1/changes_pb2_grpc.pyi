@@ -43,9 +43,25 @@ class ChangesStub:
     def __new__(cls, channel: _aio.Channel) -> ChangesAsyncStub: ...
     ListChanges: _grpc.UnaryUnaryMultiCallable[_changes_pb2.ListChangesRequest, _changes_pb2.ListChangesResponse]
     """Lists the changes after a revision, oldest first. The next call continues
-    with the `revision` of this answer as its `after_revision`.
+    with the `revision` of this answer as its `after_revision`, and so can
+    WatchChanges.
 
     Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD).
+    """
+    WatchChanges: _grpc.UnaryStreamMultiCallable[_changes_pb2.WatchChangesRequest, _changes_pb2.WatchChangesResponse]
+    """Sends the changes after a revision, oldest first, and then each soon after
+    it was committed. The stream has no end of its own: when its connection is
+    lost or the server stops (UNAVAILABLE), the next one continues with the
+    `revision` of the last message as its `after_revision`.
+
+    The first message comes at once. Later ones come when there are changes that
+    were asked for, and every few seconds while there are only others. Read
+    them as they come: a message that is not read for two minutes ends the
+    connection. Over HTTP the id of an event is its revision, and the header
+    Last-Event-ID counts before `after_revision`.
+
+    Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD). REVISION_GONE also ends
+    a stream that was read so slowly that its next changes are no longer kept.
     """
 
 @_typing.type_check_only
@@ -63,9 +79,25 @@ class ChangesAsyncStub(ChangesStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListChanges: _aio.UnaryUnaryMultiCallable[_changes_pb2.ListChangesRequest, _changes_pb2.ListChangesResponse]  # type: ignore[assignment]
     """Lists the changes after a revision, oldest first. The next call continues
-    with the `revision` of this answer as its `after_revision`.
+    with the `revision` of this answer as its `after_revision`, and so can
+    WatchChanges.
 
     Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD).
+    """
+    WatchChanges: _aio.UnaryStreamMultiCallable[_changes_pb2.WatchChangesRequest, _changes_pb2.WatchChangesResponse]  # type: ignore[assignment]
+    """Sends the changes after a revision, oldest first, and then each soon after
+    it was committed. The stream has no end of its own: when its connection is
+    lost or the server stops (UNAVAILABLE), the next one continues with the
+    `revision` of the last message as its `after_revision`.
+
+    The first message comes at once. Later ones come when there are changes that
+    were asked for, and every few seconds while there are only others. Read
+    them as they come: a message that is not read for two minutes ends the
+    connection. Over HTTP the id of an event is its revision, and the header
+    Last-Event-ID counts before `after_revision`.
+
+    Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD). REVISION_GONE also ends
+    a stream that was read so slowly that its next changes are no longer kept.
     """
 
 class ChangesServicer(metaclass=_abc_1.ABCMeta):
@@ -86,9 +118,31 @@ class ChangesServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_changes_pb2.ListChangesResponse, _abc.Awaitable[_changes_pb2.ListChangesResponse]]:
         """Lists the changes after a revision, oldest first. The next call continues
-        with the `revision` of this answer as its `after_revision`.
+        with the `revision` of this answer as its `after_revision`, and so can
+        WatchChanges.
 
         Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD).
+        """
+
+    @_abc_1.abstractmethod
+    def WatchChanges(
+        self,
+        request: _changes_pb2.WatchChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_changes_pb2.WatchChangesResponse], _abc.AsyncIterator[_changes_pb2.WatchChangesResponse]]:
+        """Sends the changes after a revision, oldest first, and then each soon after
+        it was committed. The stream has no end of its own: when its connection is
+        lost or the server stops (UNAVAILABLE), the next one continues with the
+        `revision` of the last message as its `after_revision`.
+
+        The first message comes at once. Later ones come when there are changes that
+        were asked for, and every few seconds while there are only others. Read
+        them as they come: a message that is not read for two minutes ends the
+        connection. Over HTTP the id of an event is its revision, and the header
+        Last-Event-ID counts before `after_revision`.
+
+        Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD). REVISION_GONE also ends
+        a stream that was read so slowly that its next changes are no longer kept.
         """
 
 def add_ChangesServicer_to_server(servicer: ChangesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

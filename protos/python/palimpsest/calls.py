@@ -22,6 +22,10 @@ Response = TypeVar("Response", bound=Message)
 WAIT_SECONDS: Final = 120.0
 """The time limit of a call that waits for documents to be processed, if it has none of its own."""
 
+_QUOTA_ATTEMPTS: Final = 8
+"""Connections of a stream without a message after which a quota that is used up is an error: a
+stream has no time limit, and what uses the quota may be the caller's own. About 20 seconds."""
+
 _READY_SECONDS: Final = 0.2
 """How long it may take to learn that a channel is connected, which is known without the network."""
 
@@ -299,12 +303,16 @@ def last_of(resuming: Resuming, error: PalimpsestError | None) -> Any:
 def delay_of(error: PalimpsestError | None, attempt: int) -> float:
     """Seconds until the next connection of a stream.
 
+    Args:
+        error: Why the last one ended; None: it was ended in order.
+        attempt: How many ended before it since the last message.
+
     Raises:
         PalimpsestError: There should be none.
     """
     if error is None:  # the service ended a stream that has no end
         error = PalimpsestError(grpc.StatusCode.UNAVAILABLE, "The stream ended")
     seconds = retries.delay(error, attempt)
-    if seconds is None:
+    if seconds is None or (error.reason == "QUOTA_EXCEEDED" and attempt >= _QUOTA_ATTEMPTS):
         raise error
     return seconds

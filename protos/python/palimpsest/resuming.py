@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from google.protobuf.message import Message
 
 from palimpsest.errors import NotFoundError, PalimpsestError
-from palimpsest.v1 import documents_pb2
+from palimpsest.v1 import changes_pb2, documents_pb2
 
 
 class Resuming(Protocol):
@@ -57,11 +57,11 @@ class DocumentResuming:
 class ChangesResuming:
     """Of WatchChanges, each of whose messages names the revision to continue after."""
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: changes_pb2.WatchChangesRequest) -> None:
         self.request = request
         self.ended = False
 
-    def accept(self, message: Any) -> bool:
+    def accept(self, message: changes_pb2.WatchChangesResponse) -> bool:
         self.request.after_revision = message.revision
         return True
 

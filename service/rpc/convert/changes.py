@@ -28,6 +28,22 @@ def query(request: pb.ListChangesRequest) -> m.ChangeQuery:
     )
 
 
+def watch_query(request: pb.WatchChangesRequest, after: int, size: int) -> m.ChangeQuery:
+    """What a valid request asks for next, at most `size` changes after a revision."""
+    return m.ChangeQuery(
+        after,
+        tuple(request.container_tags),
+        frozenset(_KINDS[kind] for kind in request.kinds),
+        size,
+    )
+
+
+def watch_response(page: m.ChangePage) -> pb.WatchChangesResponse:
+    response = pb.WatchChangesResponse(revision=page.revision, latest_revision=page.latest)
+    to_proto(page.changes, response.changes)
+    return response
+
+
 def to_proto(changes: Iterable[m.Change], messages: Any) -> None:
     """Add changes to a field of messages."""
     for change in changes:

@@ -37,6 +37,7 @@ SHOWN: Final = frozenset(ChangeKind) - INTERNAL_KINDS
 _STATE = select(tenants.c.revision, tenants.c.oldest_revision).where(
     tenants.c.tenant == bindparam("t")
 )
+_LATEST = select(tenants.c.revision).where(tenants.c.tenant == bindparam("t"))
 _AFTER = select(
     changes.c.revision,
     changes.c.container,
@@ -100,6 +101,11 @@ def list_changes(
         size = min(size * 4, STEP)
     _label(conn, principal.tenant, found)
     return ChangePage(found, after, latest, oldest)
+
+
+def latest_revision(conn: Connection, tenant: int) -> int:
+    """The last revision that the tenant has committed."""
+    return int(conn.execute(_LATEST, {"t": tenant}).scalar_one())
 
 
 def _names(digester: Digester, principal: Principal, query: ChangeQuery) -> dict[str, str] | None:

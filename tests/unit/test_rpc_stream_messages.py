@@ -1,0 +1,73 @@
+"""Messages of a stream that are not read: bounded like other answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, cast
+
+from palimpsest.v1.changes_pb2 import Change, WatchChangesResponse
+from service.core.model import Principal
+from service.ports.store import Keys
+from service.rpc.access import ACCESS
+from service.rpc.call_runner import READ_SECONDS, CallRunner
+from service.rpc.calls import Exchange, RpcCall, StreamCall
+from service.rpc.peers import Connections
+from service.rpc.policy import PER_BYTE, CallPolicy
+from service.rpc.quotas import LIMITS, Resource
+from tests.waiting import until
+
+METHOD: Final = "palimpsest.v1.Changes.WatchChanges"
+PEER: Final = "ipv4:127.0.0.1:1"
+MESSAGE: Final = WatchChangesResponse(changes=[Change(id="x" * 1024 * 1024)])
+SIZE: Final = MESSAGE.ByteSize()
+
+
+class Reader:
+    """A caller that reads nothing until the test says so."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.reads = asyncio.Event()
+        self.closed: list[str] = []
+
+    async def write(self, _: Any) -> None:
+        self.written += 1
+        await self.reads.wait()
+
+    async def stream(self, read_seconds: float = READ_SECONDS) -> StreamCall:
+        """A stream of this caller."""
+        policy = CallPolicy(cast("Keys", None), Principal(1, "k"), Connections(self.closed.append))
+        runner = CallRunner(policy, read_seconds)
+        task = asyncio.current_task()
+        assert task is not None
+        active = policy.begin(METHOD, policy.connection(PEER), task, dict)
+        await policy.admit(active, ACCESS[METHOD], None)
+        exchange = cast("Exchange", self)
+        call = RpcCall(METHOD, active.principal, exchange, policy.stopping)
+        return runner.stream_call(call, active)
+
+
+async def send(call: StreamCall) -> None:
+    async with call.message(SIZE) as send:
+        await send(MESSAGE)
+
+
+async def test_only_so_many_bytes_of_a_key_are_unread() -> None:
+    reader = Reader()
+    call = await reader.stream()
+    most = LIMITS[Resource.BYTES].key // (SIZE * PER_BYTE)
+    sending = [asyncio.create_task(send(call)) for _ in range(most + 3)]
+    await until(lambda: reader.written == most)
+    assert not any(task.done() for task in sending)
+
+    reader.reads.set()
+    await asyncio.gather(*sending)
+    assert reader.written == most + 3
+
+
+async def test_what_is_not_read_in_time_ends_the_connection() -> None:
+    reader = Reader()
+    sending = asyncio.create_task(send(await reader.stream(read_seconds=0.01)))
+    await until(lambda: reader.closed == [PEER])
+    reader.reads.set()
+    await sending
