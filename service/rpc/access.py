@@ -65,7 +65,7 @@ _PAGE: Final = 3 * 1024 * _KIB + DOCUMENT_BYTES
 """A page ends with the item that takes it over 3 MiB."""
 _DEFAULT_LIMIT: Final = 10
 CHANGE_BYTES: Final = 768
-"""A few containers, the label of a key and an actor included."""
+"""A few containers, the label of a key and an actor included; pages of longer ones end early."""
 _HIT: Final = 8 * _KIB + METADATA_BYTES
 
 

@@ -70,21 +70,29 @@ class _Watch:
     async def run(self) -> None:
         """Send what there is, wait for more, and so on."""
         while True:
-            page = await self._step()
-            self._query = replace(self._query, after=page.revision)
-            if page.revision >= page.latest:
+            caught_up = await self._step()
+            if caught_up:
+                reached = self._query.after
                 await asyncio.sleep(PAUSE_SECONDS)
-                seconds = self._due - self._clock() if self._told < page.revision else None
-                await self._tenant.wait_beyond(page.revision, seconds)
+                seconds = self._due - self._clock() if self._told < reached else None
+                await self._tenant.wait_beyond(reached, seconds)
 
-    async def _step(self) -> m.ChangePage:
-        """Read the next page, and send it if it says anything."""
+    async def _step(self) -> bool:
+        """Read the next page, and send it if it says anything; whether it was the last."""
         async with self._call.message(BATCH * CHANGE_BYTES) as send:
             page = await self._store.changes.list(self._call.principal, self._query)
+            caught_up = page.revision >= page.latest
+            self._query = replace(self._query, after=page.revision)
             due = self._told < page.revision and self._clock() >= self._due
             if page.changes or due:
-                many = len(page.changes) >= MANY_ITEMS
-                await send(await to_thread_if(many, convert.watch_response, page))
-                self._told = page.revision
+                message = await self._message(page)
+                # Not kept in memory next to the message while that is not read.
+                del page
+                await send(message)
+                self._told = message.revision
                 self._due = self._clock() + CHECKPOINT_SECONDS
-        return page
+        return caught_up
+
+    async def _message(self, page: m.ChangePage) -> pb.WatchChangesResponse:
+        many = len(page.changes) >= MANY_ITEMS
+        return await to_thread_if(many, convert.watch_response, page)

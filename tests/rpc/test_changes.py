@@ -24,6 +24,7 @@ from palimpsest.v1.memories_pb2 import (
     RestoreMemoryRequest,
     UpdateMemoryRequest,
 )
+from service.rpc.access import CHANGE_BYTES
 from service.storage.changes import lists
 from tests.client import Client, refused
 from tests.inprocess import ManualClock, Service
@@ -187,6 +188,22 @@ async def test_a_page_of_many_rows_ends_between_revisions(client: Client) -> Non
         found = await feed(client, page_size=size)
         assert [change.revision for change in found] == list(range(1, 301))
         assert all(sorted(change.container_tags) == sorted(tags) for change in found)
+
+
+async def test_a_page_of_changes_in_many_containers_has_fewer(client: Client) -> None:
+    tags = [f"{number:0100}" for number in range(20)]
+    items = [UpsertDocumentRequest(content="x", container_tags=tags) for _ in range(60)]
+    await client.documents.BatchUpsertDocuments(BatchUpsertDocumentsRequest(items=items))
+
+    page = await client.changes.ListChanges(pb.ListChangesRequest(page_size=50))
+
+    assert 1 < len(page.changes) < 50
+    assert page.revision == page.changes[-1].revision
+    assert page.ByteSize() < 2 * 50 * CHANGE_BYTES
+    for size in (1, 50):
+        found = await feed(client, page_size=size)
+        assert [change.revision for change in found] == list(range(1, 61))
+        assert all(sorted(change.container_tags) == tags for change in found)
 
 
 async def test_a_filtered_page_ends_after_so_many_rows(client: Client) -> None:

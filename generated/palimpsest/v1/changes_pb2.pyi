@@ -176,7 +176,9 @@ class ListChangesRequest(_message.Message):
     after_revision: _builtins.int
     """Only later ones; 0: from the first that was ever made."""
     page_size: _builtins.int
-    """0 means 50; above 1,000 means 1,000."""
+    """0 means 50; above 1,000 means 1,000. Fewer are answered where they have many
+    containers.
+    """
     @_builtins.property
     def container_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only in these containers; empty: in all that the key may see."""
@@ -296,7 +298,9 @@ class WatchChangesResponse(_message.Message):
     """
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
-        """In commit order, at most 500; empty where only `revision` has moved on."""
+        """In commit order, at most 500, and fewer where they have many containers;
+        empty where only `revision` has moved on.
+        """
 
     def __init__(
         self,

@@ -36,6 +36,10 @@ INTERNAL_KINDS: Final = frozenset({ChangeKind.DOCUMENT_INDEXED, ChangeKind.MEMOR
 """Of the index alone: a reader of the changes is not shown them."""
 
 
+_CHANGE_BYTES: Final = 160
+"""Of one change, without its containers and actor."""
+
+
 @dataclass(slots=True)
 class Change:
     """One change, with all of its containers that the reader may see and has asked for.
@@ -54,6 +58,12 @@ class Change:
     request_id: str
     actor: str = ""
 
+    @property
+    def size(self) -> int:
+        """How many bytes a message of it has, roughly."""
+        tags = sum(map(len, self.containers)) + 2 * len(self.containers)
+        return _CHANGE_BYTES + len(self.actor) + tags
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeQuery:
@@ -64,12 +74,14 @@ class ChangeQuery:
         containers: Only changes in one of these; empty: in all that the key may see.
         kinds: Only these; empty: all that are shown.
         size: How many at most.
+        most_bytes: How much they may take together, roughly; one is answered in any case.
     """
 
     after: int = 0
     containers: tuple[str, ...] = ()
     kinds: frozenset[ChangeKind] = frozenset()
     size: int = 50
+    most_bytes: int = 3 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from palimpsest.v1 import changes_pb2 as pb
 from service.core import model as m
+from service.rpc.access import CHANGE_BYTES
 from service.rpc.convert import times
 from service.rpc.pages import page_size
 
@@ -20,11 +21,13 @@ _KINDS: Final = {number: kind for kind, number in _NUMBERS.items()}
 
 def query(request: pb.ListChangesRequest) -> m.ChangeQuery:
     """What a valid request asks for."""
+    size = page_size(request.page_size)
     return m.ChangeQuery(
         request.after_revision,
         tuple(request.container_tags),
         frozenset(_KINDS[kind] for kind in request.kinds),
-        page_size(request.page_size),
+        size,
+        size * CHANGE_BYTES,
     )
 
 
@@ -35,6 +38,7 @@ def watch_query(request: pb.WatchChangesRequest, after: int, size: int) -> m.Cha
         tuple(request.container_tags),
         frozenset(_KINDS[kind] for kind in request.kinds),
         size,
+        size * CHANGE_BYTES,
     )
 
 

@@ -84,9 +84,9 @@ def list_changes(
     kinds = frozenset(kind.value for kind in (query.kinds & SHOWN if query.kinds else SHOWN))
     found: list[Change] = []
     after = query.after
-    left = MOST_ROWS
+    left, room = MOST_ROWS, query.most_bytes
     size = min(query.size + SLACK, STEP)
-    while after < latest and left > 0 and len(found) < query.size:
+    while after < latest and left > 0 and room > 0 and len(found) < query.size:
         if names is not None and len(names) <= 2 * MOST_BRANCHES:
             step = _of_each(conn, principal.tenant, names, after, size, latest)
         else:
@@ -94,10 +94,11 @@ def list_changes(
         left -= step.read
         after = step.revision
         for change in _changes(step.rows, kinds, names):
-            if len(found) == query.size:
+            if len(found) == query.size or room <= 0:
                 after = found[-1].revision
                 break
             found.append(change)
+            room -= change.size
         size = min(size * 4, STEP)
     _label(conn, principal.tenant, found)
     return ChangePage(found, after, latest, oldest)
