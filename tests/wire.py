@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from palimpsest.v1 import containers_pb2, documents_pb2, memories_pb2
+from palimpsest.v1 import changes_pb2, containers_pb2, documents_pb2, memories_pb2
 from tests.waiting import HANG_SECONDS
 
 METHODS: Final[dict[str, tuple[str, type[Message]]]] = {
@@ -18,7 +18,7 @@ METHODS: Final[dict[str, tuple[str, type[Message]]]] = {
         f"/{service.full_name}/{method.name}",
         method.output_type._concrete_class,
     )
-    for module in (documents_pb2, memories_pb2, containers_pb2)
+    for module in (documents_pb2, memories_pb2, containers_pb2, changes_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }

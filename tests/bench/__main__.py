@@ -18,6 +18,7 @@ import uvloop
 
 from tests.bench import data, measures
 from tests.bench.baseline import running_baseline
+from tests.bench.changes import Changes
 from tests.bench.load import connect
 from tests.bench.neighbours import Neighbours
 from tests.bench.report import Row, machine, progress, table
@@ -62,6 +63,7 @@ async def measure(
         measures.Throughput(target, bare, ids),
         measures.Alone(target, bare, ids),
         Transports(target, service.http, ids),
+        Changes(target),
         measures.Bulk(target, other, ids),
         Webhooks(service, target),
     ]

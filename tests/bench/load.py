@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -34,6 +34,13 @@ class Target:
         )
         metadata = (("authorization", f"Bearer {self.key}"),)
         return lambda request: invoke(request, metadata=metadata)
+
+    def stream(self, method: str, request: bytes) -> AsyncIterator[bytes]:
+        """The messages of a stream, as bytes."""
+        invoke: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self.channel.unary_stream(
+            f"/palimpsest.v1.{method}"
+        )
+        return aiter(invoke(request, metadata=(("authorization", f"Bearer {self.key}"),)))
 
 
 def connect(address: str, key: str = "none") -> Target:

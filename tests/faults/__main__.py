@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from tests.faults.disks import DISKS, can_mount
 from tests.faults.emptying import full_disk_emptied
+from tests.faults.followers import follower_rounds
 from tests.faults.kills import kill_rounds
 from tests.faults.outages import full_disk, locked_database
 from tests.faults.processing import processing_rounds
@@ -37,6 +38,7 @@ async def full_disks(folder: Path, rounds: int, seed: int, tally: Tally) -> None
 
 FAULTS: Final[dict[str, Inflict]] = {
     "kills": lambda folder, *rest: kill_rounds(folder / "data", *rest),
+    "followers": lambda folder, *rest: follower_rounds(folder / "data", *rest),
     "disks": full_disks,
     "locks": locked_database,
     "processing": lambda folder, *rest: processing_rounds(folder / "data", *rest),

@@ -23,7 +23,7 @@ async def kill_rounds(data_dir: Path, rounds: int, seed: int, tally: Tally) -> N
                 await load.settle(server)
             if number > rounds or tally.findings:
                 break
-            await _run_and_kill(server, load, chance)
+            await run_and_kill(server, load, chance)
         finally:
             server.kill()
         load.suffered(tally)
@@ -31,7 +31,7 @@ async def kill_rounds(data_dir: Path, rounds: int, seed: int, tally: Tally) -> N
         tally.findings.extend(f"seed {seed}, kill {number}, check: {fault}" for fault in found)
 
 
-async def _run_and_kill(server: Server, load: Load, chance: random.Random) -> None:
+async def run_and_kill(server: Server, load: Load, chance: random.Random) -> None:
     """Kill after a random number of answers, or after a random time."""
     if chance.random() < 0.5:
         goal = load.acknowledged + chance.randrange(1, 800)

@@ -23,6 +23,7 @@ from typing import Final
 
 import grpc
 
+from palimpsest.v1.changes_pb2 import WatchChangesRequest
 from palimpsest.v1.documents_pb2 import (
     GetDocumentRequest,
     ListDocumentsRequest,
@@ -78,12 +79,13 @@ def half_sent(address: str, key: str | None, source: random.Random) -> None:
 def not_read(address: str, key: str | None, source: random.Random) -> None:
     method, request = source.choice(
         [
-            ("ListDocuments", ListDocumentsRequest(include_content=True)),
-            ("GetDocument", GetDocumentRequest(id="large")),
-            ("WatchDocument", WatchDocumentRequest(id="large")),
+            ("Documents/ListDocuments", ListDocumentsRequest(include_content=True)),
+            ("Documents/GetDocument", GetDocumentRequest(id="large")),
+            ("Documents/WatchDocument", WatchDocumentRequest(id="large")),
+            ("Changes/WatchChanges", WatchChangesRequest(after_revision=0)),
         ]
     )
-    with attacks.unread(address, key or "", f"{DOCUMENTS}/{method}", request, 200):
+    with attacks.unread(address, key or "", f"/palimpsest.v1.{method}", request, 200):
         time.sleep(source.random())
 
 

@@ -8,10 +8,14 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from palimpsest.v1.changes_pb2 import WatchChangesRequest
 from palimpsest.v1.documents_pb2 import (
+    BatchUpsertDocumentsRequest,
     ListDocumentsRequest,
+    UpsertDocumentRequest,
     WatchDocumentRequest,
 )
 from service.rpc.quotas import LIMITS, Resource
@@ -89,18 +93,22 @@ async def test_streams_without_a_key_take_no_place_of_calls_with_one(server: Ser
         await is_healthy(server)
 
 
-@pytest.mark.parametrize("method", ["GetDocument", "WatchDocument"])
+@pytest.mark.parametrize(
+    "method", ["Documents/GetDocument", "Documents/WatchDocument", "Changes/WatchChanges"]
+)
 async def test_one_key_cannot_take_the_places_of_others(server: Server, method: str) -> None:
-    tenant = f"greedy-{method}"
+    tenant = f"greedy-{method.replace('/', '-')}"
     writer = server.create_key("--tenant", tenant)
     greedy = server.create_key("--tenant", tenant, "--read-only")
     async with connected(server.address, writer) as client:
         made = await client.put("text")
-    path = f"{DOCUMENTS}/{method}"
-    if method == "WatchDocument":
-        holding = attacks.unread(
-            server.address, greedy, path, WatchDocumentRequest(id=made.id), MANY
-        )
+    path = f"/palimpsest.v1.{method}"
+    streams: dict[str, Message] = {
+        "Documents/WatchDocument": WatchDocumentRequest(id=made.id),
+        "Changes/WatchChanges": WatchChangesRequest(),
+    }
+    if method in streams:
+        holding = attacks.unread(server.address, greedy, path, streams[method], MANY)
     else:
         holding = attacks.unsent(server.address, greedy, path, MANY)
     with holding as peers:
@@ -129,6 +137,30 @@ async def test_lists_that_are_not_read_are_not_made(server: Server, memory: Memo
             for _ in range(20):
                 page = await client.documents.ListDocuments(request)
                 assert len(page.documents) >= 2
+            await serves(server, server.create_key("--tenant", "honest"))
+    assert memory.peak() < before + UNREAD_MIB
+
+
+async def test_changes_that_are_not_read_are_not_made(server: Server, memory: Memory) -> None:
+    tenant = "unread-changes"
+    writer = server.create_key("--tenant", tenant)
+    greedy = server.create_key("--tenant", tenant, "--read-only")
+    tags = [f"{number:0100}" for number in range(20)]
+    items = [UpsertDocumentRequest(content="x", container_tags=tags)] * 600
+    async with connected(server.address, writer) as client:
+        for _ in range(4):
+            await client.documents.BatchUpsertDocuments(BatchUpsertDocumentsRequest(items=items))
+        before = memory.peak()
+        request = WatchChangesRequest(after_revision=0)
+        path = "/palimpsest.v1.Changes/WatchChanges"
+        with attacks.unread(server.address, greedy, path, request, 1000):
+            for _ in range(5):
+                found = 0
+                async for message in client.changes.WatchChanges(request):
+                    found += len(message.changes)
+                    if message.revision == message.latest_revision:
+                        break
+                assert found == 4 * 600
             await serves(server, server.create_key("--tenant", "honest"))
     assert memory.peak() < before + UNREAD_MIB
 

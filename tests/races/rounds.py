@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.harness import Server, running_server
-from tests.races import conversations, deletions, forgetting, retries, searches, single
+from tests.races import changes, conversations, deletions, forgetting, retries, searches, single
 from tests.races.callers import Callers, client_processes
 from tests.races.race_tenant import RaceTenant, race_tenant
 from tests.tally import Tally
@@ -38,6 +38,7 @@ RACES: Final[Mapping[str, Callable[[RaceTenant], None]]] = (
             conversations.appends_against_a_bulk_deletion,
             forgetting.found_against_updates,
             retries.one_request_id_for_all,
+            changes.followed,
         )
     }
     | {

@@ -68,7 +68,7 @@ async def test_calls_cut_off_and_calls_without_a_message_are_told_that_the_serve
 
 async def test_a_stream_of_changes_is_told_that_the_server_stops(directory: Path) -> None:
     stack = AsyncExitStack()
-    settings = Settings(data_dir=directory, listen="127.0.0.1:0")
+    settings = Settings(**backend_of(directory).settings, listen="127.0.0.1:0")
     service = await stack.enter_async_context(running(settings))
     async with connected(service.address, service.first_key) as client:
         stream = client.changes.WatchChanges(WatchChangesRequest())

@@ -33,6 +33,7 @@ PARTS: Final = {
     for part in (
         Part("races", ("tests.races",), "--rounds", 50),
         Part("kills", ("tests.faults", "kills"), "--rounds", 50),
+        Part("followers", ("tests.faults", "followers"), "--rounds", 20),
         Part("disks", ("tests.faults", "disks"), "--rounds", 20),
         Part("locks", ("tests.faults", "locks"), "--rounds", 20),
         Part("processing", ("tests.faults", "processing"), "--rounds", 25),

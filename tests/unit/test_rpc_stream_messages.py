@@ -11,6 +11,7 @@ from service.ports.store import Keys
 from service.rpc.access import ACCESS
 from service.rpc.call_runner import READ_SECONDS, CallRunner
 from service.rpc.calls import Exchange, RpcCall, StreamCall
+from service.rpc.origin import Origin
 from service.rpc.peers import Connections
 from service.rpc.policy import PER_BYTE, CallPolicy
 from service.rpc.quotas import LIMITS, Resource
@@ -40,7 +41,7 @@ class Reader:
         runner = CallRunner(policy, read_seconds)
         task = asyncio.current_task()
         assert task is not None
-        active = policy.begin(METHOD, policy.connection(PEER), task, dict)
+        active = policy.begin(METHOD, policy.connection(PEER), task, Origin)
         await policy.admit(active, ACCESS[METHOD], None)
         exchange = cast("Exchange", self)
         call = RpcCall(METHOD, active.principal, exchange, policy.stopping)
