@@ -30,7 +30,8 @@ from service.rpc.tls import ServerTls, TlsFiles
 from service.runtime import interpreter, logs
 from service.runtime.syncing import sync
 from service.settings import Settings
-from service.storage.opening import StoreOptions, open_prepared, prepare_database
+from service.storage.engine import StoreOptions
+from service.storage.opening import open_prepared, prepare_database
 from service.storage.schema import DEFAULT_TENANT
 from service.storage.store import SqlStore
 from service.tracing.opening import open_traces

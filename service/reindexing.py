@@ -17,7 +17,8 @@ from service.pipeline.indexing import Indexing
 from service.pipeline.reindexing import reindex
 from service.runtime.priority import ForegroundPriority
 from service.settings import Settings
-from service.storage.opening import StoreOptions, open_prepared, prepare_database
+from service.storage.engine import StoreOptions
+from service.storage.opening import open_prepared, prepare_database
 from service.storage.store import SqlStore
 
 

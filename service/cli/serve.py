@@ -85,7 +85,8 @@ def _announce(settings: Settings, service: Service) -> None:
         scheme = "http" if settings.tls_cert is None else "https"
         over = service.http if service.http.startswith("unix:") else f"{scheme}://{service.http}"
         lines.append(f"and over HTTP on {over}")
-    lines.append(f"with its data in {settings.data_dir.absolute()}")
+    where = "PostgreSQL" if settings.database_url else settings.data_dir.absolute()
+    lines.append(f"with its data in {where}")
     if service.first_key is not None and terminal:
         lines.append(f"\nThe first key, shown only now and kept in {settings.first_key_file}:\n")
         lines.append(f"  {service.first_key}\n")

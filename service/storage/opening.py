@@ -8,27 +8,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
-from service.core.digests import Digester
 from service.core.source import Source
-from service.core.times import WallClock
-from service.ports.indexing import Indexer
-from service.storage.administration import Administration
-from service.storage.engine import StoreOptions
-from service.storage.prepared import Gate, PreparedDatabase
-from service.storage.store import SqlStore
 
-__all__ = [
-    "Gate",
-    "PreparedDatabase",
-    "StoreOptions",
-    "administration",
-    "explain",
-    "open_prepared",
-    "open_store",
-    "open_to_read",
-    "prepare_database",
-]
+if TYPE_CHECKING:
+    # Commands on a database need no more than one of its backends.
+    from service.core.digests import Digester
+    from service.core.times import WallClock
+    from service.ports.indexing import Indexer
+    from service.storage.administration import Administration
+    from service.storage.engine import StoreOptions
+    from service.storage.prepared import Gate, PreparedDatabase
+    from service.storage.store import SqlStore
 
 
 async def prepare_database(
@@ -82,6 +74,8 @@ async def open_store(
     indexer: Indexer | None = None,
 ) -> SqlStore:
     """`prepare_database` and `open_prepared`."""
+    from service.storage.engine import StoreOptions
+
     prepared = await prepare_database(source)
     return await prepared.open(options or StoreOptions(), clock or prepared.clock(), indexer)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from sqlalchemy import Connection
 
 from service.core import model as m
 from service.core.times import FOREVER, SECOND, Moment
@@ -84,6 +85,30 @@ async def test_every_version_is_in_one_block_with_all_its_spans(
     assert all((row.entry, row.vector) == (ENTRY, VECTOR) for row in rows)
     assert all(len(block.memories) <= per_block for block in found)
     assert {row.vector for row in memories(await blocks(store, principal, vectors=False))} == {None}
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5, 1000])
+async def test_what_a_statement_cuts_off_is_in_the_next_block(
+    store: SqlStore, principal: m.Principal, most: int
+) -> None:
+    names = await fill(store, principal, 5)
+    for _ in range(3):
+        await store.memories.forget(principal, m.MemoryForget(m.MemoryTarget("a", names[2])), None)
+        await store.memories.restore(principal, m.MemoryRestore("a", names[2]), None)
+
+    def read(conn: Connection) -> list[IndexBlock]:
+        found: list[IndexBlock] = []
+        cursor: BlockCursor | None = BlockCursor()
+        while cursor is not None:
+            found.append(
+                index_blocks.read_block(conn, principal.tenant, "a", cursor, SPACE, most=most)
+            )
+            cursor = found[-1].following
+        return found
+
+    rows = memories(await store.engine.database.read(read))
+    assert [row.id for row in rows] == names
+    assert [len(row.spans) for row in rows] == [1, 1, 4, 1, 1]
 
 
 async def test_a_delta_is_read_in_blocks_too(

@@ -40,6 +40,12 @@ ROW_BYTES = 500
 _FETCHED = 200
 """Rows fetched at once."""
 
+ROWS = BLOCK_BYTES // ROW_BYTES + 1
+"""Rows that fill a block however small they are: a server answers no more of them."""
+
+_ALL = 2**31 - 1
+"""Rows of one version or document that has more than that."""
+
 MEMORY_COLUMNS = (
     # The span's name for it, by which its index is ordered.
     memory_spans.c.memory_id,
@@ -94,14 +100,21 @@ class Block:
         self._embedder = embedder
         self._room = BLOCK_BYTES
 
-    def take_memories(self, rows: CursorResult[Any]) -> bool:
-        """Take whole versions from rows of MEMORY_COLUMNS; whether some are left."""
+    def take_memories(self, rows: CursorResult[Any], most: int = _ALL) -> bool:
+        """Take whole versions from rows of MEMORY_COLUMNS; whether some are left.
+
+        Args:
+            rows: At most `most` of those that there are.
+            most: If there are so many, the last version may have further rows, and is left.
+        """
+        read = 0
         with rows:
             for _, spans in groupby(_fetched(rows), itemgetter(0)):
                 if self._room <= 0:
                     return True
                 shown, until = [], 0
                 for row in spans:
+                    read += 1
                     name, root, version, entry, vector, space, digest, start, end, open_until = row
                     shown.append((start, end))
                     until = max(until, open_until)
@@ -109,19 +122,31 @@ class Block:
                 self.memories.append(
                     IndexRow(name, root, version, entry, kept, digest, tuple(sorted(shown)), until)
                 )
-        return False
+        if read == most:
+            self.memories.pop()
+        return read == most
 
-    def take_chunks(self, rows: CursorResult[Any], *, whole: bool) -> bool:
-        """Take rows of CHUNK_COLUMNS; `whole`: all of a document, or none."""
+    def take_chunks(self, rows: CursorResult[Any], most: int = _ALL, *, whole: bool) -> bool:
+        """Take rows of CHUNK_COLUMNS; `whole`: all of a document, or none.
+
+        Args:
+            rows: At most `most` of those that there are.
+            most: If there are so many, the last document may have further ones, and is left.
+            whole: See above.
+        """
+        read = 0
         with rows:
             document = None
             for document_id, position, name, entry, vector, space, digest in _fetched(rows):
                 if self._room <= 0 and not (whole and document_id == document):
                     return True
+                read += 1
                 document = document_id
                 kept = self._kept(entry, vector, space)
                 self.chunks.append(IndexRow(name, document_id, position, entry, kept, digest))
-        return False
+        while read == most and self.chunks and self.chunks[-1].entity == document:
+            self.chunks.pop()
+        return read == most
 
     def _kept(self, entry: bytes | None, vector: bytes | None, space: int) -> bytes | None:
         kept = vector if space == self._embedder else None
@@ -140,21 +165,43 @@ def read_block(
     cursor: BlockCursor,
     embedder: int | None,
     without: Sequence[str] = (),
+    most: int = ROWS,
 ) -> IndexBlock:
-    """See `IndexSource.block`."""
+    """See `IndexSource.block`; `most`: rows that a statement answers, unless they are too few."""
     revision = tenant_revision(conn, tenant)
+    block = _read(conn, tenant, container, cursor, embedder, without, most, revision)
+    if block is None:
+        return read_block(conn, tenant, container, cursor, embedder, without, _ALL)
+    return block
+
+
+def _read(
+    conn: Connection,
+    tenant: int,
+    container: str,
+    cursor: BlockCursor,
+    embedder: int | None,
+    without: Sequence[str],
+    most: int,
+    revision: int,
+) -> IndexBlock | None:
+    """A block of at most `most` rows of each kind; None: not one version or document is whole."""
     block = Block(embedder)
-    where = {"t": tenant, "in_container": container}
+    where: dict[str, object] = {"t": tenant, "in_container": container, "most": most}
     vectors = embedder is not None
     if cursor.memory is not None:
         rows = conn.execute(_memories(vectors=vectors), {**where, "after": cursor.memory})
-        if block.take_memories(rows):
+        if block.take_memories(rows, most):
+            if not block.memories:
+                return None
             return IndexBlock(revision, block.memories, (), BlockCursor(block.memories[-1].id))
-    parameters: dict[str, object] = {**where, "after": cursor.document}
+    where["after"] = cursor.document
     if without:
-        parameters["others"] = pad_in_list(without)
-    rows = conn.execute(_chunks(vectors=vectors, elsewhere=bool(without)), parameters)
-    more = block.take_chunks(rows, whole=True)
+        where["others"] = pad_in_list(without)
+    rows = conn.execute(_chunks(vectors=vectors, elsewhere=bool(without)), where)
+    more = block.take_chunks(rows, most, whole=True)
+    if more and not block.chunks and not block.memories:
+        return None
     last = block.chunks[-1].entity if block.chunks else cursor.document
     following = BlockCursor(None, last) if more else None
     return IndexBlock(revision, block.memories, block.chunks, following)
@@ -177,7 +224,7 @@ def _memories(*, vectors: bool) -> CompoundSelect[Any]:
         )
         for end in End
     ]
-    return union_all(*branches).order_by("memory_id")
+    return union_all(*branches).order_by("memory_id").limit(bindparam("most"))
 
 
 @cache
@@ -195,6 +242,7 @@ def _chunks(*, vectors: bool, elsewhere: bool) -> Select[Any]:
             document_containers.c.document_id > bindparam("after"),
         )
         .order_by(document_containers.c.document_id, chunks.c.position)
+        .limit(bindparam("most"))
     )
     if not elsewhere:
         return statement

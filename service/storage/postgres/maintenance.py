@@ -52,7 +52,7 @@ class PostgresMaintenance:
                 log.exception("statistics are not renewed; it will be tried again")
 
     async def run_if_due(self) -> None:
-        """Measure the clock, and analyse tables that have grown tenfold."""
+        """Measure the clock, and analyse tables that have grown."""
         clock = self._clock
         if clock is not None and clock.due:
             await self._database.run_alone(clock.measure)
