@@ -13,7 +13,7 @@ from service.rpc.active_call import ActiveCall
 from service.rpc.call_statistics import CallStatistics
 from service.rpc.failures import is_callers_mistake
 from service.runtime import logs
-from service.runtime.call_stages import CallStages
+from service.runtime.call_stages import REQUESTED, CallStages
 
 SLOW_SECONDS: Final = 1.0
 """A call that takes longer is logged: the default."""
@@ -91,14 +91,32 @@ class CallMonitor:
         if self._statistics is not None:
             reason = failure.reason.name if failure is not None else None
             self._statistics.ended(call.method, outcome, seconds, reason)
-        stages = call.stages
-        if stages is not None and 0 < self._slow_seconds < seconds - stages.requested_seconds:
-            fields = _fields(call, outcome, failure)
-            self._limited_log.warning("slow call", **fields, **_seconds(stages, seconds))
+        if call.stages is not None and 0 < self._slow_seconds < seconds:
+            self._report_slow(call, outcome, failure, seconds, call.stages.seconds())
         if self._log_all or failure is not None:
             self._report(call, outcome, failure, seconds)
         if self._traces is not None:
             self._traces.ended(call, outcome, failure, seconds)
+
+    def _report_slow(
+        self,
+        call: ActiveCall,
+        outcome: str,
+        failure: PalimpsestError | None,
+        seconds: float,
+        stages: dict[str, float],
+    ) -> None:
+        requested = sum(stages.get(name, 0.0) for name in REQUESTED)
+        if seconds - requested <= self._slow_seconds:
+            return
+        known = sum(took for name, took in stages.items() if "." not in name)
+        stages["other"] = max(0.0, seconds - known)
+        self._limited_log.warning(
+            "slow call",
+            seconds=round(seconds, 4),
+            stages={name: round(took, 4) for name, took in stages.items()},
+            **_fields(call, outcome, failure),
+        )
 
     def _report(
         self, call: ActiveCall, outcome: str, failure: PalimpsestError | None, seconds: float
@@ -125,14 +143,4 @@ def _fields(call: ActiveCall, outcome: str, failure: PalimpsestError | None) -> 
         "peer": call.connection.peer,
         "call_id": call.call_id,
         **call.origin().log_fields(),
-    }
-
-
-def _seconds(stages: CallStages, seconds: float) -> dict[str, Any]:
-    """How long a call took, and each of its stages; "other" is what belongs to none."""
-    took = dict(stages.seconds)
-    took["other"] = max(0.0, seconds - stages.total_seconds)
-    return {
-        "seconds": round(seconds, 4),
-        "stages": {name: round(each, 4) for name, each in took.items()},
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextvars import ContextVar, Token
 from time import perf_counter
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 MAX_STAGES: Final = 128
 """Stages of one call that are kept one by one: a call that deletes in many steps has
@@ -21,12 +21,9 @@ REQUESTED: Final = frozenset(("stream", "wait"))
 """Stages that last as long as the caller wants them to."""
 
 
-class Stage(NamedTuple):
-    """One stage. Times are those of `time.perf_counter`, which all processes share."""
-
-    name: str
-    began: float
-    ended: float
+Stage: TypeAlias = tuple[str, float, float]
+"""The name of a stage, and when it began and ended by `time.perf_counter`, which all processes
+share. A plain tuple: each call makes ten of them."""
 
 
 class CallStages:
@@ -34,14 +31,14 @@ class CallStages:
 
     Attributes:
         noted: The stages, MAX_STAGES at most, in the order in which they ended.
-        seconds: How long those of each name took together.
     """
 
-    __slots__ = ("noted", "seconds")
+    __slots__ = ("_further", "noted")
 
     def __init__(self) -> None:
         self.noted: list[Stage] = []
-        self.seconds: dict[str, float] = {}
+        self._further: dict[str, float] | None = None
+        """Seconds by name of those that are not kept one by one."""
 
     def note(self, name: str, began: float, ended: float) -> None:
         """A stage has ended.
@@ -51,24 +48,24 @@ class CallStages:
             began: When, by `time.perf_counter`.
             ended: When.
         """
-        self.seconds[name] = self.seconds.get(name, 0.0) + ended - began
         if len(self.noted) < MAX_STAGES:
-            self.noted.append(Stage(name, began, ended))
+            self.noted.append((name, began, ended))
+            return
+        if self._further is None:
+            self._further = {}
+        self._further[name] = self._further.get(name, 0.0) + ended - began
 
-    def note_all(self, stages: Iterable[tuple[str, float, float]]) -> None:
+    def note_all(self, stages: Iterable[Stage]) -> None:
         """Stages that were noted elsewhere, by what works for several calls at once."""
         for name, began, ended in stages:
             self.note(name, began, ended)
 
-    @property
-    def total_seconds(self) -> float:
-        """Of all stages; of those in parallel, more than passed."""
-        return sum(took for name, took in self.seconds.items() if "." not in name)
-
-    @property
-    def requested_seconds(self) -> float:
-        """How long it took because its caller wanted to wait."""
-        return sum(self.seconds.get(name, 0.0) for name in REQUESTED)
+    def seconds(self) -> dict[str, float]:
+        """How long the stages of each name took together."""
+        took = dict(self._further or {})
+        for name, began, ended in tuple(self.noted):
+            took[name] = took.get(name, 0.0) + ended - began
+        return took
 
 
 _current: ContextVar[CallStages | None] = ContextVar("call_stages", default=None)

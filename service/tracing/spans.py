@@ -15,7 +15,7 @@ from typing import Final
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -31,7 +31,7 @@ from service.core.errors import PalimpsestError
 from service.rpc.active_call import ActiveCall
 from service.rpc.failures import is_callers_mistake
 from service.rpc.origin import TraceParent
-from service.tracing.exporting import CallExporter, CallSpan, nanoseconds
+from service.tracing.exporting import NANOSECONDS, CallExporter, CallSpan
 
 END_SECONDS: Final = 5.0
 """How long sending what is left may hold up the end of the server."""
@@ -81,8 +81,8 @@ class SpanTraces:
         if failure is not None:
             attributes["palimpsest.reason"] = failure.reason.name
         # What is read of the wall clock once makes wall clock times of all the others.
-        epoch = time_ns() - nanoseconds(perf_counter())
-        began = epoch + nanoseconds(call.started)
+        epoch = time_ns() - int(perf_counter() * NANOSECONDS)
+        began = epoch + int(call.started * NANOSECONDS)
         self._processor.on_end(
             CallSpan(
                 name=method,
@@ -93,19 +93,24 @@ class SpanTraces:
                 kind=SpanKind.SERVER,
                 status=_UNSET if failure is None or is_callers_mistake(failure) else _FAILED,
                 start_time=began,
-                end_time=began + nanoseconds(seconds),
+                end_time=began + int(seconds * NANOSECONDS),
                 instrumentation_scope=self._scope,
             ).with_stages(() if call.stages is None else call.stages.noted, epoch)
         )
 
     def _sampled(self, parent: SpanContext | None, name: str) -> SpanContext | None:
         """The context of a call's span; None: it is not sampled."""
-        ids = self._provider.id_generator
+        ids, sampler = self._provider.id_generator, self._provider.sampler
         trace_id = ids.generate_trace_id() if parent is None else parent.trace_id
-        above = None if parent is None else set_span_in_context(NonRecordingSpan(parent))
-        sampling = self._provider.sampler.should_sample(above, trace_id, name, SpanKind.SERVER)
-        if sampling.decision is not Decision.RECORD_AND_SAMPLE:
-            return None
+        if sampler is DEFAULT_ON:
+            # What it decides, without what it takes to ask it.
+            if parent is not None and not parent.trace_flags.sampled:
+                return None
+        else:
+            above = None if parent is None else set_span_in_context(NonRecordingSpan(parent))
+            sampling = sampler.should_sample(above, trace_id, name, SpanKind.SERVER)
+            if sampling.decision is not Decision.RECORD_AND_SAMPLE:
+                return None
         return SpanContext(trace_id, ids.generate_span_id(), False, _SAMPLED)
 
     def close(self) -> None:

@@ -101,6 +101,7 @@ def main(arguments: Sequence[str]) -> int:
         options.folder = folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="palimpsest-bench-"))
         )
+        (folder / "watching").mkdir()
         empty = stack.enter_context(running_baseline())
         service = stack.enter_context(running_server(folder / "small", *ALONE))
         large = options.large and stack.enter_context(running_server(folder / "large", *ALONE))
