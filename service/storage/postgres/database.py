@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.core.source import PostgresServer
+from service.runtime.call_stages import stage
 from service.storage import dialects
 from service.storage.backend import NO_TENANT
 from service.storage.postgres.clock import DatabaseClock
@@ -97,7 +98,8 @@ class PostgresDatabase:
         return await asyncio.shield(task)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
-        writer = await self._writers.get()
+        with stage("write_wait"):
+            writer = await self._writers.get()
         try:
             for _ in range(ATTEMPTS):
                 with contextlib.suppress(_RunAgainError):
@@ -112,16 +114,19 @@ class PostgresDatabase:
             self._writers.put_nowait(writer)
 
     async def _transact(self, writer: PostgresConnection, work: Callable[[Connection], T]) -> T:
-        await writer.begin()
+        with stage("write_wait"):
+            await writer.begin()
         try:
-            result, number = await writer.work(work)
+            with stage("transaction"):
+                result, number = await writer.work(work)
         except BaseException as error:
             await writer.rollback()
             if dialects.to_run_again(error):
                 raise _RunAgainError from error
             raise
         try:
-            committed = await writer.commit()
+            with stage("commit"):
+                committed = await writer.commit()
         except Exception as error:
             if dialects.to_run_again(error):
                 raise _RunAgainError from error

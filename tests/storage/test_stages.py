@@ -1,0 +1,29 @@
+"""The stages that a call passes through in the storage."""
+
+from __future__ import annotations
+
+from service.core import model as m
+from service.runtime import call_stages
+from service.runtime.call_stages import CallStages
+from service.storage.store import SqlStore
+
+
+async def test_a_write_waits_runs_and_commits(store: SqlStore, principal: m.Principal) -> None:
+    stages = CallStages()
+    token = call_stages.enter(stages)
+    await store.documents.upsert(principal, m.DocumentWrite("text"), None)
+    call_stages.leave(token)
+
+    took = stages.seconds()
+    assert [*took] == ["queue", "write_wait", "transaction", "commit"]
+    assert all(seconds >= 0 for seconds in took.values())
+
+
+async def test_a_read_waits_and_runs(store: SqlStore, principal: m.Principal) -> None:
+    receipt = await store.documents.upsert(principal, m.DocumentWrite("text"), None)
+    stages = CallStages()
+    token = call_stages.enter(stages)
+    await store.documents.get(principal, receipt.id)
+    call_stages.leave(token)
+
+    assert [name for name, _, _ in stages.noted] == ["queue", "read_wait", "read"]
