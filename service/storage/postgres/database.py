@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection
@@ -98,20 +98,11 @@ class PostgresDatabase:
         return await asyncio.shield(task)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
-        with stage("write_wait"):
-            writer = await self._writers.get()
-        try:
+        async with self._writer() as writer:
             for _ in range(ATTEMPTS):
                 with contextlib.suppress(_RunAgainError):
                     return await self._transact(writer, work)
             raise unavailable()
-        except Exception as error:
-            mapped = translated(error)
-            if mapped is error:
-                raise
-            raise mapped from error
-        finally:
-            self._writers.put_nowait(writer)
 
     async def _transact(self, writer: PostgresConnection, work: Callable[[Connection], T]) -> T:
         with stage("write_wait"):
@@ -160,21 +151,23 @@ class PostgresDatabase:
     async def read(
         self, work: Callable[[Connection], T], *, snapshot: bool = True, tenant: int = NO_TENANT
     ) -> T:
-        try:
+        with _translating():
             if snapshot:
                 return await self._lists.use(noted(lambda reader, _: reader.read(work)), tenant)
             return await self._singles.use(noted(lambda reader, _: reader.run(work)), tenant)
-        except Exception as error:
-            mapped = translated(error)
-            if mapped is error:
-                raise
-            raise mapped from error
 
     async def run_alone(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a connection that writes, each statement in a transaction of its own."""
-        writer = await self._writers.get()
-        try:
+        async with self._writer() as writer:
             return await writer.run(work)
+
+    @contextlib.asynccontextmanager
+    async def _writer(self) -> AsyncIterator[PostgresConnection]:
+        with stage("write_wait"):
+            writer = await self._writers.get()
+        try:
+            with _translating():
+                yield writer
         finally:
             self._writers.put_nowait(writer)
 
@@ -201,6 +194,17 @@ class PostgresDatabase:
             await connection.close()
         await self._writing.dispose()
         await self._reading.dispose()
+
+
+@contextlib.contextmanager
+def _translating() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        mapped = translated(error)
+        if mapped is error:
+            raise
+        raise mapped from error
 
 
 def _status(conn: Connection, number: str) -> str:
