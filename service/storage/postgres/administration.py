@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,7 +17,6 @@ from service.storage import change_log, schema, tables
 from service.storage.administration import Administration
 from service.storage.postgres import inspection
 from service.storage.postgres.connections import connected
-from service.storage.postgres.dialect import engine_for
 from service.storage.postgres.preparation import bring_up, in_transaction
 from service.storage.postgres.store import KEY_SECONDS
 
@@ -76,10 +74,10 @@ class PostgresAdministration(Administration):
     async def _scrub(self, progress: Callable[[str], None]) -> None:
         while await in_transaction(self._server, self._redact):
             pass
-        async with connected(engine_for(self._server, command_timeout=None)) as connection:
+        async with connected(self._server) as connection:
             for name in sorted(tables.metadata.tables):
                 progress(f"rewriting {name}, which is locked meanwhile")
-                await connection.run(partial(inspection.rewrite, name=name))
+                await connection.command(f"VACUUM (FULL, ANALYZE) {name}")
             progress("ending the current segment of the write-ahead log")
             await connection.run(inspection.switch_log)
 

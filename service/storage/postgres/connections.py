@@ -10,7 +10,9 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from service.core.source import PostgresServer
 from service.storage import bulk, dialects
+from service.storage.postgres.dialect import engine_for
 from service.storage.postgres.errors import lost
 
 T = TypeVar("T")
@@ -38,20 +40,44 @@ class PostgresConnection:
     Args:
         engine: Makes it.
         made: Called with it whenever it has been made.
+        together: Whether each statement has to be in a transaction: a proxy that gives a
+            connection to each may give one to preparing it and another one to executing it.
     """
 
     def __init__(
-        self, engine: AsyncEngine, made: Callable[[Connection], None] | None = None
+        self,
+        engine: AsyncEngine,
+        made: Callable[[Connection], None] | None = None,
+        *,
+        together: bool = False,
     ) -> None:
         self._engine = engine
         self._made = made
+        self._together = together
         self._conn: AsyncConnection | None = None
         self._raw: Any = None
         self._interrupted = False
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Run `work`, each statement in a transaction of its own; again if it was lost before."""
-        return await self._on_live(lambda conn: conn.run_sync(work))
+        """Run `work`, each statement on its own; again if the connection was lost before."""
+        return await self._on_live(lambda conn: self._run(conn, work))
+
+    async def _run(self, conn: AsyncConnection, work: Callable[[Connection], T]) -> T:
+        if not self._together:
+            return await conn.run_sync(work)
+        await self._raw.execute("BEGIN")
+        try:
+            return await conn.run_sync(work)
+        finally:
+            await self._end("COMMIT")
+
+    async def command(self, text: str) -> None:
+        """Execute a statement that can be in no transaction, such as VACUUM."""
+
+        async def executing(_: AsyncConnection) -> None:
+            await self._raw.execute(text)
+
+        await self._on_live(executing)
 
     async def read(self, work: Callable[[Connection], T], *, limited: bool = True) -> T:
         """Run `work` on one snapshot; `limited`: each statement by READ_SECONDS."""
@@ -123,7 +149,7 @@ class PostgresConnection:
         self._raw = (await conn.get_raw_connection()).driver_connection
         self._conn = conn
         if self._made is not None:
-            await conn.run_sync(self._made)
+            await self._run(conn, self._made)
         return conn
 
     async def settled(self) -> None:
@@ -146,9 +172,12 @@ class PostgresConnection:
 
 
 @contextlib.asynccontextmanager
-async def connected(engine: AsyncEngine) -> AsyncIterator[PostgresConnection]:
-    """A connection for the block, and the end of its engine."""
-    connection = PostgresConnection(engine)
+async def connected(
+    server: PostgresServer, *, command_timeout: float | None = None
+) -> AsyncIterator[PostgresConnection]:
+    """A connection for the block; see `engine_for`."""
+    engine = engine_for(server, command_timeout=command_timeout)
+    connection = PostgresConnection(engine, together=not server.prepare)
     try:
         yield connection
     finally:

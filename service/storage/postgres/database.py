@@ -69,13 +69,16 @@ class PostgresDatabase:
         self._singles = ReaderPool(self._readers(third), third)
         self._lists = ReaderPool(self._readers(lists), lists)
         self._writers: asyncio.LifoQueue[PostgresConnection] = asyncio.LifoQueue()
-        self._all_writers = [PostgresConnection(self._writing, self._made) for _ in range(writers)]
+        self._all_writers = [self._connection(self._writing) for _ in range(writers)]
         for writer in self._all_writers:
             self._writers.put_nowait(writer)
         self._writes: set[asyncio.Task[object]] = set()
 
     def _readers(self, count: int) -> list[PostgresConnection]:
-        return [PostgresConnection(self._reading, self._made) for _ in range(count)]
+        return [self._connection(self._reading) for _ in range(count)]
+
+    def _connection(self, engine: AsyncEngine) -> PostgresConnection:
+        return PostgresConnection(engine, self._made, together=not self._server.prepare)
 
     def _made(self, conn: Connection) -> None:
         if self._clock is not None:
@@ -134,7 +137,7 @@ class PostgresDatabase:
         stop = asyncio.get_running_loop().time() + IN_DOUBT_SECONDS
         while asyncio.get_running_loop().time() < stop:
             try:
-                async with connected(self._engine_alone()) as connection:
+                async with connected(self._server, command_timeout=IN_DOUBT_SECONDS) as connection:
                     status = await connection.run(lambda conn: _status(conn, number))
             except Exception as error:
                 if not lost(error):
@@ -144,9 +147,6 @@ class PostgresDatabase:
                     return status == "committed"
             await asyncio.sleep(_ASK_SECONDS)
         raise unavailable()
-
-    def _engine_alone(self) -> AsyncEngine:
-        return engine_for(self._server, command_timeout=IN_DOUBT_SECONDS)
 
     async def read(
         self, work: Callable[[Connection], T], *, snapshot: bool = True, tenant: int = NO_TENANT

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine, UserDefinedType
+from sqlalchemy.util import await_only
 
 from service.core.source import PostgresServer
 from service.storage import bulk
@@ -82,6 +83,15 @@ class Dialect(PGDialect_asyncpg):
 
     def on_connect(self) -> Callable[[Any], None] | None:
         return None
+
+    def initialize(self, connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        # See `PostgresConnection` for why in a transaction.
+        await_only(driver.execute("BEGIN"))
+        try:
+            super().initialize(connection)  # type: ignore[no-untyped-call]
+        finally:
+            await_only(driver.execute("COMMIT"))
 
 
 registry.register("postgresql.palimpsest", __name__, "Dialect")

@@ -12,7 +12,6 @@ from service.core.digests import Digester
 from service.core.source import PostgresServer
 from service.storage import checks, digest_checks, schema
 from service.storage.postgres.connections import connected
-from service.storage.postgres.dialect import engine_for
 from service.storage.postgres.errors import sqlstate
 from service.storage.steps import Steps
 
@@ -41,7 +40,7 @@ async def check(server: PostgresServer, progress: Callable[[str], None]) -> list
         SchemaTooNewError, SchemaTooOldError: Its rows cannot be judged.
         StorageRefusedError: There is nothing to judge.
     """
-    async with connected(engine_for(server, command_timeout=None)) as connection:
+    async with connected(server) as connection:
         return await connection.read(lambda conn: _inspect(conn, progress), limited=False)
 
 
@@ -56,11 +55,6 @@ def _inspect(conn: Connection, progress: Callable[[str], None]) -> list[str]:
         digest_checks.run(conn, steps, digester)
     checks.invariants(conn, steps)
     return steps.findings
-
-
-def rewrite(conn: Connection, name: str) -> None:
-    """Rewrite a table and its indexes without what was deleted; it is locked meanwhile."""
-    conn.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {name}")
 
 
 def switch_log(conn: Connection) -> None:

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, inspect
 from service.core.source import PostgresServer
 from service.storage import schema
 from service.storage.postgres.connections import connected, transact
-from service.storage.postgres.dialect import engine_for
 from service.storage.postgres.statistics import seed_statistics
 from service.storage.postgres.tables import create_tables
 
@@ -22,7 +21,7 @@ _START_LOCK: Final = 0x50414C49
 
 async def in_transaction(server: PostgresServer, work: Callable[[Connection], T]) -> T:
     """Run `work` in a transaction on a connection of its own."""
-    async with connected(engine_for(server, command_timeout=None)) as connection:
+    async with connected(server) as connection:
         return await transact(connection, work)
 
 
