@@ -100,6 +100,24 @@ async def test_a_watcher_that_hangs_up_leaves_nothing(service: Service, key: str
     await until(lambda: service.server.calls_in_progress == 0 and service.store.idle)
 
 
+async def test_a_watcher_that_does_not_read_holds_up_nobody(
+    service: Service, caller: Caller
+) -> None:
+    tags = [f"{number:0100}" for number in range(20)]
+    items = [{"content": "x", "containerTags": tags}] * 600
+    for _ in range(5):
+        await caller.call("POST", "/v1/documents:batchUpsert", {"items": items})
+    secret = service.create_key()
+    async with calling(service.http, secret) as watcher:
+        await begin(watcher, f"{WATCH}?afterRevision=0")
+        await event(watcher)
+
+        listed = await caller.call("GET", "/v1/changes?afterRevision=2999")
+        assert [change["revision"] for change in listed.json["changes"]] == ["3000"]
+        service.revoke_key(secret)
+        await until(lambda: service.server.calls_in_progress == 0 and service.store.idle)
+
+
 async def test_a_key_that_is_revoked_ends_it(service: Service, key: str) -> None:
     async with calling(service.http, key) as watcher:
         await begin(watcher, WATCH)
