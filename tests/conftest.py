@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import grpc
 import hypothesis
@@ -12,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests import statements
-from tests.backends import selection
+from tests.backends import scope, selection
 from tests.harness import Server, running_server, tenant_of
 from tests.tally import Report, Tally
 
@@ -20,12 +21,16 @@ statements.install()
 
 # The default port would be that of all servers in this process.
 os.environ["PALIMPSEST_HTTP"] = ""
+# Somebody's own database is not for tests.
+os.environ.pop("DATABASE_URL", None)
 
 # Both judge by elapsed time, which a busy machine stretches.
 hypothesis.settings.register_profile(
     "any load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any load")
+
+FOLDER = Path(__file__).parent
 
 _tallies = pytest.StashKey[list[Tally]]()
 
@@ -80,13 +85,57 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     return result
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        choices=scope.BACKENDS,
+        default=selection.selected(),
+        help="the database that the tests run on; which of them do is in tests/backends/scope.py",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The programs that tests start read it, too.
+    os.environ[selection.VARIABLE] = config.getoption("--backend")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Modules none of whose tests run on this backend are not even imported."""
+    if not collection_path.name.startswith("test_") or FOLDER not in collection_path.parents:
+        return None
+    return None if _runs(collection_path, "") else True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop() -> Iterator[None]:
+    """The database server is started by the run, not by its first test."""
+    if selection.selected() == "postgres":
+        selection.postgres_server()
+    return (yield)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks the tests of whole folders; statements are judged last: all that were issued."""
+    _select(config, items)
     for item in items:
         for mark, folders in FOLDERS.items():
             if item.path.parent.name in folders:
                 item.add_marker(mark)
     items.sort(key=lambda item: item.path.name in ("test_plans.py", "test_tenants.py"))
+
+
+def _runs(path: Path, test: str) -> bool:
+    return scope.runs_on(selection.selected(), path.relative_to(FOLDER), test)
+
+
+def _select(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests that run on this backend."""
+    kept, others = list[pytest.Item](), list[pytest.Item]()
+    for item in items:
+        name = getattr(item, "originalname", item.name)
+        (kept if _runs(item.path, name) else others).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = kept
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
@@ -41,13 +42,17 @@ def block(conn: Connection, until: threading.Event) -> None:
         assert until.wait(LIMIT)
 
 
+_FILTER: Final = "json_extract|filter_holds|comparable ->"
+"""What a statement has that evaluates a filter, on either backend."""
+
+
 @contextmanager
-def held(marker: str = "json_extract") -> Iterator[Gate]:
-    """Hold every statement that has the marker, by default those that evaluate a filter."""
+def held(pattern: str = _FILTER) -> Iterator[Gate]:
+    """Hold every statement in which the pattern is found, by default those with a filter."""
     gate = Gate()
 
     def hold(conn: Connection, cursor: Any, statement: str, *_: object) -> None:
-        if marker in statement:
+        if re.search(pattern, statement):
             gate.pass_through(conn)
 
     event.listen(Engine, "before_cursor_execute", hold)

@@ -18,16 +18,31 @@ OWNED: Final = frozenset(
 """Tables whose rows belong to a tenant."""
 
 
-def unscoped(sql: str) -> list[str]:
+def unscoped(sql: str, dialect: str = "sqlite") -> list[str]:
     """The tenant-owned tables that a statement touches without saying whose rows.
 
     A table is named rightly when a condition that every row must meet compares
     its tenant with a value, a list of values, or the tenant of another table for
     which the same holds; when rows are inserted, when their tenant is among the
     columns given.
+
+    Args:
+        sql: The statement.
+        dialect: The name that sqlglot has for what it is written in.
     """
-    tree = sqlglot.parse_one(sql, dialect="sqlite")
-    return list(_judge(tree, frozenset()))
+    tree = sqlglot.parse_one(sql, dialect=dialect)
+    return list(_judge(tree, frozenset(_arrays(tree))))
+
+
+_ARRAYS: Final = "[]"
+"""Ends the names of what is made of parameters, all of whose columns are values."""
+
+
+def _arrays(tree: exp.Expr) -> Iterator[str]:
+    """Names of rows that travel as one array for each column."""
+    for made in tree.find_all(exp.Unnest):
+        if all(_is_value(array) for array in made.expressions):
+            yield made.alias + _ARRAYS
 
 
 def _judge(node: exp.Expr, outer: frozenset[str]) -> Iterator[str]:
@@ -111,7 +126,11 @@ def _settles(condition: exp.Expr, own: set[str], settled: set[str]) -> set[str]:
         found = set()
         for one, other in (sides, sides[::-1]):
             table = _whose_tenant(one, own)
-            if table and (_is_value(other) or _whose_tenant(other, own) in settled):
+            if table and (
+                _is_value(other)
+                or _whose_tenant(other, own) in settled
+                or (isinstance(other, exp.Column) and other.table + _ARRAYS in settled)
+            ):
                 found.add(table)
         return found
     if isinstance(condition, exp.In):
@@ -130,6 +149,8 @@ def _whose_tenant(node: exp.Expr, own: set[str]) -> str:
 
 
 def _is_value(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Any):
+        return _is_value(node.this.unnest())
     return isinstance(node, (exp.Placeholder, exp.Parameter, exp.Literal, exp.Cast))
 
 

@@ -46,6 +46,7 @@ PARTS: Final = {
         Part("siege", ("tests.hostile.siege",), "--seconds", 1800),
         Part("neighbours", ("tests.hostile.neighbours",), "--memories", 30_000),
         Part("deletion", ("tests.deletion",), "--operations", 200_000),
+        Part("claims", ("tests.replicas",), "--seconds", 600),
         Part("cancellation", ("tests.cancellation",), "--calls", 10_000),
     )
 }

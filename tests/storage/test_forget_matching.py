@@ -45,16 +45,14 @@ async def _shown(store: SqlStore, principal: m.Principal) -> set[str]:
 
 
 @pytest.mark.parametrize("preview", [False, True])
-@pytest.mark.parametrize(
-    ("filter_", "marker"), [(FILTER, "json_extract"), (LONG, "filter_holds")], ids=["few", "many"]
-)
+@pytest.mark.parametrize("filter_", [FILTER, LONG], ids=["few", "many"])
 async def test_a_filter_holds_up_nobodys_writes(
-    store: SqlStore, principal: m.Principal, preview: bool, filter_: f.Filter, marker: str
+    store: SqlStore, principal: m.Principal, preview: bool, filter_: f.Filter
 ) -> None:
     await _drafts(store, principal, 3)
     other = m.Principal(await store.ensure_tenant("other"), "k")
     forget = m.MemoryForgetMany("c", filter=filter_)
-    with held(marker) as gate:
+    with held() as gate:
         matching = asyncio.create_task(_forget(store, principal, preview=preview, forget=forget))
         await gate.wait()
         async with asyncio.timeout(LIMIT):
@@ -156,8 +154,9 @@ async def test_content_that_very_many_have_is_not_read_for_each_of_them(
 
     def note(conn: Any, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
         if re.search(r"content_hash (IN|= ANY)", statement):
-            assert re.search(r"LIMIT \S+ OFFSET \S+$", statement.rstrip())
-            limits.append(parameters[-2])
+            match = re.search(r"LIMIT \S+( OFFSET \S+)?$", statement.rstrip())
+            assert match is not None
+            limits.append(parameters[-2 if match[1] else -1])
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
