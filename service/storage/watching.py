@@ -18,8 +18,9 @@ ANYTHING = ""
 class Watcher:
     """Set whenever what is watched changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, poll_seconds: float) -> None:
         self._event = asyncio.Event()
+        self._poll_seconds = poll_seconds
 
     def wake(self) -> None:
         self._event.set()
@@ -27,15 +28,20 @@ class Watcher:
     async def changed(self) -> None:
         """Wait for a change, or for the time to check for one made by another process."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
+            async with asyncio.timeout(self._poll_seconds):
                 await self._event.wait()
         self._event.clear()
 
 
 class Watchers:
-    """The watchers, by (tenant, id)."""
+    """The watchers, by (tenant, id).
 
-    def __init__(self) -> None:
+    Args:
+        poll_seconds: How long each waits at most before it looks by itself.
+    """
+
+    def __init__(self, poll_seconds: float = POLL_SECONDS) -> None:
+        self._poll_seconds = poll_seconds
         self._watching: dict[tuple[int, str], set[Watcher]] = {}
 
     @property
@@ -47,7 +53,7 @@ class Watchers:
     def watching(self, tenant: int, entity_id: str = ANYTHING) -> Iterator[Watcher]:
         """A watcher of one id, or of every one that the tenant has."""
         key = (tenant, entity_id)
-        watcher = Watcher()
+        watcher = Watcher(self._poll_seconds)
         self._watching.setdefault(key, set()).add(watcher)
         try:
             yield watcher
