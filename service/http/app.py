@@ -245,7 +245,7 @@ _ACCESS: Final = {writes: Access(writes, _nothing, lambda _: 0) for writes in (F
 _CORS_HEADERS: Final = (
     "authorization", "content-type", "idempotency-key", "if-match", "connect-protocol-version",
     "connect-timeout-ms", "last-event-id", "mcp-method", "mcp-name", "mcp-protocol-version",
-    "palimpsest-actor", "palimpsest-container", "x-request-id",
+    "palimpsest-actor", "palimpsest-container", "traceparent", "tracestate", "x-request-id",
 )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ class CallTraces(Protocol):
     def ended(
         self, call: ActiveCall, code: str, failure: PalimpsestError | None, seconds: float
     ) -> None:
-        """A call has ended. Must be quick, and must not raise.
+        """A call has ended. Must be quick: its caller waits. What it raises is logged.
 
         Args:
             call: The call, with its stages.
@@ -96,7 +96,10 @@ class CallMonitor:
         if self._log_all or failure is not None:
             self._report(call, outcome, failure, seconds)
         if self._traces is not None:
-            self._traces.ended(call, outcome, failure, seconds)
+            try:
+                self._traces.ended(call, outcome, failure, seconds)
+            except Exception:  # noqa: BLE001  (the call has nothing to do with it)
+                self._log.exception("a call is not traced", call_id=call.call_id)
 
     def _report_slow(
         self,

@@ -44,7 +44,10 @@ async def test_a_browser_may_ask_first(client: httpx.AsyncClient) -> None:
     assert (asked.status_code, asked.content) == (204, b"")
     assert asked.headers["access-control-allow-origin"] == ALLOWED
     assert "PATCH" in asked.headers["access-control-allow-methods"]
-    for header in ("authorization", "content-type", "idempotency-key", "if-match", "last-event-id"):
+    for header in (
+        *("authorization", "content-type", "idempotency-key", "if-match", "last-event-id"),
+        "traceparent",
+    ):
         assert header in asked.headers["access-control-allow-headers"]
 
 

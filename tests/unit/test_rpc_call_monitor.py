@@ -12,7 +12,8 @@ import pytest
 
 from service.core.errors import PalimpsestError, Reason
 from service.rpc.active_call import ActiveCall
-from service.rpc.call_monitor import CallMonitor
+from service.rpc.call_monitor import CallMonitor, CallTraces
+from service.rpc.call_statistics import CallStatistics
 from service.rpc.origin import Origin, TraceParent, origin_of
 from service.rpc.peers import Connection
 from service.runtime.call_stages import CallStages
@@ -76,6 +77,19 @@ async def test_without_a_limit_nothing_is_noted_or_logged(log: StringIO) -> None
     assert monitor.stages() is None
     await ended(monitor, 1000)
     assert slow_lines(log) == []
+
+
+async def test_a_call_that_cannot_be_traced_ends_as_others_do(log: StringIO) -> None:
+    class Broken(CallTraces):
+        def ended(self, *_: object) -> None:
+            raise RuntimeError("secret")
+
+    statistics = CallStatistics()
+    call = await ended(CallMonitor(statistics, 0, Broken()), 1)
+    assert statistics.durations()[METHOD, "OK"].total >= 1
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert line["call_id"] == call.call_id
+    assert "secret" not in log.getvalue()
 
 
 async def test_a_slow_call_that_fails_is_logged_with_its_reason(log: StringIO) -> None:
