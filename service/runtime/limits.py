@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -19,12 +20,19 @@ from typing import Final
 BEAT_SECONDS: Final = 5.0
 MAX_BEATS: Final = 60
 
-_AGAIN_SECONDS: Final = 0.5
+AGAIN_SECONDS: Final = 0.5
 """After the time is over, it is said again and again: a library may swallow it once."""
 
 _DATA: Final = re.compile(rb"VmData:\s+(\d+) kB")
 
-_beat: Callable[[], None] | None = None
+
+@dataclass(frozen=True, slots=True)
+class _Heartbeat:
+    beat: Callable[[], None]
+    seconds: float
+
+
+_heartbeat: _Heartbeat | None = None
 
 
 class LimitExceededError(Exception):
@@ -35,33 +43,39 @@ class _TimeOverError(BaseException):
     """Raised inside the work. Not an Exception: libraries go on after those."""
 
 
-def enable(beat: Callable[[], None]) -> None:
+def enable(beat: Callable[[], None], seconds: float = BEAT_SECONDS) -> None:
     """In the main thread of a process that works in no other: let `limited` hold.
 
     Args:
         beat: Says that the process is alive. Called from another thread while the main one
-            is in `limited`, every BEAT_SECONDS and at most MAX_BEATS times.
+            is in `limited`, at most MAX_BEATS times.
+        seconds: Between two such calls.
     """
-    global _beat  # noqa: PLW0603  (limits are the process's)
-    _beat = beat
+    global _heartbeat  # noqa: PLW0603  (limits are the process's)
+    _heartbeat = _Heartbeat(beat, seconds)
 
 
 def enabled() -> bool:
     """Whether `limited` can be used in this process."""
-    return _beat is not None
+    return _heartbeat is not None
 
 
 @contextlib.contextmanager
-def limited(seconds: float, memory: int) -> Iterator[None]:
-    """Let what is inside use so many seconds of processor and so many more bytes of memory.
+def limited(seconds: float, memory: int, again: float = AGAIN_SECONDS) -> Iterator[None]:
+    """Let what is inside use only so much.
+
+    Args:
+        seconds: Of processor time.
+        memory: Bytes, in addition to those in use.
+        again: Seconds after which work that goes on when its time is over is ended again.
 
     Raises:
         LimitExceededError: It needed more.
     """
-    assert _beat is not None  # noqa: S101  (see `enabled`)
-    with _beating(_beat):
+    assert _heartbeat is not None  # noqa: S101  (see `enabled`)
+    with _beating(_heartbeat):
         try:
-            with _memory(memory), _time(seconds):
+            with _memory(memory), _time(seconds, again):
                 yield
         except _TimeOverError:
             raise LimitExceededError(f"{seconds:g} seconds of processor time") from None
@@ -70,14 +84,14 @@ def limited(seconds: float, memory: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _beating(beat: Callable[[], None]) -> Iterator[None]:
+def _beating(heartbeat: _Heartbeat) -> Iterator[None]:
     done = threading.Event()
 
     def run() -> None:
         for _ in range(MAX_BEATS):
-            if done.wait(BEAT_SECONDS):
+            if done.wait(heartbeat.seconds):
                 return
-            beat()
+            heartbeat.beat()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -91,7 +105,7 @@ def _beating(beat: Callable[[], None]) -> Iterator[None]:
 if sys.platform == "win32":
 
     @contextlib.contextmanager
-    def _time(seconds: float) -> Iterator[None]:  # noqa: ARG001
+    def _time(seconds: float, again: float) -> Iterator[None]:  # noqa: ARG001
         yield
 
     @contextlib.contextmanager
@@ -105,11 +119,11 @@ else:
         raise _TimeOverError
 
     @contextlib.contextmanager
-    def _time(seconds: float) -> Iterator[None]:
+    def _time(seconds: float, again: float) -> Iterator[None]:
         before = signal.signal(signal.SIGPROF, _raise)
         try:
             try:
-                signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN_SECONDS)
+                signal.setitimer(signal.ITIMER_PROF, seconds, again)
                 yield
             finally:
                 signal.setitimer(signal.ITIMER_PROF, 0)

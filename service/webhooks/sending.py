@@ -21,7 +21,6 @@ from service.core import webhooks as rules
 from service.core.model import WebhookTarget
 
 TIMEOUT_SECONDS: Final = 15.0
-"""From the look-up of the name to the answer."""
 
 MAX_ANSWER: Final = 4096
 """Bytes of an answer's body that are read, and thrown away; then the connection is closed."""
@@ -90,6 +89,7 @@ class Sender:
         target: Where to, and with which secret.
         resolve: Finds the addresses of a name.
         tls: Verifies certificates; None: `default_tls`.
+        timeout: Seconds from the look-up of the name to the answer.
     """
 
     def __init__(
@@ -98,8 +98,10 @@ class Sender:
         *,
         resolve: Resolve = resolve,
         tls: ssl.SSLContext | None = None,
+        timeout: float = TIMEOUT_SECONDS,
     ) -> None:
         self._target = target
+        self._timeout = timeout
         self._resolve = resolve
         self._url = httpx.URL(target.url)
         self._host = self._url.raw_host.decode()
@@ -108,7 +110,7 @@ class Sender:
             # A proxy would connect to an address that nobody has checked.
             trust_env=False,
             follow_redirects=False,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout,
             headers={"user-agent": "palimpsest-webhooks"},
         )
 
@@ -139,10 +141,10 @@ class Sender:
             "webhook-signature": rules.signature(self._target.secret, message_id, timestamp, body),
         }
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._timeout):
                 return await self._send(headers, body, timestamp)
-        except TimeoutError:
-            return Answer(None, f"no answer within {TIMEOUT_SECONDS:g} s")
+        except (TimeoutError, httpx.TimeoutException):
+            return Answer(None, f"no answer within {self._timeout:g} s")
         except RefusedAddressError as error:
             return Answer(None, str(error))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -233,8 +235,6 @@ def _explained(error: BaseException) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is refused: {cause.verify_message}"
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, httpx.TimeoutException):
-        return f"no answer within {TIMEOUT_SECONDS:g} s"
     if isinstance(error, httpx.ConnectError):
         return "cannot connect"
     return f"the connection failed ({type(error).__name__})"

@@ -29,7 +29,6 @@ from palimpsest.v1.documents_pb2 import (
 )
 from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from service.cli import main
-from service.client.importing import uploads
 from tests.files import docx, paragraph, pdf
 from tests.harness import REPOSITORY, Server, environment, tenant_of
 from tests.waiting import HANG_SECONDS
@@ -128,15 +127,9 @@ def test_files_become_documents(
     }
 
 
-@pytest.mark.parametrize("batch", [2, 3, 200])
 def test_what_was_imported_can_be_found_when_the_command_ends(
-    folder: Path,
-    run: Import,
-    listed: Callable[[], dict[str, Document]],
-    monkeypatch: pytest.MonkeyPatch,
-    batch: int,
+    folder: Path, run: Import, listed: Callable[[], dict[str, Document]]
 ) -> None:
-    monkeypatch.setattr(uploads, "_BATCH_ITEMS", batch)
     assert "3 new" in run(".").stdout
     assert {document.status for document in listed().values()} == {DOCUMENT_STATUS_DONE}
 

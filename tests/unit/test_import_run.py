@@ -14,6 +14,7 @@ from palimpsest.v1.errors_pb2 import ItemError
 from service.client.connection import Connection
 from service.client.importing.files import Remark, find
 from service.client.importing.run import Summary, import_files
+from service.client.importing.uploads import BATCH_ITEMS
 
 
 class Server:
@@ -23,12 +24,14 @@ class Server:
         documents: By custom id.
         status: Of documents that are uploaded.
         undeletable: Reasons of the errors of bulk deletions, by custom id.
+        batches: How many documents each upload had, and whether it was waited for.
     """
 
     def __init__(self) -> None:
         self.documents: dict[str, pb.Document] = {}
         self.status = pb.DOCUMENT_STATUS_DONE
         self.undeletable: dict[str, str] = {}
+        self.batches: list[tuple[int, bool]] = []
         self.stages: list[str] = []
         self.advanced = 0
         self.stubs = SimpleNamespace(
@@ -46,6 +49,7 @@ class Server:
 
     def upsert(self, request: pb.BatchUpsertDocumentsRequest) -> pb.BatchUpsertDocumentsResponse:
         answer = pb.BatchUpsertDocumentsResponse()
+        self.batches.append((len(request.items), request.wait))
         for item in request.items:
             receipt = answer.outcomes.add().receipt
             receipt.created = item.custom_id not in self.documents
@@ -76,12 +80,20 @@ class Server:
     def advance(self, files: int) -> None:
         self.advanced += files
 
-    def run(self, folder: Path, *, prune: bool = False) -> Summary:
+    def run(self, folder: Path, *, prune: bool = False, batch_items: int = BATCH_ITEMS) -> Summary:
         def call(method: Callable[[object], object], request: object, **_: Any) -> object:
             return method(request)
 
         connection = cast(Connection, SimpleNamespace(documents=self.stubs, call=call))
-        return import_files(connection, "c", find([folder]), folder, self, prune_gone=prune)
+        return import_files(
+            connection,
+            "c",
+            find([folder]),
+            folder,
+            self,
+            prune_gone=prune,
+            batch_items=batch_items,
+        )
 
 
 @pytest.fixture
@@ -112,6 +124,22 @@ def test_what_could_not_be_processed_has_failed_and_is_uploaded_again(folder: Pa
         summary = server.run(folder)
         assert (summary.new, summary.changed, summary.unchanged) == (0, 0, 0)
         assert summary.failed == [Remark(f"docs/{n}.txt", "too many pages") for n in "abcde"]
+
+
+@pytest.mark.parametrize(
+    ("batch_items", "batches"),
+    [
+        (2, [(2, False), (2, False), (1, True)]),
+        (5, [(5, True)]),
+        (6, [(5, True)]),
+    ],
+)
+def test_the_last_batch_is_waited_for(
+    folder: Path, batch_items: int, batches: list[tuple[int, bool]]
+) -> None:
+    server = Server()
+    assert server.run(folder, batch_items=batch_items).new == 5
+    assert server.batches == batches
 
 
 def test_progress_is_told(folder: Path) -> None:

@@ -38,9 +38,10 @@ async def send(
     allow_private: bool = False,
     names: sending.Resolve = sending.resolve,
     tls: ssl.SSLContext | None = None,
+    seconds: float = sending.TIMEOUT_SECONDS,
 ) -> Answer:
     target = WebhookTarget(url, rules.new_secret(), allow_private=allow_private)
-    async with Sender(target, resolve=names, tls=tls) as sender:
+    async with Sender(target, resolve=names, tls=tls, timeout=seconds) as sender:
         return await sender.send("whk_1", NOW, b"{}")
 
 
@@ -141,16 +142,14 @@ async def test_an_endless_answer_is_not_read(receiver: Receiver) -> None:
         assert await send(receiver.url, allow_private=True) == Answer(200, "")
 
 
-async def test_no_answer_in_time_is_a_failure(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_answer_in_time_is_a_failure(receiver: Receiver) -> None:
     async def answer(_: Event) -> Reply:
         await asyncio.Event().wait()
         return None
 
-    monkeypatch.setattr(sending, "TIMEOUT_SECONDS", 0.2)
     receiver.answer = answer
-    assert await send(receiver.url, allow_private=True) == Answer(None, "no answer within 0.2 s")
+    answered = await send(receiver.url, allow_private=True, seconds=0.2)
+    assert answered == Answer(None, "no answer within 0.2 s")
 
 
 async def test_a_broken_answer_is_a_failure(receiver: Receiver) -> None:

@@ -19,7 +19,7 @@ from service.client.importing.moved import require_unmoved
 from service.client.importing.pruning import Pruned, prune, reason_to_keep
 from service.client.importing.reading import LeftOutError, read
 from service.client.importing.recognition import Recognition
-from service.client.importing.uploads import Uploads
+from service.client.importing.uploads import BATCH_ITEMS, Uploads
 from service.content.base import UnreadableContentError
 from service.content.registry import extractor_for
 from service.core.model import Content, encoded
@@ -73,6 +73,7 @@ def import_files(
     *,
     prune_gone: bool = False,
     wait_seconds: float = 60,
+    batch_items: int = BATCH_ITEMS,
 ) -> Summary:
     """Upload what the server does not have, has with other content, or failed to process.
 
@@ -85,6 +86,7 @@ def import_files(
         prune_gone: Take away documents whose files are no longer there, unless something
             fails.
         wait_seconds: How long to wait at the end until what was uploaded can be found.
+        batch_items: How many files are uploaded in one call, at most.
 
     Raises:
         AmbiguousRootError: It is not clear which folder is meant; nothing was uploaded.
@@ -95,7 +97,8 @@ def import_files(
     imported = list_imported(connection, container)
     recognition = Recognition(container, found, imported, base.resolve())
     require_unmoved(found, recognition, _digest_of)
-    run = _Import(connection, container, found, recognition, progress)
+    uploads = Uploads(connection, progress.advance, batch_items)
+    run = _Import(connection, container, found, recognition, progress, uploads)
     run.upload(wait_seconds)
     run.settle()
     run.look_for_gone(prune_gone=prune_gone)
@@ -110,6 +113,7 @@ class _Import:
         found: Found,
         recognition: Recognition,
         progress: Progress,
+        uploads: Uploads,
     ) -> None:
         self.summary = Summary(left_out=list(found.left_out), failed=list(found.failed))
         self._connection = connection
@@ -117,7 +121,7 @@ class _Import:
         self._found = found
         self._recognition = recognition
         self._progress = progress
-        self._uploads = Uploads(connection, progress.advance)
+        self._uploads = uploads
 
     def upload(self, wait_seconds: float) -> None:
         self._progress.stage("Importing")

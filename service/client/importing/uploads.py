@@ -10,7 +10,7 @@ from service.client.connection import Connection
 from service.client.importing.files import Remark, Source
 from service.client.printable import printable
 
-_BATCH_ITEMS: Final = 200
+BATCH_ITEMS: Final = 200
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _BATCH_SECONDS: Final = 300
 
@@ -18,16 +18,27 @@ _BATCH_SECONDS: Final = 300
 class Uploads:
     """Gathers upserts and sends them.
 
+    Args:
+        connection: To the server.
+        advance: Is told how many more were sent.
+        batch_items: How many are sent in one call, at most.
+
     Attributes:
         created: By custom id, whether the document is new, of those that were written.
         failed: Those that were not, with the reasons.
     """
 
-    def __init__(self, connection: Connection, advance: Callable[[int], object]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        advance: Callable[[int], object],
+        batch_items: int = BATCH_ITEMS,
+    ) -> None:
         self.created: dict[str, bool] = {}
         self.failed: list[Remark] = []
         self._connection = connection
         self._advance = advance
+        self._batch_items = batch_items
         self._batch: list[tuple[Source, UpsertDocumentRequest]] = []
         self._bytes = 0
 
@@ -40,7 +51,7 @@ class Uploads:
         """Send it, now or with others later; raises ServerError."""
         size = request.ByteSize()
         # Only when more follow: the last batch is sent by `finish`, which waits.
-        full = len(self._batch) == _BATCH_ITEMS or self._bytes + size > _BATCH_BYTES
+        full = len(self._batch) == self._batch_items or self._bytes + size > _BATCH_BYTES
         if self._batch and full:
             self._send()
         self._batch.append((source, request))

@@ -83,12 +83,16 @@ class Schedule:
 
     Args:
         interval: Seconds from a deletion to the scrub after it, at least.
-        window: When a database of LIMIT_BYTES and more is scrubbed, once each day.
+        window: When a database of `limit` bytes and more is scrubbed, once each day.
+        limit: In bytes.
     """
 
-    def __init__(self, interval: float, window: DailyWindow | None) -> None:
+    def __init__(
+        self, interval: float, window: DailyWindow | None, limit: int = LIMIT_BYTES
+    ) -> None:
         self._interval = round(interval * SECOND)
         self._window = window
+        self._limit = limit
         # Of the first deletion since the last scrub.
         self._erased: int | None = None
         self._written = 0
@@ -113,7 +117,7 @@ class Schedule:
         if self._erased is None:
             return False
         self._erased = min(self._erased, now)
-        if size >= LIMIT_BYTES:
+        if size >= self._limit:
             opened = self._window.opened(now) if self._window else None
             return opened is not None and self._ended < opened
         waited = now - self._erased
@@ -123,7 +127,7 @@ class Schedule:
 
     def unscheduled(self, size: int) -> bool:
         """Whether something was deleted that no scrub will come for by itself."""
-        return self.pending and size >= LIMIT_BYTES and self._window is None
+        return self.pending and size >= self._limit and self._window is None
 
     def begin(self) -> None:
         """A scrub begins: what is deleted from now on is for the next one."""
