@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from service.embedding.registry import open_embedder
 from service.http import metrics
 from service.http.endpoints import Endpoint
 from service.http.server import HttpServer
-from service.indexing_runtime import IndexingResources, IndexingRuntime
+from service.indexing_runtime import IndexingOptions, IndexingResources, IndexingRuntime
 from service.metrics.service_metrics import ServiceMetrics
 from service.rpc.call_monitor import CallMonitor, CallTraces
 from service.rpc.call_statistics import CallStatistics
@@ -63,11 +63,28 @@ class Service:
     http: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """What no setting says: sizes and intervals that are good wherever the service runs.
+
+    Args:
+        store: How the storage runs; what settings say of it counts instead.
+        indexing: How texts are indexed and searched.
+    """
+
+    store: StoreOptions = field(default_factory=StoreOptions)
+    indexing: IndexingOptions = field(default_factory=IndexingOptions)
+
+
+DEFAULT_OPTIONS = ServiceOptions()
+
+
 @asynccontextmanager
 async def running(
     settings: Settings,
     hurry: asyncio.Event | None = None,
     clock: WallClock | None = None,
+    options: ServiceOptions = DEFAULT_OPTIONS,
 ) -> AsyncIterator[Service]:
     """The whole service in the running event loop; leaving drains and closes it.
 
@@ -75,6 +92,7 @@ async def running(
         settings: How it runs.
         hurry: Set it to end the grace period of calls in progress.
         clock: The wall clock; None: the one by which all servers on the database go.
+        options: What no setting says.
 
     Raises:
         service.tracing.opening.TracingError: Calls cannot be traced.
@@ -85,19 +103,24 @@ async def running(
     """
     async with (
         _tracing(settings.traces) as traces,
-        _running(settings, hurry or asyncio.Event(), clock, traces) as service,
+        _running(settings, hurry or asyncio.Event(), clock, traces, options) as service,
     ):
         yield service
 
 
 @asynccontextmanager
 async def _running(
-    settings: Settings, hurry: asyncio.Event, clock: WallClock | None, traces: CallTraces | None
+    settings: Settings,
+    hurry: asyncio.Event,
+    clock: WallClock | None,
+    traces: CallTraces | None,
+    options: ServiceOptions,
 ) -> AsyncIterator[Service]:
     tls = _tls(settings)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     window, days = settings.scrub_window, settings.change_retention
-    options = StoreOptions(
+    store_options = replace(
+        options.store,
         sweep_interval=settings.sweep_interval,
         checkpoint_interval=settings.checkpoint_interval,
         scrub_interval=settings.scrub_interval,
@@ -110,15 +133,15 @@ async def _running(
     embedder = await asyncio.to_thread(open_embedder, settings.embedder, settings.embedder_key_file)
     database = await prepare_database(settings.source, (embedder.name, embedder.dimension))
     clock = clock or database.clock()
-    resources = IndexingResources(database, embedder, settings, clock.now)
+    resources = IndexingResources(database, embedder, settings, clock.now, options.indexing)
     try:
         store = await open_prepared(
-            database, options, clock, indexer=resources.indexing, gates=resources.gates
+            database, store_options, clock, indexer=resources.indexing, gates=resources.gates
         )
     except BaseException:
         await resources.close()
         raise
-    runtime = IndexingRuntime(store, resources, settings)
+    runtime = IndexingRuntime(store, resources, settings, options.indexing)
     runtime.start()
     try:
         principal = await _default_principal(store) if settings.no_auth else None

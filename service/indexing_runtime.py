@@ -7,21 +7,22 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
 from service.pipeline.encoder import IndexEncoder
 from service.pipeline.executors import BackgroundScheduler, ComputeExecutor, ThreadExecutor
-from service.pipeline.indexing import Indexing
-from service.pipeline.reindexing import reindex_forever
+from service.pipeline.indexing import Indexing, Timeouts
+from service.pipeline.reindexing import ReindexOptions, reindex_forever
 from service.pipeline.worker import Pipeline, PipelineOptions
 from service.ports.search import IndexUsage, Searcher
 from service.processes import search_worker
 from service.processes.compute_pool import ComputePool
 from service.processes.offloader import SearchOffloader, readers_paused
 from service.processes.search_worker import SearchWorkerConfig
-from service.processes.worker_process import WorkerProcess, pickled
-from service.retrieval.searcher import TENANT_THREADS, THREADS, SegmentSearcher
+from service.processes.worker_process import ProcessOptions, WorkerProcess, pickled
+from service.retrieval.searcher import TENANT_THREADS, THREADS, SearchOptions, SegmentSearcher
 from service.runtime import interpreter
 from service.runtime.fairness import FairThreads
 from service.runtime.priority import ForegroundPriority
@@ -37,6 +38,29 @@ CALIBRATION_SECONDS = 30.0
 """Between attempts to calibrate an embedder that is not available."""
 
 
+@dataclass(frozen=True, slots=True)
+class IndexingOptions:
+    """How texts are indexed and searched, as far as no setting says it.
+
+    Args:
+        pipeline: How documents are processed; lease, attempts and workers are those of the
+            settings.
+        reindexing: How texts are indexed again.
+        searches: How searches are answered.
+        timeouts: How long memories wait for their vectors and for other processes.
+        processes: How child processes are started and watched.
+    """
+
+    pipeline: PipelineOptions = field(default_factory=PipelineOptions)
+    reindexing: ReindexOptions = field(default_factory=ReindexOptions)
+    searches: SearchOptions = field(default_factory=SearchOptions)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    processes: ProcessOptions = field(default_factory=ProcessOptions)
+
+
+DEFAULT_OPTIONS = IndexingOptions()
+
+
 class IndexingResources:
     """What indexes texts and answers searches outside of the store: threads and processes.
 
@@ -45,6 +69,7 @@ class IndexingResources:
         embedder: Makes the vectors; closed with the resources.
         settings: How many processes there may be.
         now: The wall clock of the store.
+        options: What the settings do not say.
     """
 
     def __init__(
@@ -53,6 +78,7 @@ class IndexingResources:
         embedder: Embedder,
         settings: Settings,
         now: Callable[[], int],
+        options: IndexingOptions = DEFAULT_OPTIONS,
     ) -> None:
         self.embedder = embedder
         self.space = database.space
@@ -70,12 +96,15 @@ class IndexingResources:
                 database.space,
                 settings.embedder if inline is not None else None,
                 fallback=local,
+                options=options.processes,
             )
         count = max(1, settings.compute_processes)
         # One processor is left to foreground requests.
         busy_count = max(1, min(count, (os.cpu_count() or 1) - 1))
         self.background = BackgroundScheduler(executor, self.priority, count, busy_count)
-        self.indexing = Indexing(embedder, self.encoder, local, executor, self.background)
+        self.indexing = Indexing(
+            embedder, self.encoder, local, executor, self.background, options.timeouts
+        )
         self.search_process: WorkerProcess | None = None
         self.gates: Sequence[Gate] = ()
         """What a checkpoint of the store closes: see `open_prepared`."""
@@ -87,8 +116,14 @@ class IndexingResources:
                 database.space,
                 settings.index_memory,
                 settings.readers,
+                options.searches,
             )
-            process = WorkerProcess(search_worker.__name__, pickled(config), cancellable=True)
+            process = WorkerProcess(
+                search_worker.__name__,
+                pickled(config),
+                cancellable=True,
+                options=options.processes,
+            )
             self.search_process = process
             self.gates = (partial(readers_paused, process, now),)
 
@@ -102,9 +137,23 @@ class IndexingResources:
 
 
 class IndexingRuntime:
-    """The pipeline and the search of one store, which has the indexer of the resources."""
+    """The pipeline and the search of one store, which has the indexer of the resources.
 
-    def __init__(self, store: SqlStore, resources: IndexingResources, settings: Settings) -> None:
+    Args:
+        store: The storage.
+        resources: The threads and processes.
+        settings: How it runs.
+        options: What the settings do not say.
+    """
+
+    def __init__(
+        self,
+        store: SqlStore,
+        resources: IndexingResources,
+        settings: Settings,
+        options: IndexingOptions = DEFAULT_OPTIONS,
+    ) -> None:
+        self._options = options
         self._embedder = resources.embedder
         self._indexing = resources.indexing
         self._reindexing = store.reindexing
@@ -115,8 +164,11 @@ class IndexingRuntime:
             store.queue,
             resources.indexing,
             resources.background,
-            PipelineOptions(
-                lease=settings.lease, attempts=settings.attempts, workers=settings.workers
+            replace(
+                options.pipeline,
+                lease=settings.lease,
+                attempts=settings.attempts,
+                workers=settings.workers,
             ),
         )
         self.progress = self._pipeline.progress
@@ -128,6 +180,7 @@ class IndexingRuntime:
             resources.encoder.hasher,
             self._threads,
             resources.priority,
+            options.searches,
         )
         self.searcher: Searcher = self._local
         self.offloader: SearchOffloader | None = None
@@ -146,7 +199,9 @@ class IndexingRuntime:
         """Begin to process queued documents, and to index again what another embedder indexed."""
         self._pipeline.start()
         self._tasks = [
-            asyncio.create_task(reindex_forever(self._reindexing, self._indexing)),
+            asyncio.create_task(
+                reindex_forever(self._reindexing, self._indexing, self._options.reindexing)
+            ),
             asyncio.create_task(self._calibrate()),
         ]
 

@@ -14,7 +14,7 @@ from service.embedding.registry import open_embedder
 from service.pipeline.encoder import IndexEncoder
 from service.pipeline.executors import BackgroundScheduler, ThreadExecutor
 from service.pipeline.indexing import Indexing
-from service.pipeline.reindexing import reindex
+from service.pipeline.reindexing import DEFAULT_OPTIONS, ReindexOptions, reindex
 from service.runtime.priority import ForegroundPriority
 from service.settings import Settings
 from service.storage.engine import StoreOptions
@@ -59,8 +59,19 @@ def remaining(source: Source, settings: Settings) -> int:
     return asyncio.run(count())
 
 
-def run(source: Source, settings: Settings, progress: Callable[[int], None]) -> int:
+def run(
+    source: Source,
+    settings: Settings,
+    progress: Callable[[int], None],
+    options: ReindexOptions = DEFAULT_OPTIONS,
+) -> int:
     """Index all of them; returns how many.
+
+    Args:
+        source: The database.
+        settings: The embedder.
+        progress: Called with the number of texts of each step.
+        options: How much is done in a step.
 
     Raises:
         EmbedderError: The embedder is not available; what is done stays done.
@@ -68,6 +79,6 @@ def run(source: Source, settings: Settings, progress: Callable[[int], None]) -> 
 
     async def work() -> int:
         async with _opened(source, settings) as (store, indexing):
-            return await reindex(store.reindexing, indexing, progress)
+            return await reindex(store.reindexing, indexing, progress, options)
 
     return asyncio.run(work())

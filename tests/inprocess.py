@@ -16,7 +16,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from service.app import running
+from service.app import DEFAULT_OPTIONS, ServiceOptions, running
 from service.core.times import WallClock
 from service.rpc.server import Server
 from service.rpc.tls import ServerTls
@@ -112,11 +112,17 @@ class Service:
 
 @asynccontextmanager
 async def running_service(
-    directory: Path, clock: ManualClock, **options: Any
+    directory: Path,
+    clock: ManualClock,
+    *,
+    options: ServiceOptions = DEFAULT_OPTIONS,
+    index_memory: int | None = None,
+    **given: Any,
 ) -> AsyncIterator[Service]:
     """The service on `directory/socket`; SERVING when the block begins.
 
-    Documents stay QUEUED unless `options`, which are settings, name `workers`.
+    Documents stay QUEUED unless `given`, which are settings, name `workers`. With
+    `index_memory` in bytes, indexes may have less memory than a setting can say.
     """
     backend = backend_of(directory)
     settings = Settings(
@@ -127,10 +133,13 @@ async def running_service(
             "workers": 0,
             "compute_processes": 0,
             "disk_reserve": 0,
-            **options,
+            **given,
         }
     )
-    async with running(settings, clock=WallClock(clock, clock.elapsed)) as service:
+    if index_memory is not None:
+        settings = settings.model_copy(update={"index_memory": index_memory})
+    wall = WallClock(clock, clock.elapsed)
+    async with running(settings, clock=wall, options=options) as service:
         yield Service(
             service.address,
             backend,

@@ -125,19 +125,21 @@ class Embedder(ABC):
             found = await self._embed([texts[i] for i in non_blank], purpose)
             return self._rows(len(texts), non_blank, found)
 
-    async def embed_with_timeout(self, texts: Sequence[str], purpose: Purpose) -> Vectors:
-        """As `embed`, for requests that a caller waits for: fails after `TIMEOUT_SECONDS`.
+    async def embed_with_timeout(
+        self, texts: Sequence[str], purpose: Purpose, seconds: float = TIMEOUT_SECONDS
+    ) -> Vectors:
+        """As `embed`, for requests that a caller waits for: fails after so many seconds.
 
         Raises:
             EmbedderUnavailableError: It is down, slow or busy.
             EmbedderRefusedError: It cannot embed these texts, now or later.
         """
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await self.embed(texts, purpose)
         except TimeoutError as error:
             raise EmbedderUnavailableError(
-                f"{self.name} took longer than {TIMEOUT_SECONDS:g} seconds"
+                f"{self.name} took longer than {seconds:g} seconds"
             ) from error
 
     @abstractmethod

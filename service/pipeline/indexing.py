@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from service.core.times import Moment
 from service.embedding.base import (
+    TIMEOUT_SECONDS,
     Embedder,
     EmbedderError,
     EmbedderRefusedError,
@@ -34,16 +36,31 @@ TINY_CHARACTERS = 200
 CHEAP_CHARACTERS = 1_000
 """Texts of a call with fewer are indexed with those of other calls: a few milliseconds."""
 
-OFFLOAD_TIMEOUT = 2.0
 CHARACTERS_PER_SECOND = 100_000
-"""Work in another process may take so long for its characters, and OFFLOAD_TIMEOUT in addition
-to that: it may have to wait for other work."""
+"""Work in another process may take so long for its characters."""
 
 SLICE = 32
 """Passages of documents embedded at once: some 5 ms of work."""
 
 ENTRIES_SLICE = 64
 """Passages of which entries are made at once in the background: about as much work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long memories wait before they are indexed in another way. All in seconds.
+
+    Args:
+        embedder: For a vector; then they go without one.
+        offload: For another process, which may have to wait for other work, in addition to the
+            time for their characters; then they are indexed in the server itself.
+    """
+
+    embedder: float = TIMEOUT_SECONDS
+    offload: float = 2.0
+
+
+DEFAULT_TIMEOUTS = Timeouts()
 
 
 class Indexing:
@@ -55,6 +72,7 @@ class Indexing:
         local: For memories while `executor` is not ready.
         executor: For memories, unless they are few and short.
         background: For documents.
+        timeouts: How long memories wait.
     """
 
     def __init__(
@@ -64,6 +82,7 @@ class Indexing:
         local: ComputeExecutor,
         executor: ComputeExecutor,
         background: BackgroundScheduler,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
         self.embedder = embedder
         self.space = encoder.space
@@ -71,6 +90,7 @@ class Indexing:
         self._local = local
         self._executor = executor
         self._background = background
+        self._timeouts = timeouts
         self._inline = isinstance(embedder, InlineEmbedder)
 
     def is_cheap(self, texts: Sequence[str]) -> bool:
@@ -84,7 +104,9 @@ class Indexing:
         entries = await self.entries(passages)
         embedded = [passage.embedded for passage in passages]
         try:
-            vectors = await self.embedder.embed_with_timeout(embedded, Purpose.DOCUMENT)
+            vectors = await self.embedder.embed_with_timeout(
+                embedded, Purpose.DOCUMENT, self._timeouts.embedder
+            )
         except EmbedderError as error:
             return self._without_vectors(passages, entries, error)
         return self._with_vectors(passages, entries, encode_vectors(vectors))
@@ -143,7 +165,7 @@ class Indexing:
     ) -> T:
         """Where it can begin first: a caller waits."""
         if self._executor.offloads_now:
-            seconds = OFFLOAD_TIMEOUT + _characters(passages) / CHARACTERS_PER_SECOND
+            seconds = self._timeouts.offload + _characters(passages) / CHARACTERS_PER_SECOND
             try:
                 async with asyncio.timeout(seconds):
                     return await self._executor.run(work, passages)

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from service.core.errors import PalimpsestError
 from service.embedding.base import EmbedderError, EmbedderRefusedError
@@ -22,19 +23,31 @@ from service.ports.reindexing import Reindex, Stale
 
 log = logging.getLogger(__name__)
 
-STEP = 128
-"""Texts indexed in one transaction."""
-
-RETRY_SECONDS = 30.0
-"""Between checks for what is left, and after a failure."""
-
-
 REPORT_SECONDS = 60.0
 """Between two lines of the log about how much is done."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReindexOptions:
+    """How texts are indexed again.
+
+    Args:
+        step: How many in one transaction.
+        pause: Seconds between checks for what is left, and after a failure.
+    """
+
+    step: int = 128
+    pause: float = 30.0
+
+
+DEFAULT_OPTIONS = ReindexOptions()
+
+
 async def reindex(
-    source: Reindex, indexing: Indexing, progress: Callable[[int], None] | None = None
+    source: Reindex,
+    indexing: Indexing,
+    progress: Callable[[int], None] | None = None,
+    options: ReindexOptions = DEFAULT_OPTIONS,
 ) -> int:
     """Index all stale texts, and return how many there were.
 
@@ -44,22 +57,25 @@ async def reindex(
         source: The storage.
         indexing: Makes the entries.
         progress: Called with the number of texts of each step.
+        options: How much is done in a step.
 
     Raises:
         EmbedderError: The embedder is unavailable, or refuses some texts: all others are
             done then.
     """
-    done = await _renew_entries(source, indexing, progress)
+    step = options.step
+    done = await _renew_entries(source, indexing, step, progress)
     try:
-        return done + await _index(source, indexing, progress)
+        return done + await _index(source, indexing, step, progress)
     except EmbedderError:
-        await _renew_entries(source, indexing, elsewhere=True)
+        await _renew_entries(source, indexing, step, elsewhere=True)
         raise
 
 
 async def _renew_entries(
     source: Reindex,
     indexing: Indexing,
+    step: int,
     progress: Callable[[int], None] | None = None,
     *,
     elsewhere: bool = False,
@@ -69,12 +85,13 @@ async def _renew_entries(
     Args:
         source: The storage.
         indexing: Makes the entries.
+        step: See `ReindexOptions`.
         progress: See `reindex`.
         elsewhere: What is not in the current space, instead of what is: that is found by words.
     """
     done = 0
     while stale := await source.outdated(
-        indexing.space, indexing.version, STEP, elsewhere=elsewhere
+        indexing.space, indexing.version, step, elsewhere=elsewhere
     ):
         entries = await indexing.entries_in_background([_passage(one) for one in stale])
         await source.refresh(stale, entries, None, indexing.space)
@@ -85,13 +102,13 @@ async def _renew_entries(
 
 
 async def _index(
-    source: Reindex, indexing: Indexing, progress: Callable[[int], None] | None
+    source: Reindex, indexing: Indexing, step: int, progress: Callable[[int], None] | None
 ) -> int:
     """Make entries and vectors of all that is stale."""
     done = 0
     refused: dict[Stale, EmbedderRefusedError] = {}
     while True:
-        found = await source.stale(indexing.space, indexing.version, STEP + len(refused))
+        found = await source.stale(indexing.space, indexing.version, step + len(refused))
         stale = [one for one in found if one not in refused]
         if not stale:
             break
@@ -140,13 +157,15 @@ async def _vectors(
     return vectors
 
 
-async def reindex_forever(source: Reindex, indexing: Indexing) -> None:
+async def reindex_forever(
+    source: Reindex, indexing: Indexing, options: ReindexOptions = DEFAULT_OPTIONS
+) -> None:
     """Keep everything of the current analysis and in the current space, including what was
     written without a vector."""
     while True:
         try:
             left = await source.remaining(indexing.space, indexing.version)
-            if done := await reindex(source, indexing, _Reports(left)):
+            if done := await reindex(source, indexing, _Reports(left), options):
                 log.info("reindexed %d texts", done)
         except EmbedderError as error:
             log.warning("reindexing waits for the embedder: %s", error)
@@ -154,7 +173,7 @@ async def reindex_forever(source: Reindex, indexing: Indexing) -> None:
             log.warning("reindexing waits for the database: %s", error)
         except Exception:
             log.exception("reindexing failed; it will be tried again")
-        await asyncio.sleep(RETRY_SECONDS)
+        await asyncio.sleep(options.pause)
 
 
 class _Reports:

@@ -27,22 +27,12 @@ from service.processes.worker_process import WorkerDiedError
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0
-"""How often an idle worker polls for documents that other servers have queued or lost."""
-
 LONGEST_PAUSE = 300.0
 
 SLICE = 24
 """Documents extracted and chunked in one call: some 5 milliseconds with short ones."""
 
-GATHER_SECONDS = 0.05
-"""After a small batch, the next one is taken after so long at the latest: while documents are
-being processed others arrive, and a few cost as much as many."""
-
 MIN_BATCH = 16
-TARGET_BATCH_SECONDS = 0.25
-"""A worker takes as many documents as were recently processed in this time, but at least
-MIN_BATCH: in a large batch each costs less, but later documents wait until it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +45,13 @@ class PipelineOptions:
         batch: Documents that one worker takes at a time, at most.
         workers: How many run concurrently: one reads and one writes while one embeds.
         pause: Seconds before the second try; each further pause is four times as long.
+        poll: Seconds after which an idle worker looks for documents that other servers have
+            queued or lost.
+        gather: Seconds after a small batch until the next one is taken, at the latest: while
+            documents are being processed others arrive, and a few cost as much as many.
+        target: A worker takes as many documents as were recently processed in so many seconds,
+            but at least MIN_BATCH: in a large batch each costs less, but later documents wait
+            until it is done.
     """
 
     lease: float = 20.0
@@ -62,6 +59,9 @@ class PipelineOptions:
     batch: int = 256
     workers: int = 3
     pause: float = 1.0
+    poll: float = 1.0
+    gather: float = 0.05
+    target: float = 0.25
 
 
 _Chunked: TypeAlias = ChunkingResult | UnreadableContentError | FilesNotReadError
@@ -113,13 +113,13 @@ class Pipeline:
                 started = perf_counter()
                 await self._run(works)
                 per_second = len(works) / (perf_counter() - started)
-                self._limit = max(MIN_BATCH, round(TARGET_BATCH_SECONDS * per_second))
+                self._limit = max(MIN_BATCH, round(self._options.target * per_second))
             except PalimpsestError as error:
                 log.warning("documents wait for the database: %s", error)
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(self._options.poll)
             except Exception:
                 log.exception("processing failed; it goes on with the next documents")
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(self._options.poll)
 
     async def _wait_for_work(self) -> Sequence[Work]:
         """The next documents, as soon as there are some."""
@@ -133,9 +133,9 @@ class Pipeline:
                 works = await self._claim(limit)
                 if works:
                     few = len(works) < limit
-                    self._next_claim = perf_counter() + GATHER_SECONDS if few else 0.0
+                    self._next_claim = perf_counter() + self._options.gather if few else 0.0
                     return works
-                await self._queue.arrival(POLL_SECONDS)
+                await self._queue.arrival(self._options.poll)
 
     async def _claim(self, limit: int) -> Sequence[Work]:
         """Claim documents; those that arrive while the pipeline closes are released by it."""
@@ -187,7 +187,7 @@ class Pipeline:
             if not isinstance(error, PalimpsestError):
                 raise
             log.warning("documents wait for the database: %s", error)
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._options.poll)
         else:
             self._forget(jobs)
 

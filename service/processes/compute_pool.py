@@ -13,7 +13,13 @@ from service.core.digests import Digester
 from service.pipeline.encoder import IndexEncoder
 from service.pipeline.executors import PREFETCH, ComputeExecutor
 from service.processes import compute_worker
-from service.processes.worker_process import StartError, WorkerProcess, pickled
+from service.processes.worker_process import (
+    DEFAULT_OPTIONS,
+    ProcessOptions,
+    StartError,
+    WorkerProcess,
+    pickled,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +38,7 @@ class ComputePool:
         embedder: A name for `registry.open_embedder`; None: the workers make no vectors.
         idle: Seconds without work after which a worker ends.
         fallback: Does the work while no worker can be started. None: it fails.
+        options: How the processes are started and watched.
     """
 
     def __init__(
@@ -42,10 +49,13 @@ class ComputePool:
         embedder: str | None,
         idle: float = IDLE_SECONDS,
         fallback: ComputeExecutor | None = None,
+        options: ProcessOptions = DEFAULT_OPTIONS,
     ) -> None:
         self._fallback = fallback
         init = pickled((idle, digester, space, embedder))
-        self._workers = [WorkerProcess(compute_worker.__name__, init) for _ in range(count)]
+        self._workers = [
+            WorkerProcess(compute_worker.__name__, init, options=options) for _ in range(count)
+        ]
 
     @property
     def offloads_now(self) -> bool:

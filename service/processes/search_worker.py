@@ -24,7 +24,13 @@ from service.embedding.registry import open_inline
 from service.pipeline.encoder import term_hasher
 from service.ports.search import IndexUsage
 from service.processes.worker_process import HEADER, HEARTBEAT_TIMEOUT, open_results, send_result
-from service.retrieval.searcher import TENANT_THREADS, THREADS, SegmentSearcher
+from service.retrieval.searcher import (
+    DEFAULT_OPTIONS,
+    TENANT_THREADS,
+    THREADS,
+    SearchOptions,
+    SegmentSearcher,
+)
 from service.rpc.calls import CallInfo
 from service.rpc.servicers import Method, methods_of
 from service.runtime import call_stages, interpreter
@@ -53,6 +59,7 @@ class SearchWorkerConfig:
         space: The number of the embedder's vector space.
         index_memory: Bytes that the segments may keep.
         readers: Reading connections; see `StoreOptions`.
+        options: How searches are answered.
     """
 
     source: Source
@@ -61,6 +68,7 @@ class SearchWorkerConfig:
     space: int
     index_memory: int
     readers: int
+    options: SearchOptions = DEFAULT_OPTIONS
 
 
 def main() -> None:
@@ -90,6 +98,7 @@ async def _serve(frames: BinaryIO) -> None:
                 term_hasher(config.digester),
                 threads,
                 ForegroundPriority(),
+                config.options,
             )
             handlers: dict[str, Handler] = {
                 method.path: _handler(method)

@@ -20,10 +20,16 @@ LONGEST_PAUSE_SECONDS: Final = 300.0
 
 
 class StartAttempts:
-    """The recent starts of one module."""
+    """The recent starts of one module.
 
-    def __init__(self, module: str) -> None:
+    Args:
+        module: Its name.
+        pause: Seconds until the first further try after starts have failed.
+    """
+
+    def __init__(self, module: str, pause: float = PAUSE_SECONDS) -> None:
         self._module = module
+        self._pause = pause
         self._failed = 0
         self._next = 0.0
         self._reason = ""
@@ -45,7 +51,7 @@ class StartAttempts:
         self._failed += 1
         if self._failed < TRIES:
             return
-        pause = min(PAUSE_SECONDS * 2 ** (self._failed - TRIES), LONGEST_PAUSE_SECONDS)
+        pause = min(self._pause * 2 ** (self._failed - TRIES), LONGEST_PAUSE_SECONDS)
         self._next = time.monotonic() + pause
         self._reason = f"{self._module} cannot be started: {reason}"
         if self._failed == TRIES:

@@ -26,13 +26,14 @@ import pickle
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
 from struct import Struct
 from typing import Any, BinaryIO, Final
 
 from service.output import child_logs
 from service.output.captured import CapturedOutput
 from service.processes import module_path
-from service.processes.start_attempts import StartAttempts
+from service.processes.start_attempts import PAUSE_SECONDS, StartAttempts
 
 log = logging.getLogger(__name__)
 
@@ -51,15 +52,12 @@ CHECKS_PER_TIMEOUT = 4
 """How often in that time it is checked for output: each check lets the event loop read what
 has arrived, so that a server that was itself held up does not blame the process."""
 
-STARTUP_FACTOR = 10
-"""A process that is still starting may be silent this many times as long."""
-
 _BUFFER = 1 << 20
 
 _STDERR_SECONDS: Final = 0.1
 """Lines of a process that come within this time of each other may belong together."""
 
-_BOOTSTRAP: Final = """
+BOOTSTRAP: Final = """
 import signal, sys
 for name in ("SIGINT", "SIGTERM", "SIGHUP"):
     if hasattr(signal, name):
@@ -74,6 +72,27 @@ server's."""
 
 _STOPPED: Final = {-signal.SIGINT, -signal.SIGTERM}
 """Exit codes of a process that was stopped before it could ignore the signals."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOptions:
+    """How a child process is started and watched.
+
+    Args:
+        heartbeat_timeout: Seconds of silence after which a process with calls in work is held
+            to hang.
+        startup_factor: One that is still starting may be silent this many times as long.
+        start_pause: Seconds without a further try after starts have failed.
+        bootstrap: The program that it begins with.
+    """
+
+    heartbeat_timeout: float = HEARTBEAT_TIMEOUT
+    startup_factor: float = 10
+    start_pause: float = PAUSE_SECONDS
+    bootstrap: str = BOOTSTRAP
+
+
+DEFAULT_OPTIONS: Final = ProcessOptions()
 
 
 class WorkerDiedError(Exception):
@@ -116,16 +135,25 @@ class WorkerProcess:
         module: The module whose `main` it runs.
         init: The body of the first frame: what it is initialised with.
         cancellable: Whether it understands that a call is cancelled while in work.
+        options: How it is started and watched.
     """
 
-    def __init__(self, module: str, init: bytes, *, cancellable: bool = False) -> None:
+    def __init__(
+        self,
+        module: str,
+        init: bytes,
+        *,
+        cancellable: bool = False,
+        options: ProcessOptions = DEFAULT_OPTIONS,
+    ) -> None:
         self._module = module
         self._init = init
         self._cancellable = cancellable
+        self._options = options
         self._process: Process | None = None
         self._starting: asyncio.Task[Process] | None = None
         self._supervising: asyncio.Task[None] | None = None
-        self._starts = StartAttempts(module)
+        self._starts = StartAttempts(module, options.start_pause)
         self._closing = False
         self._heard = False
         self._pending: dict[int, asyncio.Future[tuple[bool, Any]]] = {}
@@ -210,7 +238,7 @@ class WorkerProcess:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *_interpreter_options(),
-            *("-c", _BOOTSTRAP, self._module, *module_path.absolute()),
+            *("-c", self._options.bootstrap, self._module, *module_path.absolute()),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
@@ -249,9 +277,9 @@ class WorkerProcess:
 
     async def _watch_heartbeat(self, process: Process) -> None:
         """Kill the process if it hangs: its calls fail, and another one can be started."""
-        silent = 0
-        while silent < (CHECKS_PER_TIMEOUT if self.ready else CHECKS_PER_TIMEOUT * STARTUP_FACTOR):
-            await asyncio.sleep(HEARTBEAT_TIMEOUT / CHECKS_PER_TIMEOUT)
+        options, silent = self._options, 0
+        while silent < CHECKS_PER_TIMEOUT * (1 if self.ready else options.startup_factor):
+            await asyncio.sleep(options.heartbeat_timeout / CHECKS_PER_TIMEOUT)
             awaited = self._pending or not self.ready
             silent = 0 if self._heard or not awaited else silent + 1
             self._heard = False

@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from service.core.model import Document, Memory, Principal
-from service.embedding.base import Embedder, EmbedderError, InlineEmbedder, Purpose
+from service.embedding.base import (
+    TIMEOUT_SECONDS,
+    Embedder,
+    EmbedderError,
+    InlineEmbedder,
+    Purpose,
+)
 from service.ports.search import (
     ChunkHit,
     DocumentHit,
@@ -31,7 +37,7 @@ from service.retrieval.eligibility import (
     eligible_chunks,
     eligible_memories,
 )
-from service.retrieval.segments import NoRoomError, Segments
+from service.retrieval.segments import INLINE_ADDITIONS, NoRoomError, Segments
 from service.retrieval.streaming import Streaming
 from service.retrieval.verification import GROWTH, ReadTexts, Verification
 from service.runtime import call_stages, interpreter
@@ -57,19 +63,6 @@ UNSETTLED = 1
 """So many rankings may give too few hits that hold the phrases of a search before they are
 looked for in all texts that may hold them."""
 
-INLINE_CHARACTERS = 2_000
-"""Queries up to this length are embedded on the event loop, without a thread."""
-
-INLINE_ROWS = 16_384
-"""Up to so many rows are ranked on the event loop.
-
-In a thread each step gives up the interpreter to the event loop and has to wait to get it
-back, which takes longer under load than the work itself (a few milliseconds) does.
-"""
-
-INLINE_HITS = 1_000
-"""Up to so many hits, too."""
-
 THREADS = 3
 """Threads that load and rank large segments."""
 
@@ -84,6 +77,31 @@ that round is discarded.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """What of a search is done on the event loop, and how long it waits for its vector.
+
+    In a thread each step gives up the interpreter to the event loop and has to wait to get it
+    back, which takes longer under load than little work itself (a few milliseconds) does.
+
+    Args:
+        inline_characters: Queries up to this length are embedded on the event loop.
+        inline_rows: Up to so many rows are ranked there,
+        inline_hits: and up to so many hits.
+        inline_additions: Up to so many rows are added to a segment there.
+        embed_timeout: Seconds that a query waits for its vector before it goes on without one.
+    """
+
+    inline_characters: int = 2_000
+    inline_rows: int = 16_384
+    inline_hits: int = 1_000
+    inline_additions: int = INLINE_ADDITIONS
+    embed_timeout: float = TIMEOUT_SECONDS
+
+
+DEFAULT_OPTIONS = SearchOptions()
+
+
 class SegmentSearcher:
     """Searches segments in memory; see `ports.search.Searcher`.
 
@@ -96,6 +114,7 @@ class SegmentSearcher:
         hasher: Hashes the query's words.
         threads: Where large segments are loaded and ranked; tenants take turns.
         priority: Held as foreground while a search runs.
+        options: What is done on the event loop, and how long is waited.
     """
 
     def __init__(
@@ -107,12 +126,20 @@ class SegmentSearcher:
         hasher: TermHasher,
         threads: FairThreads,
         priority: ForegroundPriority,
+        options: SearchOptions = DEFAULT_OPTIONS,
     ) -> None:
         self._source = source
         self._embedder = embedder
         self.calibration = calibration(embedder.name)
+        self._options = options
         self._segments = Segments(
-            source, space, embedder.dimension, self.calibration, budget, threads
+            source,
+            space,
+            embedder.dimension,
+            self.calibration,
+            budget,
+            threads,
+            options.inline_additions,
         )
         self._streaming = Streaming(source, space, embedder.dimension, self.calibration, threads)
         self._bursts = Bursts()
@@ -384,13 +411,15 @@ class SegmentSearcher:
     async def _embedded(self, query: Query, text: str) -> Query:
         """The query with the vector of `text`; without one while the embedder is unavailable:
         words still find."""
-        embedder = self._embedder
+        embedder, options = self._embedder, self._options
         try:
             with stage("embed"):
-                if isinstance(embedder, InlineEmbedder) and len(text) <= INLINE_CHARACTERS:
+                if isinstance(embedder, InlineEmbedder) and len(text) <= options.inline_characters:
                     vectors = embedder.embed_now([text], Purpose.QUERY)
                 else:
-                    vectors = await embedder.embed_with_timeout([text], Purpose.QUERY)
+                    vectors = await embedder.embed_with_timeout(
+                        [text], Purpose.QUERY, options.embed_timeout
+                    )
         except EmbedderError as error:
             log.warning("searching by words alone: %s", error)
             return query
@@ -418,7 +447,7 @@ class SegmentSearcher:
             )
 
         rows = sum(scope.segment.rows for scope in scopes)
-        small = rows <= INLINE_ROWS and wanted <= INLINE_HITS
+        small = rows <= self._options.inline_rows and wanted <= self._options.inline_hits
         with stage("rank"):
             return ranked() if small else await self._threads.run(plan.principal.tenant, ranked)
 

@@ -33,7 +33,7 @@ Rows = TypeVar("Rows", IndexBlock, IndexDelta)
 Key = tuple[int, str]
 """Tenant and container."""
 
-SMALL = 200
+INLINE_ADDITIONS = 200
 """Up to so many rows are added without a thread."""
 
 BLOCKS_AT_ONCE = 2
@@ -66,6 +66,7 @@ class Segments:
         calibration: Of its embedder.
         budget: Bytes that all segments together may take up.
         threads: Where larger loads are added; tenants take turns.
+        inline_additions: Up to so many rows are added without a thread.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Segments:
         calibration: Calibration,
         budget: int,
         threads: FairThreads,
+        inline_additions: int = INLINE_ADDITIONS,
     ) -> None:
         self.budget = budget
         self.size = 0
@@ -85,6 +87,7 @@ class Segments:
         self._dimension = dimension
         self._calibration = calibration
         self._threads = threads
+        self._inline_additions = inline_additions
         self._locks: dict[Key, _Lock] = {}
         self._held: dict[Key, CachedSegment] = {}
         """Of those that have a lock."""
@@ -257,7 +260,7 @@ class Segments:
         add: Callable[[CachedSegment, Rows], None],
         rows: Rows,
     ) -> None:
-        if len(rows.memories) + len(rows.chunks) <= SMALL:
+        if len(rows.memories) + len(rows.chunks) <= self._inline_additions:
             add(cached, rows)
         else:
             await self._threads.run(key[0], add, cached, rows)

@@ -52,21 +52,30 @@ class StoreOptions:
         checkpoint_interval: Seconds after which deleted bytes leave the WAL.
         scrub_interval: Seconds after which what deletion left in page slack is removed.
         scrub_window: When that is done in a database too large for any time of day.
+        scrub_limit: Bytes from which on a database is that large.
         max_waiting: Mutations and reads that may wait before OVERLOADED.
         readers: Reads that run at once: a single read, and lists. More help where lists
             scan for long, and cost throughput where they are short.
         change_retention: Seconds that changes are kept; None: forever.
         disk_reserve: Bytes of disk that are kept for deletions; 0: none.
+        index_block_bytes: After so many a block of index rows ends: few enough to be held in
+            addition to the index several times over, enough that what a read costs by itself
+            does not count.
+        index_changes: Changes after which reading all of a container again is no dearer. Also
+            few enough for one list of parameters: SQLite allows 32,766 unless built otherwise.
     """
 
     sweep_interval: float = 1.0
     checkpoint_interval: float = 20.0
     scrub_interval: float = 60.0
     scrub_window: DailyWindow | None = None
+    scrub_limit: int = 256 * 1024 * 1024
     max_waiting: int = 10_000
     readers: int = 2
     change_retention: float | None = None
     disk_reserve: int = 0
+    index_block_bytes: int = 2 * 1024 * 1024
+    index_changes: int = 16_000
 
 
 class MutationEngine:

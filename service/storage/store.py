@@ -87,7 +87,7 @@ class SqlStore:
         self.containers = ContainerStore(self.engine)
         self.changes = ChangeStore(self.engine, options)
         self.queue = QueueStore(self.engine)
-        self.index = IndexStore(self.engine)
+        self.index = IndexStore(self.engine, options)
         self.reindexing = ReindexStore(self.engine)
         self.webhooks = WebhookStore(self.engine)
         self.sweep_statistics = TaskStatistics(clock.now)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-import pytest
-
-from service.processes import worker_process
+from service.processes.worker_process import DEFAULT_OPTIONS, ProcessOptions
 
 HEARTBEAT_TIMEOUT = 4.0
 """Long for a process that only has to wait for a processor."""
 
-
-def notice_hangs_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But a process may take as long as ever to start."""
-    factor = worker_process.STARTUP_FACTOR * worker_process.HEARTBEAT_TIMEOUT / HEARTBEAT_TIMEOUT
-    monkeypatch.setattr(worker_process, "STARTUP_FACTOR", factor)
-    monkeypatch.setattr(worker_process, "HEARTBEAT_TIMEOUT", HEARTBEAT_TIMEOUT)
+NOTICE_HANGS_SOON = ProcessOptions(
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    # But a process may take as long as ever to start.
+    startup_factor=DEFAULT_OPTIONS.startup_factor
+    * DEFAULT_OPTIONS.heartbeat_timeout
+    / HEARTBEAT_TIMEOUT,
+)
 
 
 def running(pid: int) -> bool:

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from service.embedding import openai, registry
 from tests.embedding_server import RetryPolicy, Server
-from tests.finding.service_harness import ServiceHarness, leave_no_room, running_harness
+from tests.finding.service_harness import ServiceHarness, running_harness, without_room
 from tests.inprocess import ManualClock
 
 
@@ -42,15 +42,11 @@ async def harness(directory: Path, clock: ManualClock) -> AsyncIterator[ServiceH
 
 @pytest_asyncio.fixture(params=["in memory", "block by block"])
 async def any_harness(
-    directory: Path,
-    clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
+    directory: Path, clock: ManualClock, request: pytest.FixtureRequest
 ) -> AsyncIterator[ServiceHarness]:
     """As `harness`, with room for indexes in memory and without."""
-    if request.param == "block by block":
-        leave_no_room(monkeypatch)
-    async with running_harness(directory, clock, embedder="words:a") as made:
+    options = without_room() if request.param == "block by block" else {}
+    async with running_harness(directory, clock, embedder="words:a", **options) as made:
         yield made
 
 

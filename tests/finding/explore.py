@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -16,10 +17,10 @@ from tests.finding.steps import Step, steps
 from tests.tally import Tally
 
 
-def play(chosen: list[Step], tally: Tally) -> None:
+def play(chosen: list[Step], tally: Tally, **options: Any) -> None:
     """Raises AssertionError where a search is not what the model says."""
     with tempfile.TemporaryDirectory(prefix="palimpsest-") as directory:
-        random_searches = RandomSearches(Path(directory))
+        random_searches = RandomSearches(Path(directory), **options)
         try:
             asyncio.run(random_searches.play(chosen))
         finally:
@@ -27,8 +28,9 @@ def play(chosen: list[Step], tally: Tally) -> None:
             tally.operations += random_searches.steps + random_searches.searches
 
 
-def explore(tally: Tally, *, examples: int, seed: int, shrink: bool = True) -> None:
-    """So many examples; the error of one that fails says in its notes how to come there."""
+def explore(tally: Tally, *, examples: int, seed: int, shrink: bool = True, **options: Any) -> None:
+    """So many examples, on services with these options; the error of one that fails says in its
+    notes how to come there."""
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
@@ -41,7 +43,7 @@ def explore(tally: Tally, *, examples: int, seed: int, shrink: bool = True) -> N
     )
     @given(steps)
     def one(chosen: list[Step]) -> None:
-        play(chosen, tally)
+        play(chosen, tally, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(registry._MODULES, "words", "tests.finding.words")

@@ -31,9 +31,14 @@ EMBEDDERS = ("wordllama-one", "wordllama-two")
 
 
 class RandomWrites:
-    """Every public method is a step; what a step does not fit is left out."""
+    """Every public method is a step; what a step does not fit is left out.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: Where the database lies.
+        options: Of `running_service`.
+    """
+
+    def __init__(self, directory: Path, **options: Any) -> None:
         self.model = SearchModel()
         self.clock = ManualClock()
         self.stamps: list[Timestamp] = []
@@ -41,6 +46,7 @@ class RandomWrites:
         self.batches: list[tuple[str, str, set[str]]] = []
         """Of those that were forgotten together: container, name and memories."""
         self._directory = directory
+        self._options = options
         self._stack = AsyncExitStack()
         self._starts = 0
         self._harness: ServiceHarness | None = None
@@ -77,7 +83,9 @@ class RandomWrites:
 
     async def _start(self) -> None:
         self._harness = await self._stack.enter_async_context(
-            running_harness(self._directory, self.clock, embedder=self.embedder.name)
+            running_harness(
+                self._directory, self.clock, embedder=self.embedder.name, **self._options
+            )
         )
 
     async def restart(self) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from palimpsest.v1.filter_pb2 import Condition, Filter
+from service.app import ServiceOptions
 from service.core.model import Status
+from service.indexing_runtime import IndexingOptions
 from service.ports.processing import Job, Processed, Work
-from service.retrieval import searcher, segments
-from service.storage.index import blocks
+from service.storage.engine import StoreOptions
 from service.storage.processing.store import QueueStore
 from tests.client import Client, connected
 from tests.inprocess import ManualClock, Service, running_service
@@ -31,16 +30,16 @@ def where(key: str, value: str) -> Filter:
     return Filter(condition=Condition(key=key, equals_string=value))
 
 
-def leave_no_room(patch: pytest.MonkeyPatch, block_bytes: int = 1) -> None:
-    """Every search reads its containers in blocks of so many bytes, one item at least."""
+def without_room(block_bytes: int = 1, **options: Any) -> dict[str, Any]:
+    """For `running_service`: no index fits into memory, so that every search reads its
+    containers in blocks of so many bytes, one item at least; with these `IndexingOptions`."""
+    made = replace(indexing(**options), store=StoreOptions(index_block_bytes=block_bytes))
+    return {"index_memory": 1, "options": made}
 
-    def without_room(*arguments: Any) -> segments.Segments:
-        made = segments.Segments(*arguments)
-        made.budget = 1
-        return made
 
-    patch.setattr(searcher, "Segments", without_room)
-    patch.setattr(blocks, "BLOCK_BYTES", block_bytes)
+def indexing(**options: Any) -> ServiceOptions:
+    """A service with these `IndexingOptions`."""
+    return ServiceOptions(indexing=IndexingOptions(**options))
 
 
 class Stages:

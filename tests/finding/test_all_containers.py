@@ -7,13 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
-import pytest
 
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from tests.client import Client, connected, refused
-from tests.finding.service_harness import ServiceHarness, leave_no_room
+from tests.finding.service_harness import ServiceHarness
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 MOST = 100
@@ -46,13 +45,9 @@ async def furnish(harness: ServiceHarness) -> None:
         await harness.client.remember(f"Ann likes quinces of {tag}", container=tag)
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-async def test_they_find_what_is_in_any_container_once(
-    harness: ServiceHarness, monkeypatch: pytest.MonkeyPatch, streamed: bool
-) -> None:
+async def test_they_find_what_is_in_any_container_once(any_harness: ServiceHarness) -> None:
+    harness = any_harness
     await furnish(harness)
-    if streamed:
-        leave_no_room(monkeypatch)
 
     chunks = await harness.texts("quinces")
     assert sorted(chunks) == ["quinces are ripe", "quinces are sour", "quinces are sweet"]

@@ -17,15 +17,22 @@ from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service.core.digests import Digester
 from service.embedding.registry import open_embedder
-from service.pipeline import chunking, indexing
+from service.pipeline import chunking
 from service.pipeline.encoder import IndexEncoder, Passage
-from service.processes import compute_worker, module_path, start_attempts, worker_process
+from service.pipeline.indexing import Timeouts
+from service.processes import compute_worker, module_path
 from service.processes.compute_pool import IDLE_SECONDS, ComputePool
-from service.processes.worker_process import StartError, WorkerDiedError
+from service.processes.worker_process import (
+    BOOTSTRAP,
+    DEFAULT_OPTIONS,
+    ProcessOptions,
+    StartError,
+    WorkerDiedError,
+)
 from service.settings import database_path
 from tests.client import Client, connected
-from tests.finding.children import children_of, notice_hangs_soon, running
-from tests.finding.service_harness import ServiceHarness, running_harness
+from tests.finding.children import NOTICE_HANGS_SOON, children_of, running
+from tests.finding.service_harness import ServiceHarness, indexing, running_harness
 from tests.finding.work import (
     POISON,
     add,
@@ -51,9 +58,12 @@ TEXTS = [f"The harbour number {n} is closed on winter nights." for n in range(40
 
 @asynccontextmanager
 async def compute_pool(
-    count: int = 1, embedder: str | None = None, idle: float = IDLE_SECONDS
+    count: int = 1,
+    embedder: str | None = None,
+    idle: float = IDLE_SECONDS,
+    options: ProcessOptions = DEFAULT_OPTIONS,
 ) -> AsyncIterator[ComputePool]:
-    pool = ComputePool(count, DIGESTER, 1, embedder, idle)
+    pool = ComputePool(count, DIGESTER, 1, embedder, idle, options=options)
     try:
         async with asyncio.timeout(HANG_SECONDS):
             yield pool
@@ -112,11 +122,8 @@ async def test_work_that_kills_twice_is_given_up_and_the_rest_goes_on() -> None:
         assert await pool.run(add, 1, 2) == 3
 
 
-async def test_work_that_never_ends_is_given_up_and_the_rest_goes_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    notice_hangs_soon(monkeypatch)
-    async with compute_pool() as pool:
+async def test_work_that_never_ends_is_given_up_and_the_rest_goes_on() -> None:
+    async with compute_pool(options=NOTICE_HANGS_SOON) as pool:
         await pool.run(own_pid)
         with pytest.raises(WorkerDiedError):
             await pool.run(hang)
@@ -231,10 +238,10 @@ async def test_memories_are_stored_while_no_worker_can_be_started(
 
 
 async def test_memories_are_stored_while_a_worker_hangs(
-    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    directory: Path, clock: ManualClock
 ) -> None:
-    monkeypatch.setattr(indexing, "OFFLOAD_TIMEOUT", 0.1)
-    async with running_harness(directory, clock, compute_processes=1) as harness:
+    options = indexing(timeouts=Timeouts(offload=0.1))
+    async with running_harness(directory, clock, compute_processes=1, options=options) as harness:
         await _remember(harness, "other", TEXTS)
         await _until_pool_is_ready(harness, 1)
         (worker,) = workers_of(os.getpid())
@@ -282,10 +289,10 @@ async def test_a_document_that_no_worker_survives_fails_alone(
     monkeypatch: pytest.MonkeyPatch,
     end: Callable[[IndexEncoder], None],
 ) -> None:
-    notice_hangs_soon(monkeypatch)
+    options = indexing(processes=NOTICE_HANGS_SOON)
     monkeypatch.setattr(chunking, "chunk_documents", partial(chunk_documents_or, end))
     async with running_harness(
-        directory, clock, compute_processes=1, workers=1, attempts=1
+        directory, clock, compute_processes=1, workers=1, attempts=1, options=options
     ) as harness:
         texts = [*TEXTS[:5], POISON, *TEXTS[5:10]]
         items = [
@@ -339,14 +346,13 @@ def _said(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
-BROKEN = "import sys; print('first', file=sys.stderr); import nothing_of_that_name"
+BROKEN = "import sys; print('first', file=sys.stderr); import nothing_of_that_name\n"
 
 
 async def test_a_worker_that_never_begins_is_told_once_with_its_reason(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(worker_process, "_BOOTSTRAP", BROKEN)
-    async with compute_pool() as pool:
+    async with compute_pool(options=ProcessOptions(bootstrap=BROKEN)) as pool:
         for _ in range(5):
             with pytest.raises(StartError, match="nothing_of_that_name"):
                 await pool.run(own_pid)
@@ -360,16 +366,16 @@ async def test_a_worker_that_never_begins_is_told_once_with_its_reason(
 
 
 async def test_a_worker_that_can_be_started_again_is_used_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr(start_attempts, "PAUSE_SECONDS", 0.0)
-    sound = worker_process._BOOTSTRAP
-    monkeypatch.setattr(worker_process, "_BOOTSTRAP", BROKEN)
-    async with compute_pool() as pool:
+    repaired = tmp_path / "repaired"
+    broken = f"import os\nif not os.path.exists({str(repaired)!r}): {BROKEN}"
+    options = ProcessOptions(start_pause=0.0, bootstrap=broken + BOOTSTRAP)
+    async with compute_pool(options=options) as pool:
         with pytest.raises(WorkerDiedError):
             await pool.run(own_pid)
-        monkeypatch.setattr(worker_process, "_BOOTSTRAP", sound)
+        repaired.touch()
         assert await pool.run(add, 1, 2) == 3
     told = _said(caplog)
     assert len(told) == 2
@@ -377,13 +383,10 @@ async def test_a_worker_that_can_be_started_again_is_used_again(
 
 
 async def test_documents_are_processed_and_found_while_no_child_can_be_started(
-    directory: Path,
-    clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    directory: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(worker_process, "_BOOTSTRAP", BROKEN)
-    async with running_harness(directory, clock, compute_processes=2) as harness:
+    options = indexing(processes=ProcessOptions(bootstrap=BROKEN))
+    async with running_harness(directory, clock, compute_processes=2, options=options) as harness:
         items = [d.UpsertDocumentRequest(custom_id=f"c{n}", content=t) for n, t in enumerate(TEXTS)]
         await harness.client.documents.BatchUpsertDocuments(
             d.BatchUpsertDocumentsRequest(items=items)

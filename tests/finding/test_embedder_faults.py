@@ -12,10 +12,12 @@ import pytest_asyncio
 
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from service.embedding import base
-from service.pipeline import reindexing, worker
+from service.pipeline.indexing import Timeouts
+from service.pipeline.reindexing import ReindexOptions
+from service.pipeline.worker import PipelineOptions
+from service.retrieval.searcher import SearchOptions
 from tests.embedding_server import Answer, RetryPolicy, Server
-from tests.finding.service_harness import ServiceHarness, running_harness
+from tests.finding.service_harness import ServiceHarness, indexing, running_harness
 from tests.inprocess import ManualClock
 from tests.waiting import HANG_SECONDS, until
 
@@ -37,12 +39,12 @@ async def remote(
     clock: ManualClock,
     embedder: str,
     impatient: RetryPolicy,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[ServiceHarness]:
     """Looks for paused documents, and for what has no vector, all the time."""
-    monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(reindexing, "RETRY_SECONDS", 0.05)
-    async with running_harness(directory, clock, embedder=embedder, attempts=3) as made:
+    options = indexing(pipeline=PipelineOptions(poll=0.02), reindexing=ReindexOptions(pause=0.05))
+    async with running_harness(
+        directory, clock, embedder=embedder, attempts=3, options=options
+    ) as made:
         yield made
 
 
@@ -167,16 +169,20 @@ async def test_memories_are_found_by_words_while_the_embedder_is_away(
     assert remote.check() == []
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_an_embedder_that_hangs_holds_up_no_memory_and_no_search(
-    remote: ServiceHarness, server: Server, monkeypatch: pytest.MonkeyPatch
+    directory: Path, clock: ManualClock, embedder: str, server: Server
 ) -> None:
-    monkeypatch.setattr(base, "TIMEOUT_SECONDS", 0.2)
+    options = indexing(timeouts=Timeouts(embedder=0.2), searches=SearchOptions(embed_timeout=0.2))
     # The embedder itself would wait for ever: no answer comes before the test is over.
     server.script = [SILENT] * 1000
-    async with asyncio.timeout(HANG_SECONDS / 2):
+    async with (
+        running_harness(directory, clock, embedder=embedder, options=options) as remote,
+        asyncio.timeout(HANG_SECONDS / 2),
+    ):
         await remote.client.remember("Ann likes quinces")
         assert await remote.contents("quinces") == ["Ann likes quinces"]
-    assert server.busy
+        assert server.busy
 
 
 async def test_searches_of_one_container_wait_for_the_embedder_side_by_side(

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from service.retrieval import searcher, segments, streaming
-from service.storage.index import blocks as index_blocks
-from service.storage.index import rows as index_rows
+from service.app import ServiceOptions
+from service.indexing_runtime import IndexingOptions
+from service.retrieval import streaming
+from service.retrieval.searcher import SearchOptions
+from service.storage.engine import StoreOptions
 from tests.finding.explore import explore
 from tests.finding.faults import FAULTS, Seed
-from tests.finding.service_harness import leave_no_room
+from tests.finding.service_harness import without_room
 from tests.tally import Report, Tally
 
 pytestmark = pytest.mark.slow
@@ -28,28 +30,24 @@ def test_searches_equal_the_reference_whatever_was_done_before(report: Report) -
     explore(tally, examples=20, seed=SEED)
 
 
-def test_so_they_do_where_indexes_are_loaded_anew_and_in_threads(
-    report: Report, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(index_rows, "MANY", 2)
-    monkeypatch.setattr(segments, "SMALL", 0)
-    monkeypatch.setattr(searcher, "INLINE_CHARACTERS", 0)
-    monkeypatch.setattr(searcher, "INLINE_ROWS", 0)
+def test_so_they_do_where_indexes_are_loaded_anew_and_in_threads(report: Report) -> None:
+    searches = SearchOptions(inline_additions=0, inline_characters=0, inline_rows=0)
+    options = ServiceOptions(
+        store=StoreOptions(index_changes=2), indexing=IndexingOptions(searches=searches)
+    )
     tally = Tally("searches of indexes loaded anew")
     report(tally)
-    explore(tally, examples=5, seed=SEED)
+    explore(tally, examples=5, seed=SEED, options=options)
 
 
-def test_so_they_do_where_indexes_are_loaded_in_many_blocks(
-    report: Report, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(index_blocks, "BLOCK_BYTES", 1)
+def test_so_they_do_where_indexes_are_loaded_in_many_blocks(report: Report) -> None:
+    options = ServiceOptions(store=StoreOptions(index_block_bytes=1))
     tally = Tally("searches of indexes loaded in many blocks")
     report(tally)
-    explore(tally, examples=5, seed=SEED)
+    explore(tally, examples=5, seed=SEED, options=options)
 
 
-@pytest.mark.parametrize("size", [1, index_blocks.BLOCK_BYTES], ids=["many blocks", "one block"])
+@pytest.mark.parametrize("size", [1, 1 << 21], ids=["many blocks", "one block"])
 def test_so_they_do_where_nothing_fits_into_memory(
     report: Report, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
@@ -62,10 +60,9 @@ def test_so_they_do_where_nothing_fits_into_memory(
         return await rank(self, *arguments)
 
     monkeypatch.setattr(streaming.Streaming, "rank", counted)
-    leave_no_room(monkeypatch, size)
     tally = Tally("searches of what does not fit into memory")
     report(tally)
-    explore(tally, examples=8, seed=SEED)
+    explore(tally, examples=8, seed=SEED, **without_room(size))
     assert streamed > 8
 
 

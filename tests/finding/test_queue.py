@@ -12,15 +12,16 @@ import pytest
 from palimpsest.v1 import documents_pb2 as d
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import DocumentWrite, Principal, Status
-from service.pipeline import worker
+from service.pipeline.worker import PipelineOptions
 from service.ports.processing import Failed, Job, Processed
 from service.storage.store import SqlStore
 from tests.client import connected
-from tests.finding.service_harness import ServiceHarness, running_harness
+from tests.finding.service_harness import ServiceHarness, indexing, running_harness
 from tests.inprocess import ManualClock, SkewedClock
 from tests.waiting import HANG_SECONDS, until
 
 LEASE = 20.0
+POLLING = indexing(pipeline=PipelineOptions(poll=0.02))
 
 
 async def queued(store: SqlStore, tenant: str, containers: Sequence[str], count: int) -> int:
@@ -198,10 +199,11 @@ async def test_after_a_pause_nobody_at_work_is_left_behind(waiting: ServiceHarne
 
 
 async def test_another_server_takes_over_what_a_stuck_one_holds(
-    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    directory: Path, clock: ManualClock
 ) -> None:
-    monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
-    async with running_harness(directory, clock, embedder="words:a", workers=1) as first:
+    async with running_harness(
+        directory, clock, embedder="words:a", workers=1, options=POLLING
+    ) as first:
         first.stages.hold(Status.EMBEDDING)
         items = [d.UpsertDocumentRequest(content=f"words {i}", custom_id=f"{i}") for i in range(5)]
         await first.client.documents.BatchUpsertDocuments(
@@ -209,7 +211,11 @@ async def test_another_server_takes_over_what_a_stuck_one_holds(
         )
         await first.stages.reached()
         async with running_harness(
-            directory, clock, embedder="words:a", listen=f"unix:{directory / 'two'}"
+            directory,
+            clock,
+            embedder="words:a",
+            listen=f"unix:{directory / 'two'}",
+            options=POLLING,
         ) as second:
             await second.client.put("words of its own", wait=True)
             assert len(second.stages.finished) == 1
@@ -230,13 +236,11 @@ async def test_another_server_takes_over_what_a_stuck_one_holds(
 
 
 async def test_a_database_that_is_away_costs_no_attempt(
-    directory: Path,
-    clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    directory: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
-    async with running_harness(directory, clock, embedder="words:a", attempts=2) as harness:
+    async with running_harness(
+        directory, clock, embedder="words:a", attempts=2, options=POLLING
+    ) as harness:
         queue = harness.service.store.queue
         enter, release, away = queue.enter, queue.release, 6
 
@@ -263,10 +267,11 @@ async def test_a_database_that_is_away_costs_no_attempt(
 
 
 async def test_a_fault_of_the_service_costs_one_document_no_more_than_its_tries(
-    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    directory: Path, clock: ManualClock
 ) -> None:
-    monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
-    async with running_harness(directory, clock, embedder="words:a", attempts=1) as harness:
+    async with running_harness(
+        directory, clock, embedder="words:a", attempts=1, options=POLLING
+    ) as harness:
 
         async def broken(held: Sequence[Job], status: Status) -> None:
             raise RuntimeError("a bug")

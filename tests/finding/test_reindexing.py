@@ -12,13 +12,13 @@ import pytest
 from palimpsest.v1 import documents_pb2 as d
 from service import reindexing
 from service.core.source import Source
-from service.pipeline import reindexing as pipeline_reindexing
 from service.pipeline.encoder import IndexEncoder, Passage
 from service.pipeline.executors import BackgroundScheduler
+from service.pipeline.reindexing import ReindexOptions
 from service.processes.worker_process import WorkerDiedError
 from service.settings import Settings
 from tests.embedding_server import Server
-from tests.finding.service_harness import ServiceHarness, running_harness
+from tests.finding.service_harness import ServiceHarness, indexing, running_harness
 from tests.finding.work import POISON
 from tests.inprocess import ManualClock
 from tests.waiting import HANG_SECONDS, until
@@ -74,7 +74,6 @@ async def test_it_goes_on_after_a_fault(
 ) -> None:
     async with running_harness(directory, clock, embedder="words:a") as harness:
         await stock(harness)
-    monkeypatch.setattr(pipeline_reindexing, "RETRY_SECONDS", 0.05)
     faults = [fault]
 
     def failing(_: Sequence[Passage]) -> None:
@@ -82,7 +81,8 @@ async def test_it_goes_on_after_a_fault(
             raise faults.pop()
 
     _before_each_slice(monkeypatch, failing)
-    async with running_harness(directory, clock, embedder="words:b") as harness:
+    options = indexing(reindexing=ReindexOptions(pause=0.05))
+    async with running_harness(directory, clock, embedder="words:b", options=options) as harness:
         await until(lambda: [row.name for row in harness.rows(SPACES)] == ["words:b"])
     assert not faults
 

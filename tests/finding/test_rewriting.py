@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
+import pytest_asyncio
 
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from service.core.model import Status
-from service.pipeline import worker
+from service.pipeline.worker import PipelineOptions
 from service.search.probes import QUESTIONS, STATEMENTS
 from tests.client import struct
 from tests.embedding_server import Server
-from tests.finding.service_harness import STAGES, ServiceHarness, where
+from tests.finding.service_harness import STAGES, ServiceHarness, indexing, running_harness, where
+from tests.inprocess import ManualClock
 
 pytestmark = pytest.mark.slow
 
 SECTIONS = "\n\n".join(f"# Part {i}\n\nParagraph {i} speaks of topic{i}." for i in range(5))
 
 at_every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name.lower())
+
+
+@pytest_asyncio.fixture
+async def gathering(directory: Path, clock: ManualClock) -> AsyncIterator[ServiceHarness]:
+    """One worker takes all that waits, and the other nothing meanwhile."""
+    options = indexing(pipeline=PipelineOptions(gather=3600.0))
+    async with running_harness(directory, clock, embedder="words:a", options=options) as made:
+        yield made
 
 
 def asked(server: Server) -> list[str]:
@@ -126,15 +139,14 @@ async def test_what_is_deleted_at_work_never_comes_back(
 
 @at_every_stage
 async def test_containers_deleted_at_work_take_everything_along(
-    harness: ServiceHarness, stage: Status, monkeypatch: pytest.MonkeyPatch
+    gathering: ServiceHarness, stage: Status
 ) -> None:
+    harness = gathering
     await harness.client.put("words of a", custom_id="a", container_tags=["gone"])
     await harness.client.put(
         "words of b", custom_id="b", container_tags=["gone", "kept"], wait=True
     )
     await harness.idle()
-    # One worker takes both, and the other nothing meanwhile.
-    monkeypatch.setattr(worker, "GATHER_SECONDS", 3600.0)
     harness.stages.hold(stage)
     newer = [d.UpsertDocumentRequest(content=f"newer words of {i}", custom_id=i) for i in "ab"]
     await harness.client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=newer))

@@ -26,8 +26,8 @@ from service.processes.worker_process import WorkerProcess
 from service.retrieval.segments import Segments
 from tests.backends.sqlite import SqliteBackend
 from tests.client import Client, Refusal, connected, refused, struct
-from tests.finding.children import children_of, notice_hangs_soon, running
-from tests.finding.service_harness import running_harness, where
+from tests.finding.children import NOTICE_HANGS_SOON, children_of, running
+from tests.finding.service_harness import indexing, running_harness, where
 from tests.harness import Server, running_server
 from tests.http.wire import calling
 from tests.inprocess import ManualClock
@@ -325,13 +325,10 @@ async def test_a_killed_worker_costs_no_search(tmp_path: Path) -> None:
 
 
 async def test_a_worker_that_hangs_is_ended(
-    directory: Path,
-    clock: ManualClock,
-    workers: list[WorkerProcess],
-    monkeypatch: pytest.MonkeyPatch,
+    directory: Path, clock: ManualClock, workers: list[WorkerProcess]
 ) -> None:
-    notice_hangs_soon(monkeypatch)
-    async with running_harness(directory, clock, compute_processes=1) as harness:
+    options = indexing(processes=NOTICE_HANGS_SOON)
+    async with running_harness(directory, clock, compute_processes=1, options=options) as harness:
         await harness.client.remember(*FACTS)
         await _ready(workers)
         (hanging,) = children_of(os.getpid(), search_worker)

@@ -6,6 +6,8 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,15 @@ from palimpsest.v1 import memories_pb2 as m
 from service import reindexing
 from service.core.source import Source
 from service.pipeline import encoder
-from service.pipeline import reindexing as pipeline_reindexing
 from service.pipeline.encoder import Passage
+from service.pipeline.reindexing import ReindexOptions
 from service.search import entry
 from service.search.analysis import analyse
 from service.search.probes import QUESTIONS, STATEMENTS
 from service.settings import Settings
 from service.storage.index.reindexing import ReindexStore
 from tests.embedding_server import Answer, Server
-from tests.finding.service_harness import ServiceHarness, leave_no_room, running_harness
+from tests.finding.service_harness import ServiceHarness, indexing, running_harness, without_room
 from tests.inprocess import ManualClock
 from tests.waiting import HANG_SECONDS, until
 
@@ -55,7 +57,6 @@ class Steps:
             self.stored += 1
 
         monkeypatch.setattr(ReindexStore, "refresh", held)
-        monkeypatch.setattr(pipeline_reindexing, "STEP", 5)
 
     async def allow(self, count: int) -> None:
         """Let so many more steps be stored, and wait for that."""
@@ -69,6 +70,17 @@ class Steps:
             self._allowed.release()
 
 
+RENEWING = ReindexOptions(pause=0.05)
+
+
+def renewing(
+    directory: Path, clock: ManualClock, step: int = RENEWING.step, **options: Any
+) -> AbstractAsyncContextManager[ServiceHarness]:
+    """A service that looks for outdated entries all the time, and renews so many at once."""
+    made = indexing(reindexing=replace(RENEWING, step=step))
+    return running_harness(directory, clock, **{"options": made, **options})
+
+
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
     return Steps(monkeypatch)
@@ -79,7 +91,6 @@ def upgraded(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """What is started inside is the next release."""
     with monkeypatch.context() as inside:
         inside.setattr(entry, "VERSION", NEXT)
-        inside.setattr(pipeline_reindexing, "RETRY_SECONDS", 0.05)
         yield inside
 
 
@@ -162,9 +173,9 @@ async def test_what_the_first_analysis_indexed_is_found_at_every_step(
     in_memory: bool,
 ) -> None:
     load(directory)
-    if not in_memory:
-        leave_no_room(upgraded, 10_000)
-    async with running_harness(directory, clock, embedder="static") as harness:
+    small = replace(RENEWING, step=5)
+    options = {} if in_memory else without_room(10_000, reindexing=small)
+    async with renewing(directory, clock, 5, embedder="static", **options) as harness:
         assert set(versions(harness)) == {1}
         assert await missed(harness) == {}
         await steps.allow(3)
@@ -184,10 +195,10 @@ async def test_cached_indexes_follow_while_entries_are_made_again(
         before.setattr(
             encoder, "analyse", lambda text, *more: analyse(text.replace("quince", "x"), *more)
         )
-        async with running_harness(directory, clock, embedder="words:a") as harness:
+        async with renewing(directory, clock, embedder="words:a") as harness:
             await stock(harness)
             assert await found_by(harness, "quinces") == set()
-    async with running_harness(directory, clock, embedder="words:a") as harness:
+    async with renewing(directory, clock, 5, embedder="words:a") as harness:
         sizes = [len(await found_by(harness, "quinces"))]
         while sum(sizes[-1:]) < 9:
             assert await found_by(harness, "medlars") >= {"Ann likes medlars 0"}
@@ -209,10 +220,10 @@ async def test_no_vector_that_is_right_is_made_again(
 ) -> None:
     with upgraded.context() as before:
         before.setattr(entry, "VERSION", NEXT - 1)
-        async with running_harness(directory, clock, embedder=embedder) as harness:
+        async with renewing(directory, clock, embedder=embedder) as harness:
             await stock(harness)
     server.asked.clear()
-    async with running_harness(directory, clock, embedder=embedder) as harness:
+    async with renewing(directory, clock, embedder=embedder) as harness:
         await renewed(harness)
         assert await found_by(harness, "quinces") >= {"Ann likes quinces 2"}
         assert set(embedded(server)) == {"quinces"}
@@ -235,14 +246,14 @@ async def test_a_new_title_that_is_not_embedded_yet_is_embedded(
 ) -> None:
     with upgraded.context() as before:
         before.setattr(entry, "VERSION", NEXT - 1)
-        async with running_harness(directory, clock, embedder=embedder) as harness:
+        async with renewing(directory, clock, embedder=embedder) as harness:
             await stock(harness)
-        async with running_harness(directory, clock, embedder=embedder, workers=0) as harness:
+        async with renewing(directory, clock, embedder=embedder, workers=0) as harness:
             await harness.client.documents.UpdateDocument(
                 d.UpdateDocumentRequest(id="text", title="Trees")
             )
     server.asked.clear()
-    async with running_harness(directory, clock, embedder=embedder, workers=0) as harness:
+    async with renewing(directory, clock, embedder=embedder, workers=0) as harness:
         await renewed(harness)
         assert sorted(embedded(server)) == [
             "Trees > One\nOne\n\nquinces and more",
@@ -265,10 +276,10 @@ async def test_words_need_no_embedder(
 ) -> None:
     with upgraded.context() as before:
         before.setattr(entry, "VERSION", NEXT - 1)
-        async with running_harness(directory, clock, embedder="words:a") as harness:
+        async with renewing(directory, clock, embedder="words:a") as harness:
             await stock(harness)
     server.script = [Answer(500, {"error": {"message": "out of order"}})] * 10_000
-    async with running_harness(directory, clock, embedder=embedder) as harness:
+    async with renewing(directory, clock, embedder=embedder) as harness:
         await renewed(harness)
         assert await found_by(harness, "medlars") >= {"Ann likes medlars 0"}
         spaces = "SELECT name FROM embedders WHERE id IN (SELECT embedder FROM memories)"
@@ -284,11 +295,13 @@ async def test_what_was_written_or_deleted_meanwhile_stays_so(
 ) -> None:
     with upgraded.context() as before:
         before.setattr(entry, "VERSION", NEXT - 1)
-        async with running_harness(directory, clock, embedder="words:a", workers=0) as harness:
+        never = indexing(reindexing=ReindexOptions(pause=HANG_SECONDS))
+        async with running_harness(
+            directory, clock, embedder="words:a", workers=0, options=never
+        ) as harness:
             first, *_ = await harness.client.remember(
                 "Ann likes quinces", "Ann likes medlars", "Ann likes figs"
             )
-            upgraded.setattr(pipeline_reindexing, "RETRY_SECONDS", HANG_SECONDS)
             store = harness.service.store.reindexing
             stale = await store.outdated(1, NEXT, 10)
             assert [one.version for one in stale] == [NEXT - 1] * 3
@@ -313,9 +326,9 @@ async def test_the_command_shows_how_much_is_left_and_goes_on(
 ) -> None:
     with upgraded.context() as before:
         before.setattr(entry, "VERSION", NEXT - 1)
-        async with running_harness(directory, clock, embedder="words:a") as harness:
+        async with renewing(directory, clock, embedder="words:a") as harness:
             await stock(harness)
-    upgraded.setattr(pipeline_reindexing, "STEP", 4)
+    steps = ReindexOptions(step=4)
     path, settings = directory / "palimpsest.db", Settings(data_dir=directory, embedder="words:a")
 
     class StoppedError(Exception):
@@ -326,9 +339,9 @@ async def test_the_command_shows_how_much_is_left_and_goes_on(
 
     assert await asyncio.to_thread(reindexing.remaining, Source(path), settings) == TEXTS
     with pytest.raises(StoppedError):
-        await asyncio.to_thread(reindexing.run, Source(path), settings, stop)
+        await asyncio.to_thread(reindexing.run, Source(path), settings, stop, steps)
     left: list[int] = []
-    done = await asyncio.to_thread(reindexing.run, Source(path), settings, left.append)
+    done = await asyncio.to_thread(reindexing.run, Source(path), settings, left.append, steps)
     assert done == sum(left) == TEXTS - 4
     assert await asyncio.to_thread(reindexing.remaining, Source(path), settings) == 0
     assert await asyncio.to_thread(reindexing.run, Source(path), settings, left.append) == 0
@@ -339,13 +352,12 @@ async def test_two_servers_renew_everything_once(
 ) -> None:
     with upgraded.context() as before:
         before.setattr(entry, "VERSION", NEXT - 1)
-        async with running_harness(directory, clock, embedder="words:a") as harness:
+        async with renewing(directory, clock, embedder="words:a") as harness:
             await stock(harness)
-    upgraded.setattr(pipeline_reindexing, "STEP", 2)
     listen = f"unix:{directory / 'two'}"
     async with (
-        running_harness(directory, clock, embedder="words:a") as one,
-        running_harness(directory, clock, embedder="words:a", listen=listen) as two,
+        renewing(directory, clock, 2, embedder="words:a") as one,
+        renewing(directory, clock, 2, embedder="words:a", listen=listen) as two,
     ):
         await renewed(one)
         assert await found_by(one, "quinces") == await found_by(two, "quinces")

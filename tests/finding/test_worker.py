@@ -10,9 +10,9 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from service.core.model import Status
-from service.pipeline import worker
+from service.pipeline.worker import MIN_BATCH, PipelineOptions
 from service.ports.processing import Work
-from tests.finding.service_harness import ServiceHarness, running_harness
+from tests.finding.service_harness import ServiceHarness, indexing, running_harness
 from tests.inprocess import ManualClock
 
 
@@ -36,8 +36,12 @@ class Claims:
 
 
 @pytest.fixture
-async def harness(directory: Path, clock: ManualClock) -> AsyncIterator[ServiceHarness]:
-    async with running_harness(directory, clock, embedder="words:a") as made:
+async def harness(
+    directory: Path, clock: ManualClock, request: pytest.FixtureRequest
+) -> AsyncIterator[ServiceHarness]:
+    """With the `PipelineOptions` that a test names."""
+    options = indexing(pipeline=request.param)
+    async with running_harness(directory, clock, embedder="words:a", options=options) as made:
         yield made
 
 
@@ -46,10 +50,10 @@ async def put_many(harness: ServiceHarness, count: int) -> None:
     await harness.client.documents.BatchUpsertDocuments(d.BatchUpsertDocumentsRequest(items=items))
 
 
+@pytest.mark.parametrize("harness", [PipelineOptions(gather=3600.0)], indirect=True)
 async def test_what_arrives_while_others_are_at_work_is_taken_together(
-    harness: ServiceHarness, monkeypatch: pytest.MonkeyPatch
+    harness: ServiceHarness,
 ) -> None:
-    monkeypatch.setattr(worker, "GATHER_SECONDS", 3600.0)
     claims = Claims(harness)
     harness.stages.hold(Status.CHUNKING)
     await harness.client.put("first")
@@ -61,10 +65,10 @@ async def test_what_arrives_while_others_are_at_work_is_taken_together(
     assert claims.taken == [["first"], ["fourth", "second", "third"]]
 
 
+@pytest.mark.parametrize("harness", [PipelineOptions(gather=0.01)], indirect=True)
 async def test_a_document_does_not_wait_long_for_one_that_takes_long(
-    harness: ServiceHarness, monkeypatch: pytest.MonkeyPatch
+    harness: ServiceHarness,
 ) -> None:
-    monkeypatch.setattr(worker, "GATHER_SECONDS", 0.01)
     harness.stages.hold(Status.CHUNKING)
     slow = asyncio.create_task(harness.client.put("slow", custom_id="slow", wait=True))
     await harness.stages.reached()
@@ -75,11 +79,14 @@ async def test_a_document_does_not_wait_long_for_one_that_takes_long(
     assert (await slow).status == d.DOCUMENT_STATUS_DONE
 
 
-@pytest.mark.parametrize(("seconds", "limit"), [(0.0, worker.MIN_BATCH), (1e6, 256)])
+@pytest.mark.parametrize(
+    ("harness", "limit"),
+    [(PipelineOptions(target=0.0), MIN_BATCH), (PipelineOptions(target=1e6), 256)],
+    indirect=["harness"],
+)
 async def test_more_are_taken_the_less_each_of_them_takes(
-    harness: ServiceHarness, monkeypatch: pytest.MonkeyPatch, seconds: float, limit: int
+    harness: ServiceHarness, limit: int
 ) -> None:
-    monkeypatch.setattr(worker, "TARGET_BATCH_SECONDS", seconds)
     claims = Claims(harness)
     await harness.client.put("first", wait=True)
     harness.stages.hold(Status.EXTRACTING)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
@@ -10,8 +12,8 @@ from sqlalchemy import Connection
 from service.core import model as m
 from service.core.times import FOREVER, SECOND, Moment
 from service.ports.indexing import BlockCursor, IndexBlock, IndexEntry, IndexRow, NullIndexer
-from service.storage.index import blocks as index_blocks
-from service.storage.index import rows as index_rows
+from service.storage.index.blocks import ROW_BYTES, read_block
+from service.storage.index.store import IndexStore
 from service.storage.store import SqlStore
 
 SPACE = 1
@@ -42,13 +44,18 @@ async def fill(
     return [one.id for one in receipt.receipts]
 
 
+def index_of(store: SqlStore, **options: Any) -> IndexStore:
+    """The index of a store, read in steps of another size."""
+    return IndexStore(store.engine, replace(store.options, **options))
+
+
 async def blocks(
-    store: SqlStore, principal: m.Principal, *, vectors: bool = True, without: Sequence[str] = ()
+    index: IndexStore, principal: m.Principal, *, vectors: bool = True, without: Sequence[str] = ()
 ) -> list[IndexBlock]:
     found: list[IndexBlock] = []
     cursor: BlockCursor | None = BlockCursor()
     while cursor is not None:
-        block = await store.index.block(
+        block = await index.block(
             principal.tenant, "a", cursor, SPACE if vectors else None, without=without
         )
         found.append(block)
@@ -62,10 +69,9 @@ def memories(found: Sequence[IndexBlock]) -> list[IndexRow]:
 
 @pytest.mark.parametrize("per_block", [1, 3, 1000])
 async def test_every_version_is_in_one_block_with_all_its_spans(
-    store: SqlStore, principal: m.Principal, monkeypatch: pytest.MonkeyPatch, per_block: int
+    store: SqlStore, principal: m.Principal, per_block: int
 ) -> None:
-    size = index_blocks.ROW_BYTES + len(ENTRY) + len(VECTOR)
-    monkeypatch.setattr(index_blocks, "BLOCK_BYTES", per_block * size)
+    index = index_of(store, index_block_bytes=per_block * (ROW_BYTES + len(ENTRY) + len(VECTOR)))
     names = await fill(store, principal, 10)
     await fill(store, principal, 4, "other")
     for name in names[2:5]:
@@ -76,7 +82,7 @@ async def test_every_version_is_in_one_block_with_all_its_spans(
         principal, m.MemoryUpdate(m.MemoryTarget("a", names[0]), "new"), None
     )
 
-    found = await blocks(store, principal)
+    found = await blocks(index, principal)
 
     rows = memories(found)
     assert [row.id for row in rows] == [*names, updated.receipt.id]
@@ -84,7 +90,7 @@ async def test_every_version_is_in_one_block_with_all_its_spans(
     assert all(list(row.spans) == sorted(row.spans) for row in rows)
     assert all((row.entry, row.vector) == (ENTRY, VECTOR) for row in rows)
     assert all(len(block.memories) <= per_block for block in found)
-    assert {row.vector for row in memories(await blocks(store, principal, vectors=False))} == {None}
+    assert {row.vector for row in memories(await blocks(index, principal, vectors=False))} == {None}
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 5, 1000])
@@ -100,9 +106,8 @@ async def test_what_a_statement_cuts_off_is_in_the_next_block(
         found: list[IndexBlock] = []
         cursor: BlockCursor | None = BlockCursor()
         while cursor is not None:
-            found.append(
-                index_blocks.read_block(conn, principal.tenant, "a", cursor, SPACE, most=most)
-            )
+            size = store.options.index_block_bytes
+            found.append(read_block(conn, principal.tenant, "a", cursor, SPACE, size, most=most))
             cursor = found[-1].following
         return found
 
@@ -111,21 +116,19 @@ async def test_what_a_statement_cuts_off_is_in_the_next_block(
     assert [len(row.spans) for row in rows] == [1, 1, 4, 1, 1]
 
 
-async def test_a_delta_is_read_in_blocks_too(
-    store: SqlStore, principal: m.Principal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_delta_is_read_in_blocks_too(store: SqlStore, principal: m.Principal) -> None:
     (name, *_) = await fill(store, principal, 1)
-    (before,) = await blocks(store, principal)
+    (before,) = await blocks(store.index, principal)
     await fill(store, principal, 8)
     target = m.MemoryTarget("a", content="a 3")
     await store.memories.update(principal, m.MemoryUpdate(target, "new"), None)
     whole = await store.index.delta(principal.tenant, "a", before.revision, SPACE)
-    monkeypatch.setattr(index_blocks, "BLOCK_BYTES", 1)
+    index = index_of(store, index_block_bytes=1)
 
-    delta = await store.index.delta(principal.tenant, "a", before.revision, SPACE)
+    delta = await index.delta(principal.tenant, "a", before.revision, SPACE)
     parts = [delta]
     while parts[-1].following is not None:
-        parts.append(await store.index.more(principal.tenant, "a", parts[-1].following, SPACE))
+        parts.append(await index.more(principal.tenant, "a", parts[-1].following, SPACE))
 
     assert len(parts) >= 9
     assert all(len(part.memories) <= 1 for part in parts)
@@ -136,19 +139,19 @@ async def test_a_delta_is_read_in_blocks_too(
 
 
 async def test_of_very_many_changes_the_first_can_be_had(
-    store: SqlStore, principal: m.Principal, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, principal: m.Principal
 ) -> None:
     await fill(store, principal, 1)
-    (before,) = await blocks(store, principal)
+    (before,) = await blocks(store.index, principal)
     names = await fill(store, principal, 5)
-    monkeypatch.setattr(index_rows, "MANY", 2)
+    index = index_of(store, index_changes=2)
     tenant = principal.tenant
 
-    assert (await store.index.delta(tenant, "a", before.revision, SPACE)).entities is None
+    assert (await index.delta(tenant, "a", before.revision, SPACE)).entities is None
     revision, seen, steps = before.revision, set[str](), 0
     complete = False
     while not complete:
-        delta = await store.index.delta(tenant, "a", revision, SPACE, stepwise=True)
+        delta = await index.delta(tenant, "a", revision, SPACE, stepwise=True)
         revision, complete = delta.revision, delta.complete
         seen |= delta.entities or set()
         steps += 1
@@ -159,23 +162,23 @@ async def test_of_very_many_changes_the_first_can_be_had(
 
 
 async def test_the_first_of_very_many_changes_are_so_before_and_after_a_deletion(
-    store: SqlStore, principal: m.Principal, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, principal: m.Principal
 ) -> None:
     """Changes of a deleted container are under another name than those of its successor."""
     await fill(store, principal, 1)
-    (before,) = await blocks(store, principal)
+    (before,) = await blocks(store.index, principal)
     gone = await fill(store, principal, 3)
     await store.containers.delete(
         principal, "a", None, validate_only=False, allow_missing=False, budget=None
     )
     await store.redact()
     fresh = await fill(store, principal, 3)
-    monkeypatch.setattr(index_rows, "MANY", 2)
+    index = index_of(store, index_changes=2)
 
     revision, complete = before.revision, False
     seen: list[frozenset[str]] = []
     while not complete:
-        delta = await store.index.delta(principal.tenant, "a", revision, SPACE, stepwise=True)
+        delta = await index.delta(principal.tenant, "a", revision, SPACE, stepwise=True)
         assert delta.entities is not None
         assert delta.revision > revision
         revision, complete = delta.revision, delta.complete
@@ -184,7 +187,7 @@ async def test_the_first_of_very_many_changes_are_so_before_and_after_a_deletion
     assert set(gone) < set().union(*seen)
     assert seen[-1] <= set(fresh)
     assert set(fresh) <= set().union(*seen)
-    assert revision == (await store.index.delta(principal.tenant, "a", revision, SPACE)).revision
+    assert revision == (await index.delta(principal.tenant, "a", revision, SPACE)).revision
 
 
 async def test_rows_say_until_when_they_are_shown_as_of_now(
@@ -200,7 +203,7 @@ async def test_rows_say_until_when_they_are_shown_as_of_now(
     target = m.MemoryTarget("a", superseded)
     new = await store.memories.update(principal, m.MemoryUpdate(target, "new"), None)
 
-    rows = memories(await blocks(store, principal))
+    rows = memories(await blocks(store.index, principal))
 
     assert {row.id: row.until for row in rows} == {
         kept: FOREVER,

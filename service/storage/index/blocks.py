@@ -30,18 +30,11 @@ from service.storage.memories.rows import SPANS_JOINED
 from service.storage.tables import chunks, document_containers, memories, memory_spans
 from service.storage.transactions import pad_in_list
 
-BLOCK_BYTES = 2 * 1024 * 1024
-"""After so much a block ends: few enough to be held in addition to the index several times over,
-enough that what a read costs by itself does not count."""
-
 ROW_BYTES = 500
 """What a row takes up in addition to its entry and its vector, roughly."""
 
 _FETCHED = 200
 """Rows fetched at once."""
-
-ROWS = BLOCK_BYTES // ROW_BYTES + 1
-"""Rows that fill a block however small they are: a server answers no more of them."""
 
 _ALL = 2**31 - 1
 """Rows of one version or document that has more than that."""
@@ -88,17 +81,18 @@ IN_CONTAINER = document_containers.join(
 
 
 class Block:
-    """Rows that are read until they are `BLOCK_BYTES`.
+    """Rows that are read until they are so many bytes.
 
     Args:
         embedder: The space whose vectors are wanted; others are left out.
+        size: Bytes, see `StoreOptions.index_block_bytes`.
     """
 
-    def __init__(self, embedder: int | None) -> None:
+    def __init__(self, embedder: int | None, size: int) -> None:
         self.memories: list[IndexRow] = []
         self.chunks: list[IndexRow] = []
-        self._embedder = embedder
-        self._room = BLOCK_BYTES
+        self.embedder = embedder
+        self._room = size
 
     def take_memories(self, rows: CursorResult[Any], most: int = _ALL) -> bool:
         """Take whole versions from rows of MEMORY_COLUMNS; whether some are left.
@@ -149,7 +143,7 @@ class Block:
         return read == most
 
     def _kept(self, entry: bytes | None, vector: bytes | None, space: int) -> bytes | None:
-        kept = vector if space == self._embedder else None
+        kept = vector if space == self.embedder else None
         self._room -= ROW_BYTES + len(entry or b"") + len(kept or b"")
         return kept
 
@@ -164,31 +158,40 @@ def read_block(
     container: str,
     cursor: BlockCursor,
     embedder: int | None,
+    size: int,
     without: Sequence[str] = (),
-    most: int = ROWS,
+    most: int | None = None,
 ) -> IndexBlock:
-    """See `IndexSource.block`; `most`: rows that a statement answers, unless they are too few."""
+    """See `IndexSource.block`.
+
+    Args:
+        size: Bytes, see `Block`.
+        most: Rows that a statement answers, unless they are too few; None: as many as fill a
+            block however small they are, and one that tells that there are more.
+    """
     revision = tenant_revision(conn, tenant)
-    block = _read(conn, tenant, container, cursor, embedder, without, most, revision)
-    if block is None:
-        return read_block(conn, tenant, container, cursor, embedder, without, _ALL)
-    return block
+    if most is None:
+        most = size // ROW_BYTES + 2
+    block = Block(embedder, size)
+    found = _read_into(block, conn, tenant, container, cursor, without, most, revision)
+    if found is None:
+        return read_block(conn, tenant, container, cursor, embedder, size, without, _ALL)
+    return found
 
 
-def _read(
+def _read_into(
+    block: Block,
     conn: Connection,
     tenant: int,
     container: str,
     cursor: BlockCursor,
-    embedder: int | None,
     without: Sequence[str],
     most: int,
     revision: int,
 ) -> IndexBlock | None:
     """A block of at most `most` rows of each kind; None: not one version or document is whole."""
-    block = Block(embedder)
     where: dict[str, object] = {"t": tenant, "in_container": container, "most": most}
-    vectors = embedder is not None
+    vectors = block.embedder is not None
     if cursor.memory is not None:
         rows = conn.execute(_memories(vectors=vectors), {**where, "after": cursor.memory})
         if block.take_memories(rows, most):

@@ -16,6 +16,7 @@ from service.core.times import FOREVER
 from service.ports.indexing import DeltaCursor, IndexDelta
 from service.storage.change_kinds import OF_DOCUMENTS, OF_MEMORIES
 from service.storage.documents.lists import FIELDS as DOCUMENT_FIELDS
+from service.storage.engine import StoreOptions
 from service.storage.filters import compile_filter
 from service.storage.index.blocks import CHUNK_COLUMNS, IN_CONTAINER, MEMORY_COLUMNS, Block
 from service.storage.memories.rows import FIELDS as MEMORY_FIELDS
@@ -30,11 +31,6 @@ from service.storage.tables import (
     tenants,
 )
 from service.storage.transactions import pad_in_list
-
-MANY = 16_000
-"""Changes after which reading all of a container again is no dearer.
-
-Also few enough for one list of parameters: SQLite allows 32,766 unless built otherwise."""
 
 
 def _since(container: str) -> tuple[ColumnElement[bool], ...]:
@@ -58,7 +54,7 @@ _CHANGES = [
     select(changes.c.revision, changes.c.kind, changes.c.entity_id)
     .where(*_since(name), changes.c.revision <= bindparam("upto"))
     .order_by(changes.c.revision)
-    .limit(MANY + 1)
+    .limit(bindparam("limit"))
     for name in _NAMES
 ]
 _TENANT = select(tenants.c.revision, tenants.c.oldest_revision).where(
@@ -121,6 +117,7 @@ def read_delta(
     container: str,
     after: int,
     embedder: int,
+    options: StoreOptions,
     *,
     stepwise: bool = False,
 ) -> IndexDelta:
@@ -128,7 +125,8 @@ def read_delta(
 
     Args:
         embedder: The space whose vectors are wanted; others are left out.
-        stepwise: Of more than `MANY` changes answer the first ones, instead of none. None
+        options: How many changes and rows are read.
+        stepwise: Of more than `index_changes` answer the first ones, instead of none. None
             are answered either way once some after `after` are no longer kept.
     """
     revision, oldest = conn.execute(_TENANT, {"t": tenant}).one()
@@ -140,29 +138,30 @@ def read_delta(
         "erased_as": digester.tag(tenant, container),
         "after": after,
         "upto": revision,
+        "limit": options.index_changes + 1,
     }
     changed = [row for statement in _CHANGES for row in conn.execute(statement, where)]
-    complete = len(changed) <= MANY
+    complete = len(changed) <= options.index_changes
     if not complete:
         if not stepwise:
             return IndexDelta(revision, None)
-        changed = sorted(changed, key=attrgetter("revision"))[:MANY]
+        changed = sorted(changed, key=attrgetter("revision"))[: options.index_changes]
         revision = changed[-1].revision
     document_ids = {row.entity_id for row in changed if row.kind in OF_DOCUMENTS}
     memory_ids = {row.entity_id for row in changed if row.kind in OF_MEMORIES}
     gone = {row.entity_id for row in changed if row.kind == ChangeKind.MEMORY_DELETED}
     roots = gone | _roots(conn, tenant, memory_ids)
     cursor = DeltaCursor(tuple(sorted(roots)), tuple(sorted(document_ids)))
-    delta = read_more(conn, tenant, container, cursor, embedder)
+    delta = read_more(conn, tenant, container, cursor, embedder, options.index_block_bytes)
     entities = frozenset(document_ids | roots)
     return replace(delta, revision=revision, entities=entities, complete=complete)
 
 
 def read_more(
-    conn: Connection, tenant: int, container: str, cursor: DeltaCursor, embedder: int
+    conn: Connection, tenant: int, container: str, cursor: DeltaCursor, embedder: int, size: int
 ) -> IndexDelta:
     """Rows of a delta, up to the size of a block."""
-    block = Block(embedder)
+    block = Block(embedder, size)
     name, place = cursor.after
     where = {"t": tenant, "in_container": container, "after_name": name, "after_place": place}
     if cursor.roots:

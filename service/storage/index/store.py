@@ -13,7 +13,7 @@ from service.ports.processing import ChunkRow
 from service.ports.search import Hydrated, HydrationRequest
 from service.storage.documents import chunks
 from service.storage.documents import rows as document_rows
-from service.storage.engine import MutationEngine
+from service.storage.engine import MutationEngine, StoreOptions
 from service.storage.index import blocks as index_blocks
 from service.storage.index import rows as index_rows
 from service.storage.lists import visible_containers
@@ -23,8 +23,9 @@ from service.storage.memories import rows as memory_rows
 class IndexStore:
     """What searches read; see `ports.search.SearchSource`."""
 
-    def __init__(self, engine: MutationEngine) -> None:
+    def __init__(self, engine: MutationEngine, options: StoreOptions) -> None:
         self._engine = engine
+        self._options = options
 
     def now(self) -> int:
         return self._engine.now()
@@ -54,9 +55,10 @@ class IndexStore:
         *,
         without: Sequence[str] = (),
     ) -> IndexBlock:
+        size = self._options.index_block_bytes
         return await self._engine.database.read(
             lambda conn: index_blocks.read_block(
-                conn, tenant, container, cursor, embedder, without
+                conn, tenant, container, cursor, embedder, size, without
             ),
             tenant=tenant,
         )
@@ -64,10 +66,10 @@ class IndexStore:
     async def delta(
         self, tenant: int, container: str, after: int, embedder: int, *, stepwise: bool = False
     ) -> IndexDelta:
-        digester = self._engine.context.digester
+        digester, options = self._engine.context.digester, self._options
         return await self._engine.database.read(
             lambda conn: index_rows.read_delta(
-                conn, digester, tenant, container, after, embedder, stepwise=stepwise
+                conn, digester, tenant, container, after, embedder, options, stepwise=stepwise
             ),
             tenant=tenant,
         )
@@ -75,8 +77,9 @@ class IndexStore:
     async def more(
         self, tenant: int, container: str, cursor: DeltaCursor, embedder: int
     ) -> IndexDelta:
+        size = self._options.index_block_bytes
         return await self._engine.database.read(
-            lambda conn: index_rows.read_more(conn, tenant, container, cursor, embedder),
+            lambda conn: index_rows.read_more(conn, tenant, container, cursor, embedder, size),
             tenant=tenant,
         )
 

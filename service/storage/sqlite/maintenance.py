@@ -47,7 +47,7 @@ class SqliteMaintenance:
         self._database = database
         self._options = options
         self._now = now
-        self.scrubs = Schedule(options.scrub_interval, options.scrub_window)
+        self.scrubs = Schedule(options.scrub_interval, options.scrub_window, options.scrub_limit)
         self.checkpoint_statistics = TaskStatistics(now)
         self.scrub_statistics = TaskStatistics(now)
         # What a crash left in the log may hold deletions, too.

@@ -15,9 +15,6 @@ from service.core.times import SECOND
 from service.core.windows import DailyWindow
 from service.storage.sqlite.room import storage_full
 
-LIMIT_BYTES: Final = 256 * 1024 * 1024
-"""A database that is smaller is scrubbed whenever it is due, a larger one in its window."""
-
 _QUIET: Final = SECOND
 """How long no write must have happened before a scrub, as long as it can be put off."""
 
@@ -83,13 +80,12 @@ class Schedule:
 
     Args:
         interval: Seconds from a deletion to the scrub after it, at least.
-        window: When a database of `limit` bytes and more is scrubbed, once each day.
+        window: When a database of `limit` bytes and more is scrubbed, once each day; a smaller
+            one is scrubbed whenever it is due.
         limit: In bytes.
     """
 
-    def __init__(
-        self, interval: float, window: DailyWindow | None, limit: int = LIMIT_BYTES
-    ) -> None:
+    def __init__(self, interval: float, window: DailyWindow | None, limit: int) -> None:
         self._interval = round(interval * SECOND)
         self._window = window
         self._limit = limit

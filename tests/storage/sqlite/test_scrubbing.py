@@ -16,9 +16,9 @@ import pytest
 from service.core import model as m
 from service.core.times import WallClock
 from service.core.windows import DailyWindow
-from service.storage.sqlite import admin, scrubbing
+from service.storage.sqlite import admin
 from service.storage.sqlite.connections import open_sync
-from service.storage.sqlite.scrubbing import LIMIT_BYTES, Schedule
+from service.storage.sqlite.scrubbing import Schedule
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.deletion.markers import Markers, found_in
 from tests.storage.conftest import START, Clock
@@ -26,6 +26,7 @@ from tests.waiting import HANG_SECONDS, until
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
+LIMIT_BYTES = 1000
 NEVER = 3600.0
 
 WINDOW = DailyWindow.parse("09:00-10:00")
@@ -120,10 +121,11 @@ async def test_a_small_database_is_scrubbed_by_itself(tmp_path: Path, clock: Clo
 
 
 async def test_a_large_database_is_scrubbed_in_its_window_once(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: Clock
 ) -> None:
-    monkeypatch.setattr(scrubbing, "LIMIT_BYTES", 1)
-    options = StoreOptions(checkpoint_interval=NEVER, scrub_interval=60, scrub_window=WINDOW)
+    options = StoreOptions(
+        checkpoint_interval=NEVER, scrub_interval=60, scrub_window=WINDOW, scrub_limit=1
+    )
     async with opened(tmp_path / "a.db", clock, options) as (store, principal):
         await _delete_much(store, principal)
         clock.advance(1800)
@@ -260,7 +262,7 @@ async def test_a_scrub_that_is_cancelled_leaves_the_database_sound_and_the_scrub
 
 
 def test_a_small_database_waits_for_the_interval_and_a_moment_without_writes() -> None:
-    schedule = Schedule(60, None)
+    schedule = Schedule(60, None, LIMIT_BYTES)
     schedule.wrote(START, erased=False)
     assert not schedule.due(START + HOUR, 1)
     schedule.wrote(START, erased=True)
@@ -274,7 +276,7 @@ def test_a_small_database_waits_for_the_interval_and_a_moment_without_writes() -
 
 
 def test_a_long_scrub_is_followed_by_a_longer_pause() -> None:
-    schedule = Schedule(60, None)
+    schedule = Schedule(60, None, LIMIT_BYTES)
     schedule.wrote(START, erased=True)
     schedule.begin()
     schedule.end(START, seconds=3)
@@ -284,7 +286,7 @@ def test_a_long_scrub_is_followed_by_a_longer_pause() -> None:
 
 
 def test_a_scrub_that_failed_is_tried_again_after_the_interval() -> None:
-    schedule = Schedule(60, None)
+    schedule = Schedule(60, None, LIMIT_BYTES)
     schedule.wrote(START, erased=True)
     schedule.begin()
     schedule.failed(START + HOUR)
@@ -293,7 +295,7 @@ def test_a_scrub_that_failed_is_tried_again_after_the_interval() -> None:
 
 
 def test_a_large_database_without_a_window_is_not_scrubbed_by_itself() -> None:
-    schedule = Schedule(60, None)
+    schedule = Schedule(60, None, LIMIT_BYTES)
     schedule.wrote(START, erased=True)
     assert not schedule.due(START + 1000 * HOUR, LIMIT_BYTES)
     assert schedule.unscheduled(LIMIT_BYTES)
