@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 
 from service.runtime import call_stages
 from service.runtime.call_stages import MAX_STAGES, CallStages, stage
 from service.runtime.coalescing import Coalescer
+from tests.harness import REPOSITORY
 
 
 def names(stages: CallStages) -> list[str]:
@@ -101,3 +103,12 @@ async def test_a_call_that_leaves_the_queue_notes_how_long_it_waited() -> None:
     release.set()
     await working
     assert names(stages) == ["queue"]
+
+
+def test_the_page_for_operators_has_every_stage() -> None:
+    page = (REPOSITORY / "service/OPERATIONS.md").read_text()
+    table = page.split("## Slow calls")[1].split("\n## ")[0]
+    sources = [path.read_text() for path in (REPOSITORY / "service").glob("**/*.py")]
+    noted = {name for text in sources for name in re.findall(r'(?:stage|note)\("([\w.]+)"', text)}
+    assert {"queue", "rank.words", "hydrate"} <= noted
+    assert [name for name in sorted(noted) if f"`{name}`" not in table] == []
