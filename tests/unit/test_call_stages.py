@@ -109,6 +109,8 @@ def test_the_page_for_operators_has_every_stage() -> None:
     page = (REPOSITORY / "service/OPERATIONS.md").read_text()
     table = page.split("## Slow calls")[1].split("\n## ")[0]
     sources = [path.read_text() for path in (REPOSITORY / "service").glob("**/*.py")]
-    noted = {name for text in sources for name in re.findall(r'(?:stage|note)\("([\w.]+)"', text)}
+    noted = {
+        name for text in sources for name in re.findall(r'(?:with stage|note)\("([\w.]+)"', text)
+    }
     assert {"queue", "rank.words", "hydrate"} <= noted
     assert [name for name in sorted(noted) if f"`{name}`" not in table] == []
