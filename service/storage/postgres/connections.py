@@ -99,7 +99,10 @@ class PostgresConnection:
             self._interrupted = True
             raise
         except Exception as error:
-            if fresh or not lost(error):
+            if not lost(error):
+                raise
+            self._interrupted = True
+            if fresh:
                 raise
         return await use(await self._open())
 

@@ -47,7 +47,8 @@ def lost(error: BaseException) -> bool:
         return False
     if isinstance(original, asyncpg.InterfaceError):
         return "clos" in str(original) or "released" in str(original)
-    return isinstance(original, OSError | TimeoutError)
+    # The driver has lost track when the server ends a session while nothing is asked.
+    return isinstance(original, asyncpg.InternalClientError | OSError | TimeoutError)
 
 
 def translated(error: BaseException) -> BaseException:
