@@ -22,7 +22,16 @@ class CuttingProxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
         self.port = 0
-        self.cut: Cut | None = None
+        self._cut: Cut | None = None
+
+    def cut(self, when: Cut) -> None:
+        """Cut the connection on which the next transaction is committed."""
+        self._cut = when
+
+    @property
+    def has_cut(self) -> bool:
+        """Whether it has done what it was told."""
+        return self._cut is None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on what comes over one connection."""
@@ -36,8 +45,8 @@ class CuttingProxy:
         async def ask() -> None:
             nonlocal silent
             while data := await reader.read(65_536):
-                if self.cut is not None and b"COMMIT" in data:
-                    done, self.cut = self.cut, None
+                if self._cut is not None and b"COMMIT" in data:
+                    done, self._cut = self._cut, None
                     if done is Cut.BEFORE:
                         return
                     silent = True

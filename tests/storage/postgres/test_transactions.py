@@ -45,12 +45,12 @@ async def test_a_write_whose_connection_breaks_in_the_commit_is_done_once(
 ) -> None:
     principal = m.Principal(await far.ensure_tenant("one"), "key")
     await far.documents.upsert(principal, m.DocumentWrite("before", None, ("a",)), None)
-    proxy.cut = cut
+    proxy.cut(cut)
     receipt = await far.documents.upsert(principal, m.DocumentWrite("text", None, ("a",)), None)
     page = await far.documents.list(
         principal, m.DocumentQuery(containers=("a",)), m.PageRequest(10)
     )
-    assert proxy.cut is None
+    assert proxy.has_cut
     assert receipt.revision == page.revision == 2
     assert len(page.items) == 2
 
