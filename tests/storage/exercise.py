@@ -199,3 +199,24 @@ async def _early_expiry(store: SqlStore, principal: m.Principal, clock: Clock) -
     await store.containers.list(principal, "a", m.PageRequest(10))
     chosen = m.MemoryForgetMany("a", filter=FILTER)
     await store.memories.forget_many(principal, chosen, None, validate_only=False)
+
+
+async def fill(store: SqlStore, principal: m.Principal) -> None:
+    """Documents in two containers, and memories of every state."""
+    await store.documents.batch_upsert(
+        principal, [m.DocumentWrite(f"text {i}", f"c{i}", ("a", "b")) for i in range(5)], None
+    )
+    made = await store.memories.create(
+        principal,
+        m.MemoryCreate("a", tuple(m.NewMemory(f"m{i}", source_document_id="c1") for i in range(4))),
+        None,
+    )
+    first, second, third, _ = made.receipts
+    await store.memories.update(
+        principal, m.MemoryUpdate(m.MemoryTarget("a", first.id), "m0 again"), None
+    )
+    for receipt in (second, third):
+        await store.memories.forget(
+            principal, m.MemoryForget(m.MemoryTarget("a", receipt.id)), None
+        )
+    await store.memories.restore(principal, m.MemoryRestore("a", second.id), None)
