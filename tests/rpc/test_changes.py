@@ -88,9 +88,12 @@ async def test_what_is_done_is_listed_in_order(
     assert [change.revision for change in found] == list(range(1, 12))
     ids = [document.id, document.id, one.id, two.id, new, new, new, two.id]
     assert [change.id for change in found[:8]] == ids
-    assert (found[9].id, found[10].id) == (document.id, "a")
+    assert found[9].id == document.id
     first = found[0]
-    assert first.container_tags == ["a", "b"]
+    # A deleted container's tag is soon replaced by a digest.
+    gone = found[10].id
+    assert gone == "a" or gone.startswith("~")
+    assert set(first.container_tags) in ({"a", "b"}, {"b", gone})
     assert first.request_id == request_id
     assert first.revision == document.revision
     assert first.time.ToMicroseconds() > 0
