@@ -10,7 +10,9 @@ from collections import Counter
 from pathlib import Path
 
 import grpc
+from google.protobuf.message import Message
 
+from palimpsest.v1 import changes_pb2 as ch
 from palimpsest.v1 import documents_pb2 as d
 from tests.faults.load import Line, Load, line
 from tests.harness import Server, start_server
@@ -47,7 +49,8 @@ async def _stop_under_load(
         async with line(server) as connection:
             watched = d.UpsertDocumentRequest(content="watched", custom_id="watched")
             await connection.ask(watched)
-            watching = [asyncio.create_task(_watch(connection)) for _ in range(4)]
+            streams = [d.WatchDocumentRequest(id="watched"), ch.WatchChangesRequest()] * 4
+            watching = [asyncio.create_task(_watch(connection, each)) for each in streams]
             stopping = asyncio.create_task(_stop_after(server, after, grace, signals))
             await load.run(server)
             refusals = load.take_refusals()
@@ -55,7 +58,8 @@ async def _stop_under_load(
             assert await stopping == 0, "the exit code of an orderly end"
             ends = await asyncio.gather(*watching)
             # A watch of a document that is done has ended by itself.
-            assert set(ends) <= {"UNAVAILABLE", "OK"}, ends
+            assert set(ends[::2]) <= {"UNAVAILABLE", "OK"}, ends
+            assert set(ends[1::2]) == {"UNAVAILABLE"}, ends
     finally:
         server.kill()
     server = start_server(data_dir)
@@ -140,16 +144,15 @@ def _says_stopping(log: Path, said: int) -> bool:
     return b"stopping" in log.read_bytes()[said:]
 
 
-async def _watch(connection: Line) -> str:
-    """The code with which a watch ends."""
-    path, answer = METHODS[d.WatchDocumentRequest.DESCRIPTOR.full_name]
+async def _watch(connection: Line, request: Message) -> str:
+    """The code with which a stream ends."""
+    path, answer = METHODS[request.DESCRIPTOR.full_name]
     call: grpc.aio.UnaryStreamMultiCallable[bytes, object] = connection.channel.unary_stream(
         path, response_deserializer=answer.FromString
     )
     metadata = (("authorization", f"Bearer {connection.key}"),)
-    request = d.WatchDocumentRequest(id="watched").SerializeToString()
     try:
-        async for _ in call(request, metadata=metadata):
+        async for _ in call(request.SerializeToString(), metadata=metadata):
             pass
     except grpc.aio.AioRpcError as error:
         return error.code().name
