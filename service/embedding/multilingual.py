@@ -81,13 +81,14 @@ class MultilingualEmbedder(Embedder):
 
     Args:
         threads: Batches of texts embedded at once. None: one per core.
+        files: The model. None: that of the installed package.
 
     Raises:
         EmbedderRefusedError: The package is missing or has other files.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
-        self._files = package_files()
+    def __init__(self, threads: int | None = None, files: PackageFiles | None = None) -> None:
+        self._files = files or package_files()
         try:
             self._name = f"multilingual:use-multilingual-3-{_DIMENSION}:" + digest(
                 (self._files.weights, self._files.pieces, self._files.code), _RECIPE

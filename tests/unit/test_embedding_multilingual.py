@@ -138,20 +138,16 @@ def test_an_argument_is_refused() -> None:
         open_embedder("multilingual:large")
 
 
-async def test_broken_files_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_broken_files_are_refused(tmp_path: Path) -> None:
     files = multilingual.package_files()
     broken = tmp_path / "sp.model"
     broken.write_bytes(files.pieces.read_bytes()[:100_000])
-    monkeypatch.setattr(multilingual, "package_files", lambda: replace(files, pieces=broken))
-    made = MultilingualEmbedder()
+    made = MultilingualEmbedder(files=replace(files, pieces=broken))
     with pytest.raises(EmbedderRefusedError, match="reinstall it"):
         await made.load()
     await made.close()
-    monkeypatch.setattr(
-        multilingual, "package_files", lambda: replace(files, pieces=tmp_path / "none")
-    )
     with pytest.raises(EmbedderRefusedError, match="reinstall it"):
-        MultilingualEmbedder()
+        MultilingualEmbedder(files=replace(files, pieces=tmp_path / "none"))
 
 
 @pytest.mark.parametrize("data", [b"\x0f", b"\x0a", b"\x0a\xff"])
