@@ -2,93 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from service.content.base import Extract
+from service.content.html_elements import (
+    BLOCKS,
+    CELLS,
+    DRAWINGS,
+    DRAWN_TEXT,
+    ENDED_BY,
+    ENDS_DRAWING,
+    FLAT,
+    HEADINGS,
+    LINED,
+    PAGE,
+    PARAGRAPH,
+    PICTURES,
+    ROWS,
+    STRUCTURE,
+    TITLE,
+    VOID,
+    Skip,
+    is_hidden,
+    skip_rule,
+)
 from service.content.markup import End, Start, tokens
-from service.content.navigation import (
-    is_contents_title,
-    is_navigation,
-    may_be_navigation,
-)
+from service.content.navigation import is_contents_title
 from service.content.writer import Mark, Writer
-
-
-def _names(names: str) -> frozenset[str]:
-    return frozenset(names.split())
-
-
-_VOID: Final = _names(
-    "area base basefont bgsound br col embed frame hr img input keygen link meta param source "
-    "track wbr"
-)
-_HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
-_LINED: Final = _names("pre textarea xmp")
-_BLOCKS: Final = (
-    _names(
-        "address article aside blockquote body caption center dd details dialog dir div dl dt "
-        "fieldset figcaption figure footer form header hgroup html legend li listing main menu nav "
-        "ol p search section summary table ul"
-    )
-    | _LINED
-    | _HEADINGS.keys()
-)
-"""Elements that begin a block of text, and end one."""
-_FLAT: Final = _names("div p")
-_MARGINS: Final = _names("aside footer header")
-_PAGE: Final = _names("body head html")
-_LISTS: Final = _names("dir menu ol ul")
-_ROWS: Final = _names("table tbody td tfoot th thead tr")
-_STRUCTURE: Final = _BLOCKS | _ROWS | _names("button foreignobject math object select svg template")
-"""Elements that an end tag of formatting does not reach beyond."""
-
-_HIDDEN: Final = _names("annotation annotation-xml datalist metadata rp template")
-"""Elements that no browser shows."""
-_SKIPPED: Final = _names("audio canvas nav noscript object select video")
-"""Elements that are left out, if they are closed: else the page is in them."""
-_NEVER_SKIPPED: Final = _names("article main title")
-_DRAWINGS: Final = _names("math svg")
-_DRAWN_TEXT: Final = _names("desc foreignobject text title")
-_ENDS_DRAWING: Final = (
-    _names(
-        "b big br code em embed head hr i img meta nobr ruby s small span strike strong sub sup "
-        "tt u var"
-    )
-    | _BLOCKS
-)
-"""Elements that are in no drawing: their start tag ends one that is open."""
-
-_IN_TABLE: Final = _names("table")
-_ENDED_BY: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
-    "li": (_names("li"), _LISTS),
-    "dt": (_names("dd dt"), _names("dl")),
-    "dd": (_names("dd dt"), _names("dl")),
-    "option": (_names("option"), _names("select")),
-    "td": (_names("td th"), _names("table tr")),
-    "th": (_names("td th"), _names("table tr")),
-    "tr": (_names("tr"), _IN_TABLE),
-    "tbody": (_names("tbody tfoot thead"), _IN_TABLE),
-    "tfoot": (_names("tbody tfoot thead"), _IN_TABLE),
-    "thead": (_names("tbody tfoot thead"), _IN_TABLE),
-    "a": (_names("a"), _STRUCTURE),
-}
-"""Elements whose start tag ends an open one of these, unless one of those is in between."""
-_PARAGRAPH: Final = (_names("p"), _STRUCTURE - {"p"})
 
 _REACH: Final = 100
 """How many elements up an open one is looked for, so that the work grows with the page."""
 
-_INVISIBLE: Final = re.compile(
-    r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE
-)
-_TITLE: Final = _names("title")
-_CELLS: Final = _names("td th")
-_PICTURES: Final = _names("area img")
 _NUMBERING: Final = " \t\r\n\x1f0123456789.·•|-"
 _ROW, _CELL = "\n", "\x1f"
 
@@ -114,26 +61,11 @@ class Html:
         return page.close()
 
 
-class _Skip(Enum):
-    """When an element is left out, provided that an end tag closes it."""
-
-    NEVER = auto()
-    ALWAYS = auto()
-    LINKS = auto()
-    """If it is made of links."""
-    MARGIN = auto()
-    """If it is made of links and has no heading."""
-    CONTENTS = auto()
-    """If it is made of links to places of the page."""
-    PERMALINK = auto()
-    """If it is a sign, such as a pilcrow, that links to a place of the page."""
-
-
 @dataclass(slots=True)
 class _Element:
     name: str
     hidden: bool = False
-    skip: _Skip = _Skip.NEVER
+    skip: Skip = Skip.NEVER
     begin: _Begin | None = None
     within: bool = False
     """A link to a place of the page."""
@@ -196,42 +128,42 @@ class _Page:
 
     def start(self, tag: Start) -> None:
         name = tag.name
-        if name in _ENDS_DRAWING and self._in_drawing:
+        if name in ENDS_DRAWING and self._in_drawing:
             self._end_drawing()
         if self._counts["title"] and not self._in_drawing:
             # One that is not closed is over where something else begins.
-            self._close(_TITLE, _STRUCTURE)
-        if name in _PAGE:
+            self._close(TITLE, STRUCTURE)
+        if name in PAGE:
             self._flush()
             return
         attributes = tag.attributes() if tag.source else {}
-        if name in _VOID:
+        if name in VOID:
             self._void(name, attributes)
             return
-        if name in _ENDED_BY:
-            self._close(*_ENDED_BY[name])
+        if name in ENDED_BY:
+            self._close(*ENDED_BY[name])
         flat = False
-        if name in _BLOCKS:
-            self._close(*_PARAGRAPH)
+        if name in BLOCKS:
+            self._close(*PARAGRAPH)
             # What a cell begins with is in one line with the other cells.
-            flat = name in _FLAT and "".join(self._buffer[-2:]).rstrip(" ").endswith(_CELL)
+            flat = name in FLAT and "".join(self._buffer[-2:]).rstrip(" ").endswith(_CELL)
             if not flat:
                 self._flush()
         self._push(name, attributes, flat=flat)
 
     def end(self, tag: End) -> None:
         name = tag.name
-        if name in _HEADINGS and not self._counts[name]:
-            name = next((other for other in _HEADINGS if self._counts[other]), name)
+        if name in HEADINGS and not self._counts[name]:
+            name = next((other for other in HEADINGS if self._counts[other]), name)
         if name == "br":
             self._append("\n")
-        elif name not in _STRUCTURE and name not in _PAGE:
-            self._close(frozenset((name,)), _STRUCTURE, explicit=True)
+        elif name not in STRUCTURE and name not in PAGE:
+            self._close(frozenset((name,)), STRUCTURE, explicit=True)
         elif self._counts[name]:
             while self._open[-1].name != name:
                 self._pop(explicit=False)
             self._pop(explicit=True)
-        elif name not in _ROWS:
+        elif name not in ROWS:
             self._flush()
 
     def text(self, text: str) -> None:
@@ -258,16 +190,16 @@ class _Page:
     def _push(self, name: str, attributes: Mapping[str, str], *, flat: bool) -> None:
         element = _Element(
             name,
-            hidden=_is_hidden(name, attributes),
-            skip=_skip(name, attributes),
+            hidden=is_hidden(name, attributes),
+            skip=skip_rule(name, attributes),
             within=name == "a" and attributes.get("href", "").startswith("#"),
-            drawn=name in _DRAWN_TEXT and self._counts["svg"] > 0,
+            drawn=name in DRAWN_TEXT and self._counts["svg"] > 0,
             flat=flat,
         )
-        if element.skip is not _Skip.NEVER:
+        if element.skip is not Skip.NEVER:
             element.begin = _Begin(self._writer.mark(), len(self._buffer), self._prefix, self._read)
             self._marked.append(element)
-        if name in _DRAWINGS or element.drawn:
+        if name in DRAWINGS or element.drawn:
             self._append(" ")
         if name == "svg":
             self._append(attributes.get("aria-label", ""))
@@ -280,34 +212,34 @@ class _Page:
             self._read = self._read.plus(links=1)
         if name == "title" and self._titled is None and not self._in_drawing:
             self._titled = element
-        elif name in _HEADINGS:
-            self._level = _HEADINGS[name]
+        elif name in HEADINGS:
+            self._level = HEADINGS[name]
         elif name == "li":
             self._prefix = "- "
-        elif name in _LINED:
+        elif name in LINED:
             self._preformatted += 1
         elif name == "tr":
             self._rows = True
             self._append(_ROW)
-        elif name in _CELLS:
+        elif name in CELLS:
             self._append(_CELL)
 
     def _pop(self, *, explicit: bool) -> None:
         """End the innermost element, by its end tag or by what the end of another implies."""
         element = self._open[-1]
         name = element.name
-        if name in _BLOCKS and not element.flat:
+        if name in BLOCKS and not element.flat:
             self._flush()
-        if name in _DRAWINGS or element.drawn:
+        if name in DRAWINGS or element.drawn:
             self._append(" ")
         self._open.pop()
         self._counts[name] -= 1
         self._hidden -= element.hidden
         self._drawn -= element.drawn
         self._links_within -= element.within
-        if name in _HEADINGS:
+        if name in HEADINGS:
             self._level = 0
-        elif name in _LINED:
+        elif name in LINED:
             self._preformatted -= 1
         begin = element.begin
         if begin is not None:
@@ -337,11 +269,11 @@ class _Page:
         if name == "br":
             self._append("\n")
         elif name == "hr":
-            self._close(*_PARAGRAPH)
+            self._close(*PARAGRAPH)
             self._flush()
-        elif (
-            name in _PICTURES or attributes.get("type", "").lower() == "image"
-        ) and not _is_hidden(name, attributes):
+        elif (name in PICTURES or attributes.get("type", "").lower() == "image") and not is_hidden(
+            name, attributes
+        ):
             self._append(" ".join(attributes.get("alt", "").split()))
 
     def _append(self, text: str) -> None:
@@ -356,18 +288,18 @@ class _Page:
                 letters if self._links_within else 0,
             )
 
-    def _is_left_out(self, skip: _Skip, begin: _Begin) -> bool:
+    def _is_left_out(self, skip: Skip, begin: _Begin) -> bool:
         apart = begin.buffered == 0
         if not apart and self._writer.mark() != begin.written:
             return False  # A paragraph goes on into it.
-        if skip is _Skip.PERMALINK:
+        if skip is Skip.PERMALINK:
             return not any(map(str.isalnum, "".join(self._buffer[begin.buffered :])))
         read = self._read.since(begin.read)
-        if skip is _Skip.MARGIN and self._writer.has_heading(begin.written):
+        if skip is Skip.MARGIN and self._writer.has_heading(begin.written):
             return False
-        if skip in {_Skip.LINKS, _Skip.MARGIN}:
+        if skip in {Skip.LINKS, Skip.MARGIN}:
             return 2 * read.linked >= read.letters
-        if skip is _Skip.CONTENTS:
+        if skip is Skip.CONTENTS:
             return read.links > 1 and 10 * read.within >= 9 * read.letters
         return True
 
@@ -406,33 +338,6 @@ class _Page:
             self._prefix = ""
             self._level = 0
         self._rows = False
-
-
-def _is_hidden(name: str, attributes: Mapping[str, str]) -> bool:
-    """Whether a browser does not show the element."""
-    if name in _HIDDEN or (name == "dialog" and "open" not in attributes):
-        return True
-    if not attributes:
-        return False
-    # Browsers find the text of "until-found", and then show it.
-    hidden = attributes.get("hidden", "until-found").lower()
-    return hidden != "until-found" or _INVISIBLE.search(attributes.get("style", "")) is not None
-
-
-def _skip(name: str, attributes: Mapping[str, str]) -> _Skip:
-    if name in _NEVER_SKIPPED:
-        return _Skip.NEVER
-    if name in _SKIPPED or is_navigation(attributes):
-        return _Skip.ALWAYS
-    if may_be_navigation(attributes):
-        return _Skip.LINKS
-    if name in _MARGINS:
-        return _Skip.MARGIN
-    if name in _LISTS:
-        return _Skip.CONTENTS
-    if name == "a" and "#" in attributes.get("href", ""):
-        return _Skip.PERMALINK
-    return _Skip.NEVER
 
 
 def _line(raw: str) -> str:
