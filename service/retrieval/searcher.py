@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from service.core.model import Document, Memory, Principal
+from service.core.model import Principal
 from service.embedding.base import (
     TIMEOUT_SECONDS,
     Embedder,
@@ -26,7 +26,6 @@ from service.ports.search import (
     MemoryHit,
     MemoryHits,
     MemorySearch,
-    ScoreParts,
     SearchSource,
 )
 from service.retrieval.bursts import Bursts
@@ -37,6 +36,7 @@ from service.retrieval.eligibility import (
     eligible_chunks,
     eligible_memories,
 )
+from service.retrieval.hits import chunk_hits, memory_hits
 from service.retrieval.segments import INLINE_ADDITIONS, NoRoomError, Segments
 from service.retrieval.streaming import Streaming
 from service.retrieval.verification import GROWTH, ReadTexts, Verification
@@ -168,7 +168,7 @@ class SegmentSearcher:
             )
 
         hits, revision = await self._searched(
-            principal, search, lambda: eligible, to_hydrate, _chunk_hits
+            principal, search, lambda: eligible, to_hydrate, chunk_hits
         )
         by_document: dict[str, DocumentHit] = {}
         for hit, document in hits:
@@ -200,7 +200,7 @@ class SegmentSearcher:
             )
 
         def build_hits(found: Sequence[Hit], hydrated: Hydrated) -> list[MemoryHit | ChunkHit]:
-            return _memory_hits(search, found, hydrated)
+            return memory_hits(search, found, hydrated)
 
         hits, revision = await self._searched(
             principal,
@@ -455,56 +455,6 @@ class SegmentSearcher:
 def _scoring(found: Sequence[Hit], least: float) -> list[Hit]:
     """The hits that score enough."""
     return [hit for hit in found if hit.score >= least]
-
-
-def _chunk_hits(found: Sequence[Hit], hydrated: Hydrated) -> list[tuple[ChunkHit, Document]]:
-    hits = []
-    for hit in found:
-        document, rows = hydrated.documents.get(hit.group), hydrated.near.get(hit.id)
-        if document is None or rows is None:
-            continue
-        before = [row for row in rows if row.position < hit.position]
-        after = [row for row in rows if row.position > hit.position]
-        chunk = rows[len(before)]
-        parts = _parts(hit)
-        found_hit = ChunkHit(hit.group, chunk, hit.score, parts, hit.sharing, before, after)
-        hits.append((found_hit, document))
-    return hits
-
-
-def _memory_hits(
-    search: MemorySearch, found: Sequence[Hit], hydrated: Hydrated
-) -> list[MemoryHit | ChunkHit]:
-    chunks = _chunk_hits([hit for hit in found if hit.kind is ItemKind.CHUNK], hydrated)
-    by_id: dict[str, MemoryHit | ChunkHit] = {}
-    for chunk, document in chunks:
-        chunk.document = document
-        by_id[chunk.chunk.id] = chunk
-    for hit in found:
-        memory = hydrated.memories.get(hit.id)
-        if memory is not None and _wanted(memory, search):
-            source = hydrated.documents.get(memory.source_document_id or "")
-            by_id[hit.id] = MemoryHit(memory, hit.score, _parts(hit), hit.sharing, source)
-    return [by_id[hit.id] for hit in found if hit.id in by_id]
-
-
-def _wanted(memory: Memory, search: MemorySearch) -> bool:
-    """Whether it still matches: it may have been forgotten or superseded during the search."""
-    if memory.forgotten and not search.include_forgotten:
-        return memory.is_latest is False and search.include_history
-    return memory.is_latest or search.include_history
-
-
-def _parts(hit: Hit) -> ScoreParts:
-    confidence = hit.parts.confidence
-    return ScoreParts(
-        hit.parts.lexical,
-        hit.parts.cosine,
-        hit.score / confidence if confidence else 0.0,
-        confidence,
-        hit.found,
-        hit.lacking,
-    )
 
 
 @dataclass(frozen=True, slots=True)
