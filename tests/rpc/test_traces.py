@@ -236,7 +236,7 @@ async def _many_calls(client: Client) -> None:
 def test_without_the_extra_it_is_said_what_to_install(
     monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
-    for own in ("spans", "exporting"):
+    for own in ("spans", "exporting", "encoding"):
         monkeypatch.delitem(sys.modules, f"service.tracing.{own}", raising=False)
     monkeypatch.setitem(sys.modules, f"opentelemetry.{module}", None)
     with pytest.raises(TracingError, match=r"palimpsest-memory\[otel\]"):
