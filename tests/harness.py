@@ -181,6 +181,8 @@ def environment() -> dict[str, str]:
     return kept | {
         "PYTHONPATH": os.pathsep.join(part for part in path if part),
         "PALIMPSEST_DISK_RESERVE": str(RESERVE),
+        # What is logged must not depend on how busy the machine is.
+        "PALIMPSEST_SLOW_CALL_SECONDS": "86400",
         # The default port would be that of all servers at once.
         "PALIMPSEST_HTTP": "",
     }

@@ -57,7 +57,8 @@ def serving(
     folder = ["--data-dir", str(data_dir)] if named else []
     process = subprocess.Popen(
         [*command, "serve", *folder, "--listen", address, *options],
-        env=environment or clean_environment(),
+        # What is logged must not depend on how busy the machine is.
+        env=environment or clean_environment(PALIMPSEST_SLOW_CALL_SECONDS="86400"),
         **streams,
     )
     try:
