@@ -1,6 +1,7 @@
 """Many rows, and many statements, in one round trip to a server.
 
-Rows travel as one array for each column. Statements whose results no one needs wait for the
+Rows travel as one array for each column; one of numbers as a text, which takes the driver a
+tenth of the time. Statements whose results no one needs wait for the
 next one that is executed, and are sent before it as one. They must then be independent of each
 other: no two of them are about the same table.
 """
@@ -8,7 +9,7 @@ other: no two of them are about the same table.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -37,13 +38,14 @@ _PARAMETER: Final = re.compile(r"\$(\d+)")
 _TYPED: Final = re.compile(r"\$(\d+)::([A-Z]+)")
 
 # In this order: a BigInteger is an Integer, too.
-_ARRAYS: Final[tuple[tuple[type[TypeEngine[Any]], str], ...]] = (
-    (Boolean, "bool[]"),
-    (SmallInteger, "int2[]"),
-    (BigInteger, "int8[]"),
-    (Integer, "int4[]"),
-    (LargeBinary, "bytea[]"),
+_KINDS: Final[tuple[tuple[type[TypeEngine[Any]], str], ...]] = (
+    (Boolean, "BOOLEAN"),
+    (SmallInteger, "SMALLINT"),
+    (BigInteger, "BIGINT"),
+    (Integer, "INTEGER"),
+    (LargeBinary, "BYTEA"),
 )
+_NUMBERS: Final = frozenset({"BOOLEAN", "SMALLINT", "BIGINT", "INTEGER"})
 
 
 class _Pending(NamedTuple):
@@ -72,10 +74,10 @@ def insert_later(
         add: Columns to which the new value is added then.
     """
     columns = tuple(rows[0])
-    text, converters = _insert(table, columns, put, add)
+    text, kinds = _insert(table, columns, put, add)
     values = tuple(
-        convert([row[column] for row in rows])
-        for column, convert in zip(columns, converters, strict=True)
+        _array(kind, [row[column] for row in rows])
+        for column, kind in zip(columns, kinds, strict=True)
     )
     _enqueue(conn, _Pending(table.name, text, values))
 
@@ -91,8 +93,9 @@ def change_many(
     conn: Connection, statement: Update | Delete, rows: Sequence[Mapping[str, object]]
 ) -> None:
     """Execute an UPDATE or DELETE once for each row of its parameters; no two meet on a row."""
-    text, names = _for_arrays(statement, conn.dialect)
-    conn.exec_driver_sql(text, tuple([row[name] for row in rows] for name in names))
+    text, parameters = _for_arrays(statement, conn.dialect)
+    arrays = (_array(kind, [row[name] for row in rows]) for name, kind in parameters)
+    conn.exec_driver_sql(text, tuple(arrays))
 
 
 def flush(conn: Connection) -> None:
@@ -138,11 +141,12 @@ def _renumbered(text: str, count: int) -> str:
 @lru_cache(maxsize=256)
 def _insert(
     table: Table, columns: tuple[str, ...], put: Names, add: Names
-) -> tuple[str, Sequence[Callable[[list[Any]], object]]]:
-    """The statement, and what makes the array of each column from its values."""
+) -> tuple[str, Sequence[str]]:
+    """The statement, and the kinds of its columns."""
     listed = ", ".join(columns)
     kept = [table.c[column] for column in columns]
-    arrays = ", ".join(f"${n}::{_array(column)}" for n, column in enumerate(kept, 1))
+    kinds = [_kind(column) for column in kept]
+    arrays = ", ".join(_parameter(number, kind) for number, kind in enumerate(kinds, 1))
     picked = ", ".join(
         f"{column.name}::jsonb" if isinstance(column.type, JsonText) else column.name
         for column in kept
@@ -156,32 +160,37 @@ def _insert(
         changes += [f"{name} = {table.name}.{name} + excluded.{name}" for name in add]
         keys = ", ".join(column.name for column in table.primary_key)
         text += f" ON CONFLICT ({keys}) DO UPDATE SET {', '.join(changes)}"
-    return text, [_converter(column) for column in kept]
+    return text, kinds
 
 
-def _array(column: Column[Any]) -> str:
-    return next((name for kind, name in _ARRAYS if isinstance(column.type, kind)), "text[]")
+def _kind(column: Column[Any]) -> str:
+    return next((kind for of, kind in _KINDS if isinstance(column.type, of)), "VARCHAR")
 
 
-def _converter(column: Column[Any]) -> Callable[[list[Any]], object]:
-    if isinstance(column.type, Boolean):
-        return lambda values: list(map(bool, values))
-    return lambda values: values
+def _parameter(number: int, kind: str) -> str:
+    return f"${number}::TEXT::{kind}[]" if kind in _NUMBERS else f"${number}::{kind}[]"
+
+
+def _array(kind: str, values: list[Any]) -> object:
+    """An array as the driver takes it."""
+    if kind not in _NUMBERS:
+        return values
+    return f"{{{','.join(['NULL' if value is None else str(int(value)) for value in values])}}}"
 
 
 @lru_cache(maxsize=64)
-def _for_arrays(statement: Update | Delete, dialect: Dialect) -> tuple[str, Sequence[str]]:
-    """The statement for all rows of its parameters at once."""
+def _for_arrays(
+    statement: Update | Delete, dialect: Dialect
+) -> tuple[str, Sequence[tuple[str, str]]]:
+    """The statement for all rows of its parameters at once, and their names and kinds."""
     text, names = _compiled(statement, dialect)
     kinds = {int(number): kind for number, kind in _TYPED.findall(text)}
-    arrays = ", ".join(f"${n}::{kinds[n]}[]" for n in sorted(kinds))
+    arrays = ", ".join(_parameter(n, kinds[n]) for n in sorted(kinds))
     listed = ", ".join(f"p{n}" for n in sorted(kinds))
     head, condition = _TYPED.sub(r"given.p\1", text).split(" WHERE ", 1)
     joined = "FROM" if isinstance(statement, Update) else "USING"
-    return (
-        f"{head} {joined} unnest({arrays}) AS given ({listed}) WHERE {condition}",
-        names,
-    )
+    text = f"{head} {joined} unnest({arrays}) AS given ({listed}) WHERE {condition}"
+    return text, [(name, kinds[n]) for n, name in enumerate(names, 1)]
 
 
 @lru_cache(maxsize=128)

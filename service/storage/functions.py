@@ -165,6 +165,28 @@ def _text_position_postgresql(element: TextPosition, compiler: Any, **kw: Any) -
     return f"strpos({compiler.process(element.clauses, **kw)})"
 
 
+class FoundFirst(FunctionElement[str]):
+    """A text column of the table that a join begins with.
+
+    PostgreSQL would also begin with the other table, if that has the wanted order, and read all
+    of a tenant's rows in it to find those of one container.
+    """
+
+    inherit_cache = True
+    name = "found_first"
+    type = String()
+
+
+@compiles(FoundFirst, "sqlite")
+def _found_first_sqlite(element: FoundFirst, compiler: Any, **kw: Any) -> str:
+    return _processed(element, compiler, kw, 0)[0]
+
+
+@compiles(FoundFirst, "postgresql")
+def _found_first_postgresql(element: FoundFirst, compiler: Any, **kw: Any) -> str:
+    return f"({_processed(element, compiler, kw, 0)[0]} || '')"
+
+
 class ParsedJson(FunctionElement[Any]):
     """A text of JSON, as it is stored."""
 

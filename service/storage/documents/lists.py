@@ -22,6 +22,7 @@ from service.core.model import (
 from service.ports.store import NumberedPage, Page
 from service.storage.documents.rows import READ_BARE, READ_COLUMNS, document_of
 from service.storage.filters import compile_filter
+from service.storage.functions import FoundFirst
 from service.storage.lists import (
     Numbered,
     after,
@@ -177,7 +178,8 @@ def _branches(
     joins = document_containers
     joined = joins.join(
         documents,
-        (documents.c.tenant == joins.c.tenant) & (documents.c.id == joins.c.document_id),
+        (documents.c.tenant == joins.c.tenant)
+        & (documents.c.id == FoundFirst(joins.c.document_id)),
     )
     sort = joins.c.revision if key == "revision" else joins.c.document_id
     base = select(*READ_COLUMNS).select_from(joined)

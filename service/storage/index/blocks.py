@@ -25,6 +25,7 @@ from sqlalchemy import (
 from service.core.memories import MADE, End
 from service.core.times import FOREVER
 from service.ports.indexing import BlockCursor, IndexBlock, IndexRow
+from service.storage.functions import FoundFirst
 from service.storage.lists import tenant_revision
 from service.storage.memories.rows import SPANS_JOINED
 from service.storage.tables import chunks, document_containers, memories, memory_spans
@@ -75,7 +76,7 @@ IN_CONTAINER = document_containers.join(
     chunks,
     and_(
         chunks.c.tenant == document_containers.c.tenant,
-        chunks.c.document_id == document_containers.c.document_id,
+        chunks.c.document_id == FoundFirst(document_containers.c.document_id),
     ),
 )
 

@@ -21,6 +21,7 @@ from service.core.model import (
     TemporalContext,
 )
 from service.core.times import FOREVER
+from service.storage.functions import FoundFirst
 from service.storage.lists import State
 from service.storage.memories.sources import visible_sources
 from service.storage.tables import memories, memory_spans, tenants
@@ -61,12 +62,14 @@ COLUMNS = (
     memory_spans.c.end_reason,
     memory_spans.c.forget_batch_id,
 )
-_SAME_VERSION = (memories.c.tenant == memory_spans.c.tenant) & (
-    memories.c.id == memory_spans.c.memory_id
+_SAME_TENANT = memories.c.tenant == memory_spans.c.tenant
+SPANS_JOINED = memory_spans.join(
+    memories, _SAME_TENANT & (memories.c.id == FoundFirst(memory_spans.c.memory_id))
 )
-SPANS_JOINED = memory_spans.join(memories, _SAME_VERSION)
 """Spans with their versions: for what is found by its span."""
-VERSIONS_JOINED = memories.join(memory_spans, _SAME_VERSION)
+VERSIONS_JOINED = memories.join(
+    memory_spans, _SAME_TENANT & (memory_spans.c.memory_id == FoundFirst(memories.c.id))
+)
 """Versions with their spans: for what is found by its version."""
 _ROWS = select(*COLUMNS).select_from(SPANS_JOINED).where(memory_spans.c.tenant == bindparam("t"))
 _BY_ID_AT = _ROWS.where(
