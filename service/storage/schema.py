@@ -47,7 +47,7 @@ def has_tables(conn: Connection) -> bool:
 def bring_up(
     conn: Connection,
     create: Callable[[Connection, MetaData], None] = dialects.create_tables,
-    seed: Callable[[Connection, MetaData], None] = dialects.seed_statistics,
+    seed: Callable[[Connection, MetaData], None] | None = dialects.seed_statistics,
 ) -> tuple[str | None, str]:
     """Make or migrate the schema inside the open transaction: (before, after).
 
@@ -57,7 +57,8 @@ def bring_up(
     Args:
         conn: In a transaction.
         create: Makes the tables.
-        seed: Gives the planner statistics of what they will be like.
+        seed: Gives the planner statistics of what they will be like; None: they are made as the
+            tables grow.
     """
     before = version(conn)
     if before is None:
@@ -66,7 +67,7 @@ def bring_up(
         conn.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": HEAD})
     elif before != HEAD:
         _migrate(conn)
-    if before != HEAD:
+    if before != HEAD and seed is not None:
         seed(conn, tables.metadata)
     if conn.execute(select(tables.secrets.c.name)).first() is None:
         row = {"name": "digest", "value": entropy.token_bytes(64)}

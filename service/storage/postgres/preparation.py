@@ -10,7 +10,6 @@ from sqlalchemy import Connection, inspect
 from service.core.source import PostgresServer
 from service.storage import schema
 from service.storage.postgres.connections import connected, transact
-from service.storage.postgres.statistics import seed_statistics
 from service.storage.postgres.tables import create_tables
 
 T = TypeVar("T")
@@ -45,4 +44,4 @@ def bring_up(conn: Connection, *, create: bool = True) -> tuple[str | None, str]
             "there is no database of Palimpsest at the URL; make one with `palimpsest serve` or "
             "`migrate`"
         )
-    return schema.bring_up(conn, create_tables, seed_statistics)
+    return schema.bring_up(conn, create_tables, None)

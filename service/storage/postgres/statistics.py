@@ -1,10 +1,13 @@
-"""Statistics for the planner, which has none of a new table, and old ones of one that grew."""
+"""Statistics for the planner, which has none of a new table, and old ones of one that grew.
+
+Made-up ones would be of no use to an empty table: the planner looks at its size first.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection
 
 from service.storage import tables
 
@@ -15,10 +18,6 @@ _GROWN: Final = """
 """Tables that have four times the rows that they had when they were analysed."""
 
 _NAMES: Final = sorted(tables.metadata.tables)
-
-
-def seed_statistics(conn: Connection, metadata: MetaData) -> None:
-    """Nothing yet: an empty table is planned as one, whatever its statistics say."""
 
 
 def grown(conn: Connection) -> list[str]:
