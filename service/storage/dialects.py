@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Executable, Insert, MetaData, Table
+from sqlalchemy import Connection, Executable, Insert, MetaData, Table, inspect
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 
@@ -17,6 +17,23 @@ Names: TypeAlias = tuple[str, ...]
 def is_remote(conn: Connection) -> bool:
     """Whether the database is on a server: each statement is a round trip, and others write too."""
     return conn.dialect.name != "sqlite"
+
+
+def has_table(conn: Connection, name: str) -> bool:
+    """Whether there is a table of this name."""
+    if not is_remote(conn):
+        return inspect(conn).has_table(name)
+    # SQLAlchemy's inspection would keep the dialect, and all that it has, of each engine.
+    there = "SELECT to_regclass($1::text) IS NOT NULL"
+    return bool(conn.exec_driver_sql(there, (name,)).scalar_one())
+
+
+def has_tables(conn: Connection) -> bool:
+    """Whether there is any table."""
+    if not is_remote(conn):
+        return bool(inspect(conn).get_table_names())
+    there = "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema())"
+    return bool(conn.exec_driver_sql(there).scalar_one())
 
 
 def _insert(dialect: str, table: Table) -> Any:

@@ -6,7 +6,7 @@ import secrets as entropy
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Connection, MetaData, inspect, select, text
+from sqlalchemy import Connection, MetaData, select, text
 
 from service.storage import dialects, tables
 
@@ -34,14 +34,10 @@ class SchemaTooOldError(RuntimeError):
 
 def version(conn: Connection) -> str | None:
     """The schema's revision; None for an empty database."""
-    if not inspect(conn).has_table("alembic_version"):
+    if not dialects.has_table(conn, "alembic_version"):
         return None
     found = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return None if found is None else str(found)
-
-
-def has_tables(conn: Connection) -> bool:
-    return bool(inspect(conn).get_table_names())
 
 
 def bring_up(

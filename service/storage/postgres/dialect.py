@@ -31,8 +31,9 @@ from service.storage import bulk
 CONNECT_SECONDS: Final = 5.0
 """How long a connection may take to be made."""
 
-PREPARED: Final = 512
-"""Statements that a connection keeps prepared."""
+PREPARED: Final = 128
+"""Statements that a connection keeps prepared: filters make many that are never repeated, and
+the server keeps a plan of each."""
 
 # A plan that reads whole tables is never right, and one that was made while a table was empty
 # would stay; a merge of whole indexes is what it takes for the next best.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection
 
 from service.core.source import PostgresServer
-from service.storage import schema
+from service.storage import dialects, schema
 from service.storage.postgres.connections import connected, transact
 from service.storage.postgres.tables import create_tables
 
@@ -33,8 +33,8 @@ def bring_up(conn: Connection, *, create: bool = True) -> tuple[str | None, str]
     """
     conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_START_LOCK})")
     version = schema.version(conn)
-    ours = version is not None and inspect(conn).has_table("secrets")
-    if not ours and schema.has_tables(conn):
+    ours = version is not None and dialects.has_table(conn, "secrets")
+    if not ours and dialects.has_tables(conn):
         raise schema.ForeignDatabaseError(
             "the database has tables of another program; name another one, or a schema of its own "
             "(with ?options=-csearch_path%3DNAME at the end of the URL)"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from service.storage import schema
+from service.storage import dialects, schema
 from service.storage.sqlite import high_water, presence
 from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.database import create_file
@@ -59,7 +59,7 @@ def _bring_up(
     if schema.version(conn) is None:
         if left:
             raise presence.lost(path, left)
-        if schema.has_tables(conn):
+        if dialects.has_tables(conn):
             raise presence.ForeignDatabaseError(
                 f"{path} is a database of another program; name another folder"
             )
