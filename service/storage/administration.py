@@ -60,12 +60,13 @@ class Administration(ABC):
         """Run `work` in one transaction, on the current schema."""
 
     @abstractmethod
-    def change_keys(self, work: Callable[[Connection], T], *, frees: bool = False) -> T:
-        """The same for changes of keys, which every server has noticed when it returns.
+    def change_keys(self, work: Callable[[Connection], T], *, revokes: bool = False) -> T:
+        """The same for changes of keys.
 
         Args:
             work: What to do.
-            frees: It must go through on a full disk.
+            revokes: It takes a key away: it must go through on a full disk, and every server
+                has noticed it when this returns. A new key is looked up when it is first used.
         """
 
     @abstractmethod
@@ -103,7 +104,9 @@ class Administration(ABC):
 
         Goes through on a full disk, too.
         """
-        return self.change_keys(lambda conn: keys.revoke(conn, key_id, system_clock()), frees=True)
+        return self.change_keys(
+            lambda conn: keys.revoke(conn, key_id, system_clock()), revokes=True
+        )
 
     def add_webhook(self, tenant: str, target: m.WebhookTarget, after: int | None) -> m.Webhook:
         """See `webhooks.operations.add`; servers deliver to it within seconds."""

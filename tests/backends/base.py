@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -81,6 +82,10 @@ class Backend(ABC):
     @abstractmethod
     def hold_writes(self) -> AbstractContextManager[WriteHold]:
         """Nothing else is written until the block ends, or lets it; reads go on."""
+
+    @abstractmethod
+    def matches(self, pattern: re.Pattern[bytes]) -> set[bytes]:
+        """What a pattern finds in all that is stored: in the bytes of files, or in every row."""
 
     @abstractmethod
     def is_open_in(self, pid: int) -> bool:

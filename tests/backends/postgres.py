@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from service.core import source as places
 from service.core.times import WallClock
 from service.ports.indexing import Indexer
+from service.storage import tables
 from service.storage.engine import StoreOptions
 from service.storage.opening import open_store, prepare_database
 from service.storage.store import SqlStore
@@ -172,6 +174,16 @@ class PostgresBackend(Backend):
 
     async def _connected(self) -> AsyncConnection:
         return await self._engine.connect()
+
+    def matches(self, pattern: re.Pattern[bytes]) -> set[bytes]:
+        """Its files keep what was deleted until they are written again."""
+        found: set[bytes] = set()
+        for table in tables.metadata.tables:
+            for row in self.rows(f"SELECT * FROM {table}"):
+                for value in row:
+                    raw = value if isinstance(value, bytes) else str(value).encode()
+                    found.update(pattern.findall(raw))
+        return found
 
     def is_open_in(self, pid: int) -> bool:
         return tcp.is_connected(pid, self.url.port or 5432)

@@ -16,6 +16,7 @@ ON_EACH: Final = frozenset(
     {
         "acceptance",
         "cancellation",
+        "deletion",
         "faults",
         "finding",
         "hostile",
@@ -23,6 +24,7 @@ ON_EACH: Final = frozenset(
         "races",
         "rpc",
         "storage",
+        "webhooks",
     }
 )
 """Folders whose tests run on each backend."""
@@ -65,6 +67,9 @@ ON_SQLITE_ALONE: Final = {
     "rpc/test_tls.py": _TRANSPORT,
     "rpc/test_tls_reload.py": _TRANSPORT,
     "rpc/test_transport.py": _TRANSPORT,
+    "webhooks/test_addresses.py": _INPUT,
+    "webhooks/test_commands.py": "about the command line and a file",
+    "webhooks/test_hostile_answers.py": _INPUT,
 }
 """Files and tests of those folders that do not run on PostgreSQL, and why."""
 

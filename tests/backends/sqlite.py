@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -19,6 +20,7 @@ from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.key_epoch import KeyEpoch
 from service.storage.sqlite.store import SqliteStore, open_store
 from tests.backends.base import COMMENT, QUIET, Backend, WriteHold
+from tests.backends.files import matches_in
 from tests.waiting import HANG_SECONDS
 
 
@@ -93,6 +95,9 @@ class SqliteBackend(Backend):
                 yield hold
             finally:
                 hold.release()
+
+    def matches(self, pattern: re.Pattern[bytes]) -> set[bytes]:
+        return matches_in(self.folder, pattern)
 
     def is_open_in(self, pid: int) -> bool:
         try:

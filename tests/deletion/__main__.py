@@ -9,18 +9,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from service.storage.sqlite.store import StoreOptions, open_store
+from service.storage.engine import StoreOptions
+from tests.backends.selection import backend_of
 from tests.deletion import trial
 
 
 async def _run(directory: Path, operations: int, seed: int) -> trial.Findings:
     options = StoreOptions(checkpoint_interval=1, scrub_interval=3600)
-    store = await open_store(directory / "palimpsest.db", options)
+    backend = backend_of(directory)
+    store = await backend.open(options=options)
     try:
         secret = await store.ensure_first_key()
         assert secret is not None
         principal = await store.keys.authenticate(secret)
-        return await trial.run(store, principal, operations, seed)
+        return await trial.run(backend, store, principal, operations, seed)
     finally:
         await store.close()
 

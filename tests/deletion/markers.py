@@ -1,12 +1,14 @@
-"""Texts that occur nowhere by chance, and a search for them in raw files."""
+"""Texts that occur nowhere by chance, and a search for them in what is stored."""
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+
+from tests.backends.base import Backend
+from tests.backends.files import matches_in
 
 _MARKER = re.compile(rb"zq(\d{9})")
 
@@ -39,13 +41,13 @@ class Markers:
 
 def found_in(directory: Path) -> set[str]:
     """The markers in the raw bytes of all files of a folder and those in it."""
-    found: set[bytes] = set()
-    for file in directory.rglob("*"):
-        if not file.is_file() or file.stat().st_size == 0:
-            continue
-        with (
-            file.open("rb") as opened,
-            mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as raw,
-        ):
-            found.update(_MARKER.findall(raw))
-    return {f"zq{number.decode()}" for number in found}
+    return _named(matches_in(directory, _MARKER))
+
+
+def stored_in(backend: Backend) -> set[str]:
+    """The markers in all that a database stores."""
+    return _named(backend.matches(_MARKER))
+
+
+def _named(numbers: Iterable[bytes]) -> set[str]:
+    return {f"zq{number.decode()}" for number in numbers}

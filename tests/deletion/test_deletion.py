@@ -1,22 +1,24 @@
-"""What was deleted or replaced is in no file; what was not can be read."""
+"""What was deleted or replaced is stored nowhere; what was not can be read."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from service.storage.sqlite.store import StoreOptions, open_store
+from service.storage.engine import StoreOptions
+from tests.backends.selection import backend_of
 from tests.deletion import trial
 
 OPERATIONS = 20_000
 
 
-async def test_no_dead_text_is_in_any_file_after_a_scrub(tmp_path: Path) -> None:
-    store = await open_store(tmp_path / "palimpsest.db", StoreOptions(scrub_interval=3600))
+async def test_no_dead_text_is_stored_after_a_scrub(tmp_path: Path) -> None:
+    backend = backend_of(tmp_path)
+    store = await backend.open(options=StoreOptions(scrub_interval=3600))
     try:
         secret = await store.ensure_first_key()
         assert secret is not None
         principal = await store.keys.authenticate(secret)
-        findings = await trial.run(store, principal, OPERATIONS, seed=20_261_121)
+        findings = await trial.run(backend, store, principal, OPERATIONS, seed=20_261_121)
     finally:
         await store.close()
     print(*findings.lines(), sep="\n")  # noqa: T201

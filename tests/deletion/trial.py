@@ -1,4 +1,4 @@
-"""One trial: a workload, what is left of it in the files, and what can be read."""
+"""One trial: a workload, what is stored of it, and what can be read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from service.core import model as m
 from service.core.metadata import parse
-from service.storage.sqlite import admin
-from service.storage.sqlite.store import SqliteStore
-from tests.deletion.markers import found_in
+from service.storage.store import SqlStore
+from tests.backends.base import Backend
+from tests.deletion.markers import stored_in
 from tests.deletion.workload import Workload
 
 SHARE = 0.001
@@ -48,7 +48,9 @@ class Findings:
         ]
 
 
-async def run(store: SqliteStore, principal: m.Principal, operations: int, seed: int) -> Findings:
+async def run(
+    backend: Backend, store: SqlStore, principal: m.Principal, operations: int, seed: int
+) -> Findings:
     """Do so many operations on an empty store, and look."""
     workload = Workload(store, principal, seed)
     started = time.monotonic()
@@ -56,13 +58,12 @@ async def run(store: SqliteStore, principal: m.Principal, operations: int, seed:
     seconds = time.monotonic() - started
     live = workload.live()
     dead = workload.markers.others(live | set(workload.containers))
-    directory = store.path.parent
 
     await store.sweep()
-    assert await store.file.checkpoint()
-    before = await asyncio.to_thread(found_in, directory) & dead
-    await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
-    after = await asyncio.to_thread(found_in, directory) & dead
+    assert await store.engine.database.checkpoint()
+    before = await asyncio.to_thread(stored_in, backend) & dead
+    await asyncio.to_thread(backend.administration.scrub, lambda _: None)
+    after = await asyncio.to_thread(stored_in, backend) & dead
     readable = await _readable(store, principal, workload)
     return Findings(
         operations=workload.done,
@@ -75,7 +76,7 @@ async def run(store: SqliteStore, principal: m.Principal, operations: int, seed:
     )
 
 
-async def _readable(store: SqliteStore, principal: m.Principal, workload: Workload) -> set[str]:
+async def _readable(store: SqlStore, principal: m.Principal, workload: Workload) -> set[str]:
     """The markers that reads by custom id and lists of memories show."""
     shown: set[str] = set()
     for wanted in workload.documents:

@@ -13,10 +13,12 @@ import pytest_asyncio
 from service.core import model as m
 from service.core import webhooks as rules
 from service.core.times import WallClock
-from service.storage.sqlite import webhook_admin as admin
-from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
-from service.storage.sqlite.webhook_admin import WebhookInfo
+from service.storage.engine import StoreOptions
+from service.storage.store import SqlStore
+from service.storage.webhooks.operations import WebhookInfo
 from service.webhooks.delivery import WebhookDelivery
+from tests.backends.base import Backend
+from tests.backends.selection import backend_of
 from tests.inprocess import ManualClock
 from tests.webhooks.receiver import Receiver, receiving
 
@@ -27,7 +29,8 @@ LEASE = 20.0
 class Site:
     """A store, and what tests do with its webhooks."""
 
-    store: SqliteStore
+    backend: Backend
+    store: SqlStore
     clock: ManualClock
 
     async def tenant(self, name: str = "one") -> m.Principal:
@@ -47,10 +50,10 @@ class Site:
     def add(self, url: str, tenant: str = "one", after: int | None = 0, **target: Any) -> m.Webhook:
         given = {"allow_private": True, **target}
         made = m.WebhookTarget(url, rules.new_secret(), **given)
-        return admin.add_webhook(self.store.path, tenant, made, after)
+        return self.backend.administration.add_webhook(tenant, made, after)
 
     def info(self, webhook: m.Webhook) -> WebhookInfo:
-        found = admin.find_webhook(self.store.path, webhook.id)
+        found = self.backend.administration.find_webhook(webhook.id)
         assert found is not None
         return found
 
@@ -80,9 +83,10 @@ async def site(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Site]:
     options = StoreOptions(
         sweep_interval=3600, checkpoint_interval=3600, change_retention=30 * 86_400
     )
-    store = await open_store(tmp_path / "a.db", options, WallClock(clock, clock.elapsed))
+    backend = backend_of(tmp_path)
+    store = await backend.open(WallClock(clock, clock.elapsed), options=options)
     try:
-        yield Site(store, clock)
+        yield Site(backend, store, clock)
     finally:
         await store.close()
 

@@ -15,8 +15,7 @@ from palimpsest.v1.memories_pb2 import CreateMemoriesRequest, NewMemory
 from service.core import model as m
 from service.core import webhooks as rules
 from service.core.actors import ACTOR
-from service.settings import database_path
-from service.storage.sqlite import webhook_admin as admin
+from tests.backends.selection import backend_of
 from tests.client import Client, connected
 from tests.harness import Server, start_server
 from tests.tally import Tally
@@ -113,7 +112,7 @@ def _add(followers: Followers, receiver: Receiver, data: Path) -> None:
         target = m.WebhookTarget(
             receiver.url, rules.new_secret(), containers=containers, allow_private=True
         )
-        webhook = admin.add_webhook(database_path(data), "default", target, 0)
+        webhook = backend_of(data).administration.add_webhook("default", target, 0)
         followers.hooks[webhook.id] = Hook(webhook)
 
 
@@ -150,7 +149,7 @@ async def _judge(followers: Followers, server: Server, data: Path, tally: Tally)
     last = changes[-1].revision
 
     def delivered() -> bool:
-        infos = admin.list_webhooks(database_path(data))
+        infos = backend_of(data).administration.list_webhooks()
         return all(info.webhook.position == last for info in infos)
 
     await until(delivered)

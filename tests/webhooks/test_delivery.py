@@ -11,7 +11,6 @@ from service.core import model as m
 from service.core import webhooks as rules
 from service.core.errors import PalimpsestError, Reason
 from service.rpc.convert import changes as convert
-from service.storage.sqlite import webhook_admin as admin
 from service.webhooks import delivery as deliveries
 from tests.waiting import until
 from tests.webhooks.conftest import LEASE, Site
@@ -167,7 +166,7 @@ async def test_the_next_attempt_waits_longer_each_time_until_the_webhook_is_park
     await delivery.deliver_due()
     assert len(receiver.events) == rules.MAX_FAILURES
     receiver.replies(status(200))
-    assert admin.resume_webhook(site.store.path, webhook.id) == (0, 0)
+    assert site.backend.administration.resume_webhook(webhook.id) == (0, 0)
     site.clock.advance(60)
     await delivery.deliver_due()
     assert (site.behind(webhook), site.state(webhook).failures) == (0, 0)
@@ -180,7 +179,7 @@ async def test_a_receiver_is_left_alone_for_as_long_as_it_asks(
     webhook = site.add(receiver.url)
     delivery = site.delivery()
     for asked, honoured in (("100", 100), ("99999999", rules.LONGEST_PAUSE), ("soon", 5)):
-        admin.resume_webhook(site.store.path, webhook.id)
+        site.backend.administration.resume_webhook(webhook.id)
         site.clock.advance(60)
         receiver.replies(status(429, f"retry-after: {asked}"))
         await site.remember(principal, asked)
@@ -218,7 +217,7 @@ async def test_changes_that_are_gone_park_the_webhook_until_it_is_resumed(
     stored = site.state(webhook)
     assert (stored.state, receiver.events) == (m.WebhookState.PARKED, [])
     assert stored.last_error.startswith("changes after revision 0 are no longer kept")
-    assert admin.resume_webhook(site.store.path, webhook.id) == (0, 2)
+    assert site.backend.administration.resume_webhook(webhook.id) == (0, 2)
     await site.delivery().deliver_due()
     assert [event.headers["webhook-id"] for event in receiver.events] == [f"{webhook.id}_3"]
     assert f'"{new}"'.encode() in receiver.events[0].body
@@ -232,11 +231,11 @@ async def test_a_paused_webhook_waits_and_goes_on_where_it_was(
     await site.remember(principal, "one")
     delivery = site.delivery()
     await delivery.deliver_due()
-    assert admin.pause_webhook(site.store.path, webhook.id)
+    assert site.backend.administration.pause_webhook(webhook.id)
     await site.remember(principal, "two")
     await delivery.deliver_due()
     assert len(receiver.events) == 1
-    admin.resume_webhook(site.store.path, webhook.id)
+    site.backend.administration.resume_webhook(webhook.id)
     await delivery.deliver_due()
     assert [event.id for event in receiver.events] == [f"{webhook.id}_1", f"{webhook.id}_2"]
 
@@ -245,13 +244,14 @@ async def test_pausing_and_removing_end_a_delivery_in_progress(
     site: Site, receiver: Receiver
 ) -> None:
     principal = await site.tenant()
-    for end in (admin.pause_webhook, admin.remove_webhook):
+    administration = site.backend.administration
+    for end in (administration.pause_webhook, administration.remove_webhook):
         receiver.events.clear()
         webhook = site.add(receiver.url)
 
         async def answer(_: Event) -> Reply:
             if len(receiver.events) == 1:
-                end(site.store.path, webhook.id)  # noqa: B023
+                end(webhook.id)  # noqa: B023
             return status(200)
 
         receiver.answer = answer
@@ -260,7 +260,7 @@ async def test_pausing_and_removing_end_a_delivery_in_progress(
         )
         await site.delivery().deliver_due()
         assert len(receiver.events) <= deliveries.UNSAVED
-    assert admin.find_webhook(site.store.path, webhook.id) is None
+    assert site.backend.administration.find_webhook(webhook.id) is None
 
 
 async def test_of_two_servers_one_delivers(site: Site, receiver: Receiver) -> None:

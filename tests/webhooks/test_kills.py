@@ -9,8 +9,6 @@ import pytest
 
 from service.core import webhooks as rules
 from service.core.model import WebhookTarget
-from service.settings import database_path
-from service.storage.sqlite import webhook_admin as admin
 from tests.client import connected
 from tests.harness import start_server
 from tests.tally import Report, Tally
@@ -48,13 +46,14 @@ async def test_each_change_comes_at_least_once_and_in_order(
         async with connected(server.address, server.key) as client:
             for n in range(CHANGES):
                 await client.remember(f"memory {n}")
-        admin.add_webhook(database_path(data), "default", target, 0)
+        administration = server.backend.administration
+        administration.add_webhook("default", target, 0)
         for _ in KILL_AFTER:
             await asyncio.to_thread(server.process.wait)
             server = await asyncio.to_thread(start_server, data, *options)
         await until(lambda: taken[-1] == CHANGES)
-        found = admin.list_webhooks
-        await until(lambda: found(database_path(data))[0].webhook.position == CHANGES)
+        found = administration.list_webhooks
+        await until(lambda: found()[0].webhook.position == CHANGES)
     finally:
         if server.process.poll() is None:
             await asyncio.to_thread(server.stop)

@@ -92,10 +92,11 @@ class PostgresAdministration(Administration):
 
         return _run(in_transaction(self._server, working))
 
-    def change_keys(self, work: Callable[[Connection], T], *, frees: bool = False) -> T:
+    def change_keys(self, work: Callable[[Connection], T], *, revokes: bool = False) -> T:
         done = self.transact(work)
-        # Until then a server may trust a key that it looked up before.
-        time.sleep(KEY_SECONDS * 1.1)
+        if revokes:
+            # Until then a server may trust a key that it looked up before.
+            time.sleep(KEY_SECONDS * 1.1)
         return done
 
     def on_erased(self, conn: Connection) -> None:

@@ -44,8 +44,8 @@ class SqliteAdministration(Administration):
         with opening.opened(self._path) as opened, contextlib.closing(opened.mark):
             return transact(opened.conn, work)
 
-    def change_keys(self, work: Callable[[Connection], T], *, frees: bool = False) -> T:
-        return admin.change_keys(self._path, work, frees=frees)
+    def change_keys(self, work: Callable[[Connection], T], *, revokes: bool = False) -> T:
+        return admin.change_keys(self._path, work, frees=revokes)
 
     def on_erased(self, conn: Connection) -> None:
         scrubbing.mark(conn)
