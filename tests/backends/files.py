@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 
-def matches_in(folder: Path, pattern: re.Pattern[bytes]) -> set[bytes]:
-    """What a pattern finds in the files of a folder and those in it."""
+def matches_in(folder: Path, pattern: re.Pattern[bytes], but: str = "") -> set[bytes]:
+    """What a pattern finds in the files of a folder and those in it, but those of a name."""
     found: set[bytes] = set()
     for file in folder.rglob("*"):
-        if not file.is_file() or file.stat().st_size == 0:
+        if not file.is_file() or file.stat().st_size == 0 or file.name == but:
             continue
         with (
             file.open("rb") as opened,

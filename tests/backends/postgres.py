@@ -58,6 +58,8 @@ class DatabaseServer:
         if not self._template:
             made = self.create(empty=True)
             _thread.run(prepare_database(source_of(Path(), self.url_of(made))))
+            # Each database gets a secret of its own when it is opened.
+            _thread.run(run_alone(self.url_of(made), "DELETE FROM secrets"))
             self._template = made
         return self._template
 
@@ -206,6 +208,13 @@ def engine_on(url: URL, **options: Any) -> AsyncEngine:
     return create_async_engine(
         url.set(drivername="postgresql+asyncpg"), poolclass=NullPool, **options
     )
+
+
+async def run_alone(url: URL, sql: str) -> None:
+    """A statement on a connection of its own, of which nothing is left."""
+    engine = engine_on(url)
+    await run_on(engine, sql, {})
+    await engine.dispose()
 
 
 async def run_on(engine: AsyncEngine, sql: str, values: dict[str, object]) -> list[Any]:

@@ -97,7 +97,7 @@ class SqliteBackend(Backend):
                 hold.release()
 
     def matches(self, pattern: re.Pattern[bytes]) -> set[bytes]:
-        return matches_in(self.folder, pattern)
+        return matches_in(self.folder, pattern, but="first-key")
 
     def is_open_in(self, pid: int) -> bool:
         try:
