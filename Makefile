@@ -6,12 +6,27 @@ SERVING := .venv/.serving
 # Locks are complete, so that pip has nothing to look for. What serves is not compiled beforehand:
 # that would take a quarter more room, for modules that are never imported.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Each part of the tests runs in a process of its own, two at a time: grpc.aio is made for one
-# event loop in a process, and crashed in one that had run hundreds of them. Longest first.
-PARTS := others http finding hostile rpc-1 rpc-2 unit storage languages mcp system
+# Each part of the tests runs in a process of its own, as many at a time as there are processors,
+# two at least: grpc.aio is made for one event loop in a process, and crashed in one that had run
+# hundreds of them. Longest first.
+JOBS := $(shell $(PYTHON) -c 'import os; print(max(2, os.cpu_count() or 2))')
+PARTS := others postgres-1 postgres-2 postgres-3 postgres-4 http finding hostile rpc-1 rpc-2 unit storage languages mcp system
 PATHS_rpc-1 := $(wildcard tests/rpc/test_[a-h]*.py)
 PATHS_rpc-2 := $(filter-out $(PATHS_rpc-1),$(wildcard tests/rpc/test_*.py))
-PATHS_others := tests --ignore tests/rpc $(patsubst %,--ignore tests/%,$(filter-out others rpc-%,$(PARTS)))
+PATHS_others := tests --ignore tests/rpc $(patsubst %,--ignore tests/%,$(filter-out others rpc-% postgres-%,$(PARTS)))
+
+# What hangs on the database runs on PostgreSQL, too.
+PATHS_postgres-1 := $(PATHS_rpc-1) tests/replicas
+PATHS_postgres-2 := $(PATHS_rpc-2) tests/webhooks tests/deletion
+PATHS_postgres-3 := tests/finding tests/storage tests/cancellation
+PATHS_postgres-4 := tests/property tests/hostile tests/acceptance tests/races tests/faults
+
+# Lists and pages, where texts of the database itself have another order; Debian's packages have it.
+ifneq ($(wildcard /usr/lib/postgresql/*/bin/initdb),)
+PARTS += postgres-collation
+PATHS_postgres-collation := --collation=en-US tests/storage/test_time.py $(addprefix tests/rpc/test_, \
+  containers.py document_lists.py list_walks.py memory_versions.py numbered_lists.py)
+endif
 
 # `make check` does so as well.
 LANES := rest unit rpc
@@ -51,11 +66,14 @@ test: $(STAMP) ## Run the tests (some of them: make test ARGS="tests/unit -k set
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@$(MAKE) --no-print-directory -k -j 2 --output-sync=target $(addprefix test-,$(PARTS))
+	@$(MAKE) --no-print-directory -k -j $(JOBS) --output-sync=target $(addprefix test-,$(PARTS))
 endif
 
 test-%: $(STAMP)
 	$(BIN)/python -m pytest $(or $(PATHS_$*),tests/$*)
+
+test-postgres-%: $(STAMP)
+	$(BIN)/python -m pytest --backend=postgres $(PATHS_postgres-$*)
 
 check: $(STAMP) ## Lint, and run the quick tests that need no other process
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint $(addprefix check-tests-,$(LANES))

@@ -93,10 +93,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the database that the tests run on; which of them do is in tests/backends/scope.py",
     )
 
+    parser.addoption(
+        "--collation",
+        default="",
+        metavar="LOCALE",
+        help="an order of texts, known to ICU, that databases on PostgreSQL have by themselves",
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    # The programs that tests start read it, too.
+    # The programs that tests start read them, too.
     os.environ[selection.VARIABLE] = config.getoption("--backend")
+    os.environ[selection.COLLATION_VARIABLE] = config.getoption("--collation")
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

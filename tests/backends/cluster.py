@@ -51,12 +51,6 @@ def wheel_binaries(release: int = 18) -> Path:
     return Path(spec.submodule_search_locations[0]) / RELEASES[release] / "bin"
 
 
-def icu_binaries() -> Path | None:
-    """The folder of the programs of a Debian package, which know ICU's collations."""
-    found = sorted(DEBIAN.glob("*/bin/postgres"))
-    return found[-1].parent if found else None
-
-
 class Cluster:
     """One server and its data, which `close` removes.
 
@@ -158,3 +152,10 @@ class Cluster:
         if self._watch is not None:
             self.crash()
         shutil.rmtree(self._folder)
+
+
+def cluster_ordered_by(locale: str) -> Cluster:
+    """A server whose databases have an order of texts that ICU knows, as Debian's packages do."""
+    found = sorted(DEBIAN.glob("*/bin/postgres"))
+    assert found, f"there is no PostgreSQL with ICU in {DEBIAN}; install a package of it"
+    return Cluster(found[-1].parent, initdb=("--locale-provider", "icu", "--icu-locale", locale))

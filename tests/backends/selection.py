@@ -26,6 +26,9 @@ URL_VARIABLE: Final = "PALIMPSEST_TEST_DATABASE_URL"
 Its user must be allowed to create databases.
 """
 
+COLLATION_VARIABLE: Final = "PALIMPSEST_TEST_COLLATION"
+"""Names the order of texts of databases on PostgreSQL; `pytest --collation` sets it."""
+
 _open: dict[Path, Backend] = {}
 _opening = threading.RLock()
 
@@ -38,12 +41,13 @@ def selected() -> str:
 @cache
 def postgres_server() -> DatabaseServer:
     """The server of this process's databases, started if need be; it ends with the process."""
-    from tests.backends.cluster import Cluster
+    from tests.backends.cluster import Cluster, cluster_ordered_by
     from tests.backends.postgres import DatabaseServer
 
     url = os.environ.get(URL_VARIABLE)
     if not url:
-        cluster = Cluster()
+        collation = os.environ.get(COLLATION_VARIABLE)
+        cluster = cluster_ordered_by(collation) if collation else Cluster()
         atexit.register(cluster.close)
         cluster.start()
         url = cluster.url
