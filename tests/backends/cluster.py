@@ -100,6 +100,11 @@ class Cluster:
         """Of the database for maintenance."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
+    @property
+    def pid(self) -> int:
+        """Of the process that has begun all others of it."""
+        return int(self._status()[0])
+
     def start(self) -> None:
         """Start it on its data; returns when it takes connections."""
         settings = [part for pair in self._settings.items() for part in ("-c", "=".join(pair))]
@@ -132,12 +137,12 @@ class Cluster:
 
     def crash(self) -> None:
         """Stop it at once, as if its machine had lost power: it recovers when it starts again."""
-        os.kill(int(self._status()[0]), signal.SIGQUIT)
+        os.kill(self.pid, signal.SIGQUIT)
         self._ended()
 
     def stop(self) -> None:
         """Stop it in an orderly way, without waiting for its connections to end."""
-        os.kill(int(self._status()[0]), signal.SIGINT)
+        os.kill(self.pid, signal.SIGINT)
         self._ended()
 
     def _ended(self) -> None:

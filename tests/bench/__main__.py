@@ -17,6 +17,7 @@ from typing import Protocol
 import uvloop
 
 from tests.bench import data, measures
+from tests.bench.backends import comparing
 from tests.bench.baseline import running_baseline
 from tests.bench.changes import Changes
 from tests.bench.load import connect
@@ -74,6 +75,16 @@ async def measure(
             await _rounds(groups, options.rounds)
     for connection in (target, other, bare):
         await connection.channel.close()
+    rows = [row for group in groups for row in group.rows.values()]
+    return rows + await compare_backends(options)
+
+
+async def compare_backends(options: argparse.Namespace) -> list[Row]:
+    """PostgreSQL against SQLite."""
+    folder = options.folder / "backends"
+    folder.mkdir()
+    async with comparing(folder, ALONE) as groups:
+        await _rounds(groups, options.rounds)
     return [row for group in groups for row in group.rows.values()]
 
 
@@ -95,17 +106,23 @@ def main(arguments: Sequence[str]) -> int:
         metavar="DOCUMENTS",
         help="also compare with a database of so many documents (1,000,000; needs minutes)",
     )
+    parser.add_argument(
+        "--backends", action="store_true", help="only compare PostgreSQL with SQLite"
+    )
     parser.add_argument("--strict", action="store_true", help="exit 1 when a promise is missed")
     options = parser.parse_args(arguments)
     with ExitStack() as stack:
         options.folder = folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="palimpsest-bench-"))
         )
-        (folder / "watching").mkdir()
-        empty = stack.enter_context(running_baseline())
-        service = stack.enter_context(running_server(folder / "small", *ALONE))
-        large = options.large and stack.enter_context(running_server(folder / "large", *ALONE))
-        rows = uvloop.run(measure(service, empty, large or None, options))
+        if options.backends:
+            rows = uvloop.run(compare_backends(options))
+        else:
+            (folder / "watching").mkdir()
+            empty = stack.enter_context(running_baseline())
+            service = stack.enter_context(running_server(folder / "small", *ALONE))
+            large = options.large and stack.enter_context(running_server(folder / "large", *ALONE))
+            rows = uvloop.run(measure(service, empty, large or None, options))
     sys.stdout.write(f"\n{machine()}\n\n{table(rows)}\n")
     return int(options.strict and not all(row.kept for row in rows))
 
