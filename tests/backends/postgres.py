@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
 
 from service.core import source as places
 from service.core.times import WallClock
@@ -117,7 +116,8 @@ class PostgresBackend(Backend):
         self._stays = name is not None
         self.name = name or server.create(empty=empty)
         self.url = server.url_of(self.name)
-        self._engine = engine_on(self.url)
+        # One connection is kept: tests look again and again.
+        self._engine = engine_on(self.url, pool_size=1, max_overflow=4, pool_pre_ping=True)
         self.deadlocks_allowed = False
         """Whether a test makes some on purpose."""
 
@@ -204,10 +204,8 @@ def source_of(folder: Path, url: URL) -> places.Source:
 
 
 def engine_on(url: URL, **options: Any) -> AsyncEngine:
-    """For statements of tests; each opens a connection."""
-    return create_async_engine(
-        url.set(drivername="postgresql+asyncpg"), poolclass=NullPool, **options
-    )
+    """For statements of tests."""
+    return create_async_engine(url.set(drivername="postgresql+asyncpg"), **options)
 
 
 async def run_alone(url: URL, sql: str) -> None:

@@ -117,7 +117,7 @@ class ServiceHarness:
 
     async def idle(self) -> None:
         """Wait until no document is waiting or at work."""
-        await until(lambda: not self.rows("SELECT 1 FROM jobs"))
+        await until(lambda: not self.rows("SELECT 1 FROM jobs LIMIT 1"))
 
     async def search(self, query: str, **fields: Any) -> list[d.DocumentHit]:
         request = d.SearchDocumentsRequest(query=query, **fields)
