@@ -117,7 +117,7 @@ class PostgresBackend(Backend):
         self.name = name or server.create(empty=empty)
         self.url = server.url_of(self.name)
         # One connection is kept: tests look again and again.
-        self._engine = engine_on(self.url, pool_size=1, max_overflow=4, pool_pre_ping=True)
+        self._engine = engine_on(self.url, pool_size=1, max_overflow=4)
         self.deadlocks_allowed = False
         """Whether a test makes some on purpose."""
 
@@ -204,8 +204,9 @@ def source_of(folder: Path, url: URL) -> places.Source:
 
 
 def engine_on(url: URL, **options: Any) -> AsyncEngine:
-    """For statements of tests."""
-    return create_async_engine(url.set(drivername="postgresql+asyncpg"), **options)
+    """For statements of tests, whose server may have been stopped in between."""
+    address = url.set(drivername="postgresql+asyncpg")
+    return create_async_engine(address, pool_pre_ping=True, **options)
 
 
 async def run_alone(url: URL, sql: str) -> None:
