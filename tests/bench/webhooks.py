@@ -9,7 +9,7 @@ from typing import Final
 from service.core import webhooks as rules
 from service.core.model import WebhookTarget
 from service.settings import database_path
-from service.storage.sqlite import webhook_admin as admin
+from service.storage.sqlite.administration import SqliteAdministration
 from tests.bench import data
 from tests.bench.load import Target
 from tests.bench.report import Row
@@ -38,11 +38,11 @@ class Webhooks:
         async with receiving() as receiver:
             target = WebhookTarget(receiver.url, rules.new_secret(), allow_private=True)
             # Of changes that are there already, so that nothing is written meanwhile.
-            webhook = admin.add_webhook(self._database, "default", target, None)
-            admin.pause_webhook(self._database, webhook.id)
+            webhook = SqliteAdministration(self._database).add_webhook("default", target, None)
+            SqliteAdministration(self._database).pause_webhook(webhook.id)
             await data.memories(self._service, EVENTS)
             taken = await self._taken(receiver, webhook.id)
-            admin.remove_webhook(self._database, webhook.id)
+            SqliteAdministration(self._database).remove_webhook(webhook.id)
         self.rows["sent"].add((EVENTS - 1) / taken, f"{EVENTS:,}, one at a time")
 
     async def _taken(self, receiver: Receiver, webhook: str) -> float:
@@ -57,7 +57,7 @@ class Webhooks:
             return TAKEN
 
         receiver.answer = answer
-        admin.resume_webhook(self._database, webhook)
+        SqliteAdministration(self._database).resume_webhook(webhook)
         await done.wait()
         # The server hangs up when it has noted that all are delivered.
         await until(lambda: not receiver.tasks)

@@ -21,6 +21,7 @@ from service import cli
 from service.core import model as m
 from service.storage.backend import KEYS
 from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync
 from service.storage.sqlite.high_water import DatabaseBehindError, mark_path, read_mark
 from service.storage.sqlite.opening import opened
@@ -34,8 +35,8 @@ ACKNOWLEDGED = 40
 async def written_by(store: SqliteStore, count: int, prefix: str = "w") -> m.Principal:
     secret = await store.ensure_first_key()
     if secret is None:
-        _, secret = admin.create_key(
-            store.path, tenant="default", label="", containers=(), read_only=False, expires_at=None
+        _, secret = SqliteAdministration(store.path).create_key(
+            tenant="default", label="", containers=(), read_only=False, expires_at=None
         )
     principal = await store.keys.authenticate(secret)
     for number in range(count):
@@ -115,7 +116,7 @@ async def test_a_removed_log_is_told_with_how_much_it_held(
     with pytest.raises(DatabaseBehindError, match=r"remove palimpsest\.db\.mark"):
         await open_at(killed)
     with pytest.raises(DatabaseBehindError):
-        admin.list_keys(killed)
+        SqliteAdministration(killed).list_keys()
     assert killed.read_bytes() == before
 
 
@@ -219,19 +220,19 @@ async def test_a_check_beside_a_writing_server_sees_nothing_missing(
 
 
 def test_a_revocation_that_is_gone_is_told(path: Path, tmp_path: Path) -> None:
-    info, _ = admin.create_key(
-        path, tenant="default", label="", containers=(), read_only=False, expires_at=None
+    info, _ = SqliteAdministration(path).create_key(
+        tenant="default", label="", containers=(), read_only=False, expires_at=None
     )
     older = tmp_path / "older"
     admin.backup(path, older, lambda *_: None)
-    assert admin.revoke_key(path, info.key_id)
+    assert SqliteAdministration(path).revoke_key(info.key_id)
     shutil.copy(older, path)
     assert check(path) == ["acknowledged: 1 creations or revocations of keys are missing"]
 
 
 def test_a_damaged_mark_is_a_finding_and_no_crash(path: Path) -> None:
-    admin.create_key(
-        path, tenant="default", label="", containers=(), read_only=False, expires_at=None
+    SqliteAdministration(path).create_key(
+        tenant="default", label="", containers=(), read_only=False, expires_at=None
     )
     mark = mark_path(path)
     sound = mark.read_bytes()
@@ -302,8 +303,8 @@ def test_a_higher_record_is_never_lowered(path: Path) -> None:
 
 
 def test_the_check_of_a_lost_tenant_names_its_number(path: Path) -> None:
-    admin.create_key(
-        path, tenant="default", label="", containers=(), read_only=False, expires_at=None
+    SqliteAdministration(path).create_key(
+        tenant="default", label="", containers=(), read_only=False, expires_at=None
     )
     with opened(path) as database:
         database.mark.advance({7: 3})

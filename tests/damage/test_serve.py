@@ -13,6 +13,7 @@ from service import cli
 from service.app import running
 from service.settings import Settings
 from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync
 from service.storage.sqlite.errors import explain
 from service.storage.sqlite.high_water import mark_path
@@ -83,8 +84,8 @@ def test_no_database_is_made_where_any_trace_of_one_is_left(
     with pytest.raises(DatabaseLostError):
         admin.migrate(database)
     with pytest.raises(DatabaseLostError):
-        admin.create_key(
-            database, tenant="a", label="", containers=(), read_only=False, expires_at=None
+        SqliteAdministration(database).create_key(
+            tenant="a", label="", containers=(), read_only=False, expires_at=None
         )
 
 

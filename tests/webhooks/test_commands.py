@@ -15,7 +15,8 @@ from service import cli
 from service.cli.webhooks import _state
 from service.core import model as m
 from service.settings import database_path
-from service.storage.sqlite import admin, webhook_admin
+from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync, transact
 from tests.old_schemas import set_back
 from tests.webhooks.conftest import Site
@@ -33,8 +34,7 @@ def data(tmp_path: Path) -> Path:
     """A data folder with a database that has a tenant."""
     folder = tmp_path / "data"
     folder.mkdir()
-    admin.create_key(
-        database_path(folder),
+    SqliteAdministration(database_path(folder)).create_key(
         tenant="default",
         label="",
         containers=(),
@@ -47,7 +47,7 @@ def data(tmp_path: Path) -> Path:
 def added(data: Path, *options: str) -> str:
     """The id of a new webhook."""
     assert palimpsest(data, "add", URL, *options).exit_code == 0
-    return webhook_admin.list_webhooks(database_path(data))[-1].webhook.id
+    return SqliteAdministration(database_path(data)).list_webhooks()[-1].webhook.id
 
 
 def rows(data: Path) -> list[dict[str, str]]:
@@ -60,7 +60,7 @@ def test_the_secret_is_printed_once_and_kept_for_signing(data: Path) -> None:
         data, "add", URL, "--container", "b", "--container", "a", "--kinds",
         "memory.updated, memory.created",
     )  # fmt: skip
-    [info] = webhook_admin.list_webhooks(database_path(data))
+    [info] = SqliteAdministration(database_path(data)).list_webhooks()
     target = info.webhook.target
     assert done.stdout == "whsec_" + base64.b64encode(target.secret).decode() + "\n"
     assert f"palimpsest webhooks test {info.webhook.id}" in done.stderr
@@ -115,7 +115,7 @@ def test_pause_resume_and_remove(data: Path) -> None:
 
 def test_a_secret_that_was_removed_leaves_the_file(data: Path) -> None:
     webhook = added(data)
-    [info] = webhook_admin.list_webhooks(database_path(data))
+    [info] = SqliteAdministration(database_path(data)).list_webhooks()
     secret = info.webhook.target.secret
     palimpsest(data, "remove", webhook)
     admin.scrub(database_path(data), lambda _: None)
@@ -142,7 +142,7 @@ async def test_test_sends_one_signed_event_and_tells_what_came_back(
     url = receiver.url
     made = await asyncio.to_thread(palimpsest, data, "add", url, "--allow-private")
     assert made.exit_code == 0
-    [info] = webhook_admin.list_webhooks(database_path(data))
+    [info] = SqliteAdministration(database_path(data)).list_webhooks()
 
     done = await asyncio.to_thread(palimpsest, data, "test", info.webhook.id)
     assert (done.exit_code, done.stdout) == (0, "The event was taken: answered 204.\n")

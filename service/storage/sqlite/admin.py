@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,12 +14,9 @@ from sqlalchemy.exc import DBAPIError
 
 from service.core.digests import Digester
 from service.core.errors import PalimpsestError
-from service.core.times import system_clock
 from service.storage import change_log, schema
 from service.storage.backend import KEYS
 from service.storage.dialects import lacks_room
-from service.storage.keys import operations as keys
-from service.storage.keys.operations import KeyInfo
 from service.storage.sqlite import high_water, opening, scrubbing
 from service.storage.sqlite.backups import backup
 from service.storage.sqlite.connections import open_sync, transact
@@ -35,10 +32,7 @@ __all__ = [
     "backup",
     "change_keys",
     "check",
-    "create_key",
-    "list_keys",
     "migrate",
-    "revoke_key",
     "scrub",
 ]
 
@@ -84,43 +78,6 @@ def change_keys(path: Path, work: Callable[[Connection], T], *, frees: bool = Fa
             return transact(opened.conn, work)
 
     return _with_reserve(path, change) if frees else change()
-
-
-def create_key(
-    path: Path,
-    *,
-    tenant: str,
-    label: str,
-    containers: Sequence[str],
-    read_only: bool,
-    expires_at: int | None,
-) -> tuple[KeyInfo, str]:
-    """A new key and its secret, which is shown once and kept nowhere."""
-    return change_keys(
-        path,
-        lambda conn: keys.create(
-            conn,
-            tenant=tenant,
-            label=label,
-            containers=containers,
-            read_only=read_only,
-            expires_at=expires_at,
-            now=system_clock(),
-        ),
-    )
-
-
-def list_keys(path: Path) -> list[KeyInfo]:
-    with _opened(path) as opened:
-        return keys.listed(opened.conn)
-
-
-def revoke_key(path: Path, key_id: str) -> bool:
-    """True when there was such a key in force. Servers refuse it from now on.
-
-    Goes through on a full disk, too.
-    """
-    return change_keys(path, lambda conn: keys.revoke(conn, key_id, system_clock()), frees=True)
 
 
 def _with_reserve(path: Path, work: Callable[[], T]) -> T:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, open_store
 from tests.storage.exercise import fill
@@ -67,25 +68,24 @@ async def test_the_gated_checkpoint_empties_the_log_under_load(
 
 
 async def test_keys_are_stored_hashed_and_revoking_works_at_once(store: SqliteStore) -> None:
-    info, secret = admin.create_key(
-        store.path, tenant="acme", label="ci", containers=["a"], read_only=True, expires_at=None
+    info, secret = SqliteAdministration(store.path).create_key(
+        tenant="acme", label="ci", containers=["a"], read_only=True, expires_at=None
     )
     principal = await store.keys.authenticate(secret)
     assert (principal.key_id, principal.read_only) == (info.key_id, True)
     assert principal.containers == frozenset({"a"})
-    assert [key.key_id for key in admin.list_keys(store.path)] == [info.key_id]
+    assert [key.key_id for key in SqliteAdministration(store.path).list_keys()] == [info.key_id]
     files = [file.read_bytes() for file in store.path.parent.iterdir()]
     assert not any(secret.encode() in data for data in files)
-    assert admin.revoke_key(store.path, info.key_id)
+    assert SqliteAdministration(store.path).revoke_key(info.key_id)
     with pytest.raises(PalimpsestError) as caught:
         await store.keys.authenticate(secret)
     assert caught.value.reason is Reason.KEY_INVALID
-    assert not admin.revoke_key(store.path, info.key_id)
+    assert not SqliteAdministration(store.path).revoke_key(info.key_id)
 
 
 async def test_an_expired_key_is_refused_like_an_unknown_one(store: SqliteStore) -> None:
-    _, secret = admin.create_key(
-        store.path,
+    _, secret = SqliteAdministration(store.path).create_key(
         tenant="acme",
         label="short",
         containers=[],
