@@ -29,6 +29,11 @@ _COLUMN: Final = """
       'attname', CAST(:column AS text), 'inherited', false, 'null_frac', CAST(0 AS real),
       'avg_width', 8, 'n_distinct', CAST(:values AS real))"""
 
+_FORGET: Final = """
+    SELECT pg_clear_attribute_stats('public', CAST(:name AS text), attname::text, false)
+    FROM pg_attribute
+    WHERE attrelid = CAST(:name AS text)::regclass AND attnum > 0 AND NOT attisdropped"""
+
 _SCANS: Final = ("Index Scan", "Index Only Scan", "Bitmap Index Scan")
 _COMPARED: Final = re.compile(r"(\w+)\)*(?:::\w+)? (?:=|<|>|<=|>=|IS) ")
 # A total is counted over all that it is the total of; a preview visits all that it counts.
@@ -48,6 +53,8 @@ def make_large(backend: Backend) -> None:
     for table in metadata.sorted_tables:
         if table.name not in LARGE:
             continue
+        # What was analysed meanwhile is of a few rows.
+        backend.execute(_FORGET, name=table.name)
         backend.execute(_RELATION, name=table.name, rows=ROWS)
         indexed = {column.name for column in table.primary_key.columns}
         indexed |= {column.name for index in table.indexes for column in index.columns}
