@@ -6,11 +6,11 @@ SERVING := .venv/.serving
 # Locks are complete, so that pip has nothing to look for. What serves is not compiled beforehand:
 # that would take a quarter more room, for modules that are never imported.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Each part of the tests runs in a process of its own, as many at a time as there are processors,
-# two at least: grpc.aio is made for one event loop in a process, and crashed in one that had run
-# hundreds of them. Longest first.
-JOBS := $(shell $(PYTHON) -c 'import os; print(max(2, os.cpu_count() or 2))')
-PARTS := others postgres-1 postgres-2 postgres-3 postgres-4 http finding hostile rpc-1 rpc-2 unit storage languages mcp system
+# Each part of the tests runs in a process of its own: grpc.aio is made for one event loop in a
+# process, and crashed in one that had run hundreds of them. One more at a time than there are
+# processors, as they often wait. Longest first.
+JOBS := $(shell $(PYTHON) -c 'import os; print(1 + max(2, os.cpu_count() or 2))')
+PARTS := others postgres-3 postgres-4 postgres-1 postgres-2 http finding hostile rpc-1 rpc-2 unit storage languages mcp system
 PATHS_rpc-1 := $(wildcard tests/rpc/test_[a-h]*.py)
 PATHS_rpc-2 := $(filter-out $(PATHS_rpc-1),$(wildcard tests/rpc/test_*.py))
 PATHS_others := tests --ignore tests/rpc $(patsubst %,--ignore tests/%,$(filter-out others rpc-% postgres-%,$(PARTS)))
