@@ -23,6 +23,7 @@ from service.http.server import HttpServer
 from service.indexing_runtime import IndexingOptions, IndexingResources, IndexingRuntime
 from service.metrics.service_metrics import ServiceMetrics
 from service.rpc.call_monitor import CallMonitor, CallTraces
+from service.rpc.call_runner import READ_SECONDS
 from service.rpc.call_statistics import CallStatistics
 from service.rpc.connections import MAX_CONNECTIONS, RESERVED_FILES
 from service.rpc.server import Server
@@ -70,10 +71,12 @@ class ServiceOptions:
     Args:
         store: How the storage runs; what settings say of it counts instead.
         indexing: How texts are indexed and searched.
+        read_seconds: How long a caller may leave unread what was sent to it.
     """
 
     store: StoreOptions = field(default_factory=StoreOptions)
     indexing: IndexingOptions = field(default_factory=IndexingOptions)
+    read_seconds: float = READ_SECONDS
 
 
 DEFAULT_OPTIONS = ServiceOptions()
@@ -152,6 +155,7 @@ async def _running(
             offloader=runtime.offloader,
             default_principal=principal,
             call_monitor=CallMonitor(statistics, settings.slow_call_seconds, traces),
+            read_seconds=options.read_seconds,
         )
         port = server.bind(settings.listen, tls)
         try:

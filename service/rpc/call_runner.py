@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
@@ -101,7 +101,9 @@ class CallRunner:
                 # The caller must get an answer, without the text of the exception.
                 failure = active.ended() or failure_of(error, active.call_id)
             outcome = failure.code.name
-            return await exchange.refuse(failure, active.call_id)
+            # Behind messages of a stream that are not read, nor is this.
+            with self._closed_if_unread(active):
+                return await exchange.refuse(failure, active.call_id)
         finally:
             call_stages.leave(noting)
             sent = not policy.draining
@@ -155,6 +157,17 @@ class CallRunner:
 
         exchange.on_sent(sent)
 
+    @contextmanager
+    def _closed_if_unread(self, active: ActiveCall) -> Iterator[None]:
+        """A block that waits until its caller has read something; the connection is closed if it
+        does not in time."""
+        loop = asyncio.get_running_loop()
+        overdue = loop.call_later(self._read_seconds, self.policy.unread, active)
+        try:
+            yield
+        finally:
+            overdue.cancel()
+
     def stream_call(self, call: RpcCall, active: ActiveCall) -> StreamCall:
         """The same call, for a handler that answers it by a stream."""
 
@@ -168,16 +181,12 @@ class CallRunner:
         self, exchange: Exchange, active: ActiveCall, at_most: int
     ) -> AsyncIterator[Send]:
         policy = self.policy
-        loop = asyncio.get_running_loop()
         hold = await policy.hold_answer(active, at_most)
 
         async def send(message: Any) -> None:
             hold.resize(message.ByteSize())
-            overdue = loop.call_later(self._read_seconds, policy.unread, active)
-            try:
+            with self._closed_if_unread(active):
                 await exchange.write(message)
-            finally:
-                overdue.cancel()
 
         try:
             async with policy.turn(active):

@@ -15,7 +15,7 @@ from service.core.model import Principal
 from service.ports.search import Searcher
 from service.ports.store import Store
 from service.rpc.call_monitor import CallMonitor
-from service.rpc.call_runner import MAX_MESSAGE_BYTES, CallRunner
+from service.rpc.call_runner import MAX_MESSAGE_BYTES, READ_SECONDS, CallRunner
 from service.rpc.connections import (
     BoundAddress,
     ConnectionMonitor,
@@ -84,6 +84,7 @@ class Server:
         offloader: Answers calls that look through much in another process. None: here.
         default_principal: The principal of every caller. None: callers need keys.
         call_monitor: Is told of the calls of all transports; None: only failures are logged.
+        read_seconds: How long a caller may leave unread what was sent to it.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Server:
         offloader: ReadOffloader | None = None,
         default_principal: Principal | None = None,
         call_monitor: CallMonitor | None = None,
+        read_seconds: float = READ_SECONDS,
     ) -> None:
         limit = max_connections()
         self._addresses: set[BoundAddress] = set()
@@ -103,7 +105,7 @@ class Server:
             store.keys, default_principal, self._monitor.connections, call_monitor
         )
         self._endings: list[Callable[[], Awaitable[None]]] = []
-        self.runner = CallRunner(self._policy)
+        self.runner = CallRunner(self._policy, read_seconds)
         """Runs the calls of all transports."""
         self._health = health.aio.HealthServicer()
         connections = ("grpc.max_allowed_incoming_connections", limit)

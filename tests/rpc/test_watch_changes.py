@@ -15,6 +15,7 @@ from palimpsest.v1.documents_pb2 import (
     BulkDeleteDocumentsRequest,
     UpsertDocumentRequest,
 )
+from service.app import ServiceOptions
 from service.rpc.access import CHANGE_BYTES
 from service.rpc.changes import BATCH
 from tests.client import Client, connected, received, refused
@@ -200,15 +201,18 @@ async def test_a_slow_reader_loses_nothing(client: Client, connect: Connect) -> 
 
 
 async def test_a_stream_that_is_not_read_ends_with_its_key(
-    client: Client, service: Service
+    directory: Path, clock: ManualClock
 ) -> None:
-    await changes_that_fill_all_buffers(client)
-    secret = service.create_key()
-    async with connected(service.address, secret) as slow:
-        unread = watch(slow, after_revision=0)
-        await received(unread)
-        service.revoke_key(secret)
-        await until(lambda: service.server.calls_in_progress == 0 and service.store.idle)
+    options = ServiceOptions(read_seconds=2)
+    async with running_service(directory, clock, options=options) as service:
+        async with connected(service.address, service.create_key()) as client:
+            await changes_that_fill_all_buffers(client)
+        secret = service.create_key()
+        async with connected(service.address, secret) as slow:
+            unread = watch(slow, after_revision=0)
+            await received(unread)
+            service.revoke_key(secret)
+            await until(lambda: service.server.calls_in_progress == 0 and service.store.idle)
 
 
 async def test_a_stream_that_is_not_read_does_not_keep_the_server_from_stopping(
