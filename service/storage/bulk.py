@@ -84,7 +84,7 @@ def insert_later(
 
 def update_later(conn: Connection, statement: Update, values: Mapping[str, object]) -> None:
     """Execute an UPDATE with these values before the next statement is executed."""
-    text, names = _compiled(statement, conn.dialect)
+    text, names = dialects.compiled(statement, conn.dialect)
     table = statement.table.description
     _enqueue(conn, _Pending(table, text, tuple(values[name] for name in names)))
 
@@ -183,7 +183,7 @@ def _for_arrays(
     statement: Update | Delete, dialect: Dialect
 ) -> tuple[str, Sequence[tuple[str, str]]]:
     """The statement for all rows of its parameters at once, and their names and kinds."""
-    text, names = _compiled(statement, dialect)
+    text, names = dialects.compiled(statement, dialect)
     kinds = {int(number): kind for number, kind in _TYPED.findall(text)}
     arrays = ", ".join(_parameter(n, kinds[n]) for n in sorted(kinds))
     listed = ", ".join(f"p{n}" for n in sorted(kinds))
@@ -191,9 +191,3 @@ def _for_arrays(
     joined = "FROM" if isinstance(statement, Update) else "USING"
     text = f"{head} {joined} unnest({arrays}) AS given ({listed}) WHERE {condition}"
     return text, [(name, kinds[n]) for n, name in enumerate(names, 1)]
-
-
-@lru_cache(maxsize=128)
-def _compiled(statement: Update | Delete, dialect: Dialect) -> tuple[str, Sequence[str]]:
-    compiled = statement.compile(dialect=dialect)
-    return str(compiled), compiled.positiontup or ()

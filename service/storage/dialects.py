@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Executable, Insert, MetaData, Table, inspect
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Dialect,
+    Executable,
+    Insert,
+    MetaData,
+    Table,
+    Update,
+    inspect,
+)
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 
@@ -82,6 +93,13 @@ def insert_if_missing(conn: Connection, table: Table) -> Insert:
     find the row afterwards.
     """
     return _insert_if_missing(conn.dialect.name, table)
+
+
+@lru_cache(maxsize=256)
+def compiled(statement: Update | Delete, dialect: Dialect) -> tuple[str, Sequence[str]]:
+    """A statement's text, and the names of its parameters in the order they are bound in."""
+    made = statement.compile(dialect=dialect)
+    return str(made), made.positiontup or tuple(made.params)
 
 
 def in_transaction(conn: Connection) -> bool:

@@ -71,14 +71,8 @@ def run_for_each(
     if rows and dialects.is_remote(conn):
         bulk.change_many(conn, statement, rows)
     elif rows:
-        text, names = _prepared(statement, conn.dialect)
+        text, names = dialects.compiled(statement, conn.dialect)
         conn.exec_driver_sql(text, list(map(itemgetter(*names), rows)))
-
-
-@lru_cache(maxsize=256)
-def _prepared(statement: Update | Delete, dialect: Dialect) -> tuple[str, Sequence[str]]:
-    compiled = statement.compile(dialect=dialect)
-    return str(compiled), compiled.positiontup or tuple(compiled.params)
 
 
 @lru_cache(maxsize=256)

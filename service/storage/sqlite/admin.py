@@ -43,21 +43,15 @@ _REDACT_PAUSE_SECONDS = 0.001
 
 def migrate(path: Path) -> tuple[str | None, str]:
     """Make or migrate the schema: (revision before, revision now)."""
-    with _opened(path) as opened:
+    with opening.opened_for_command(path) as opened:
         return opened.before, opened.after
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Opened]:
-    with opening.opened(path) as opened, contextlib.closing(opened.mark):
-        yield opened
 
 
 @contextlib.contextmanager
 def _changing_keys(path: Path) -> Iterator[Opened]:
     # Marked before too: if this process dies after its commit, a server that
     # looked in between has still dropped what it knew.
-    with _opened(path) as opened, KeyEpoch(path) as epoch:
+    with opening.opened_for_command(path) as opened, KeyEpoch(path) as epoch:
         epoch.advance()
         yield opened
         opened.mark.advance({KEYS: high_water.key_changes(opened.conn)})

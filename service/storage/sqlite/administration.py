@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -41,7 +40,7 @@ class SqliteAdministration(Administration):
         return "Done: what was deleted is gone from the files. Backups made earlier keep it."
 
     def transact(self, work: Callable[[Connection], T]) -> T:
-        with opening.opened(self._path) as opened, contextlib.closing(opened.mark):
+        with opening.opened_for_command(self._path) as opened:
             return transact(opened.conn, work)
 
     def change_keys(self, work: Callable[[Connection], T], *, revokes: bool = False) -> T:

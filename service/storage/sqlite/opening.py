@@ -53,6 +53,13 @@ def opened(path: Path) -> Iterator[Opened]:
         yield Opened(conn, before, after, HighWaterMark(path, now))
 
 
+@contextlib.contextmanager
+def opened_for_command(path: Path) -> Iterator[Opened]:
+    """`opened`, for a block that needs the mark no longer than the connection."""
+    with opened(path) as database, contextlib.closing(database.mark):
+        yield database
+
+
 def _bring_up(
     conn: Connection, path: Path, left: list[Path], mark: Mark | None
 ) -> tuple[str | None, str]:
