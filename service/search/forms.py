@@ -29,17 +29,18 @@ _ABBREVIATIONS = (7, 8)  # of hexadecimal ids, as version control shows them
 _LEAST_DIGITS = 7  # of a number whose hyphens may be left out, such as a telephone number's
 
 _JOINTS = r"[.\-/:_@#,]|_{2,}"
+_IN_WORD = r"(?<=\w.)(?=\w)"
+_APOSTROPHE = rf"'{_IN_WORD}(?!(?:s|m|d|t|re|ve|ll)\b)"
 _MORE_FORMS = re.compile(
-    r"[.\-/:@#,_](?<=\w.)(?=\w)"
-    r"|'(?<=\w.)(?=\w)(?!(?:s|m|d|t|re|ve|ll)\b)"
+    rf"[.\-/:@#,_]{_IN_WORD}|{_APOSTROPHE}"
     r"|[A-Z](?:(?<=[^\WA-Z\d_].)|(?<=[A-Z].)(?=[a-z]))"
     r"|\d(?:(?<=[^\W\d_].)|(?=[^\W\d_]))"
 )
 """What tells that a part of a text has more forms than its words: most have nothing of it."""
 
 _IN_WORDS = (
-    ("_", re.compile(r"_(?<=\w.)(?=\w)").finditer),
-    ("'", re.compile(r"'(?<=\w.)(?=\w)(?!(?:s|m|d|t|re|ve|ll)\b)").finditer),
+    ("_", re.compile(f"_{_IN_WORD}").finditer),
+    ("'", re.compile(_APOSTROPHE).finditer),
 )
 _ASCII = [chr(code) for code in range(128)]
 # A letter for each kind of character, so that what stands next to each other can be looked for.
