@@ -69,7 +69,7 @@ async def measure(
         Webhooks(service, target),
     ]
     with running_server(options.folder / "neighbours") as shared:
-        groups.append(Neighbours(shared))
+        groups.append(Neighbours(shared, bare))
         async with watching(options.folder / "watching", *ALONE) as watched:
             groups.append(watched)
             await _rounds(groups, options.rounds)
