@@ -90,17 +90,19 @@ class stage:  # noqa: N801  (read as a statement: `with stage("rank"):`)
 
     Args:
         name: See `CallStages.note`.
+        parts: Whether the stages inside are noted: all of them are parts of this one.
     """
 
-    __slots__ = ("_began", "_name", "_stages", "_token")
+    __slots__ = ("_began", "_name", "_parts", "_stages", "_token")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, parts: bool = False) -> None:
         self._name = name
+        self._parts = parts
 
     def __enter__(self) -> None:
         self._stages = _current.get()
         if self._stages is not None:
-            self._token = _current.set(None)
+            self._token = _current.set(self._stages if self._parts else None)
             self._began = perf_counter()
 
     def __exit__(self, *_: object) -> None:

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
 from service.core import ids, receipts
 from service.core.digests import Digester
@@ -17,6 +17,7 @@ from service.core.errors import PalimpsestError
 from service.core.model import ChangeKind, IdempotencyKey, Principal
 from service.core.times import Moment, WallClock
 from service.ports.indexing import IndexEntry
+from service.runtime.call_stages import stage
 from service.storage import dialects
 from service.storage.change_kinds import NON_DESTRUCTIVE
 from service.storage.functions import TransactionId
@@ -120,8 +121,17 @@ def lock_tenants(conn: Connection, wanted: Iterable[int]) -> None:
     All who write do so in the same order, and none waits for another that waits for it.
     """
     if dialects.is_remote(conn):
-        for row in conn.execute(_LOCK, {"tenants": sorted(set(wanted))}).all():
-            dialects.note_transaction(conn, row.number)
+        _locked(conn, _LOCK, {"tenants": sorted(set(wanted))})
+
+
+def _locked(conn: Connection, lock: Select[Any], where: dict[str, object]) -> Sequence[Row[Any]]:
+    """The rows of tenants, which no other transaction writes from now on."""
+    # SQLite has waited when the transaction began, and runs in a thread that notes nothing.
+    with stage("transaction.lock"):
+        rows = conn.execute(lock, where).all()
+    for row in rows:
+        dialects.note_transaction(conn, row.number)
+    return rows
 
 
 class Snapshot(Protocol):
@@ -169,8 +179,7 @@ class TenantTx:
         self.tenant = tenant
         self.pause = context.pause
         self.digester = context.digester.for_tenant(tenant)
-        row = conn.execute(_TENANT, {"t": tenant}).one()
-        dialects.note_transaction(conn, row.number)
+        (row,) = _locked(conn, _TENANT, {"t": tenant})
         self.revision: int = row.revision
         self.last_time: int = row.last_time
         self.wall = context.clock.now()

@@ -66,8 +66,6 @@ ON_SQLITE_ALONE: Final = {
     "rpc/test_sync_consumer.py": _CLIENT,
     "rpc/test_tls.py": _TRANSPORT,
     "rpc/test_tls_reload.py": _TRANSPORT,
-    "rpc/test_traces.py::test_a_write_is_a_span_in_the_callers_trace": "names the stages of "
-    "SQLite's one writer",
     "rpc/test_transport.py": _TRANSPORT,
     "webhooks/test_addresses.py": _INPUT,
     "webhooks/test_commands.py": "about the command line and a file",

@@ -45,6 +45,15 @@ def test_a_stage_inside_another_one_is_not_noted() -> None:
     assert stages.seconds().keys() == {*names(stages)}
 
 
+def test_the_parts_of_a_stage_are_noted_if_it_says_so() -> None:
+    stages = CallStages()
+    token = call_stages.enter(stages)
+    with stage("transaction", parts=True), stage("transaction.lock"), stage("read"):
+        pass
+    call_stages.leave(token)
+    assert names(stages) == ["transaction.lock", "transaction"]
+
+
 def test_of_very_many_stages_the_seconds_are_kept() -> None:
     stages = CallStages()
     for number in range(3 * MAX_STAGES):

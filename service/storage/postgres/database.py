@@ -101,17 +101,19 @@ class PostgresDatabase:
         return await asyncio.shield(task)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
-        async with self._writer() as writer:
-            for _ in range(ATTEMPTS):
+        for _ in range(ATTEMPTS):
+            async with contextlib.AsyncExitStack() as used:
+                with stage("write_wait"):
+                    writer = await used.enter_async_context(self._writer())
+                    await writer.begin()
                 with contextlib.suppress(_RunAgainError):
                     return await self._transact(writer, work)
-            raise unavailable()
+        raise unavailable()
 
     async def _transact(self, writer: PostgresConnection, work: Callable[[Connection], T]) -> T:
-        with stage("write_wait"):
-            await writer.begin()
+        """Run `work` in the transaction that has begun, and commit it."""
         try:
-            with stage("transaction"):
+            with stage("transaction", parts=True):
                 result, number = await writer.work(work)
         except BaseException as error:
             await writer.rollback()
@@ -163,8 +165,7 @@ class PostgresDatabase:
 
     @contextlib.asynccontextmanager
     async def _writer(self) -> AsyncIterator[PostgresConnection]:
-        with stage("write_wait"):
-            writer = await self._writers.get()
+        writer = await self._writers.get()
         try:
             with _translating():
                 yield writer
