@@ -119,9 +119,13 @@ async def test_what_a_statement_cuts_off_is_in_the_next_block(
 async def test_a_delta_is_read_in_blocks_too(store: SqlStore, principal: m.Principal) -> None:
     (name, *_) = await fill(store, principal, 1)
     (before,) = await blocks(store.index, principal)
-    await fill(store, principal, 8)
+    often = (await fill(store, principal, 8))[5]
     target = m.MemoryTarget("a", content="a 3")
     await store.memories.update(principal, m.MemoryUpdate(target, "new"), None)
+    # A version of more rows than are read at once.
+    for _ in range(3):
+        await store.memories.forget(principal, m.MemoryForget(m.MemoryTarget("a", often)), None)
+        await store.memories.restore(principal, m.MemoryRestore("a", often), None)
     whole = await store.index.delta(principal.tenant, "a", before.revision, SPACE)
     index = index_of(store, index_block_bytes=1)
 

@@ -37,7 +37,7 @@ ROW_BYTES = 500
 _FETCHED = 200
 """Rows fetched at once."""
 
-_ALL = 2**31 - 1
+ALL_ROWS = 2**31 - 1
 """Rows of one version or document that has more than that."""
 
 MEMORY_COLUMNS = (
@@ -95,7 +95,7 @@ class Block:
         self.embedder = embedder
         self._room = size
 
-    def take_memories(self, rows: CursorResult[Any], most: int = _ALL) -> bool:
+    def take_memories(self, rows: CursorResult[Any], most: int) -> bool:
         """Take whole versions from rows of MEMORY_COLUMNS; whether some are left.
 
         Args:
@@ -121,13 +121,13 @@ class Block:
             self.memories.pop()
         return read == most
 
-    def take_chunks(self, rows: CursorResult[Any], most: int = _ALL, *, whole: bool) -> bool:
+    def take_chunks(self, rows: CursorResult[Any], most: int, *, whole: bool) -> bool:
         """Take rows of CHUNK_COLUMNS; `whole`: all of a document, or none.
 
         Args:
             rows: At most `most` of those that there are.
-            most: If there are so many, the last document may have further ones, and is left.
-            whole: See above.
+            most: If there are so many, the last document may have further ones.
+            whole: See above; such a document is left.
         """
         read = 0
         with rows:
@@ -139,7 +139,7 @@ class Block:
                 document = document_id
                 kept = self._kept(entry, vector, space)
                 self.chunks.append(IndexRow(name, document_id, position, entry, kept, digest))
-        while read == most and self.chunks and self.chunks[-1].entity == document:
+        while whole and read == most and self.chunks and self.chunks[-1].entity == document:
             self.chunks.pop()
         return read == most
 
@@ -147,6 +147,11 @@ class Block:
         kept = vector if space == self.embedder else None
         self._room -= ROW_BYTES + len(entry or b"") + len(kept or b"")
         return kept
+
+
+def rows_of_block(size: int) -> int:
+    """Rows that fill a block of this size however small they are, and one that tells of more."""
+    return size // ROW_BYTES + 2
 
 
 def _fetched(rows: CursorResult[Any]) -> Iterator[Any]:
@@ -167,16 +172,15 @@ def read_block(
 
     Args:
         size: Bytes, see `Block`.
-        most: Rows that a statement answers, unless they are too few; None: as many as fill a
-            block however small they are, and one that tells that there are more.
+        most: Rows that a statement answers, unless they are too few; None: `rows_of_block`.
     """
     revision = tenant_revision(conn, tenant)
     if most is None:
-        most = size // ROW_BYTES + 2
+        most = rows_of_block(size)
     block = Block(embedder, size)
     found = _read_into(block, conn, tenant, container, cursor, without, most, revision)
     if found is None:
-        return read_block(conn, tenant, container, cursor, embedder, size, without, _ALL)
+        return read_block(conn, tenant, container, cursor, embedder, size, without, ALL_ROWS)
     return found
 
 

@@ -18,7 +18,14 @@ from service.storage.change_kinds import OF_DOCUMENTS, OF_MEMORIES
 from service.storage.documents.lists import FIELDS as DOCUMENT_FIELDS
 from service.storage.engine import StoreOptions
 from service.storage.filters import compile_filter
-from service.storage.index.blocks import CHUNK_COLUMNS, IN_CONTAINER, MEMORY_COLUMNS, Block
+from service.storage.index.blocks import (
+    ALL_ROWS,
+    CHUNK_COLUMNS,
+    IN_CONTAINER,
+    MEMORY_COLUMNS,
+    Block,
+    rows_of_block,
+)
 from service.storage.memories.rows import FIELDS as MEMORY_FIELDS
 from service.storage.memories.rows import SPANS_JOINED, VERSIONS_JOINED
 from service.storage.tables import (
@@ -73,6 +80,7 @@ _CHAINS = (
         > tuple_(bindparam("after_name"), bindparam("after_place")),
     )
     .order_by(memories.c.root_id, memories.c.version)
+    .limit(bindparam("most"))
 )
 _CHUNKS_OF = (
     select(*CHUNK_COLUMNS)
@@ -85,6 +93,7 @@ _CHUNKS_OF = (
         > tuple_(bindparam("after_name"), bindparam("after_place")),
     )
     .order_by(document_containers.c.document_id, chunks.c.position)
+    .limit(bindparam("most"))
 )
 
 
@@ -158,22 +167,38 @@ def read_delta(
 
 
 def read_more(
-    conn: Connection, tenant: int, container: str, cursor: DeltaCursor, embedder: int, size: int
+    conn: Connection,
+    tenant: int,
+    container: str,
+    cursor: DeltaCursor,
+    embedder: int,
+    size: int,
+    most: int | None = None,
 ) -> IndexDelta:
-    """Rows of a delta, up to the size of a block."""
+    """Rows of a delta, up to the size of a block; `most` as in `read_block`."""
+    if most is None:
+        most = rows_of_block(size)
     block = Block(embedder, size)
     name, place = cursor.after
-    where = {"t": tenant, "in_container": container, "after_name": name, "after_place": place}
+    where = {
+        "t": tenant,
+        "in_container": container,
+        "after_name": name,
+        "after_place": place,
+        "most": most,
+    }
     if cursor.roots:
         rows = conn.execute(_CHAINS, {**where, "roots": pad_in_list(cursor.roots)})
-        if block.take_memories(rows):
+        if block.take_memories(rows, most):
+            if not block.memories:
+                return read_more(conn, tenant, container, cursor, embedder, size, ALL_ROWS)
             last = block.memories[-1]
             rest = replace(cursor, after=(last.entity, last.position))
             return IndexDelta(0, frozenset(), block.memories, (), rest)
         where.update(after_name="", after_place=-1)
     if cursor.documents:
         rows = conn.execute(_CHUNKS_OF, {**where, "names": pad_in_list(cursor.documents)})
-        if block.take_chunks(rows, whole=False):
+        if block.take_chunks(rows, most, whole=False):
             after = (name, place) if not cursor.roots else ("", -1)
             if block.chunks:
                 after = (block.chunks[-1].entity, block.chunks[-1].position)
