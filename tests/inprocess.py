@@ -129,6 +129,7 @@ async def running_service(
         **{
             **backend.settings,
             "listen": f"unix:{directory / 'socket'}",
+            "http": "",
             "sweep_interval": 3600,
             "workers": 0,
             "compute_processes": 0,
