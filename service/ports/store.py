@@ -225,6 +225,11 @@ class Containers(Protocol):
 class TenantRevision(Protocol):
     """The last revision that one tenant has committed, by this server or another."""
 
+    @property
+    def followers(self) -> int:
+        """How many follow it on this server now."""
+        ...
+
     async def latest(self) -> int: ...
 
     async def wait_beyond(self, revision: int, seconds: float | None) -> None:

@@ -24,6 +24,12 @@ CHECKPOINT_SECONDS: Final = 3.0
 PAUSE_SECONDS: Final = 0.1
 """Between two messages of a stream that has caught up: changes made meanwhile come together."""
 
+FOLLOWER_SECONDS: Final = 0.01
+"""The same for each stream that follows the tenant, if that is longer: so many messages a second
+reach all of them together that the calls whose changes they report are not held up."""
+
+MAX_PAUSE_SECONDS: Final = 2.0
+
 
 class Changes:
     """Each method is the RPC of its name, after authorization."""
@@ -51,6 +57,11 @@ class Changes:
             await _Watch(self._store, tenant, call, query).run()
 
 
+def pause_seconds(followers: int) -> float:
+    """Between two messages of one of so many streams."""
+    return min(max(PAUSE_SECONDS, followers * FOLLOWER_SECONDS), MAX_PAUSE_SECONDS)
+
+
 class _Watch:
     """One stream of changes."""
 
@@ -73,7 +84,7 @@ class _Watch:
             caught_up = await self._step()
             if caught_up:
                 reached = self._query.after
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(pause_seconds(self._tenant.followers))
                 seconds = self._due - self._clock() if self._told < reached else None
                 await self._tenant.wait_beyond(reached, seconds)
 

@@ -49,6 +49,10 @@ class Watchers:
         """Whether there are no watchers."""
         return not self._watching
 
+    def count(self, tenant: int) -> int:
+        """How many watch all of a tenant."""
+        return len(self._watching.get((tenant, ANYTHING), ()))
+
     @contextlib.contextmanager
     def watching(self, tenant: int, entity_id: str = ANYTHING) -> Iterator[Watcher]:
         """A watcher of one id, or of every one that the tenant has."""

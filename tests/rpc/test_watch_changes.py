@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from grpc import StatusCode
 
 from palimpsest.v1 import changes_pb2 as pb
@@ -16,8 +17,9 @@ from palimpsest.v1.documents_pb2 import (
     UpsertDocumentRequest,
 )
 from service.app import ServiceOptions
+from service.core.model import Principal
 from service.rpc.access import CHANGE_BYTES
-from service.rpc.changes import BATCH
+from service.rpc.changes import BATCH, MAX_PAUSE_SECONDS, PAUSE_SECONDS, pause_seconds
 from tests.client import Client, connected, received, refused
 from tests.inprocess import ManualClock, Service, running_service
 from tests.rpc.conftest import Connect
@@ -84,6 +86,31 @@ async def test_many_changes_come_in_batches(client: Client) -> None:
     found = await changes_to(stream, 1200)
     assert found == await feed(client, after_revision=BATCH)
     assert len(found) == 1200 - BATCH
+
+
+async def test_streams_are_counted_by_tenant(
+    client: Client, connect: Connect, service: Service
+) -> None:
+    async with connect(tenant="other") as other:
+        streams = [watch(client), watch(client), watch(other)]
+        for stream in streams:
+            await received(stream)
+        principal = Principal(await service.store.ensure_tenant("test"), "")
+
+        with service.store.changes.following(principal) as followed:
+            assert followed.followers == 3
+            streams[0].cancel()
+
+            async def has_left() -> bool:
+                return followed.followers == 2
+
+            await until(has_left)
+
+
+def test_the_more_streams_the_less_often_each_has_a_message() -> None:
+    assert pause_seconds(1) == pause_seconds(10) == PAUSE_SECONDS
+    assert pause_seconds(100) == pytest.approx(1.0)
+    assert pause_seconds(10_000) == MAX_PAUSE_SECONDS
 
 
 async def test_containers_and_kinds_are_chosen(client: Client) -> None:

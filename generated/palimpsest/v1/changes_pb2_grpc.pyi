@@ -55,9 +55,11 @@ class ChangesStub:
     `revision` of the last message as its `after_revision`.
 
     The first message comes at once. Later ones come when there are changes that
-    were asked for, and every few seconds while there are only others. Read
-    them as they come: a message that is not read for two minutes ends the
-    connection. Over HTTP the id of an event is its revision, and the header
+    were asked for, and every few seconds while there are only others. Changes
+    that follow one another closely come together: a stream has at most ten
+    messages a second, and fewer when more than ten follow one tenant, down to
+    one in two seconds. Read them as they come: a message that is not read for
+    two minutes ends the connection. Over HTTP the id of an event is its revision, and the header
     Last-Event-ID counts before `after_revision`.
 
     Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD). REVISION_GONE also ends
@@ -91,9 +93,11 @@ class ChangesAsyncStub(ChangesStub):
     `revision` of the last message as its `after_revision`.
 
     The first message comes at once. Later ones come when there are changes that
-    were asked for, and every few seconds while there are only others. Read
-    them as they come: a message that is not read for two minutes ends the
-    connection. Over HTTP the id of an event is its revision, and the header
+    were asked for, and every few seconds while there are only others. Changes
+    that follow one another closely come together: a stream has at most ten
+    messages a second, and fewer when more than ten follow one tenant, down to
+    one in two seconds. Read them as they come: a message that is not read for
+    two minutes ends the connection. Over HTTP the id of an event is its revision, and the header
     Last-Event-ID counts before `after_revision`.
 
     Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD). REVISION_GONE also ends
@@ -136,9 +140,11 @@ class ChangesServicer(metaclass=_abc_1.ABCMeta):
         `revision` of the last message as its `after_revision`.
 
         The first message comes at once. Later ones come when there are changes that
-        were asked for, and every few seconds while there are only others. Read
-        them as they come: a message that is not read for two minutes ends the
-        connection. Over HTTP the id of an event is its revision, and the header
+        were asked for, and every few seconds while there are only others. Changes
+        that follow one another closely come together: a stream has at most ten
+        messages a second, and fewer when more than ten follow one tenant, down to
+        one in two seconds. Read them as they come: a message that is not read for
+        two minutes ends the connection. Over HTTP the id of an event is its revision, and the header
         Last-Event-ID counts before `after_revision`.
 
         Errors: OUT_OF_RANGE (REVISION_GONE, REVISION_AHEAD). REVISION_GONE also ends

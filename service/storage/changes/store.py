@@ -12,7 +12,7 @@ from service.core import model as m
 from service.runtime.coalescing import Coalescer
 from service.storage.changes import lists
 from service.storage.engine import MutationEngine, StoreOptions
-from service.storage.watching import Watcher
+from service.storage.watching import Watcher, Watchers
 
 
 class ChangeStore:
@@ -34,8 +34,9 @@ class ChangeStore:
 
     @contextmanager
     def following(self, principal: m.Principal) -> Iterator[TenantRevision]:
-        with self._engine.watchers.watching(principal.tenant) as watcher:
-            yield TenantRevision(self._latest, principal.tenant, watcher)
+        watchers = self._engine.watchers
+        with watchers.watching(principal.tenant) as watcher:
+            yield TenantRevision(self._latest, principal.tenant, watcher, watchers)
 
     async def _read_latest(self, tenants: Sequence[int]) -> Sequence[int]:
         def read(conn: Connection) -> Sequence[int]:
@@ -51,10 +52,17 @@ class TenantRevision:
     However many callers follow a tenant, its row is read once for all who wait at the time.
     """
 
-    def __init__(self, latest: Coalescer[int, int], tenant: int, watcher: Watcher) -> None:
+    def __init__(
+        self, latest: Coalescer[int, int], tenant: int, watcher: Watcher, watchers: Watchers
+    ) -> None:
         self._latest = latest
         self._tenant = tenant
         self._watcher = watcher
+        self._watchers = watchers
+
+    @property
+    def followers(self) -> int:
+        return self._watchers.count(self._tenant)
 
     async def latest(self) -> int:
         return await self._latest.submit(self._tenant, group=self._tenant)
