@@ -81,12 +81,30 @@ class DocumentFields:
     kind: ContentKind
 
     def etag(self, digester: TenantDigester) -> str:
-        """The etag: over what callers wrote, never over processing."""
-        kinds = () if self.kind is ContentKind.TEXT else (int(self.kind),)
+        """The etag: over what callers wrote, never over processing.
+
+        A new field is the last of `later`, and None where it has its default: documents
+        without it then keep their etags.
+        """
         tags = "\0".join(self.containers)
+        later = (None if self.kind is ContentKind.TEXT else int(self.kind),)
         return digester.etag(
-            self.content_hash, self.metadata, tags, self.title, self.document_date, *kinds
+            self.content_hash,
+            self.metadata,
+            tags,
+            self.title,
+            self.document_date,
+            *without_trailing_nones(later),
         )
+
+
+def without_trailing_nones(values: Sequence[str | int | None]) -> Sequence[str | int | None]:
+    """All up to the last that is not None.
+
+    Each keeps its place: with every None left out, values of different fields would be alike.
+    """
+    given = [at for at, value in enumerate(values, 1) if value is not None]
+    return values[: max(given, default=0)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
