@@ -195,7 +195,7 @@ class _Writer:
         fields = self._contract.messages[method.response].fields
         if not {"next_page_token", "latest_revision"} & {field.proto.name for field in fields}:
             return None
-        return next(field for field in fields if field.repeated)
+        return next((field for field in fields if field.repeated), None)
 
     def _named(self, kind: str) -> str:
         return f"{self._contract.modules[kind]}.{kind}"
