@@ -1,4 +1,4 @@
-"""Palimpsest: a self-hosted memory service for agents, spoken over gRPC."""
+"""Palimpsest: a self-hosted memory service for agents, over gRPC, HTTP and MCP."""
 
 import os
 

@@ -16,7 +16,7 @@ __all__ = ["FINDINGS", "main"]
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="palimpsest-memory", prog_name="palimpsest")
 def main() -> None:
-    """A self-hosted memory service for agents, spoken over gRPC."""
+    """A self-hosted memory service for agents, over gRPC, HTTP and MCP."""
 
 
 for _command in (

@@ -28,7 +28,6 @@ _TIMEOUTS: Final = frozenset(
     ("grpc-timeout", "connect-timeout-ms", "x-stainless-read-timeout", "x-stainless-timeout")
 )
 _UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MAX_QUERY_FIELDS: Final = 200
 _MAX_KEY: Final = 255
 _IDEMPOTENCY_KEYS: Final = uuid.UUID("8d4cb19c-6d0c-4a3c-8a75-6f0f3f6f5a11")

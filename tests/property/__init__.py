@@ -7,7 +7,7 @@ clock stands still, and `model_comparison.py` asks both and holds their answers 
 `found.py` judges searches and profiles, as far as the contract foretells them.
 `faults.py` breaks promises, to see that they are kept an eye on.
 
-To add a noun: give `Model` the methods of its RPCs, a strategy to each of their
+To add an entity: give `Model` the methods of its RPCs, a strategy to each of their
 requests, and the methods to `machine.WRITES`, `READS`, `LISTS` or `SEARCHES`. What is not answered
 alike twice (a score, a status that a worker moves) needs a rule of its own.
 """

@@ -1,4 +1,4 @@
-"""Conversion between protobuf messages and the model, one module for each noun.
+"""Conversion between protobuf messages and the model, one module for each entity.
 
 Converters of requests do not raise: they append each violation to the list they are given,
 and what they return is used only if that list stays empty.

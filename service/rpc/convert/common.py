@@ -1,4 +1,4 @@
-"""What several nouns share."""
+"""What several entities share."""
 
 from __future__ import annotations
 
