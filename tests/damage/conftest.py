@@ -12,7 +12,7 @@ import pytest
 
 from palimpsest.v1.documents_pb2 import AppendMessagesRequest, ContentKind, ConversationMessage
 from palimpsest.v1.memories_pb2 import ForgetMemoryRequest, NewMemory, TemporalContext
-from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from tests.client import connected, struct
 from tests.inprocess import ManualClock, running_service
 
@@ -96,7 +96,7 @@ def written() -> Iterator[Path]:
         folder = Path(name) / "data"
         asyncio.run(_write(folder))
         # Without copies of rows that were moved, in which a flipped byte would harm nothing.
-        admin.scrub(folder / "palimpsest.db", lambda _: None)
+        SqliteAdministration(folder / "palimpsest.db").scrub(lambda _: None)
         (folder / "socket").unlink(missing_ok=True)
         yield folder
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from service.storage import checksums
-from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync
 from tests.old_schemas import set_back
 
@@ -51,7 +51,7 @@ def root_page(file: Path, name: str) -> int:
 
 
 def check(database: Path) -> list[str]:
-    return admin.check(database, lambda _: None)
+    return SqliteAdministration(database).check(lambda _: None)
 
 
 def age(database: Path) -> None:

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 
 from service import cli
 from service.storage.administration import DamagedSourceError
-from service.storage.sqlite import admin, backups
+from service.storage.sqlite import backups
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.backups import partial_path
 from service.storage.sqlite.high_water import mark_path
 from service.storage.sqlite.opening import opened
@@ -26,7 +27,7 @@ from tests.harness import REPOSITORY, environment
 
 
 def backup(database: Path, target: Path) -> None:
-    admin.backup(database, target, lambda *_: None)
+    backups.backup(database, target, lambda *_: None)
 
 
 def run_backup(data: Path, target: Path) -> Result:
@@ -114,7 +115,7 @@ def test_an_emptied_or_missing_database_has_no_backup(database: Path, tmp_path: 
 def test_an_older_schema_is_backed_up_before_it_is_migrated(database: Path, tmp_path: Path) -> None:
     age(database)
     backup(database, tmp_path / "copy.db")
-    assert admin.migrate(tmp_path / "copy.db")[0] == "0003"
+    assert SqliteAdministration(tmp_path / "copy.db").migrate()[0] == "0003"
     assert check(tmp_path / "copy.db") == []
 
 
@@ -161,7 +162,7 @@ def test_an_interrupted_backup_leaves_nothing(database: Path, tmp_path: Path) ->
     folder = tmp_path / "backups"
     folder.mkdir()
     with pytest.raises(KeyboardInterrupt):
-        admin.backup(database, folder / "copy", stop)
+        backups.backup(database, folder / "copy", stop)
     assert list(folder.iterdir()) == []
 
 
@@ -172,7 +173,7 @@ def test_a_file_that_comes_meanwhile_is_not_overwritten(database: Path, tmp_path
         target.write_text("another's")
 
     with pytest.raises(FileExistsError):
-        admin.backup(database, target, lambda *_: None, come)
+        backups.backup(database, target, lambda *_: None, come)
     assert target.read_text() == "another's"
     assert not partial_path(target).exists()
 

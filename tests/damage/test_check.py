@@ -12,7 +12,7 @@ from sqlalchemy import text
 from service import cli
 from service.core.digests import Digester
 from service.storage import checksums, schema, tables
-from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync
 from service.storage.sqlite.damage import SqliteSteps
 from service.storage.sqlite.read_only import open_untouched
@@ -139,7 +139,7 @@ def test_a_file_that_is_no_database_is_found(data: Path, database: Path) -> None
 def test_another_database_in_its_place_is_found(data: Path, database: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / "palimpsest.db"
     other.parent.mkdir()
-    admin.migrate(other)
+    SqliteAdministration(other).migrate()
     shutil.copy(other, database)
     assert "not the database" in expect_findings(data)
 
@@ -157,7 +157,7 @@ def test_an_older_schema_is_told_and_a_migrated_one_is_well(data: Path, database
     done = run_check(data)
     assert done.exit_code == 1
     assert "palimpsest migrate" in done.output
-    assert admin.migrate(database) == ("0003", schema.HEAD)
+    assert SqliteAdministration(database).migrate() == ("0003", schema.HEAD)
     assert check(database) == []
     flip(database, places(database, TEXTS["metadata of a memory"].encode())[0])
     assert check(database)

@@ -20,7 +20,7 @@ from palimpsest.v1.documents_pb2_grpc import DocumentsStub
 from service import cli
 from service.core import model as m
 from service.storage.backend import KEYS
-from service.storage.sqlite import admin
+from service.storage.sqlite import backups
 from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync
 from service.storage.sqlite.high_water import DatabaseBehindError, mark_path, read_mark
@@ -143,7 +143,7 @@ async def test_an_older_copy_in_its_place_is_told_and_accepted_when_the_mark_goe
     store = await open_at(path)
     await written_by(store, 5)
     saved = tmp_path / "saved"
-    admin.backup(path, saved, lambda *_: None)
+    backups.backup(path, saved, lambda *_: None)
     await written_by(store, ACKNOWLEDGED, "later")
     await store.close()
     shutil.copy(saved, path)
@@ -163,7 +163,7 @@ async def test_the_way_of_the_manual_to_restore_needs_nothing_more(
     store = await open_at(path)
     await written_by(store, 5)
     saved = tmp_path / "saved"
-    admin.backup(path, saved, lambda *_: None)
+    backups.backup(path, saved, lambda *_: None)
     await written_by(store, ACKNOWLEDGED, "later")
     await store.close()
     away = tmp_path / "away"
@@ -224,7 +224,7 @@ def test_a_revocation_that_is_gone_is_told(path: Path, tmp_path: Path) -> None:
         tenant="default", label="", containers=(), read_only=False, expires_at=None
     )
     older = tmp_path / "older"
-    admin.backup(path, older, lambda *_: None)
+    backups.backup(path, older, lambda *_: None)
     assert SqliteAdministration(path).revoke_key(info.key_id)
     shutil.copy(older, path)
     assert check(path) == ["acknowledged: 1 creations or revocations of keys are missing"]
@@ -248,17 +248,17 @@ def test_a_damaged_mark_is_a_finding_and_no_crash(path: Path) -> None:
 
 
 def test_without_a_mark_nothing_is_found_and_that_is_said(path: Path) -> None:
-    admin.migrate(path)
+    SqliteAdministration(path).migrate()
     mark_path(path).unlink()
     told: list[str] = []
-    assert admin.check(path, told.append) == []
+    assert SqliteAdministration(path).check(told.append) == []
     assert "cannot be told" in told[0]
 
 
 def test_a_disk_that_takes_no_mark_fails_no_commit(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    admin.migrate(path)
+    SqliteAdministration(path).migrate()
     with opened(path) as database:
         os.close(database.mark._descriptor)
         database.mark._descriptor = os.open(mark_path(path), os.O_RDONLY)
@@ -292,7 +292,7 @@ def test_a_killed_server_whose_log_was_removed_is_not_served_again(tmp_path: Pat
 
 
 def test_a_higher_record_is_never_lowered(path: Path) -> None:
-    admin.migrate(path)
+    SqliteAdministration(path).migrate()
     with opened(path) as database:
         database.mark.advance({1: 5})
         database.mark.advance({1: 3, 2: 9})

@@ -12,7 +12,6 @@ from click.testing import CliRunner
 from service import cli
 from service.app import running
 from service.settings import Settings
-from service.storage.sqlite import admin
 from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync
 from service.storage.sqlite.errors import explain
@@ -82,7 +81,7 @@ def test_no_database_is_made_where_any_trace_of_one_is_left(
     assert "backup" in told
     assert {file.name: file.read_bytes() for file in data.iterdir()} == before
     with pytest.raises(DatabaseLostError):
-        admin.migrate(database)
+        SqliteAdministration(database).migrate()
     with pytest.raises(DatabaseLostError):
         SqliteAdministration(database).create_key(
             tenant="a", label="", containers=(), read_only=False, expires_at=None
@@ -125,7 +124,7 @@ def test_a_folder_whose_files_were_moved_out_begins_anew(
 def test_a_first_key_of_another_database_is_never_overwritten(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    admin.migrate(data / "palimpsest.db")
+    SqliteAdministration(data / "palimpsest.db").migrate()
     (data / "first-key").write_text("another\n")
     assert "first-key" in refused(data)
     assert (data / "first-key").read_text() == "another\n"
@@ -155,7 +154,7 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
         conn.exec_driver_sql("CREATE TABLE recipes (name TEXT)")
     assert "another program" in refused(data)
     with pytest.raises(ForeignDatabaseError):
-        admin.migrate(data / "palimpsest.db")
+        SqliteAdministration(data / "palimpsest.db").migrate()
     with open_sync(data / "palimpsest.db") as conn:
         tables = conn.exec_driver_sql("SELECT name FROM sqlite_master").scalars().all()
     assert tables == ["recipes"]

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from palimpsest.v1 import documents_pb2 as d
 from service.settings import database_path
-from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from tests.faults.disks import DISKS, Lock, impatient_server
 from tests.faults.load import Line, Load, line
 from tests.harness import Server
@@ -38,7 +38,9 @@ async def full_disk(name: str, folder: Path, rounds: int, seed: int, tally: Tall
             load.suffered(tally)
             if tally.findings:
                 break
-        found = admin.check(database_path(disk.copy(folder / "copy")), lambda _: None)
+        found = SqliteAdministration(database_path(disk.copy(folder / "copy"))).check(
+            lambda _: None
+        )
         tally.findings.extend(f"{name}, seed {seed}, check: {fault}" for fault in found)
 
 

@@ -11,7 +11,7 @@ import pytest
 from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
-from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.store import SqliteStore
 from tests.client import struct
 from tests.deletion.markers import Markers, found_in
@@ -142,7 +142,7 @@ async def test_nothing_that_was_indexed_and_deleted_is_in_any_file(harness: Serv
     assert await store.file.checkpoint()
     before = await asyncio.to_thread(found_in, directory)
     assert len(before & dead) <= SHARE * len(dead), shelf.markers.roles(before & dead)
-    await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
+    await asyncio.to_thread(SqliteAdministration(store.path).scrub, lambda _: None)
     after = await asyncio.to_thread(found_in, directory)
     assert after & dead == set(), shelf.markers.roles(after & dead)
     assert live <= after

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from palimpsest.v1 import memories_pb2 as m
 from service.search import entry
-from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync
 from tests.client import Client, connected
 from tests.finding.service_harness import running_harness
@@ -89,4 +89,4 @@ async def test_it_goes_on_after_kill_9_and_is_searched_meanwhile(
     with open_sync(directory / "palimpsest.db") as conn:
         rows = conn.execute(text("/* look */ SELECT id, vector FROM memories ORDER BY id"))
         assert rows.all() == vectors
-    assert admin.check(directory / "palimpsest.db", lambda _: None) == []
+    assert SqliteAdministration(directory / "palimpsest.db").check(lambda _: None) == []

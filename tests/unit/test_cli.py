@@ -166,7 +166,7 @@ def test_check_finds_an_empty_database_well(data: Path) -> None:
 
 
 def test_check_has_an_exit_code_for_findings(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.storage.sqlite.admin.check", lambda *_: ["a fork in a chain"])
+    monkeypatch.setattr("service.storage.sqlite.inspection.check", lambda *_: ["a fork in a chain"])
     done = palimpsest("check", "--data-dir", data)
     assert done.exit_code == cli.FINDINGS
     assert "a fork in a chain" in done.stdout

@@ -15,7 +15,6 @@ from service import cli
 from service.cli.webhooks import _state
 from service.core import model as m
 from service.settings import database_path
-from service.storage.sqlite import admin
 from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync, transact
 from tests.old_schemas import set_back
@@ -118,7 +117,7 @@ def test_a_secret_that_was_removed_leaves_the_file(data: Path) -> None:
     [info] = SqliteAdministration(database_path(data)).list_webhooks()
     secret = info.webhook.target.secret
     palimpsest(data, "remove", webhook)
-    admin.scrub(database_path(data), lambda _: None)
+    SqliteAdministration(database_path(data)).scrub(lambda _: None)
     for file in data.iterdir():
         assert secret not in file.read_bytes()
         assert b"token=private" not in file.read_bytes()
@@ -133,7 +132,7 @@ def test_an_older_database_gets_the_table(data: Path) -> None:
         ).scalar_one()
     added(data)
     assert [row["STATE"] for row in rows(data)] == ["active"]
-    assert admin.check(path, lambda _: None) == []
+    assert SqliteAdministration(path).check(lambda _: None) == []
 
 
 async def test_test_sends_one_signed_event_and_tells_what_came_back(

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from service.core import model as m
 from service.core.times import WallClock
-from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.old_schemas import set_back
@@ -62,4 +62,4 @@ async def test_what_was_there_stays_and_new_writes_have_an_actor(
         await store.close()
     assert [change.actor for change in changes] == ["", "", "", "ann"]
     assert sorted(memory.actor for memory in memories) == ["", "", "", "ann"]
-    assert admin.check(path, lambda _: None) == []
+    assert SqliteAdministration(path).check(lambda _: None) == []

@@ -19,7 +19,7 @@ from service.core.model import ChangeKind
 from service.core.times import WallClock
 from service.ports.indexing import BlockCursor
 from service.storage import change_log, schema
-from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.storage.conftest import START, Clock
@@ -96,7 +96,7 @@ async def test_a_deleted_containers_tag_is_in_no_table(
     assert [row.entity_id for row in changed if row.kind == ChangeKind.CONTAINER_DELETED] == [
         digest
     ]
-    assert admin.check(store.path, lambda _: None) == []
+    assert SqliteAdministration(store.path).check(lambda _: None) == []
 
 
 async def test_the_sweep_takes_tags_out_and_asks_for_a_scrub(
@@ -121,7 +121,7 @@ async def test_scrubbing_by_hand_takes_tags_out_without_a_server(
     await delete(store, principal, TAG)
     await store.close()
     assert tables_with(path, TAG)
-    admin.scrub(path, lambda _: None)
+    SqliteAdministration(path).scrub(lambda _: None)
     assert tables_with(path, TAG) == []
     assert TAG.encode() not in _bytes_of(tmp_path)
 
@@ -156,7 +156,7 @@ async def test_a_container_that_is_made_again_keeps_its_new_changes(
     await delete(store, principal, TAG)
     await store.redact()
     assert tables_with(store.path, TAG) == []
-    assert admin.check(store.path, lambda _: None) == []
+    assert SqliteAdministration(store.path).check(lambda _: None) == []
 
 
 async def test_many_changes_are_rewritten_in_steps(
@@ -247,14 +247,14 @@ async def test_changes_older_than_the_retention_are_removed_in_steps(
     clock.advance(DAY / 2 + 60)
     await store.trim_changes()
     assert _state(store) == (801, 801, [801])
-    assert admin.check(store.path, lambda _: None) == []
+    assert SqliteAdministration(store.path).check(lambda _: None) == []
     clock.advance(DAY)
     await store.trim_changes()
     assert _state(store) == (801, 802, [])
-    assert admin.check(store.path, lambda _: None) == []
+    assert SqliteAdministration(store.path).check(lambda _: None) == []
     await store.documents.upsert(principal, m.DocumentWrite("again"), None)
     assert _state(store) == (802, 802, [802])
-    assert admin.check(store.path, lambda _: None) == []
+    assert SqliteAdministration(store.path).check(lambda _: None) == []
 
 
 async def test_a_reader_is_told_what_is_no_longer_kept(
@@ -288,7 +288,7 @@ async def test_one_step_removes_whole_revisions(kept_for_a_day: SqliteStore, clo
     revision, oldest, kept = _state(store)
     assert (oldest, kept) == (kept[0], list(range(oldest, revision + 1)))
     assert 0 < oldest - 1 <= change_log.STEP
-    assert admin.check(store.path, lambda _: None) == []
+    assert SqliteAdministration(store.path).check(lambda _: None) == []
 
 
 async def test_an_index_that_missed_removed_changes_is_read_again(

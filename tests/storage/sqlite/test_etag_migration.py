@@ -13,7 +13,7 @@ from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.core.times import WallClock
 from service.storage import schema
-from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.old_schemas import set_back
@@ -115,6 +115,6 @@ async def test_an_upgrade_makes_no_etag_of_what_is_damaged(tmp_path: Path, clock
                 text(f"/* damage */ UPDATE documents SET {damage} WHERE custom_id = :name"),
                 {"name": name},
             )
-    admin.migrate(path)
-    found = admin.check(path, lambda _: None)
+    SqliteAdministration(path).migrate()
+    found = SqliteAdministration(path).check(lambda _: None)
     assert len([one for one in found if "does not match its digest" in one]) == 2

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.core.times import WallClock
-from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
 from tests.old_schemas import set_back
@@ -74,7 +74,7 @@ async def test_documents_are_as_they_were_and_in_the_same_order(upgraded: Upgrad
     assert [document.containers for document in upgraded.before] == [
         write.containers or ("default",) for write in WRITES
     ]
-    assert admin.check(upgraded.store.path, lambda _: None) == []
+    assert SqliteAdministration(upgraded.store.path).check(lambda _: None) == []
 
 
 async def test_custom_ids_are_unique_in_the_first_container(upgraded: Upgraded) -> None:
@@ -91,7 +91,7 @@ async def test_custom_ids_are_unique_in_the_first_container(upgraded: Upgraded) 
     with pytest.raises(PalimpsestError) as refused:
         await documents.get(principal, "profile")
     assert refused.value.reason is Reason.AMBIGUOUS_CUSTOM_ID
-    assert admin.check(upgraded.store.path, lambda _: None) == []
+    assert SqliteAdministration(upgraded.store.path).check(lambda _: None) == []
 
 
 async def test_a_key_of_another_of_its_containers_finds_it_by_its_custom_id(
@@ -120,7 +120,7 @@ async def test_damaged_containers_are_left_for_the_check_to_tell(
         transact(conn, lambda conn: set_back(conn, BEFORE))
         damage = "UPDATE documents SET containers = '[' WHERE custom_id = 'shared'"
         conn.execute(text(f"/* damage */ {damage}"))
-    admin.migrate(path)
-    found = admin.check(path, lambda _: None)
+    SqliteAdministration(path).migrate()
+    found = SqliteAdministration(path).check(lambda _: None)
     assert any(one.startswith("document and memberships differ") for one in found)
     assert not any("home" in one for one in found)

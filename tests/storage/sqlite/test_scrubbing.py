@@ -16,7 +16,7 @@ import pytest
 from service.core import model as m
 from service.core.times import WallClock
 from service.core.windows import DailyWindow
-from service.storage.sqlite import admin
+from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync
 from service.storage.sqlite.scrubbing import Schedule
 from service.storage.sqlite.store import SqliteStore, StoreOptions, open_store
@@ -211,13 +211,13 @@ async def test_callers_go_on_while_the_database_is_scrubbed(
         if by == "server":
             assert await store.file.scrub()
         else:
-            await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
+            await asyncio.to_thread(SqliteAdministration(store.path).scrub, lambda _: None)
     finally:
         stop.set()
         await asyncio.gather(*callers)
     assert all(counts)
     assert not found_in(store.path.parent)
-    assert admin.check(store.path, lambda _: None) == []
+    assert SqliteAdministration(store.path).check(lambda _: None) == []
 
 
 async def test_the_command_gets_by_a_server_that_checkpoints(
@@ -233,7 +233,7 @@ async def test_the_command_gets_by_a_server_that_checkpoints(
     server = asyncio.create_task(checkpoint())
     try:
         for _ in range(10):
-            await asyncio.to_thread(admin.scrub, store.path, lambda _: None)
+            await asyncio.to_thread(SqliteAdministration(store.path).scrub, lambda _: None)
     finally:
         stop.set()
         await server
@@ -257,7 +257,7 @@ async def test_a_scrub_that_is_cancelled_leaves_the_database_sound_and_the_scrub
             await _delete_much(store, principal)
             clock.advance(3600)
     assert (await store.documents.get(principal, "kept")).content == "text"
-    assert admin.check(store.path, lambda _: None) == []
+    assert SqliteAdministration(store.path).check(lambda _: None) == []
     assert await store.scrub_if_due()
 
 
@@ -312,7 +312,7 @@ def test_the_copy_that_a_scrub_makes_lies_beside_the_database(tmp_path: Path) ->
         "cli.main(['scrub', '--data-dir', sys.argv[1]], standalone_mode=False)\n"
         "assert os.environ['SQLITE_TMPDIR'] == os.path.abspath(sys.argv[1])\n"
     )
-    admin.migrate(tmp_path / "palimpsest.db")
+    SqliteAdministration(tmp_path / "palimpsest.db").migrate()
     environment = {name: value for name, value in os.environ.items() if name != "SQLITE_TMPDIR"}
     subprocess.run(
         [sys.executable, "-c", script, tmp_path], check=True, timeout=HANG_SECONDS, env=environment

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
-from service.storage.sqlite import admin
+from service.storage.sqlite import backups
 from service.storage.sqlite.administration import SqliteAdministration
 from service.storage.sqlite.connections import open_sync, transact
 from service.storage.sqlite.store import SqliteStore, open_store
@@ -34,15 +34,15 @@ async def test_backup_is_consistent_while_writes_go_on(
     target = tmp_path / "copy.db"
     steps: list[tuple[int, int]] = []
     await asyncio.to_thread(
-        admin.backup, store.path, target, lambda done, total: steps.append((done, total))
+        backups.backup, store.path, target, lambda done, total: steps.append((done, total))
     )
     stop.set()
     assert sum(await asyncio.gather(*writers)) > 0
     assert steps[-1][0] == steps[-1][1]
-    assert admin.check(target, lambda _: None) == []
+    assert SqliteAdministration(target).check(lambda _: None) == []
     assert target.stat().st_mode & 0o077 == 0
     with pytest.raises(FileExistsError):
-        admin.backup(store.path, target, lambda done, total: None)
+        backups.backup(store.path, target, lambda done, total: None)
     restored = await open_store(target)
     assert (await restored.documents.get(principal, "c3")).content == "text 3"
     await restored.close()
@@ -106,7 +106,7 @@ async def test_a_first_key_is_made_once(store: SqliteStore) -> None:
 
 
 async def test_a_transaction_that_raises_leaves_nothing(tmp_path: Path) -> None:
-    admin.migrate(tmp_path / "a.db")
+    SqliteAdministration(tmp_path / "a.db").migrate()
     with open_sync(tmp_path / "a.db") as conn:
 
         def fail(conn: Connection) -> None:
