@@ -158,7 +158,7 @@ class Settings(DatabaseSettings):
     ] = ""
     metrics: Annotated[
         Literal["local", "all", "off"],
-        Field(description="Who is answered `/metrics`: `local` callers, `all`, or none (`off`)."),
+        Field(description="Which callers `/metrics` answers: `local`, `all`, or none (`off`)."),
     ] = "local"
     slow_call_seconds: Annotated[
         float,
