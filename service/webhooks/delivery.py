@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from service.core import model as m
 from service.core import webhooks as rules
 from service.core.errors import PalimpsestError, Reason
+from service.core.liveness import LivenessObserver
 from service.core.times import SECOND, WallClock
-from service.core.unchanged import Unchanged
 from service.ports.store import Changes
 from service.ports.webhooks import DueWebhook, Webhooks
 
@@ -76,7 +76,7 @@ class WebhookDelivery:
         self._sender = sender
         self._jitter = jitter
         self._holder = secrets.token_hex(8)
-        self._others: Unchanged[tuple[int, str]] = Unchanged(clock.elapsed)
+        self._others: LivenessObserver[tuple[int, str]] = LivenessObserver(clock.elapsed)
         self._running: dict[tuple[int, str], asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 

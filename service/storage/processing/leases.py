@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, text
 
+from service.core.liveness import LivenessObserver
 from service.core.times import SECOND, WallClock
-from service.core.unchanged import Unchanged
 from service.ports.processing import Job
 from service.storage.tables import NOT_FRESH, jobs
 
@@ -69,7 +69,7 @@ class Leases:
     def __init__(self, clock: WallClock) -> None:
         self._clock = clock
         self._checked: float | None = None
-        self._stamps: Unchanged[tuple[int, str]] = Unchanged(clock.elapsed)
+        self._stamps: LivenessObserver[tuple[int, str]] = LivenessObserver(clock.elapsed)
         """By document."""
 
     def check_due(self, lease: float) -> bool:

@@ -1,4 +1,4 @@
-"""How long others have left something as it is, watched by the time that passes here."""
+"""Whether other processes are alive, judged by how long their signs of life have not changed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
-class Unchanged(Generic[K]):
-    """What one server has observed of signs of life, its own and those of others.
+class LivenessObserver(Generic[K]):
+    """What one process has observed of signs of life, its own and those of others.
 
-    The clocks of servers differ, and may be wrong for a while. So no server compares a time
-    that another has written with a clock of its own: a holder is dead when a server has
-    watched its sign for as long as that lasts and seen no change of it.
+    The clocks of machines differ, and may be wrong for a while. So no process compares a
+    time that another has written with a clock of its own: a holder is dead once its sign has
+    been watched for as long as that sign lasts, without a change.
 
     Args:
         elapsed: Seconds since an arbitrary start; cannot be set.
