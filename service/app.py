@@ -134,7 +134,9 @@ async def _running(
         disk_reserve=settings.disk_reserve,
     )
     embedder = await asyncio.to_thread(open_embedder, settings.embedder, settings.embedder_key_file)
-    database = await prepare_database(settings.source, (embedder.name, embedder.dimension))
+    database = await prepare_database(
+        settings.database_location, (embedder.name, embedder.dimension)
+    )
     clock = clock or database.clock()
     resources = IndexingResources(database, embedder, settings, clock.now, options.indexing)
     try:

@@ -110,7 +110,7 @@ class IndexingResources:
         """What a checkpoint of the store closes: see `open_prepared`."""
         if settings.compute_processes and inline is not None:
             config = SearchWorkerConfig(
-                database.source,
+                database.location,
                 database.digester,
                 settings.embedder,
                 database.space,

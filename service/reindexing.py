@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
-from service.core.source import Source
+from service.core.database_location import DatabaseLocation
 from service.core.times import WallClock
 from service.embedding.base import InlineEmbedder
 from service.embedding.registry import open_embedder
@@ -23,9 +23,11 @@ from service.storage.store import SqlStore
 
 
 @asynccontextmanager
-async def _opened(source: Source, settings: Settings) -> AsyncIterator[tuple[SqlStore, Indexing]]:
+async def _opened(
+    location: DatabaseLocation, settings: Settings
+) -> AsyncIterator[tuple[SqlStore, Indexing]]:
     embedder = open_embedder(settings.embedder, settings.embedder_key_file)
-    prepared = await prepare_database(source, (embedder.name, embedder.dimension))
+    prepared = await prepare_database(location, (embedder.name, embedder.dimension))
     store = await open_prepared(prepared, StoreOptions(), WallClock())
     threads = ThreadPoolExecutor(1)
     try:
@@ -48,19 +50,19 @@ async def _opened(source: Source, settings: Settings) -> AsyncIterator[tuple[Sql
         threads.shutdown()
 
 
-def remaining(source: Source, settings: Settings) -> int:
+def remaining(location: DatabaseLocation, settings: Settings) -> int:
     """How many texts are not in the space of the embedder that the settings name, or were
     indexed by an older release whose analysis was another."""
 
     async def count() -> int:
-        async with _opened(source, settings) as (store, indexing):
+        async with _opened(location, settings) as (store, indexing):
             return await store.reindexing.remaining(indexing.space, indexing.version)
 
     return asyncio.run(count())
 
 
 def run(
-    source: Source,
+    location: DatabaseLocation,
     settings: Settings,
     progress: Callable[[int], None],
     options: ReindexOptions = DEFAULT_OPTIONS,
@@ -68,7 +70,7 @@ def run(
     """Index all of them; returns how many.
 
     Args:
-        source: The database.
+        location: The database.
         settings: The embedder.
         progress: Called with the number of texts of each step.
         options: How much is done in a step.
@@ -78,7 +80,7 @@ def run(
     """
 
     async def work() -> int:
-        async with _opened(source, settings) as (store, indexing):
+        async with _opened(location, settings) as (store, indexing):
             return await reindex(store.reindexing, indexing, progress, options)
 
     return asyncio.run(work())

@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.core import windows
-from service.core.source import CONNECTIONS, PostgresServer, Source
+from service.core.database_location import CONNECTIONS, DatabaseLocation, PostgresServer
 
 ENV_PREFIX = "PALIMPSEST_"
 
@@ -115,13 +115,13 @@ class DatabaseSettings(BaseSettings):
         return database_path(self.data_dir)
 
     @property
-    def source(self) -> Source:
+    def database_location(self) -> DatabaseLocation:
         """Where the database is."""
         if self.database_url is None:
-            return Source(self.database)
+            return DatabaseLocation(self.database)
         prepare = self.database_prepare == "on"
         server = PostgresServer(self.database_url, self.database_connections, prepare)
-        return Source(self.database, server)
+        return DatabaseLocation(self.database, server)
 
     @field_validator("database_url")
     @classmethod

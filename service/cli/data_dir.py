@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.core.source import Source
+from service.core.database_location import DatabaseLocation
 
 if TYPE_CHECKING:
     from service.storage.administration import Administration
 
 
-def existing_database(source: Source) -> Administration:
+def existing_database(location: DatabaseLocation) -> Administration:
     """A database that is there; a usage hint is the error if there is none."""
     from service.storage import opening
 
-    path = source.path
-    if source.server is None and not path.is_file():
+    path = location.path
+    if location.server is None and not path.is_file():
         from service.storage.sqlite import presence
 
         if left := presence.traces(path):
@@ -28,15 +28,15 @@ def existing_database(source: Source) -> Administration:
             f"there is no database in {path.parent}; "
             "name its folder with --data-dir, or make one with `palimpsest serve` or `migrate`"
         )
-    return opening.administration(source)
+    return opening.administration(location)
 
 
-def new_or_existing_database(source: Source) -> Administration:
+def new_or_existing_database(location: DatabaseLocation) -> Administration:
     """A database, which is made if there is none."""
     from service.storage import opening
 
-    source.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return opening.administration(source, create=True)
+    location.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return opening.administration(location, create=True)
 
 
 def keep_temporary_files_in(data_dir: Path) -> None:

@@ -16,18 +16,18 @@ from service.cli.data_dir import (
 )
 from service.cli.errors import FINDINGS, explained
 from service.cli.options import database_options, setting_options, settings_of
-from service.core.source import Source
+from service.core.database_location import DatabaseLocation
 
 
 @click.command()
 @database_options
-def migrate(source: Source) -> None:
+def migrate(location: DatabaseLocation) -> None:
     """Create the database, or migrate an older one to this release's schema.
 
     `serve` does so as well; this does it at a time of your choosing.
     """
     with explained():
-        before, after = new_or_existing_database(source).migrate()
+        before, after = new_or_existing_database(location).migrate()
     if before is None:
         click.echo(f"Made the database, with schema {after}.")
     elif before == after:
@@ -38,37 +38,39 @@ def migrate(source: Source) -> None:
 
 @click.command()
 @database_options
-def check(source: Source) -> None:
+def check(location: DatabaseLocation) -> None:
     """Verify the database on a snapshot; a server may run, and nothing is written.
 
     Its pages, every digest, every invariant, and that nothing acknowledged is missing.
     """
     from service.storage import opening
 
-    there = opening.administration(source) if _left_traces(source) else existing_database(source)
+    there = (
+        opening.administration(location) if _left_traces(location) else existing_database(location)
+    )
     with explained():
         findings = there.check(_progress)
     if findings:
         _fail_with(
             findings,
-            f"Stop the server, keep a copy of {_kept_by(source)}, "
+            f"Stop the server, keep a copy of {_kept_by(location)}, "
             "and put back the last backup that `palimpsest check` finds well.",
         )
     click.echo("All is well.")
 
 
-def _left_traces(source: Source) -> bool:
+def _left_traces(location: DatabaseLocation) -> bool:
     """Whether a database left traces, though it may be gone."""
-    if source.server is not None:
+    if location.server is not None:
         return False
     from service.storage.sqlite import presence
 
-    return bool(presence.traces(source.path))
+    return bool(presence.traces(location.path))
 
 
-def _kept_by(source: Source) -> str:
+def _kept_by(location: DatabaseLocation) -> str:
     """What an operator copies to keep the database as it is."""
-    return str(source.path.parent) if source.server is None else "the database"
+    return str(location.path.parent) if location.server is None else "the database"
 
 
 def _fail_with(findings: Sequence[str], advice: str) -> NoReturn:
@@ -81,14 +83,14 @@ def _fail_with(findings: Sequence[str], advice: str) -> NoReturn:
 @click.command()
 @database_options
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
-def backup(source: Source, target: Path) -> None:
+def backup(location: DatabaseLocation, target: Path) -> None:
     """Write a consistent and verified copy to TARGET, a new file; a server may run.
 
     A damaged database is not copied: what was found is listed, with exit code 3.
     """
     from service.storage.administration import DamagedSourceError
 
-    database = existing_database(source)
+    database = existing_database(location)
     shown = -1
 
     def progress(done: int, total: int) -> None:
@@ -105,21 +107,21 @@ def backup(source: Source, target: Path) -> None:
             _fail_with(
                 error.findings,
                 f"The database is damaged and {target} was not written. Stop the server, keep a "
-                f"copy of {_kept_by(source)}, and put back the last sound backup.",
+                f"copy of {_kept_by(location)}, and put back the last sound backup.",
             )
     click.echo(f"Wrote {target}. Keys are in it as hashes; guard it like the database itself.")
 
 
 @click.command()
 @database_options
-def scrub(source: Source) -> None:
+def scrub(location: DatabaseLocation) -> None:
     """Rewrite the database without traces of what was deleted.
 
     A server may run, but its writes wait meanwhile: about a second for 100 MB.
     """
-    keep_temporary_files_in(source.path.parent)
+    keep_temporary_files_in(location.path.parent)
     with explained():
-        done = existing_database(source).scrub(_progress)
+        done = existing_database(location).scrub(_progress)
     click.echo(done)
 
 
@@ -137,11 +139,11 @@ def reindex(**given: Any) -> None:
 
     logs.configure(settings.log_level, settings.log_format, sys.stderr)
     json = settings.log_format == "json"
-    existing_database(settings.source)
+    existing_database(settings.database_location)
     with explained():
-        total = reindexing.remaining(settings.source, settings)
+        total = reindexing.remaining(settings.database_location, settings)
         with click.progressbar(length=total, label="Indexing", file=sys.stderr, hidden=json) as bar:
-            done = reindexing.run(settings.source, settings, bar.update)
+            done = reindexing.run(settings.database_location, settings, bar.update)
     click.echo(f"{done} texts indexed with {settings.embedder}; all is up to date now.")
 
 

@@ -11,7 +11,7 @@ from service.cli.data_dir import existing_database, new_or_existing_database
 from service.cli.errors import explained
 from service.cli.instants import instant
 from service.cli.options import CONTAINER, TENANT, Duration, Name, database_options
-from service.core.source import Source
+from service.core.database_location import DatabaseLocation
 
 if TYPE_CHECKING:
     from service.storage.keys.operations import KeyInfo
@@ -43,7 +43,7 @@ def keys() -> None:
 @click.option("--expires-in", type=Duration(), help="Limit it in time, such as 12h or 90d.")
 @click.option("--init", is_flag=True, help="Create the database if there is none.")
 def create_key(
-    source: Source,
+    location: DatabaseLocation,
     tenant: str,
     label: str,
     containers: tuple[str, ...],
@@ -57,7 +57,7 @@ def create_key(
     """
     from service.core.times import system_clock
 
-    database = new_or_existing_database(source) if init else existing_database(source)
+    database = new_or_existing_database(location) if init else existing_database(location)
     with explained():
         info, secret = database.create_key(
             tenant=tenant,
@@ -77,10 +77,10 @@ def create_key(
 
 @keys.command("list")
 @database_options
-def list_keys(source: Source) -> None:
+def list_keys(location: DatabaseLocation) -> None:
     """List the keys without their secrets, in columns separated by tabs."""
     with explained():
-        found = existing_database(source).list_keys()
+        found = existing_database(location).list_keys()
     click.echo("ID\tTENANT\tACCESS\tCONTAINERS\tMADE\tSTATE\tLABEL")
     now = datetime.now(UTC)
     for info in found:
@@ -111,10 +111,10 @@ def _state(info: KeyInfo, now: datetime) -> str:
 @keys.command("revoke")
 @database_options
 @click.argument("key_id")
-def revoke_key(source: Source, key_id: str) -> None:
+def revoke_key(location: DatabaseLocation, key_id: str) -> None:
     """Refuse a key from now on, also by a server that is running."""
     with explained():
-        revoked = existing_database(source).revoke_key(key_id)
+        revoked = existing_database(location).revoke_key(key_id)
     if not revoked:
         raise click.ClickException(
             f"no key {key_id} is in force; `palimpsest keys list` shows the ids"

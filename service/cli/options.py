@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import click
 from pydantic import ValidationError
 
-from service.core.source import Source
+from service.core.database_location import DatabaseLocation
 from service.settings import ENV_PREFIX, FORMER_NAMES, DatabaseSettings, Settings, explain
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -68,7 +68,7 @@ def setting_options(command: Command) -> Command:
 
 
 def database_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the flags that say where the database is; the command gets it as `source`."""
+    """Add the flags that say where the database is; the command gets it as `location`."""
 
     @_data_dir_option
     @click.option(
@@ -82,7 +82,7 @@ def database_options(command: Callable[..., None]) -> Callable[..., None]:
         hidden=True,
     )
     @functools.wraps(command)
-    def with_source(
+    def with_location(
         data_dir: Path, database_url: str | None, database_prepare: str | None, **given: Any
     ) -> None:
         of_database = {
@@ -90,15 +90,15 @@ def database_options(command: Callable[..., None]) -> Callable[..., None]:
             "database_url": database_url,
             "database_prepare": database_prepare,
         }
-        command(source=_source(of_database), **given)
+        command(location=_location(of_database), **given)
 
-    return with_source
+    return with_location
 
 
-def _source(given: dict[str, Any]) -> Source:
+def _location(given: dict[str, Any]) -> DatabaseLocation:
     values = {name: value for name, value in given.items() if value is not None}
     try:
-        return DatabaseSettings(**values).source
+        return DatabaseSettings(**values).database_location
     except ValidationError as error:
         raise click.UsageError(explain(error)) from error
 

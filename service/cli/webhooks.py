@@ -10,7 +10,7 @@ from service.cli.data_dir import existing_database
 from service.cli.errors import explained
 from service.cli.instants import instant
 from service.cli.options import CONTAINER, TENANT, Name, database_options
-from service.core.source import Source
+from service.core.database_location import DatabaseLocation
 
 if TYPE_CHECKING:
     from service.core.model import ChangeKind
@@ -75,7 +75,7 @@ def webhooks() -> None:
     help="Begin after this revision, 0 being before the first; not given: with what comes.",
 )
 def add_webhook(
-    source: Source,
+    location: DatabaseLocation,
     url: str,
     tenant: str,
     containers: tuple[str, ...],
@@ -100,7 +100,7 @@ def add_webhook(
     secret = rules.new_secret()
     tags = tuple(sorted(set(containers)))
     target = WebhookTarget(url, secret, tags, kinds or frozenset(), allow_private)
-    database = existing_database(source)
+    database = existing_database(location)
     try:
         with explained():
             made = database.add_webhook(tenant, target, after)
@@ -121,13 +121,13 @@ def add_webhook(
 
 @webhooks.command("list")
 @database_options
-def list_webhooks(source: Source) -> None:
+def list_webhooks(location: DatabaseLocation) -> None:
     """List the webhooks without their secrets, in columns separated by tabs.
 
     BEHIND is how many of the tenant's changes are yet to be looked at.
     """
     with explained():
-        found = existing_database(source).list_webhooks()
+        found = existing_database(location).list_webhooks()
     click.echo("ID\tTENANT\tSTATE\tPOSITION\tBEHIND\tMADE\tCONTAINERS\tKINDS\tURL\tLAST ERROR")
     for info in found:
         click.echo("\t".join(_columns(info)))
@@ -163,10 +163,10 @@ def _state(info: WebhookInfo) -> str:
 @webhooks.command("remove")
 @database_options
 @click.argument("webhook_id")
-def remove_webhook(source: Source, webhook_id: str) -> None:
+def remove_webhook(location: DatabaseLocation, webhook_id: str) -> None:
     """Send nothing more, and forget the webhook and its secret."""
     with explained():
-        removed = existing_database(source).remove_webhook(webhook_id)
+        removed = existing_database(location).remove_webhook(webhook_id)
     if not removed:
         _unknown(webhook_id)
     click.echo(f"Webhook {webhook_id} is removed.")
@@ -175,10 +175,10 @@ def remove_webhook(source: Source, webhook_id: str) -> None:
 @webhooks.command("pause")
 @database_options
 @click.argument("webhook_id")
-def pause_webhook(source: Source, webhook_id: str) -> None:
+def pause_webhook(location: DatabaseLocation, webhook_id: str) -> None:
     """Send nothing until it is resumed; changes wait meanwhile."""
     with explained():
-        paused = existing_database(source).pause_webhook(webhook_id)
+        paused = existing_database(location).pause_webhook(webhook_id)
     if not paused:
         _unknown(webhook_id)
     click.echo(
@@ -190,10 +190,10 @@ def pause_webhook(source: Source, webhook_id: str) -> None:
 @webhooks.command("resume")
 @database_options
 @click.argument("webhook_id")
-def resume_webhook(source: Source, webhook_id: str) -> None:
+def resume_webhook(location: DatabaseLocation, webhook_id: str) -> None:
     """Send again, at once: what was paused, parked, or waits for its next attempt."""
     with explained():
-        positions = existing_database(source).resume_webhook(webhook_id)
+        positions = existing_database(location).resume_webhook(webhook_id)
     if positions is None:
         _unknown(webhook_id)
     before, now = positions
@@ -209,7 +209,7 @@ def resume_webhook(source: Source, webhook_id: str) -> None:
 @webhooks.command("test")
 @database_options
 @click.argument("webhook_id")
-def test_webhook(source: Source, webhook_id: str) -> None:
+def test_webhook(location: DatabaseLocation, webhook_id: str) -> None:
     """Send an event of the type `webhook.test`, and tell what came back.
 
     It is signed as all are. Exit code 0 if it was taken, else 1.
@@ -217,7 +217,7 @@ def test_webhook(source: Source, webhook_id: str) -> None:
     import asyncio
 
     with explained():
-        info = existing_database(source).find_webhook(webhook_id)
+        info = existing_database(location).find_webhook(webhook_id)
     if info is None:
         _unknown(webhook_id)
     answer = asyncio.run(_send_test(info))

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, BinaryIO
 
+from service.core.database_location import DatabaseLocation
 from service.core.digests import Digester
 from service.core.errors import OpenTimeError, PalimpsestError, UnexpectedError, describe
 from service.core.model import Principal
-from service.core.source import Source
 from service.core.times import WallClock
 from service.embedding.registry import open_inline
 from service.pipeline.encoder import term_hasher
@@ -53,7 +53,7 @@ class SearchWorkerConfig:
     """What a search worker is initialised with.
 
     Args:
-        source: The database.
+        location: Of the database.
         digester: The database's.
         embedder: A name for `registry.open_embedder`; one that computes in the calling thread.
         space: The number of the embedder's vector space.
@@ -62,7 +62,7 @@ class SearchWorkerConfig:
         options: How searches are answered.
     """
 
-    source: Source
+    location: DatabaseLocation
     digester: Digester
     embedder: str
     space: int
@@ -88,7 +88,7 @@ async def _serve(frames: BinaryIO) -> None:
     server_time = 0
     clock = WallClock(lambda: server_time)
     running: dict[int, asyncio.Task[tuple[bool, object]]] = {}
-    async with open_to_read(config.source, config.digester, clock, config.readers) as store:
+    async with open_to_read(config.location, config.digester, clock, config.readers) as store:
         with contextlib.closing(FairThreads(THREADS, TENANT_THREADS, "search")) as threads:
             searcher = SegmentSearcher(
                 store.index,

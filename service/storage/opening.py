@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
-from service.core.source import Source
+from service.core.database_location import DatabaseLocation
 
 if TYPE_CHECKING:
     # Commands on a database need no more than one of its backends.
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 async def prepare_database(
-    source: Source, embedder: tuple[str, int] | None = None
+    location: DatabaseLocation, embedder: tuple[str, int] | None = None
 ) -> PreparedDatabase:
     """Create or migrate a database, if need be.
 
     Args:
-        source: Where it is.
+        location: Where it is.
         embedder: The name and the dimension of the embedder whose vectors are stored.
 
     Raises:
@@ -37,13 +37,13 @@ async def prepare_database(
         StorageRefusedError: It is not as it was left, or another program's.
         Exception: It cannot be opened; `explain` says why.
     """
-    if source.server is not None:
+    if location.server is not None:
         from service.storage.postgres.store import prepare_database as prepare_on_server
 
-        return await prepare_on_server(source, source.server, embedder)
+        return await prepare_on_server(location, location.server, embedder)
     from service.storage.sqlite.store import prepare_database as prepare_file
 
-    return await prepare_file(source.path, embedder)
+    return await prepare_file(location.path, embedder)
 
 
 async def open_prepared(
@@ -67,7 +67,7 @@ async def open_prepared(
 
 
 async def open_store(
-    source: Source,
+    location: DatabaseLocation,
     options: StoreOptions | None = None,
     clock: WallClock | None = None,
     *,
@@ -76,44 +76,44 @@ async def open_store(
     """`prepare_database` and `open_prepared`."""
     from service.storage.engine import StoreOptions
 
-    prepared = await prepare_database(source)
+    prepared = await prepare_database(location)
     return await prepared.open(options or StoreOptions(), clock or prepared.clock(), indexer)
 
 
 def open_to_read(
-    source: Source, digester: Digester, clock: WallClock, readers: int
+    location: DatabaseLocation, digester: Digester, clock: WallClock, readers: int
 ) -> AbstractAsyncContextManager[SqlStore]:
     """The storage, for a process that writes nothing; the schema must be current.
 
     Args:
-        source: Where the database is.
+        location: Where the database is.
         digester: Has its secret.
         clock: The wall clock.
         readers: See `StoreOptions`.
     """
-    if source.server is not None:
+    if location.server is not None:
         from service.storage.postgres.store import open_to_read as open_server
 
-        return open_server(source.server, digester, clock, readers)
+        return open_server(location.server, digester, clock, readers)
     from service.storage.sqlite.store import open_to_read as open_file
 
-    return open_file(source.path, digester, clock, readers)
+    return open_file(location.path, digester, clock, readers)
 
 
-def administration(source: Source, *, create: bool = False) -> Administration:
+def administration(location: DatabaseLocation, *, create: bool = False) -> Administration:
     """What the command line does to a database.
 
     Args:
-        source: Where it is.
+        location: Where it is.
         create: Whether it is made if there is none; a file always is.
     """
-    if source.server is not None:
+    if location.server is not None:
         from service.storage.postgres.administration import PostgresAdministration
 
-        return PostgresAdministration(source.server, create=create)
+        return PostgresAdministration(location.server, create=create)
     from service.storage.sqlite.administration import SqliteAdministration
 
-    return SqliteAdministration(source.path)
+    return SqliteAdministration(location.path)
 
 
 def explain(error: BaseException) -> str | None:

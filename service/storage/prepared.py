@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from service.core.database_location import DatabaseLocation
 from service.core.digests import Digester
-from service.core.source import Source
 from service.core.times import WallClock
 from service.ports.indexing import Indexer
 from service.storage.engine import StoreOptions
@@ -24,12 +24,12 @@ class PreparedDatabase(ABC):
     """A database whose schema is current, before the store on it is opened.
 
     Args:
-        source: Where it is.
+        location: Where it is.
         digester: Has the secret of its digests.
         space: The number of the embedder's vector space; NO_EMBEDDER: none was named.
     """
 
-    source: Source
+    location: DatabaseLocation
     digester: Digester
     space: int
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from service.core.source import Source
+from service.core.database_location import DatabaseLocation
 from service.core.times import WallClock
 from service.ports.indexing import Indexer
 from service.storage import opening
@@ -48,7 +48,7 @@ class Backend(ABC):
 
     @property
     @abstractmethod
-    def source(self) -> Source:
+    def location(self) -> DatabaseLocation:
         """Where it is."""
 
     @property
@@ -94,7 +94,7 @@ class Backend(ABC):
     @property
     def administration(self) -> Administration:
         """What the command line does to it; it may be called while an event loop runs."""
-        return opening.administration(self.source, create=True)
+        return opening.administration(self.location, create=True)
 
     def check(self) -> list[str]:
         """What is wrong with it."""

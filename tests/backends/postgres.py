@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from service.core import source as places
+from service.core.database_location import DatabaseLocation, PostgresServer
 from service.core.times import WallClock
 from service.ports.indexing import Indexer
 from service.storage import tables
@@ -56,7 +56,7 @@ class DatabaseServer:
     def _with_tables(self) -> str:
         if not self._template:
             made = self.create(empty=True)
-            _thread.run(prepare_database(source_of(Path(), self.url_of(made))))
+            _thread.run(prepare_database(location_of(Path(), self.url_of(made))))
             # Each database gets a secret of its own when it is opened.
             _thread.run(run_alone(self.url_of(made), "DELETE FROM secrets"))
             self._template = made
@@ -139,8 +139,8 @@ class PostgresBackend(Backend):
         return self.url.render_as_string(hide_password=False)
 
     @property
-    def source(self) -> places.Source:
-        return source_of(self.folder, self.url)
+    def location(self) -> DatabaseLocation:
+        return location_of(self.folder, self.url)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class PostgresBackend(Backend):
         options: StoreOptions = QUIET,
         indexer: Indexer | None = None,
     ) -> SqlStore:
-        return await open_store(self.source, options, clock, indexer=indexer)
+        return await open_store(self.location, options, clock, indexer=indexer)
 
     def rows(self, sql: str, **values: object) -> list[Any]:
         return _thread.run(run_on(self._engine, sql, values))
@@ -198,9 +198,9 @@ class PostgresBackend(Backend):
         assert self.deadlocks_allowed or not deadlocks, f"{deadlocks} deadlocks"
 
 
-def source_of(folder: Path, url: URL) -> places.Source:
-    server = places.PostgresServer(url.render_as_string(hide_password=False))
-    return places.Source(folder / "palimpsest.db", server)
+def location_of(folder: Path, url: URL) -> DatabaseLocation:
+    server = PostgresServer(url.render_as_string(hide_password=False))
+    return DatabaseLocation(folder / "palimpsest.db", server)
 
 
 def engine_on(url: URL, **options: Any) -> AsyncEngine:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from service.core.source import Source
+from service.core.database_location import DatabaseLocation
 from service.core.times import WallClock
 from service.ports.indexing import Indexer
 from service.settings import database_path
@@ -57,8 +57,8 @@ class SqliteBackend(Backend):
         return database_path(self.folder)
 
     @property
-    def source(self) -> Source:
-        return Source(self.path)
+    def location(self) -> DatabaseLocation:
+        return DatabaseLocation(self.path)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -133,7 +133,7 @@ async def test_the_command_moves_everything_and_goes_on_where_it_was_stopped(
 ) -> None:
     async with running_harness(directory, clock, embedder="words:a") as harness:
         await stock(harness, 100)
-    source = backend_of(directory).source
+    location = backend_of(directory).location
     settings = Settings(data_dir=directory, embedder="words:b")
 
     class StoppedError(Exception):
@@ -142,20 +142,20 @@ async def test_the_command_moves_everything_and_goes_on_where_it_was_stopped(
     def stop(_: int) -> None:
         raise StoppedError
 
-    left = await asyncio.to_thread(reindexing.remaining, source, settings)
+    left = await asyncio.to_thread(reindexing.remaining, location, settings)
     assert left == 200
     try:
-        await asyncio.to_thread(reindexing.run, source, settings, stop)
+        await asyncio.to_thread(reindexing.run, location, settings, stop)
     except StoppedError:
         pass
     else:
         raise AssertionError("it was not stopped")
-    less = await asyncio.to_thread(reindexing.remaining, source, settings)
+    less = await asyncio.to_thread(reindexing.remaining, location, settings)
     assert 0 < less < left
     steps: list[int] = []
-    assert await asyncio.to_thread(reindexing.run, source, settings, steps.append) == less
+    assert await asyncio.to_thread(reindexing.run, location, settings, steps.append) == less
     assert sum(steps) == less
-    assert await asyncio.to_thread(reindexing.remaining, source, settings) == 0
+    assert await asyncio.to_thread(reindexing.remaining, location, settings) == 0
     async with running_harness(directory, clock, embedder="words:b") as harness:
         hits = await harness.memories("quinces 7", include_score_parts=True)
         assert all(hit.score_parts.semantic > 0 for hit in hits)

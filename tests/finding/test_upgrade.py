@@ -16,7 +16,7 @@ import pytest
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service import reindexing
-from service.core.source import Source
+from service.core.database_location import DatabaseLocation
 from service.pipeline import encoder
 from service.pipeline.encoder import Passage
 from service.pipeline.reindexing import ReindexOptions
@@ -329,7 +329,8 @@ async def test_the_command_shows_how_much_is_left_and_goes_on(
         async with renewing(directory, clock, embedder="words:a") as harness:
             await stock(harness)
     steps = ReindexOptions(step=4)
-    path, settings = directory / "palimpsest.db", Settings(data_dir=directory, embedder="words:a")
+    location = DatabaseLocation(directory / "palimpsest.db")
+    settings = Settings(data_dir=directory, embedder="words:a")
 
     class StoppedError(Exception):
         pass
@@ -337,14 +338,14 @@ async def test_the_command_shows_how_much_is_left_and_goes_on(
     def stop(_: int) -> None:
         raise StoppedError
 
-    assert await asyncio.to_thread(reindexing.remaining, Source(path), settings) == TEXTS
+    assert await asyncio.to_thread(reindexing.remaining, location, settings) == TEXTS
     with pytest.raises(StoppedError):
-        await asyncio.to_thread(reindexing.run, Source(path), settings, stop, steps)
+        await asyncio.to_thread(reindexing.run, location, settings, stop, steps)
     left: list[int] = []
-    done = await asyncio.to_thread(reindexing.run, Source(path), settings, left.append, steps)
+    done = await asyncio.to_thread(reindexing.run, location, settings, left.append, steps)
     assert done == sum(left) == TEXTS - 4
-    assert await asyncio.to_thread(reindexing.remaining, Source(path), settings) == 0
-    assert await asyncio.to_thread(reindexing.run, Source(path), settings, left.append) == 0
+    assert await asyncio.to_thread(reindexing.remaining, location, settings) == 0
+    assert await asyncio.to_thread(reindexing.run, location, settings, left.append) == 0
 
 
 async def test_two_servers_renew_everything_once(

@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
+from service.core.database_location import PostgresServer
 from service.core.digests import Digester
-from service.core.source import PostgresServer
 from service.storage import change_log, schema, tables
 from service.storage.administration import Administration
 from service.storage.postgres import inspection

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.core.source import PostgresServer
+from service.core.database_location import PostgresServer
 from service.storage import bulk, dialects
 from service.storage.postgres.dialect import engine_for
 from service.storage.postgres.errors import lost

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.core.source import PostgresServer
+from service.core.database_location import PostgresServer
 from service.runtime.call_stages import stage
 from service.storage import dialects
 from service.storage.backend import NO_TENANT

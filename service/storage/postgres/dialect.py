@@ -25,7 +25,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine, UserDefinedType
 from sqlalchemy.util import await_only
 
-from service.core.source import PostgresServer
+from service.core.database_location import PostgresServer
 from service.storage import bulk
 
 CONNECT_SECONDS: Final = 5.0

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from service.core.database_location import PostgresServer
 from service.core.digests import Digester
-from service.core.source import PostgresServer
 from service.storage import checks, digest_checks, schema
 from service.storage.postgres.connections import connected
 from service.storage.postgres.errors import sqlstate

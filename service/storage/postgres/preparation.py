@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
-from service.core.source import PostgresServer
+from service.core.database_location import PostgresServer
 from service.storage import dialects, schema
 from service.storage.postgres.connections import connected, transact
 from service.storage.postgres.tables import create_tables

@@ -9,8 +9,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from service.core.database_location import DatabaseLocation, PostgresServer
 from service.core.digests import Digester
-from service.core.source import PostgresServer, Source
 from service.core.times import WallClock
 from service.ports.indexing import NO_EMBEDDER, Indexer
 from service.ports.metrics import Gauge
@@ -76,7 +76,7 @@ class PreparedServer(PreparedDatabase):
     """A database on a server whose schema is current.
 
     Args:
-        source: See `PreparedDatabase`.
+        location: See `PreparedDatabase`.
         digester: See `PreparedDatabase`.
         space: See `PreparedDatabase`.
         server: Where it is.
@@ -102,7 +102,7 @@ class PreparedServer(PreparedDatabase):
 
 
 async def prepare_database(
-    source: Source, server: PostgresServer, embedder: tuple[str, int] | None
+    location: DatabaseLocation, server: PostgresServer, embedder: tuple[str, int] | None
 ) -> PreparedServer:
     """See `opening.prepare_database`."""
 
@@ -112,7 +112,7 @@ async def prepare_database(
         return Digester(schema.digest_secret(conn)), space
 
     digester, space = await in_transaction(server, prepare)
-    return PreparedServer(source, digester, space, server)
+    return PreparedServer(location, digester, space, server)
 
 
 @asynccontextmanager

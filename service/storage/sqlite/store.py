@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from service.core.database_location import DatabaseLocation
 from service.core.digests import Digester
-from service.core.source import Source
 from service.core.times import WallClock
 from service.ports.indexing import NO_EMBEDDER, Indexer
 from service.ports.metrics import Gauge
@@ -124,7 +124,7 @@ class PreparedFile(PreparedDatabase):
     """A file whose schema is current.
 
     Args:
-        source: See `PreparedDatabase`.
+        location: See `PreparedDatabase`.
         digester: See `PreparedDatabase`.
         space: See `PreparedDatabase`.
         unscrubbed: Whether deletions of an earlier run wait for a scrub.
@@ -176,7 +176,7 @@ async def open_prepared(
         indexer: Makes memories findable as they are written; None: they are indexed later.
         gates: Of processes that read for this one: a checkpoint closes them, too.
     """
-    path = prepared.source.path
+    path = prepared.location.path
     database = await SqliteDatabase.open(
         path,
         options.readers,
@@ -240,7 +240,7 @@ def _prepared(path: Path, embedder: tuple[str, int] | None) -> PreparedFile:
     with opening.opened(path) as opened:
         conn = opened.conn
         return PreparedFile(
-            Source(path),
+            DatabaseLocation(path),
             Digester(schema.digest_secret(conn)),
             NO_EMBEDDER if embedder is None else _space(conn, *embedder),
             scrubbing.marked(conn),

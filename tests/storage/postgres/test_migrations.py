@@ -17,7 +17,7 @@ def test_an_older_schema_is_migrated(backend: Backend) -> None:
     for table in ("changes", "memories"):
         backend.execute(f"ALTER TABLE {table} DROP COLUMN actor")
     backend.execute("UPDATE alembic_version SET version_num = '0011'")
-    database = opening.administration(backend.source)
+    database = opening.administration(backend.location)
     assert database.migrate() == ("0011", HEAD)
     assert database.migrate() == (HEAD, HEAD)
     assert backend.rows(_COLUMNS) == before
@@ -27,4 +27,4 @@ def test_an_older_schema_is_migrated(backend: Backend) -> None:
 def test_a_newer_schema_is_refused(backend: Backend) -> None:
     backend.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(SchemaTooNewError):
-        opening.administration(backend.source).migrate()
+        opening.administration(backend.location).migrate()

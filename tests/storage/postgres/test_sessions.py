@@ -65,7 +65,7 @@ async def test_what_one_server_did_another_knows_whatever_their_clocks_say(
 
 async def test_a_revoked_key_is_refused_when_the_command_returns(server: PostgresBackend) -> None:
     store = await server.open()
-    database = opening.administration(server.source)
+    database = opening.administration(server.location)
     info, secret = database.create_key(
         tenant="one", label="", containers=(), read_only=False, expires_at=None
     )
@@ -79,9 +79,9 @@ async def test_a_revoked_key_is_refused_when_the_command_returns(server: Postgre
 
 
 async def test_for_a_proxy_nothing_is_prepared_under_a_name(server: PostgresBackend) -> None:
-    assert server.source.server is not None
-    source = replace(server.source, server=replace(server.source.server, prepare=False))
-    store = await opening.open_store(source)
+    assert server.location.server is not None
+    location = replace(server.location, server=replace(server.location.server, prepare=False))
+    store = await opening.open_store(location)
     principal = m.Principal(await store.ensure_tenant("one"), "key")
     written = await store.documents.upsert(principal, m.DocumentWrite("text", "one"), None)
     await store.documents.get(principal, written.id)

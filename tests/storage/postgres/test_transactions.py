@@ -91,7 +91,7 @@ async def test_a_deadlock_is_nothing_that_a_caller_hears_of(server: PostgresBack
 async def test_while_the_server_is_away_callers_are_told_to_retry(
     server: PostgresBackend,
 ) -> None:
-    gone = server.replica(server.folder, port=free_port()).source.server
+    gone = server.replica(server.folder, port=free_port()).location.server
     assert gone is not None
     database = PostgresDatabase(gone)
     with pytest.raises(PalimpsestError) as raised:

@@ -27,12 +27,12 @@ class PostgresServer:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where a database is: in a file, unless a server is named.
+class DatabaseLocation:
+    """Where a database is: in a file, unless a PostgreSQL server is named.
 
     Args:
         path: The file; with a server, only its folder is used, for the first key.
-        server: None: the embedded database.
+        server: None: SQLite.
     """
 
     path: Path
