@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.storage import bulk, dialects
-from service.storage.running import run_operation
+from service.storage.idempotent_run import run_operation
 from service.storage.transactions import Context, Mutation, Operation
 
 

@@ -17,7 +17,7 @@ from service.core.pages import decode_token, encode_token
 from service.core.times import FOREVER
 from service.rpc import pages, profiles
 from service.rpc.convert import search
-from service.storage import running
+from service.storage import idempotent_run
 from service.storage.documents import operations as documents
 from service.storage.documents import writes as document_writes
 from service.storage.memories import lists as memory_lists
@@ -98,7 +98,7 @@ def nulls_stay_in_metadata(patch: pytest.MonkeyPatch) -> None:
 def requests_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A repeated request_id takes effect again."""
     patch.setattr(
-        running, "_replay_receipts", lambda tx, mutations, waiting, outcomes: (waiting, [])
+        idempotent_run, "_replay_receipts", lambda tx, mutations, waiting, outcomes: (waiting, [])
     )
 
 
@@ -145,14 +145,14 @@ def batches_go_in_request_order(patch: pytest.MonkeyPatch) -> None:
 
 def appends_are_done_again(patch: pytest.MonkeyPatch) -> None:
     """A repeated request_id appends its messages once more."""
-    recall = running._replay_receipts
+    recall = idempotent_run._replay_receipts
 
     def recalled(tx: Any, calls: Any, waiting: list[int], outcomes: Any) -> Any:
         if any(isinstance(calls[i].payload, MessagesAppend) for i in waiting):
             return waiting, []
         return recall(tx, calls, waiting, outcomes)
 
-    patch.setattr(running, "_replay_receipts", recalled)
+    patch.setattr(idempotent_run, "_replay_receipts", recalled)
 
 
 def appends_turn_the_order(patch: pytest.MonkeyPatch) -> None:

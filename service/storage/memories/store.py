@@ -13,12 +13,12 @@ from service.core.errors import PalimpsestError, Reason
 from service.ports.store import NumberedPage, Page
 from service.runtime.coalescing import Coalescer
 from service.storage.engine import MutationEngine, StoreOptions
+from service.storage.idempotent_run import replayed_receipt
 from service.storage.lists import tenant_revision
 from service.storage.memories import batches as memory_batches
 from service.storage.memories import lists as memory_lists
 from service.storage.memories import operations as memories
 from service.storage.memories import rows as memory_rows
-from service.storage.running import replayed_receipt
 from service.storage.transactions import Mutation, TenantRead
 
 
