@@ -46,9 +46,9 @@ from service.runtime.fairness import FairThreads
 from service.runtime.priority import ForegroundPriority
 from service.search.analysis import speaker_words
 from service.search.entry import TermHasher, hashed_name
+from service.search.hashed_query import HashedQuery, hash_query, text_to_embed, without_speakers
 from service.search.phrases import Phrases
 from service.search.places import Place, count_holders, places
-from service.search.query import Query, make_query, text_to_embed, without_speakers
 from service.search.ranking import Hit, Ranking, rank
 from service.search.scope import Scope
 from service.search.segment import ItemKind
@@ -299,13 +299,13 @@ class SegmentSearcher:
         principal, search = plan.principal, plan.search
         containers = sorted(set(search.containers))
 
-        async def embedded(query: Query, named: Iterable[Name]) -> Query:
+        async def embedded(query: HashedQuery, named: Iterable[Name]) -> HashedQuery:
             return await self._embedded(query, without_speakers(query, named))
 
         wanted, tries = plan.verification.ranked_first, 0
         while True:
             ranking = Ranking(
-                make_query(search.query, self._hasher),
+                hash_query(search.query, self._hasher),
                 self.calibration,
                 wanted,
                 distinct=plan.distinct,
@@ -394,21 +394,21 @@ class SegmentSearcher:
         with stage("filter"):
             return [await eligible(cached, self._segments) for cached in current]
 
-    async def _remote_query(self, plan: _SearchPlan[T]) -> Query | None:
+    async def _remote_query(self, plan: _SearchPlan[T]) -> HashedQuery | None:
         """The query, if its vector takes long: other searches need not wait for that."""
         if isinstance(self._embedder, InlineEmbedder):
             return None
         search = plan.search
         async with self._segments.current(plan.principal.tenant, search.containers) as current:
-            query = make_query(search.query, self._hasher)
+            query = hash_query(search.query, self._hasher)
             text = text_to_embed(query, await self._scopes(plan, current))
         return await self._embedded(query, text)
 
-    async def _query(self, text: str, scopes: Sequence[Scope]) -> Query:
-        query = make_query(text, self._hasher)
+    async def _query(self, text: str, scopes: Sequence[Scope]) -> HashedQuery:
+        query = hash_query(text, self._hasher)
         return await self._embedded(query, text_to_embed(query, scopes))
 
-    async def _embedded(self, query: Query, text: str) -> Query:
+    async def _embedded(self, query: HashedQuery, text: str) -> HashedQuery:
         """The query with the vector of `text`; without one while the embedder is unavailable:
         words still find."""
         embedder, options = self._embedder, self._options
@@ -429,7 +429,7 @@ class SegmentSearcher:
         self,
         plan: _SearchPlan[T],
         scopes: Sequence[Scope],
-        query: Query,
+        query: HashedQuery,
         wanted: int,
     ) -> list[Hit]:
         stages = call_stages.current()

@@ -15,7 +15,7 @@ from service.ports.search import IndexSource
 from service.retrieval.cached_segment import CachedSegment, add_block
 from service.retrieval.eligibility import BlockMasks, Eligibility
 from service.runtime.fairness import FairThreads
-from service.search.query import Query
+from service.search.hashed_query import HashedQuery
 from service.search.ranking import Hit, Ranking
 from service.search.scorer import SegmentScorer
 from service.search.segment import Segment
@@ -77,7 +77,7 @@ class Streaming:
         containers: Sequence[str],
         eligible: Eligibility,
         ranking: Ranking,
-        embedded: Callable[[Query, Iterable[Name]], Awaitable[Query]],
+        embedded: Callable[[HashedQuery, Iterable[Name]], Awaitable[HashedQuery]],
     ) -> Ranked:
         """The best of the containers, taken as one corpus.
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.search.query import HashedTerm, Query
+from service.search.hashed_query import HashedQuery, HashedTerm
 
 PART_SHARE = 0.5
 """What the parts of a compound count for together where others hold the compound itself."""
@@ -54,12 +54,12 @@ class Evidence:
     absent: bool
 
 
-def weigh(query: Query, frequencies: Sequence[int], items: int) -> Evidence:
+def weigh(query: HashedQuery, frequencies: Sequence[int], items: int) -> Evidence:
     """Weigh a query's terms.
 
     Args:
         query: Its terms.
-        frequencies: For each of `Query.synonyms`, how many eligible items hold one of them.
+        frequencies: For each of `HashedQuery.synonyms`, how many eligible items hold one of them.
         items: How many items are eligible.
     """
 

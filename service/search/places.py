@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.search.query import Query
+from service.search.hashed_query import HashedQuery
 from service.search.scope import Scope
 from service.search.scorer import SegmentScorer
 from service.search.segment import ItemKind
@@ -37,7 +37,7 @@ def places(scopes: Sequence[Scope], required: Sequence[Sequence[int]]) -> Iterat
             )
 
 
-def count_holders(scopes: Sequence[Scope], query: Query) -> int:
+def count_holders(scopes: Sequence[Scope], query: HashedQuery) -> int:
     """How many of what may be found hold all that a query insists on."""
     insisted: list[set[int]] = []
     for term in query.terms:

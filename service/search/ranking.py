@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from service.search.columns import Counts, Floats, Mask, Rows
 from service.search.evidence import Evidence, weigh
-from service.search.query import Query
+from service.search.hashed_query import HashedQuery
 from service.search.scope import Scope
 from service.search.scorer import SegmentScorer
 from service.search.segment import ItemKind
@@ -137,7 +137,7 @@ class _Ranked(NamedTuple):
 
 def rank(
     scopes: Sequence[Scope],
-    query: Query,
+    query: HashedQuery,
     calibration: Calibration,
     limit: int,
     weights: Weights = WEIGHTS,
@@ -186,7 +186,7 @@ class Ranking:
 
     def __init__(
         self,
-        query: Query,
+        query: HashedQuery,
         calibration: Calibration,
         limit: int,
         weights: Weights = WEIGHTS,
@@ -359,7 +359,7 @@ class Ranking:
     def _postings(self, scorer: SegmentScorer) -> list[tuple[Rows, Counts]]:
         if scorer.postings is None:
             query, outdated = self.query, scorer.segment.outdated is not None
-            wanted = query.former_synonyms() if outdated else query.synonyms
+            wanted = query.v1_synonyms() if outdated else query.synonyms
             scorer.postings = [scorer.find(synonyms) for synonyms in wanted]
         return scorer.postings
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from service.search.columns import Counts, Floats, Mask, Rows, padded
 from service.search.evidence import Evidence
-from service.search.query import Synonyms
+from service.search.hashed_query import Synonyms
 from service.search.segment import Segment
 from service.search.weights import Weights
 

@@ -15,7 +15,7 @@ from service.pipeline.chunking import ChunkingResult, chunk_documents
 from service.ports.processing import ChunkRow, Job, Work
 from service.search import probes
 from service.search.entry import encode_vectors
-from service.search.query import make_query, text_to_embed
+from service.search.hashed_query import hash_query, text_to_embed
 from service.search.ranking import rank
 from service.search.scope import Scope
 from service.search.segment import Item, ItemKind, Segment
@@ -82,7 +82,7 @@ class InProcess:
         indexed = self._indexed[collection]
         segment = indexed.segment
         scope = Scope(segment, segment.eligible_now(ItemKind.MEMORY | ItemKind.CHUNK, 0))
-        query = make_query(question, self._encoder.hasher)
+        query = hash_query(question, self._encoder.hasher)
         text = text_to_embed(query, [scope])
         query = query.near((await self._embedder.embed([text], Purpose.QUERY))[0])
         hits = rank([scope], query, self._calibration, limit * CHUNKS_OF_A_TEXT)

@@ -11,7 +11,7 @@ from service.core.conversations import Message
 from service.core.documents import heading_of
 from service.core.times import FOREVER
 from service.search.analysis import Features, analyse, embedding_text
-from service.search.question import analyse_query
+from service.search.parsed_query import parse_query
 from service.search.segment import ItemKind
 from service.search.words import split_words, without_words
 from tests.finding.words import WordsEmbedder
@@ -213,7 +213,7 @@ def judge(
     """The answer (names and scores) is the reference's, in order, up to ties."""
     query = asked.query
     texts = [passage.embedded(embedder) for passage in eligible]
-    named = set(analyse_query(query).words)
+    named = set(parse_query(query).words)
     speaking = named & {word for text in texts for word in text.features.speaker}
     rest = without_words(query, frozenset(speaking)) if speaking else query
     vector = embedder.vector(rest if split_words(rest) else query)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.search.query import make_query
+from service.search.hashed_query import hash_query
 from service.search.ranking import Hit, rank
 from service.search.scope import Scope
 from service.search.segment import ItemKind
@@ -19,7 +19,7 @@ CLOSE = 1e-3
 def search(
     scopes: Sequence[Scope], query: str, vector: Sequence[float] | None, limit: int
 ) -> list[Hit]:
-    asked = make_query(query, HASHER)
+    asked = hash_query(query, HASHER)
     return rank(scopes, asked if vector is None else asked.near(vector), CALIBRATION, limit)
 
 

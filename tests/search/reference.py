@@ -13,7 +13,7 @@ import numpy as np
 from service.search.analysis import Features, analyse
 from service.search.entry import TermHasher, encode_entries, encode_vectors
 from service.search.evidence import FEW, PART_SHARE
-from service.search.question import QueryTerm, analyse_query
+from service.search.parsed_query import QueryTerm, parse_query
 from service.search.segment import ALWAYS, Item, ItemKind
 from service.search.visibility import Spans
 from service.search.weights import (
@@ -119,8 +119,8 @@ class Reference:
     def __init__(self, texts: Sequence[Text], query: str, vector: Sequence[float] | None) -> None:
         self.texts = sorted(texts, key=lambda text: (text.group, text.position, text.id))
         self.features = [text.features for text in self.texts]
-        self.question = analyse_query(query)
-        self.floor, self.certain = CALIBRATION.for_query(query, english=self.question.english)
+        self.parsed = parse_query(query)
+        self.floor, self.certain = CALIBRATION.for_query(query, english=self.parsed.english)
         self.vector = vector
         self.query = query
         self.confidence: dict[str, float] = {}
@@ -175,8 +175,8 @@ class Reference:
             total += WEIGHTS.speaker * (speaker is not None and features.speaker == speaker)
             total += WEIGHTS.substance * min(1, features.words / WEIGHTS.full_length)
             total += WEIGHTS.question * features.asks
-            total += WEIGHTS.time * (self.question.asks_when and features.tells_time)
-            if self.question.asks and features.asks and own[row] > 0.9999:
+            total += WEIGHTS.time * (self.parsed.asks_when and features.tells_time)
+            if self.parsed.asks and features.asks and own[row] > 0.9999:
                 total += WEIGHTS.echo * (features.words <= 1.25 * len(split_words(self.query)))
             totals.append(total)
         whole = [
@@ -250,7 +250,7 @@ class Reference:
     def asked(self) -> list[QueryTerm]:
         """The query's terms that are in the index at all, each once."""
         distinct: dict[frozenset[str], QueryTerm] = {}
-        for term in self.question.terms:
+        for term in self.parsed.terms:
             forms = frozenset(map(term_of, term.forms)) - {""}
             if forms:
                 distinct.setdefault(forms, term)
@@ -362,7 +362,7 @@ class Reference:
         return [dot(vector, asked) for vector in own], scaled
 
     def named_speaker(self) -> tuple[str, ...] | None:
-        named = {f.speaker for f in self.features if set(f.speaker) & set(self.question.words)}
+        named = {f.speaker for f in self.features if set(f.speaker) & set(self.parsed.words)}
         return named.pop() if len(named) == 1 else None
 
     def shown(self, words: float, cosine: float) -> float:

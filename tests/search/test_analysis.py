@@ -6,7 +6,7 @@ import pytest
 
 from service.core.times import parse_instant
 from service.search.analysis import analyse, embedding_text
-from service.search.question import analyse_query
+from service.search.parsed_query import parse_query
 from service.search.words import split_words, term_of, without_words
 from tests.search.reference import terms_of
 
@@ -103,12 +103,12 @@ def test_a_question_ends_with_its_mark() -> None:
 
 def test_a_word_of_one_character_is_found_in_a_text_without_spaces() -> None:
     found = terms_of(analyse("私の猫です", speaker="Ann")).keys()
-    assert found >= set(analyse_query("猫").words) | set(analyse_query("私の猫").words)
-    assert set(analyse_query("猫").words) <= terms_of(analyse("猫")).keys()
+    assert found >= set(parse_query("猫").words) | set(parse_query("私の猫").words)
+    assert set(parse_query("猫").words) <= terms_of(analyse("猫")).keys()
 
 
 def test_a_query_is_its_distinct_words_that_are_terms() -> None:
-    query = analyse_query("When did Ann's dogs meet the dog of Ann?")
+    query = parse_query("When did Ann's dogs meet the dog of Ann?")
     assert query.words == ("ann", "dogs", "meet", "dog")
     assert query.asks_when
 
@@ -125,7 +125,7 @@ def test_a_query_is_its_distinct_words_that_are_terms() -> None:
     ],
 )
 def test_queries_that_ask_for_a_time(text: str, asks: bool) -> None:
-    assert analyse_query(text).asks_when is asks
+    assert parse_query(text).asks_when is asks
 
 
 def test_what_is_embedded_has_the_heading_and_neither_speaker_nor_date() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from service.search.query import make_query, text_to_embed
+from service.search.hashed_query import hash_query, text_to_embed
 from service.search.ranking import Hit
 from service.search.scope import Scope
 from service.search.segment import ItemKind, Segment
@@ -141,7 +141,7 @@ def test_names_of_speakers_are_not_embedded() -> None:
     ]
 
     def said(text: str) -> str:
-        return text_to_embed(make_query(text, HASHER), scopes)
+        return text_to_embed(hash_query(text, HASHER), scopes)
 
     assert said("Where is Ann's dog, Bob?") == "Where is dog, Bob?"
     assert said("Ann Lee?") == "Ann Lee?"
@@ -149,7 +149,7 @@ def test_names_of_speakers_are_not_embedded() -> None:
 
 
 def test_a_vector_of_zeros_is_none() -> None:
-    assert make_query("cat", HASHER).near([0.0, 0.0]).vector is None
+    assert hash_query("cat", HASHER).near([0.0, 0.0]).vector is None
 
 
 def test_nothing_is_found_in_nothing() -> None:

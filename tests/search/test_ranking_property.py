@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from service.search.query import make_query
+from service.search.hashed_query import hash_query
 from service.search.ranking import Ranking
 from service.search.scope import Scope
 from service.search.scorer import SegmentScorer
@@ -199,7 +199,7 @@ def test_items_that_are_ranked_block_by_block_are_one_corpus(
     """However they are split, as long as a document is whole; no block outlives its turn."""
     chosen = distinct(texts)
     place = {text.owner: number for text, number in zip(chosen, split, strict=False)}
-    asked = make_query(query, HASHER)
+    asked = hash_query(query, HASHER)
     ranking = Ranking(asked if vector is None else asked.near(vector), CALIBRATION, limit)
     for turn in (ranking.count, ranking.measure, ranking.collect, ranking.settle):
         for number in sorted(set(place.values())):

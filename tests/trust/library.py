@@ -16,7 +16,7 @@ from service.core.times import parse_moment
 from service.embedding.base import InlineEmbedder, Purpose
 from service.embedding.static import StaticEmbedder
 from service.pipeline.encoder import IndexEncoder, Passage
-from service.search.query import make_query, text_to_embed
+from service.search.hashed_query import hash_query, text_to_embed
 from service.search.ranking import Parts, rank
 from service.search.scope import Scope
 from service.search.segment import Item, ItemKind, Segment
@@ -98,7 +98,7 @@ class Library:
         """The best texts, best first; those that are equal once if `distinct`."""
         everything = self._segment.eligible(ItemKind.MEMORY | ItemKind.CHUNK, 0)
         scopes = [Scope(self._segment, everything)]
-        asked = make_query(query, self._encoder.hasher)
+        asked = hash_query(query, self._encoder.hasher)
         (vector,) = embedder().embed_now([text_to_embed(asked, scopes)], Purpose.QUERY)
         hits = rank(scopes, asked.near(vector), self._calibration, limit, distinct=distinct)
         return [Found(int(hit.id), hit.score, hit.lacking, hit.sharing, hit.parts) for hit in hits]

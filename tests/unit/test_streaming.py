@@ -17,7 +17,7 @@ from service.retrieval.cached_segment import CachedSegment
 from service.retrieval.eligibility import Masks, eligible_chunks, eligible_memories
 from service.retrieval.streaming import Ranked, Streaming
 from service.runtime.fairness import FairThreads
-from service.search.query import Query, make_query
+from service.search.hashed_query import HashedQuery, hash_query
 from service.search.ranking import Ranking
 from service.search.scope import Scope
 from service.search.speakers import Name
@@ -63,12 +63,12 @@ async def search(count: int) -> tuple[Ranked, int, int]:
     async def eligible(cached: CachedSegment, masks: Masks) -> Scope:
         return await eligible_memories(1, cached, asked, 1, masks)
 
-    async def embedded(query: Query, named: Iterable[Name]) -> Query:
+    async def embedded(query: HashedQuery, named: Iterable[Name]) -> HashedQuery:
         return query.near([1.0] * DIMENSION)
 
     with closing(FairThreads(1, 1, "test")) as threads:
         streaming = Streaming(source, SPACE, DIMENSION, STATIC, threads)
-        ranking = Ranking(make_query(asked.query, HASHER), STATIC, asked.limit)
+        ranking = Ranking(hash_query(asked.query, HASHER), STATIC, asked.limit)
         tracemalloc.start()
         try:
             ranked = await streaming.rank(1, ["a"], eligible, ranking, embedded)
@@ -95,13 +95,13 @@ async def test_where_nothing_is_eligible_nothing_is_embedded() -> None:
     async def nothing(cached: CachedSegment, masks: Masks) -> Scope:
         return await eligible_chunks(1, cached, None, masks)
 
-    async def embedded(query: Query, named: Iterable[Name]) -> Query:
+    async def embedded(query: HashedQuery, named: Iterable[Name]) -> HashedQuery:
         raise AssertionError
 
     source = Endless(2 * PER_BLOCK)
     with closing(FairThreads(1, 1, "test")) as threads:
         streaming = Streaming(source, SPACE, DIMENSION, STATIC, threads)
-        ranking = Ranking(make_query("note", HASHER), STATIC, 5)
+        ranking = Ranking(hash_query("note", HASHER), STATIC, 5)
         ranked = await streaming.rank(1, ["a"], nothing, ranking, embedded)
 
     assert list(ranked.hits) == []
@@ -140,12 +140,12 @@ async def test_only_the_past_is_judged_by_the_times_of_writes(
     async def eligible(cached: CachedSegment, masks: Masks) -> Scope:
         return await eligible_memories(1, cached, asked, wall, masks)
 
-    async def embedded(query: Query, named: Iterable[Name]) -> Query:
+    async def embedded(query: HashedQuery, named: Iterable[Name]) -> HashedQuery:
         return query.near([1.0] * DIMENSION)
 
     with closing(FairThreads(1, 1, "test")) as threads:
         streaming = Streaming(Timed(30), SPACE, DIMENSION, STATIC, threads)
-        ranking = Ranking(make_query(asked.query, HASHER), STATIC, asked.limit)
+        ranking = Ranking(hash_query(asked.query, HASHER), STATIC, asked.limit)
         ranked = await streaming.rank(1, ["a"], eligible, ranking, embedded)
 
     assert len(ranked.hits) == found

@@ -1,4 +1,4 @@
-"""A query, prepared for ranking."""
+"""A query, prepared for ranking: its terms as hashes, and its vector."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from service.search.analysis_v1 import v1_parts
 from service.search.entry import NO_TERM, TermHasher
-from service.search.former import former_parts
-from service.search.question import QueryTerm, analyse_query
+from service.search.parsed_query import QueryTerm, parse_query
 from service.search.scope import Scope, named_speakers
 from service.search.speakers import Name
 from service.search.words import split_words, without_words
@@ -23,7 +23,7 @@ Synonyms: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class HashedTerm:
-    """A `question.QueryTerm` by the numbers of its synonyms in `Query.synonyms`."""
+    """A `parsed_query.QueryTerm` by the numbers of its synonyms in `HashedQuery.synonyms`."""
 
     text: str
     forms: int
@@ -37,7 +37,7 @@ class HashedTerm:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class HashedQuery:
     """What ranking compares items with."""
 
     text: str
@@ -50,7 +50,7 @@ class Query:
     names: Mapping[int, str]
     """Its words by their hashes as words of a speaker's name."""
 
-    former_synonyms: Callable[[], tuple[Synonyms, ...]] = tuple
+    v1_synonyms: Callable[[], tuple[Synonyms, ...]] = tuple
     """Answers `synonyms` with what stands for them in entries of an older analysis; few
     searches meet any."""
 
@@ -63,7 +63,7 @@ class Query:
     vector: npt.NDArray[np.float32] | None = None
     """(dimension,) of unit length; None: search by words alone."""
 
-    def near(self, vector: npt.ArrayLike) -> Query:
+    def near(self, vector: npt.ArrayLike) -> HashedQuery:
         """The query with a vector, which is brought to unit length.
 
         A vector of zeros says nothing and is left out.
@@ -73,9 +73,9 @@ class Query:
         return replace(self, vector=raw / np.float32(norm) if norm > 0 else None)
 
 
-def make_query(text: str, hasher: TermHasher) -> Query:
+def hash_query(text: str, hasher: TermHasher) -> HashedQuery:
     """Analyse a query."""
-    question = analyse_query(text)
+    parsed = parse_query(text)
     synonyms: dict[Synonyms, int] = {}
 
     def number(words: Iterable[str]) -> int | None:
@@ -101,42 +101,42 @@ def make_query(text: str, hasher: TermHasher) -> Query:
         )
 
     by_forms: dict[int, HashedTerm] = {}
-    for term in map(hashed, question.terms):
+    for term in map(hashed, parsed.terms):
         if term is not None:
             by_forms.setdefault(term.forms, term)
     looked_up, terms = tuple(synonyms), tuple(by_forms.values())
-    return Query(
+    return HashedQuery(
         text=text,
         synonyms=looked_up,
         terms=terms,
-        names={hasher.name(word): word for word in question.words},
-        former_synonyms=cache(partial(_with_former, text, looked_up, terms, hasher)),
+        names={hasher.name(word): word for word in parsed.words},
+        v1_synonyms=cache(partial(_with_v1, text, looked_up, terms, hasher)),
         words=len(split_words(text)),
-        asks_when=question.asks_when,
-        asks=question.asks,
-        english=question.english,
+        asks_when=parsed.asks_when,
+        asks=parsed.asks,
+        english=parsed.english,
     )
 
 
-def _with_former(
+def _with_v1(
     text: str, synonyms: Sequence[Synonyms], terms: Sequence[HashedTerm], hasher: TermHasher
 ) -> tuple[Synonyms, ...]:
     looked_up = list(synonyms)
-    for part in former_parts(text):
-        former = [hasher.term(term) for term in part.terms]
+    for part in v1_parts(text):
+        old = [hasher.term(term) for term in part.terms]
         for one in terms:
             # Of a number or code no part may stand for the whole.
-            if one.text in part.called and (len(former) == 1 or not one.insisted):
-                looked_up[one.forms] = tuple(sorted({*looked_up[one.forms], *former}))
+            if one.text in part.called and (len(old) == 1 or not one.insisted):
+                looked_up[one.forms] = tuple(sorted({*looked_up[one.forms], *old}))
     return tuple(looked_up)
 
 
-def text_to_embed(query: Query, scopes: Sequence[Scope]) -> str:
+def text_to_embed(query: HashedQuery, scopes: Sequence[Scope]) -> str:
     """The text to embed where these scopes are searched; see `without_speakers`."""
     return without_speakers(query, named_speakers(scopes, query.names))
 
 
-def without_speakers(query: Query, named: Iterable[Name]) -> str:
+def without_speakers(query: HashedQuery, named: Iterable[Name]) -> str:
     """The query without the names of speakers of what is searched.
 
     Items are embedded without their speaker's name (`embedding_text`); whether the query

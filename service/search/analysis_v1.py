@@ -28,17 +28,17 @@ _PAIRED = re.compile(
 """Runs of the scripts that it cut into pairs, as they still are."""
 
 
-class FormerPart(NamedTuple):
+class V1Part(NamedTuple):
     """A part of a text between spaces, of which not all terms are those of version 1."""
 
     called: frozenset[str]
-    """What the terms of today are called in `question.QueryTerm.text`."""
+    """What the terms of today are called in `parsed_query.QueryTerm.text`."""
 
     terms: tuple[str, ...]
     """Those of version 1."""
 
 
-def former_parts(text: str) -> Iterator[FormerPart]:
+def v1_parts(text: str) -> Iterator[V1Part]:
     """The parts of a text for which entries of version 1 have other terms."""
     for part in text.split():
         if part.isascii() and "'" not in part:
@@ -47,7 +47,7 @@ def former_parts(text: str) -> Iterator[FormerPart]:
         if words:
             said = folded(part)
             called = frozenset((*split_folded(said), *(run.casefold() for run in runs(said))))
-            yield FormerPart(called, tuple(stem_in("porter", word) for word in words))
+            yield V1Part(called, tuple(stem_in("porter", word) for word in words))
 
 
 def _words(text: str) -> list[str]:

@@ -97,7 +97,7 @@ class QueryTerm:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ParsedQuery:
     """What ranking needs of a query's text."""
 
     terms: tuple[QueryTerm, ...]
@@ -116,7 +116,7 @@ class Question:
     """It is in English, as far as its function words tell."""
 
 
-def analyse_query(text: str) -> Question:
+def parse_query(text: str) -> ParsedQuery:
     """What a query looks for."""
     said = folded(text)
     words = split_folded(said)
@@ -135,7 +135,7 @@ def analyse_query(text: str) -> Question:
     distinct = {term.forms: term for term in reversed(kept)}
     ordered = sorted(distinct.values(), key=kept.index)[:_MOST_TERMS]
     named = [word for word in words if term_of(word)] + [name[1:] for name in names]
-    return Question(
+    return ParsedQuery(
         terms=tuple(ordered),
         words=tuple(dict.fromkeys(named)),
         asks_when=_ASKS_WHEN.search(text) is not None,

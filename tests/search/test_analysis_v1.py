@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from service.search.analysis import Features
+from service.search.analysis_v1 import v1_parts
 from service.search.entry import encode_entries
-from service.search.former import former_parts
-from service.search.query import make_query
+from service.search.hashed_query import hash_query
 from service.search.ranking import Hit, rank
 from service.search.scope import Scope
 from service.search.segment import Item, ItemKind, Segment
@@ -29,7 +29,7 @@ def outdated(segment: Segment) -> list[bool] | None:
 
 def found(segment: Segment, query: str, required: tuple[int, ...] = ()) -> list[Hit]:
     scope = Scope(segment, segment.eligible(ItemKind.MEMORY, 0))
-    return rank([scope], make_query(query, HASHER), CALIBRATION, 10, required=[required])
+    return rank([scope], hash_query(query, HASHER), CALIBRATION, 10, required=[required])
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def found(segment: Segment, query: str, required: tuple[int, ...] = ()) -> list[
     ],
 )
 def test_the_terms_of_version_1(text: str, terms: list[str]) -> None:
-    assert [term for part in former_parts(text) for term in part.terms] == terms
+    assert [term for part in v1_parts(text) for term in part.terms] == terms
 
 
 def test_an_old_entry_is_found_by_its_own_terms_until_it_is_made_again() -> None:
@@ -85,7 +85,7 @@ def test_the_terms_of_version_1_count_for_no_newer_entry() -> None:
 def test_no_part_of_a_code_stands_for_it() -> None:
     segment = Segment(2, CALIBRATION.neighbourhood)
     segment.put([old(Text("mem_1", "Ærø"), "ærø"), old(Text("mem_2", "Ærø-17"), "ærø", "17")])
-    query = make_query("Ærø-17", HASHER)
+    query = hash_query("Ærø-17", HASHER)
     (term,) = query.terms
     assert term.insisted
-    assert query.former_synonyms() == query.synonyms
+    assert query.v1_synonyms() == query.synonyms
