@@ -35,17 +35,17 @@ _UNKNOWN: Final = "unknown path"
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
-    """Paths that make their errors in one form.
+class ErrorFormat:
+    """How paths with these prefixes answer errors.
 
     Args:
         prefixes: Of the paths.
-        failed: Makes the answer of an error, of the call with this id; the last argument says
+        answer: Makes the answer of an error, of the call with this id; the last argument says
             whether the request had If-Match.
     """
 
     prefixes: tuple[bytes, ...]
-    failed: Callable[[PalimpsestError, str, bool], HttpAnswer]
+    answer: Callable[[PalimpsestError, str, bool], HttpAnswer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class HttpApp:
     Args:
         endpoints: What answers them.
         invoker: Calls the methods of the contract.
-        faces: Forms of errors; the contract's own where none has the path.
+        error_formats: The first that has the path; the contract's own where none has.
         rules: For web pages.
     """
 
@@ -76,13 +76,13 @@ class HttpApp:
         self,
         endpoints: Iterable[Endpoint],
         invoker: Invoker,
-        faces: Sequence[Face],
+        error_formats: Sequence[ErrorFormat],
         rules: WebRules,
     ) -> None:
         self._routes = Routes(endpoints)
         self._invoker = invoker
         self._runner = invoker.runner
-        self._faces = faces
+        self._error_formats = error_formats
         self._rules = rules
 
     async def answer(self, connection: HttpProtocol, cycle: RequestResponseCycle) -> None:
@@ -103,10 +103,10 @@ class HttpApp:
                 await self._send(exchange, self._failed(exchange, failure, call_id))
 
     def _failed(self, exchange: HttpExchange, error: PalimpsestError, call_id: str) -> HttpAnswer:
-        """The answer of an error, in the form of the path's face."""
+        """The answer of an error, in the format of its path."""
         path = exchange.raw_path
-        face = next((face for face in self._faces if path.startswith(face.prefixes)), _NATIVE)
-        made = face.failed(error, call_id, "if-match" in exchange.headers)
+        formats = (one for one in self._error_formats if path.startswith(one.prefixes))
+        made = next(formats, _NATIVE).answer(error, call_id, "if-match" in exchange.headers)
         if exchange.stream_started:
             return HttpAnswer(made.status, native.error_event(error, call_id))
         headers = (*made.headers, ("x-request-id", call_id))
@@ -231,8 +231,8 @@ def _connect(error: PalimpsestError, call_id: str, _: bool) -> HttpAnswer:
     return native.connect_answer_of(error, call_id)
 
 
-_NATIVE: Final = Face((b"/",), _native)
-CONNECT: Final = Face((b"/palimpsest.v1.",), _connect)
+_NATIVE: Final = ErrorFormat((b"/",), _native)
+CONNECT: Final = ErrorFormat((b"/palimpsest.v1.",), _connect)
 
 
 def _nothing(_: Any) -> Iterable[str]:

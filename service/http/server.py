@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from service.http import compat, health, native, public_pages
-from service.http.app import CONNECT, Face, HttpApp, WebRules
+from service.http.app import CONNECT, ErrorFormat, HttpApp, WebRules
 from service.http.endpoints import Endpoint
 from service.http.invoker import Invoker
 from service.http.mcp import Mcp
@@ -27,7 +27,7 @@ BACKLOG: Final = 2048
 _ANSWER_SECONDS: Final = 1.0
 """How long the last answers have to leave before the connections are ended."""
 
-_COMPAT: Final = Face((b"/v3/", b"/v4/"), compat.answer_for)
+_COMPAT: Final = ErrorFormat((b"/v3/", b"/v4/"), compat.answer_for)
 
 
 class HttpServer:

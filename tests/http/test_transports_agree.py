@@ -32,7 +32,15 @@ from palimpsest.v1.filter_pb2 import (
 )
 from service.http import openapi
 from tests.client import Client, connected, struct
-from tests.http.faces import METHODS, Answer, ConnectFace, Face, GrpcFace, NativeFace, Neutral
+from tests.http.transports import (
+    METHODS,
+    Answer,
+    ConnectTransport,
+    GrpcTransport,
+    NativeTransport,
+    Neutral,
+    Transport,
+)
 from tests.inprocess import ManualClock, Service, running_service
 from tests.rpc.asks import ASKS, REQUEST_ID, Things, furnish
 from tests.waiting import until
@@ -492,7 +500,7 @@ WRITES: Final[list[tuple[str, Make]]] = [
 class Tenant:
     """A tenant of one transport."""
 
-    face: Face
+    transport: Transport
     things: Things
     client: Client
     keys: dict[str, str | None]
@@ -516,7 +524,9 @@ class Tenant:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[tuple[Service, GrpcFace, NativeFace, ConnectFace]]:
+async def serving() -> AsyncIterator[
+    tuple[Service, GrpcTransport, NativeTransport, ConnectTransport]
+]:
     """A service, and each way to it."""
     with tempfile.TemporaryDirectory(prefix="palimpsest-") as folder:
         socket = Path(folder) / "http"
@@ -529,13 +539,13 @@ async def serving() -> AsyncIterator[tuple[Service, GrpcFace, NativeFace, Connec
                 timeout=None,
             ) as client,
         ):
-            yield made, GrpcFace(channel), NativeFace(client), ConnectFace(client)
+            yield made, GrpcTransport(channel), NativeTransport(client), ConnectTransport(client)
 
 
 @asynccontextmanager
-async def tenant(service: Service, face: Face) -> AsyncIterator[Tenant]:
+async def tenant(service: Service, transport: Transport) -> AsyncIterator[Tenant]:
     """A tenant with things, which another one has as well."""
-    name = type(face).__name__
+    name = type(transport).__name__
     revoked = service.create_key(tenant=name)
     service.revoke_key(revoked)
     owner = service.create_key(tenant=name)
@@ -556,7 +566,7 @@ async def tenant(service: Service, face: Face) -> AsyncIterator[Tenant]:
                 custom_id="chat/1: a%2Fb",
             )
         )
-        made = Tenant(face, things, client, keys, Neutral())
+        made = Tenant(transport, things, client, keys, Neutral())
         await made.settled()
         yield made
 
@@ -597,7 +607,7 @@ async def test_each_call_is_answered_the_same() -> None:
             unary = [third] if not METHODS[name].server_streaming else []
             answers = []
             for one in (first, second, *unary):
-                answer = await one.face.call(name, make(one.things), one.keys[key])
+                answer = await one.transport.call(name, make(one.things), one.keys[key])
                 answers.append((answer, one.neutral(answer)))
                 if key == "owner":
                     await one.settled()
@@ -624,7 +634,7 @@ async def test_each_failure_is_the_one_that_is_meant() -> None:
     async with serving() as (service, over_grpc, *_), tenant(service, over_grpc) as owner:
         for name, make, reason in FAILURES:
             request = make(owner.things)
-            answer = await owner.face.call(name, request, owner.keys["owner"])
+            answer = await owner.transport.call(name, request, owner.keys["owner"])
             assert answer.reason == reason, (name, request, answer)
 
 
@@ -679,25 +689,25 @@ def test_every_mutation_is_repeated() -> None:
 
 async def test_a_request_id_counts_over_each() -> None:
     async with serving() as (service, over_grpc, native, connect):
-        orders: list[list[Face]] = [[over_grpc, native, connect], [connect, native, over_grpc]]
-        for faces in orders:
-            async with tenant(service, faces[0]) as owner:
+        orders: list[list[Transport]] = [[over_grpc, native, connect], [connect, native, over_grpc]]
+        for transports in orders:
+            async with tenant(service, transports[0]) as owner:
                 for name, make in REPEATED:
-                    await repeat(faces, owner, name, make)
+                    await repeat(transports, owner, name, make)
 
 
-async def repeat(faces: Sequence[Face], owner: Tenant, name: str, make: Make) -> None:
-    """A mutation, the first time over the first face and again over the others."""
+async def repeat(transports: Sequence[Transport], owner: Tenant, name: str, make: Make) -> None:
+    """A mutation, the first time over the first transport and again over the others."""
     key = owner.keys["owner"]
     request: Any = make(owner.things)
     request.request_id = str(uuid.uuid4())
-    answers = [await face.call(name, request, key) for face in faces]
+    answers = [await transport.call(name, request, key) for transport in transports]
     assert [answer.code for answer in answers] == ["OK"] * 3, (name, answers)
     one, *others = [answer.messages for answer in answers]
     assert others == [one, one], name
     other = d.UpsertDocumentRequest(content=name, request_id=request.request_id)
-    for face in faces:
-        refused = await face.call("Documents.UpsertDocument", other, key)
+    for transport in transports:
+        refused = await transport.call("Documents.UpsertDocument", other, key)
         assert refused.reason == "REQUEST_ID_REUSED", name
     await owner.settled()
 
@@ -746,15 +756,15 @@ async def test_a_page_token_counts_over_each() -> None:
 
 
 async def turn_page(
-    first: Face, faces: Sequence[Face], owner: Tenant, name: str, make: Make
+    first: Transport, transports: Sequence[Transport], owner: Tenant, name: str, make: Make
 ) -> None:
-    """The token of a page over one face leads to the same next page over each."""
+    """The token of a page over one transport leads to the same next page over each."""
     key = owner.keys["owner"]
     request: Any = make(owner.things)
     page: Any = (await first.call(name, request, key)).messages[0]
     assert page.next_page_token, name
     request.page_token = page.next_page_token
-    seconds = [await face.call(name, request, key) for face in faces]
+    seconds = [await transport.call(name, request, key) for transport in transports]
     assert [second.code for second in seconds] == ["OK"] * 3, name
     nexts: list[Any] = [second.messages[0] for second in seconds]
     for one in nexts:

@@ -59,7 +59,7 @@ class Answer:
         return "".join(str(detail.get("reason", "")) for detail in self.details)
 
 
-class Face(Protocol):
+class Transport(Protocol):
     """A way to the service."""
 
     async def call(self, name: str, request: Message, key: str | None) -> Answer:
@@ -68,7 +68,7 @@ class Face(Protocol):
 
 
 @dataclass(frozen=True)
-class GrpcFace:
+class GrpcTransport:
     channel: grpc.aio.Channel
 
     async def call(self, name: str, request: Message, key: str | None) -> Answer:
@@ -99,7 +99,7 @@ class GrpcFace:
 
 
 @dataclass(frozen=True)
-class NativeFace:
+class NativeTransport:
     """The paths of the annotations."""
 
     client: httpx.AsyncClient
@@ -146,7 +146,7 @@ class NativeFace:
 
 
 @dataclass(frozen=True)
-class ConnectFace:
+class ConnectTransport:
     """The paths of gRPC, with JSON."""
 
     client: httpx.AsyncClient
