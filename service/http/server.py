@@ -12,7 +12,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Final
 
-from service.http import compat, health, native, public_pages
+from service.http import health, native, public_pages, supermemory
 from service.http.app import CONNECT, ErrorFormat, HttpApp, WebRules
 from service.http.endpoints import Endpoint
 from service.http.invoker import Invoker
@@ -27,7 +27,7 @@ BACKLOG: Final = 2048
 _ANSWER_SECONDS: Final = 1.0
 """How long the last answers have to leave before the connections are ended."""
 
-_COMPAT: Final = ErrorFormat((b"/v3/", b"/v4/"), compat.answer_for)
+_SUPERMEMORY: Final = ErrorFormat((b"/v3/", b"/v4/"), supermemory.answer_for)
 
 
 class HttpServer:
@@ -54,14 +54,14 @@ class HttpServer:
         self._app = HttpApp(
             [
                 *native.endpoints(server.methods),
-                *compat.ENDPOINTS,
+                *supermemory.ENDPOINTS,
                 *public_pages.endpoints(),
                 *health.endpoints(lambda: server.is_serving),
                 *self._mcp.endpoints(),
                 *(() if metrics is None else (metrics,)),
             ],
             invoker,
-            (CONNECT, _COMPAT),
+            (CONNECT, _SUPERMEMORY),
             WebRules(origins, loopback_only=no_auth),
         )
         self._shared = Shared(self._app.answer, max_connections())

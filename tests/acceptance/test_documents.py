@@ -1,4 +1,4 @@
-"""The document examples of the public API's documentation, word for word in effect."""
+"""The document examples of Supermemory's documentation, word for word in effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory examples of the public API's documentation."""
+"""The memory examples of Supermemory's documentation."""
 
 from __future__ import annotations
 

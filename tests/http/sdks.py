@@ -1,4 +1,4 @@
-"""The public SDKs, each in an environment of its own, called from here.
+"""The SDKs of Supermemory, each in an environment of its own, called from here.
 
 An SDK runs in a process (`sdk/driver.py`, `sdk/driver.mjs`) that is told what to call in a line
 of JSON, and answers with what the SDK returned or raised.

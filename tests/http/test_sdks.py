@@ -1,4 +1,4 @@
-"""The public SDKs against the server: what they write is read back over gRPC."""
+"""The SDKs of Supermemory against the server: what they write is read back over gRPC."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ SEEDS = {
         "service.app -> orjson",
         "service.rpc.errors -> orjson",
     ],
-    "Only the public API sees the parser of forms": [
+    "Only Supermemory's API sees the parser of forms": [
         "service.app -> python_multipart",
         "service.http.native -> python_multipart",
     ],

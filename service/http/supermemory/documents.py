@@ -11,11 +11,12 @@ from palimpsest.v1 import filter_pb2
 from palimpsest.v1.errors_pb2 import ItemError
 from palimpsest.v1.memories_pb2 import ListMemoriesRequest
 from service.core.errors import Reason
-from service.http.compat import values
-from service.http.compat.answers import answer, listed_document, whole_document
-from service.http.compat.bodies import Fields, from_query, read_body
-from service.http.compat.errors import call, named
-from service.http.compat.fields import (
+from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
+from service.http.supermemory import values
+from service.http.supermemory.answers import answer, listed_document, whole_document
+from service.http.supermemory.bodies import Fields, from_query, read_body
+from service.http.supermemory.errors import call, named
+from service.http.supermemory.fields import (
     MAX_PAGE,
     PageFields,
     ignore_ingestion,
@@ -25,8 +26,7 @@ from service.http.compat.fields import (
     read_tags,
     refuse_selectors,
 )
-from service.http.compat.filters import read_filter
-from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
+from service.http.supermemory.filters import read_filter
 from service.rpc.convert import times
 
 _MAX_BATCH: Final = 600

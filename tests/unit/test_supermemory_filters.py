@@ -1,4 +1,4 @@
-"""Filters of the public API say the same as the filters of the contract made of them."""
+"""Filters of Supermemory's API say the same as the filters of the contract made of them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from service.core import filters as f
 from service.core.errors import Violation
 from service.core.metadata import canonical, comparable
 from service.core.predicates import predicate
-from service.http.compat.bodies import Fields
-from service.http.compat.filters import read_filter
+from service.http.supermemory.bodies import Fields
+from service.http.supermemory.filters import read_filter
 from service.rpc.convert.filters import read
 
 Json = dict[str, Any]
@@ -38,7 +38,7 @@ def matches(filters: object, metadata: Mapping[str, Any]) -> bool:
 
 
 def says(node: Json, metadata: Mapping[str, Any]) -> bool:
-    """What the public API means, read from the JSON."""
+    """What Supermemory's API means, read from the JSON."""
     if "AND" in node:
         return all(says(one, metadata) for one in node["AND"])
     if "OR" in node:

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from palimpsest.v1 import documents_pb2 as pb
 from palimpsest.v1.search_pb2 import Chunk
-from service.http.compat import answers, values
-from service.http.compat.bodies import Fields, read_body
-from service.http.compat.errors import call
-from service.http.compat.fields import read_limit, read_tags, refuse_selectors
-from service.http.compat.filters import read_filter
 from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
+from service.http.supermemory import answers, values
+from service.http.supermemory.bodies import Fields, read_body
+from service.http.supermemory.errors import call
+from service.http.supermemory.fields import read_limit, read_tags, refuse_selectors
+from service.http.supermemory.filters import read_filter
 
 _NEIGHBORS: Final = 1
 """How many chunks around a hit are shown with it."""

@@ -16,13 +16,13 @@ from palimpsest.v1.memories_pb2 import (
     SearchMemoriesRequest,
 )
 from palimpsest.v1.search_pb2 import Chunk
-from service.http.compat import answers, values
-from service.http.compat.bodies import Fields, read_body
-from service.http.compat.errors import call
-from service.http.compat.fields import read_limit, read_tags, read_threshold, refuse_selectors
-from service.http.compat.filters import read_filter
-from service.http.compat.search import Stopwatch, found, ignore_ranking
 from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
+from service.http.supermemory import answers, values
+from service.http.supermemory.bodies import Fields, read_body
+from service.http.supermemory.errors import call
+from service.http.supermemory.fields import read_limit, read_tags, read_threshold, refuse_selectors
+from service.http.supermemory.filters import read_filter
+from service.http.supermemory.search_v3 import Stopwatch, found, ignore_ranking
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from palimpsest.v1 import documents_pb2 as pb
-from service.http.compat import values
-from service.http.compat.answers import answer
-from service.http.compat.bodies import Fields, read_body
-from service.http.compat.errors import call
-from service.http.compat.fields import read_tags
 from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
+from service.http.supermemory import values
+from service.http.supermemory.answers import answer
+from service.http.supermemory.bodies import Fields, read_body
+from service.http.supermemory.errors import call
+from service.http.supermemory.fields import read_tags
 
 _MAX_MESSAGES: Final = 10_000
 _MAX_PARTS: Final = 1_000

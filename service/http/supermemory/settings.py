@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from service.http.compat.answers import answer
-from service.http.compat.errors import not_supported
 from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
+from service.http.supermemory.answers import answer
+from service.http.supermemory.errors import not_supported
 
 
 async def _get(_calls: Calls, _request: HttpRequest) -> HttpAnswer:

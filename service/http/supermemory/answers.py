@@ -9,8 +9,8 @@ import orjson
 
 from palimpsest.v1.documents_pb2 import Document
 from palimpsest.v1.memories_pb2 import Memory
-from service.http.compat import values
 from service.http.endpoints import HttpAnswer
+from service.http.supermemory import values
 
 
 def answer(value: Any, *, status: int = 200, etag: str = "") -> HttpAnswer:

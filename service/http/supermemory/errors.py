@@ -1,4 +1,4 @@
-"""Errors as the public API has them, with the caller's own names of fields."""
+"""Errors as Supermemory's API has them, with the caller's own names of fields."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.http.errors import HttpError, error_headers, http_status, not_serve
 
 T = TypeVar("T")
 
-# Names of the contract, and those of the public API where it is not the same in camel case.
+# Names of the contract, and those of Supermemory's API where it is not the same in camel case.
 _NAMES: Final = {
     "content_bytes": "content",
     "event_dates": "eventDate",
@@ -58,7 +58,7 @@ async def named(response: Awaitable[T], names: Mapping[str, str]) -> T:
 
 
 def renamed(error: PalimpsestError, names: Mapping[str, str]) -> PalimpsestError:
-    """The error with paths of the public API in place of those of the contract."""
+    """The error with paths of Supermemory's API in place of those of the contract."""
     if not error.violations:
         return error
     violations = [

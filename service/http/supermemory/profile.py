@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from palimpsest.v1.memories_pb2 import GetProfileRequest, SearchMemoriesRequest
-from service.http.compat import answers
-from service.http.compat.bodies import Fields, read_body
-from service.http.compat.errors import call
-from service.http.compat.fields import read_container, read_threshold
-from service.http.compat.filters import read_filter
-from service.http.compat.recall import Include, search_memories, show
-from service.http.compat.search import Stopwatch, found
 from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
+from service.http.supermemory import answers
+from service.http.supermemory.bodies import Fields, read_body
+from service.http.supermemory.errors import call
+from service.http.supermemory.fields import read_container, read_threshold
+from service.http.supermemory.filters import read_filter
+from service.http.supermemory.search_v3 import Stopwatch, found
+from service.http.supermemory.search_v4 import Include, search_memories, show
 
 _SECTIONS: Final = ("static", "dynamic", "buckets")
 _MEMORIES: Final = 100

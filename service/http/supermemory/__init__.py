@@ -1,4 +1,4 @@
-"""The public Supermemory REST API, under /v3 and /v4.
+"""Supermemory's REST API, under /v3 and /v4.
 
 Each handler reads the caller's JSON by hand, calls the contract, and writes the answer by hand.
 """
@@ -8,28 +8,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from service.http.compat import (
+from service.http.endpoints import Endpoint
+from service.http.supermemory import (
     connections,
     container_tags,
     conversations,
     documents,
     memories,
     profile,
-    recall,
-    search,
+    search_v3,
+    search_v4,
     settings,
     uploads,
 )
-from service.http.compat.errors import answer_for
-from service.http.endpoints import Endpoint
+from service.http.supermemory.errors import answer_for
 
 __all__ = ["ENDPOINTS", "answer_for"]
 
 ENDPOINTS: Final[Sequence[Endpoint]] = (
     *documents.ENDPOINTS,
     *uploads.ENDPOINTS,
-    *search.ENDPOINTS,
-    *recall.ENDPOINTS,
+    *search_v3.ENDPOINTS,
+    *search_v4.ENDPOINTS,
     *profile.ENDPOINTS,
     *memories.ENDPOINTS,
     *conversations.ENDPOINTS,

@@ -15,12 +15,12 @@ from service.content.file_names import kind_of as kind_of_name
 from service.core.errors import PalimpsestError, Reason, Violation, invalid
 from service.core.files import kind_of as kind_of_bytes
 from service.core.model import FILE_KINDS, ContentKind
-from service.http.compat.answers import answer
-from service.http.compat.bodies import Fields, parse
-from service.http.compat.documents import added, read_write
-from service.http.compat.errors import call
 from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
 from service.http.errors import unsupported_media
+from service.http.supermemory.answers import answer
+from service.http.supermemory.bodies import Fields, parse
+from service.http.supermemory.documents import added, read_write
+from service.http.supermemory.errors import call
 from service.rpc.to_thread import MANY_BYTES, to_thread_if
 
 _MAX_BYTES: Final = 5 * 1024 * 1024

@@ -1,6 +1,6 @@
-"""Filters of the public API, as those of the contract.
+"""Filters of Supermemory's API, as those of the contract.
 
-The public API nests AND and OR five deep, and each condition can be negated and can ignore case.
+Supermemory's API nests AND and OR five deep, and each condition can be negated and can ignore case.
 Where that takes more levels than the contract has, the tree is written as an OR of ANDs, or as an
 AND of ORs, which says the same.
 """
@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from palimpsest.v1 import filter_pb2 as pb
 from service.core.errors import PalimpsestError
 from service.core.filters import MAX_CONDITIONS, MAX_LEVELS
-from service.http.compat.bodies import Fields, parse
+from service.http.supermemory.bodies import Fields, parse
 
 MAX_GROUPS: Final = 5
 """How many AND and OR there may be around a condition."""

@@ -1,4 +1,4 @@
-"""Members that several requests of the public API have."""
+"""Members that several requests of Supermemory's API have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from palimpsest.v1.common_pb2 import ListOrder
 from service.core.metadata import violations as metadata_violations
-from service.http.compat.bodies import Fields
+from service.http.supermemory.bodies import Fields
 
 DEFAULT_LIMIT: Final = 10
 MAX_PAGE: Final = 1_000

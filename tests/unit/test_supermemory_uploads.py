@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from palimpsest.v1 import documents_pb2 as pb
 from service.core.errors import PalimpsestError
-from service.http.compat import uploads
-from service.http.compat.errors import answer_for
 from service.http.endpoints import HttpAnswer, HttpRequest
+from service.http.supermemory import uploads
+from service.http.supermemory.errors import answer_for
 from tests.files import docx, paragraph, pdf
 
 BOUNDARY = "a-boundary"

@@ -1,4 +1,4 @@
-"""Values of the contract's messages in JSON of the public API, and the other way round."""
+"""Values of the contract's messages in JSON of Supermemory's API, and the other way round."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from palimpsest.v1.documents_pb2 import ContentKind, Conversation, Document, DocumentStatus
 from service.core import metadata as rules
 from service.core.times import SECOND, rfc3339
-from service.http.compat.bodies import Fields
+from service.http.supermemory.bodies import Fields
 
 _TYPES: Final[Mapping[int, str]] = {
     ContentKind.CONTENT_KIND_PDF: "pdf",
@@ -77,7 +77,7 @@ def status(number: int) -> str:
 
 
 def kind(number: int) -> str:
-    """The type of a document: what the public API has no name for is "text"."""
+    """The type of a document: what Supermemory's API has no name for is "text"."""
     return _TYPES.get(number, "text")
 
 

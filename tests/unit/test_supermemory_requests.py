@@ -1,4 +1,4 @@
-"""What each path of the public API takes: every member of the wrong type is named."""
+"""What each path of Supermemory's API takes: every member of the wrong type is named."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 import pytest
 
 from service.core.errors import PalimpsestError, Reason, Violation, invalid
-from service.http.compat import ENDPOINTS, answer_for
-from service.http.compat.errors import renamed
 from service.http.endpoints import Endpoint, HttpAnswer, HttpRequest
+from service.http.supermemory import ENDPOINTS, answer_for
+from service.http.supermemory.errors import renamed
 
 Json = dict[str, Any]
 Wrong = Sequence[Any]

@@ -1,4 +1,4 @@
-"""The requests of the public API's documentation, and the answers it prints for them."""
+"""The requests of Supermemory's documentation, and the answers it prints for them."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 from palimpsest.v1 import containers_pb2 as pb
 from palimpsest.v1.common_pb2 import COMPLETION_COMPLETE
 from service.core.errors import PalimpsestError, Reason, Violation, invalid
-from service.http.compat import values
-from service.http.compat.answers import answer
-from service.http.compat.errors import call, not_supported
 from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
+from service.http.supermemory import values
+from service.http.supermemory.answers import answer
+from service.http.supermemory.errors import call, not_supported
 
 _MAX_LISTED: Final = 10_000
 _PAGE: Final = 1_000

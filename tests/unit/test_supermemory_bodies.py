@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from service.core.errors import PalimpsestError, Reason, Violation
-from service.http.compat.bodies import MAX_VALUES, MAX_VIOLATIONS, Fields, parse, read_body
 from service.http.endpoints import HttpRequest
+from service.http.supermemory.bodies import MAX_VALUES, MAX_VIOLATIONS, Fields, parse, read_body
 
 
 @pytest.mark.parametrize(

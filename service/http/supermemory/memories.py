@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from palimpsest.v1 import memories_pb2 as pb
-from service.http.compat import values
-from service.http.compat.answers import answer, memory_entry
-from service.http.compat.bodies import Fields, read_body
-from service.http.compat.errors import call, named
-from service.http.compat.fields import (
+from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
+from service.http.supermemory import values
+from service.http.supermemory.answers import answer, memory_entry
+from service.http.supermemory.bodies import Fields, read_body
+from service.http.supermemory.errors import call, named
+from service.http.supermemory.fields import (
     DEFAULT_THRESHOLD,
     pagination,
     read_container,
@@ -18,9 +19,8 @@ from service.http.compat.fields import (
     read_page,
     read_tags,
 )
-from service.http.compat.filters import read_filter
-from service.http.compat.recall import older_and_newer
-from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
+from service.http.supermemory.filters import read_filter
+from service.http.supermemory.search_v4 import older_and_newer
 from service.rpc.convert import times
 
 _MAX_CREATED: Final = 100
