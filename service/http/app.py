@@ -130,12 +130,12 @@ class HttpApp:
             # Callers without a key can cause these at any rate.
             self._runner.policy.not_a_call(exchange.peer(), error.reason)
             return self._failed(exchange, error, new_call_id())
-        access = _ACCESS[endpoint.writes] if not endpoint.public else None
+        access = _ACCESS[endpoint.writes] if not endpoint.keyless else None
 
         async def receive(active: ActiveCall) -> HttpRequest:
             exchange.check_size()
             body = b""
-            if not endpoint.public:
+            if not endpoint.keyless:
                 arrived = exchange.arrived()
                 if arrived is None:
                     body = await self._runner.receive(

@@ -91,7 +91,7 @@ class Endpoint:
         path: With parameters in braces: "/v3/documents/{id}". They match one raw segment.
         handler: Answers it.
         writes: Whether a key that may only read is refused.
-        public: Whether it needs no key. It then counts against the budget of calls without one.
+        keyless: Whether it needs no key. It then counts against the budget of calls without one.
         takes: The type of content that a body must have; "" for any.
         streams: Whether its answer is a stream of events.
         local_only: Whether only callers on this machine are answered, and none through a proxy.
@@ -101,7 +101,7 @@ class Endpoint:
     path: str
     handler: Handler
     writes: bool
-    public: bool = False
+    keyless: bool = False
     takes: str = JSON
     streams: bool = False
     local_only: bool = False

@@ -18,9 +18,9 @@ from service.http.protocol import HttpProtocol
 from service.rpc.active_call import ActiveCall, new_call_id
 from service.rpc.call_runner import MAX_MESSAGE_BYTES, READ_SECONDS, too_large
 from service.rpc.calls import bearer
+from service.rpc.keyless_calls import late
 from service.rpc.origin import Origin, origin_of
 from service.rpc.peers import UNIX
-from service.rpc.public_calls import late
 from service.rpc.to_thread import MANY_BYTES, to_thread_if
 
 _GRPC_TIMEOUT: Final = re.compile(r"(\d{1,8})([HMSmun])")

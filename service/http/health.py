@@ -25,7 +25,7 @@ def endpoints(serving: Callable[[], bool]) -> list[Endpoint]:
         return HttpAnswer(200, b'{"status":"ALIVE"}', headers=_HEADERS)
 
     return [
-        Endpoint("GET", "/health", ready, writes=False, public=True),
-        Endpoint("GET", "/readyz", ready, writes=False, public=True),
-        Endpoint("GET", "/healthz", alive, writes=False, public=True),
+        Endpoint("GET", "/health", ready, writes=False, keyless=True),
+        Endpoint("GET", "/readyz", ready, writes=False, keyless=True),
+        Endpoint("GET", "/healthz", alive, writes=False, keyless=True),
     ]

@@ -27,4 +27,6 @@ def endpoint(statistics: CallStatistics, metrics: Metrics, *, everywhere: bool) 
         text = await asyncio.to_thread(exposition.text, durations, failures, read)
         return HttpAnswer(200, text, exposition.CONTENT_TYPE, (("cache-control", "no-store"),))
 
-    return Endpoint("GET", "/metrics", answer, writes=False, public=True, local_only=not everywhere)
+    return Endpoint(
+        "GET", "/metrics", answer, writes=False, keyless=True, local_only=not everywhere
+    )

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Final
 
-from service.http import health, native, public_pages, supermemory
+from service.http import health, keyless_pages, native, supermemory
 from service.http.app import CONNECT, ErrorFormat, HttpApp, WebRules
 from service.http.endpoints import Endpoint
 from service.http.invoker import Invoker
@@ -55,7 +55,7 @@ class HttpServer:
             [
                 *native.endpoints(server.methods),
                 *supermemory.ENDPOINTS,
-                *public_pages.endpoints(),
+                *keyless_pages.endpoints(),
                 *health.endpoints(lambda: server.is_serving),
                 *self._mcp.endpoints(),
                 *(() if metrics is None else (metrics,)),

@@ -45,10 +45,10 @@ class ActiveCall:
         "call_id",
         "connection",
         "failure",
+        "keyless",
         "method",
         "origin",
         "principal",
-        "public",
         "received",
         "receiving",
         "refuse",
@@ -76,7 +76,7 @@ class ActiveCall:
         self.principal = ANONYMOUS
         self.account: Account | None = None
         self.token = ""
-        self.public = False
+        self.keyless = False
         """Whether it counts against the budget of calls without a key."""
         self.receiving = False
         """Whether its message has been asked for."""

@@ -15,8 +15,8 @@ from service.rpc.access import Access, authorize_containers
 from service.rpc.active_call import ActiveCall, new_call_id
 from service.rpc.calls import Exchange, RpcCall, Send, StreamCall
 from service.rpc.failures import failure_of
+from service.rpc.keyless_calls import RECEIVE_SECONDS as KEYLESS_RECEIVE_SECONDS
 from service.rpc.policy import CANCELLED, CallPolicy, Hold, shutting_down
-from service.rpc.public_calls import RECEIVE_SECONDS as PUBLIC_RECEIVE_SECONDS
 from service.runtime import call_stages
 from service.runtime.call_stages import stage
 
@@ -125,7 +125,7 @@ class CallRunner:
             read: Receives it within so many seconds.
             factor: How much more memory it takes than its bytes as a message of protobuf.
         """
-        limit = PUBLIC_RECEIVE_SECONDS if active.account is None else RECEIVE_SECONDS
+        limit = KEYLESS_RECEIVE_SECONDS if active.account is None else RECEIVE_SECONDS
         async with self.policy.receiving(active):
             with stage("receive"):
                 raw = await read(limit)

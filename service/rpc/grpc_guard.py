@@ -22,8 +22,8 @@ from service.rpc.call_runner import CallRunner, Work
 from service.rpc.calls import Handler, RpcCall, bearer
 from service.rpc.errors import Context, abort
 from service.rpc.failures import malformed
+from service.rpc.keyless_calls import late
 from service.rpc.origin import Origin, origin_of
-from service.rpc.public_calls import late
 from service.rpc.to_thread import MANY_BYTES, to_thread_if
 from service.runtime.call_stages import stage
 

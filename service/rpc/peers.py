@@ -36,8 +36,8 @@ class Connection:
     """
 
     __slots__ = (
-        "_credit", "_since", "calls", "closed", "keyed", "last_call", "name", "peer",
-        "public_calls", "tenant",
+        "_credit", "_since", "calls", "closed", "keyed", "keyless_calls", "last_call", "name",
+        "peer", "tenant",
     )  # fmt: skip
 
     def __init__(self, peer: str) -> None:
@@ -51,7 +51,7 @@ class Connection:
         """Whether it was closed; calls that had arrived on it before are still to be refused."""
         self.calls = 0
         """Calls in progress."""
-        self.public_calls = 0
+        self.keyless_calls = 0
         """Those of them that need no key."""
         self.last_call = self._since = monotonic()
         self._credit = FAILED_CALL_BURST

@@ -18,9 +18,9 @@ from service.ports.store import Keys
 from service.rpc.access import Access, authorize_method
 from service.rpc.active_call import ActiveCall
 from service.rpc.call_monitor import CallMonitor
+from service.rpc.keyless_calls import KeylessCalls
 from service.rpc.origin import Origin
 from service.rpc.peers import Connection, Connections
-from service.rpc.public_calls import PublicCalls
 from service.rpc.quotas import SMALL_BYTES, Account, Quotas, Resource
 from service.runtime.tenant_turns import TenantTurns
 
@@ -61,7 +61,7 @@ class CallPolicy:
         self._default_principal = default_principal
         self._connections = connections
         self._quotas = Quotas()
-        self._public = PublicCalls()
+        self._keyless_calls = KeylessCalls()
         self._turns = TenantTurns()
         self._calls: dict[ActiveCall, None] = {}
         self._leaving = 0
@@ -105,7 +105,7 @@ class CallPolicy:
         """Admit a call, or raise the error to refuse it with. `access` None: it needs no key."""
         if access is None:
             self.charge_message(call)
-            self._public.admit(call)
+            self._keyless_calls.admit(call)
             return
         principal = self._default_principal
         if principal is None:
@@ -142,7 +142,7 @@ class CallPolicy:
         """Wait until a message may be received; it is received inside the block."""
         account = call.account
         if account is None:
-            async with self._public.receiving(call):
+            async with self._keyless_calls.receiving(call):
                 yield
             return
         await self._quotas.acquire_in_turn(account, Resource.MESSAGES)
@@ -201,8 +201,8 @@ class CallPolicy:
             self._leaving += 1
         connection = call.connection
         connection.calls -= 1
-        if call.public:
-            self._public.leave(call)
+        if call.keyless:
+            self._keyless_calls.leave(call)
         account = call.account
         if account is not None:
             self._turns.end(call.principal.tenant, call)

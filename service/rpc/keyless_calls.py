@@ -30,7 +30,7 @@ HURRIED_SECONDS: Final = 0.1
 """The same while others wait to send theirs, and how long a call has before it makes room."""
 
 
-class PublicCalls:
+class KeylessCalls:
     """The calls without a key that are in progress, oldest first."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class PublicCalls:
     def admit(self, call: ActiveCall) -> None:
         """Let a call in; raises OVERLOADED."""
         connection = call.connection
-        if not connection.shared and connection.public_calls >= MAX_CALLS_PER_CONNECTION:
+        if not connection.shared and connection.keyless_calls >= MAX_CALLS_PER_CONNECTION:
             raise _too_many("on this connection")
         if len(self._calls) >= MAX_CALLS:
             oldest = next(iter(self._calls))
@@ -50,12 +50,12 @@ class PublicCalls:
             del self._calls[oldest]
             oldest.end(_too_many("at once"))
         self._calls[call] = None
-        connection.public_calls += 1
-        call.public = True
+        connection.keyless_calls += 1
+        call.keyless = True
 
     def leave(self, call: ActiveCall) -> None:
         self._calls.pop(call, None)
-        call.connection.public_calls -= 1
+        call.connection.keyless_calls -= 1
 
     @asynccontextmanager
     async def receiving(self, call: ActiveCall) -> AsyncIterator[None]:

@@ -11,8 +11,8 @@ from service.http.endpoints import Calls, Endpoint, HttpAnswer, HttpRequest
 def endpoints() -> list[Endpoint]:
     """`/openapi.json` and `/docs`."""
     return [
-        Endpoint("GET", "/openapi.json", _openapi, writes=False, public=True),
-        Endpoint("GET", "/docs", _docs, writes=False, public=True),
+        Endpoint("GET", "/openapi.json", _openapi, writes=False, keyless=True),
+        Endpoint("GET", "/docs", _docs, writes=False, keyless=True),
     ]
 
 
