@@ -94,7 +94,7 @@ async def running(
     Args:
         settings: How it runs.
         hurry: Set it to end the grace period of calls in progress.
-        clock: The wall clock; None: the one by which all servers on the database go.
+        clock: The wall clock; None: the one by which all processes on the database go.
         options: What no setting says.
 
     Raises:

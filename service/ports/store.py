@@ -165,7 +165,7 @@ class Memories(Protocol):
 
     async def close_past(self, principal: m.Principal, as_of: int) -> None:
         """Called before anything is read as of an instant, so that such reads are repeatable:
-        no later commit, here or by another server, gets an earlier time.
+        no later commit, here or by another process, gets an earlier time.
 
         Raises:
             PalimpsestError: TIME_IN_FUTURE.
@@ -223,7 +223,7 @@ class Containers(Protocol):
 
 
 class TenantRevision(Protocol):
-    """The last revision that one tenant has committed, by this server or another."""
+    """The last revision that one tenant has committed, by this process or another."""
 
     @property
     def followers(self) -> int:

@@ -1,4 +1,4 @@
-"""What the command line does to a database, with or without a server on it."""
+"""What the command line does to a database, whether or not service processes use it."""
 
 from __future__ import annotations
 
@@ -65,8 +65,9 @@ class Administration(ABC):
 
         Args:
             work: What to do.
-            revokes: It takes a key away: it must go through on a full disk, and every server
-                has noticed it when this returns. A new key is looked up when it is first used.
+            revokes: It takes a key away: it must go through on a full disk, and every service
+                process has noticed it when this returns. A new key is looked up when it is
+                first used.
         """
 
     @abstractmethod
@@ -100,7 +101,7 @@ class Administration(ABC):
         return self.transact(keys.listed)
 
     def revoke_key(self, key_id: str) -> bool:
-        """True when there was such a key in force. Servers refuse it from now on.
+        """True when there was such a key in force. Service processes refuse it from now on.
 
         Goes through on a full disk, too.
         """
@@ -109,7 +110,7 @@ class Administration(ABC):
         )
 
     def add_webhook(self, tenant: str, target: m.WebhookTarget, after: int | None) -> m.Webhook:
-        """See `webhooks.operations.add`; servers deliver to it within seconds."""
+        """See `webhooks.operations.add`; a service process delivers to it within seconds."""
         return self.transact(lambda conn: webhooks.add(conn, tenant, target, after, system_clock()))
 
     def list_webhooks(self) -> list[WebhookInfo]:

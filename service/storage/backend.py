@@ -23,7 +23,7 @@ Revisions: TypeAlias = Mapping[int, int]
 
 
 class Database(Protocol):
-    """Where transactions run: the embedded database, or a server."""
+    """Where transactions run: SQLite in this process, or PostgreSQL."""
 
     async def write(
         self,

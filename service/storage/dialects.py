@@ -26,7 +26,7 @@ Names: TypeAlias = tuple[str, ...]
 
 
 def is_remote(conn: Connection) -> bool:
-    """Whether the database is on a server: each statement is a round trip, and others write too."""
+    """Whether it is PostgreSQL: each statement is a round trip, and other processes write too."""
     return conn.dialect.name != "sqlite"
 
 
@@ -114,7 +114,7 @@ _TRANSACTION: Final = "transaction"
 
 
 def note_transaction(conn: Connection, number: str | None) -> None:
-    """Keep the server's number of the open transaction; None: it has none."""
+    """Keep PostgreSQL's number of the open transaction; None: it has none."""
     if number is not None:
         conn.info[_TRANSACTION] = number
 
@@ -136,7 +136,7 @@ def error_name(error: BaseException | None) -> str:
 
 
 def to_run_again(error: BaseException) -> bool:
-    """Whether a server undid a transaction for the sake of another one that was in its way."""
+    """Whether PostgreSQL undid a transaction for the sake of another one that was in its way."""
     original = error.orig if isinstance(error, DBAPIError) else error
     return getattr(original, "sqlstate", None) in ("40001", "40P01")
 

@@ -104,7 +104,7 @@ def _matches(digester: Digester, table: str, values: Iterable[Any], checksum: by
 
 
 def _as_written(kind: str, row: Row) -> Row:
-    """A row of a server with what was digested in place of what it makes of that."""
+    """A row of PostgreSQL with what was digested in place of what it makes of that."""
     values: list[Any] = [int(value) if isinstance(value, bool) else value for value in row]
     if kind == "document":
         values[6] = _spelled(values[6], comparable(values[5]))
@@ -120,7 +120,7 @@ def _as_written(kind: str, row: Row) -> Row:
 
 
 def _spelled(stored: str, written: str) -> str:
-    """JSON as it was written, if that is what is stored: a server spells it in its own way."""
+    """JSON as it was written, if that is what is stored: PostgreSQL spells it in its own way."""
     same = json.loads(stored, parse_int=float) == json.loads(written, parse_int=float)
     return written if same else stored
 

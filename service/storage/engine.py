@@ -96,7 +96,7 @@ class MutationEngine:
         self.maintenance = maintenance
         self._read_only = read_only
         self._closed: dict[int, int] = {}
-        """By tenant: a time up to which nothing can commit any more, on any server."""
+        """By tenant: a time up to which nothing can commit any more, in any process."""
         self.watchers = Watchers()
         self.queued = asyncio.Event()
         """Set when a document may have come into the queue."""

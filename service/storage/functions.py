@@ -205,7 +205,7 @@ def _parsed_json_postgresql(element: ParsedJson, compiler: Any, **kw: Any) -> st
 
 
 class TransactionId(FunctionElement[str]):
-    """What a server can be asked by, after a lost connection, whether a transaction committed."""
+    """What PostgreSQL can be asked by, after a lost connection, whether a transaction committed."""
 
     inherit_cache = True
     name = "transaction_id"

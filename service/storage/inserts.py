@@ -1,7 +1,7 @@
 """Writing many rows: compiled once, bound by position.
 
 SQLAlchemy's own executemany prepares every row's parameters in Python, which
-costs more than what SQLite does for the row. For a server, see `bulk`.
+costs more than what SQLite does for the row. For PostgreSQL, see `bulk`.
 """
 
 from __future__ import annotations

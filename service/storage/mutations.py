@@ -63,7 +63,7 @@ def run_mutations(
         context: What every transaction needs.
         submissions: What to run.
         savepoints: Without, a failure of several raises GroupFailedError, and one's own error
-            is raised: savepoints are round trips where the database is on a server.
+            is raised: on PostgreSQL savepoints are round trips.
     """
     batch = BatchResult([None] * len(submissions), set())
     groups: dict[tuple[int, Operation[Any, Any]], list[int]] = {}

@@ -1,6 +1,6 @@
 """The one place that chooses the backend of a database.
 
-Backends are imported when one is chosen: a server imports one of them, and its drivers.
+Backends are imported when one is chosen: a process imports one of them, and its drivers.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class PreparedDatabase(ABC):
     space: int
 
     def clock(self) -> WallClock:
-        """The wall clock by which all servers on the database go."""
+        """The wall clock by which all processes on the database go."""
         return WallClock()
 
     @abstractmethod

@@ -32,7 +32,7 @@ from service.storage.functions import ParsedJson
 
 
 class JsonText(TypeDecorator[str]):
-    """JSON that filters look into: a server keeps it parsed."""
+    """JSON that filters look into: PostgreSQL keeps it parsed."""
 
     impl = Text
     cache_ok = True
@@ -362,7 +362,7 @@ webhooks = Table(
     Column("next_attempt", BigInteger, nullable=False),
     Column("last_error", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
-    # The server that delivers, and a number that it changes as long as it does.
+    # The process that delivers, and a number that it changes as long as it does.
     Column("holder", String(40)),
     Column("beat", BigInteger, nullable=False),
 )

@@ -170,7 +170,7 @@ class TenantTx:
     The tenant's row is locked first and written last, so that commit order,
     revision order and time order are one, without gaps, on any backend.
     `now` is the commit time, after every earlier one of the tenant whatever the clocks
-    of its servers say: it orders. `wall` is the wall clock: it judges what has
+    of its processes say: it orders. `wall` is the wall clock: it judges what has
     expired, and what lies ahead.
     """
 
@@ -309,7 +309,7 @@ def close_past(tx: TenantTx, mutations: Sequence[Mutation[int]]) -> Sequence[Out
     """No later commit of the tenant has a time up to the given instants.
 
     A transaction holds the tenant's row until its commit: when this runs, none is about to
-    commit with an earlier time, on any server. Answers the time up to which that holds.
+    commit with an earlier time, in any process. Answers the time up to which that holds.
     """
     tx.floor = max(mutation.payload for mutation in mutations)
     return [max(tx.floor, tx.last_time)] * len(mutations)

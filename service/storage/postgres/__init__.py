@@ -1,1 +1,1 @@
-"""The backend on a PostgreSQL server."""
+"""The backend on PostgreSQL."""

@@ -1,4 +1,4 @@
-"""What the command line does to a database on a server."""
+"""What the command line does to a database on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SCRUBBED: Final = (
 
 
 class PostgresAdministration(Administration):
-    """A database on a server.
+    """A database on PostgreSQL.
 
     Args:
         server: Where.
@@ -95,7 +95,7 @@ class PostgresAdministration(Administration):
     def change_keys(self, work: Callable[[Connection], T], *, revokes: bool = False) -> T:
         done = self.transact(work)
         if revokes:
-            # Until then a server may trust a key that it looked up before.
+            # Until then a service process may trust a key that it looked up before.
             time.sleep(KEY_SECONDS * 1.1)
         return done
 

@@ -1,4 +1,4 @@
-"""The server's clock: the one that all processes on a database go by."""
+"""PostgreSQL's clock: the one that all processes on a database go by."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8"
 
 
 class DatabaseClock(WallClock):
-    """A clock of this process, set by that of the server.
+    """A clock of this process, set by that of PostgreSQL.
 
     Args:
         source: The wall clock of this process, in microseconds.
@@ -45,7 +45,7 @@ class DatabaseClock(WallClock):
         return self.elapsed() - self._measured >= RENEWAL_SECONDS or self._error == float("inf")
 
     def measure(self, conn: Connection) -> None:
-        """Compare the clocks: the server's answer is taken for the middle of its round trip."""
+        """Compare the clocks: PostgreSQL's answer is taken for the middle of its round trip."""
         began, before = self.elapsed(), self._source()
         there = int(conn.exec_driver_sql(_NOW).scalar_one())
         after, ended = self._source(), self.elapsed()

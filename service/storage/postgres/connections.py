@@ -1,4 +1,4 @@
-"""Connections to the server: each is made when it is needed, and again when it was lost."""
+"""Connections to PostgreSQL: each is made when it is needed, and again when it was lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOCK_SECONDS: Final = 15
 """How long a writer waits for another one before it gives up."""
 
 IDLE_SECONDS: Final = 30
-"""After so long the server undoes a transaction whose process has stopped in the middle."""
+"""After so long PostgreSQL undoes a transaction whose process has stopped in the middle."""
 
 _BEGIN_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LIMIT: Final = f"SET LOCAL statement_timeout = '{READ_SECONDS}s'"
@@ -129,7 +129,7 @@ class PostgresConnection:
         return await self._conn.run_sync(working)
 
     async def commit(self) -> bool:
-        """Commit the transaction; False if the server could only undo it."""
+        """Commit the transaction; False if PostgreSQL could only undo it."""
         done: str = await self._raw.execute("COMMIT")
         return done == "COMMIT"
 

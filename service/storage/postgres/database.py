@@ -1,4 +1,4 @@
-"""The database on a server: reads by turns, and transactions that write."""
+"""The database on PostgreSQL: reads by turns, and transactions that write."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 ATTEMPTS: Final = 5
-"""How often a transaction is run that the server undoes for the sake of another one."""
+"""How often a transaction is run that PostgreSQL undoes for the sake of another one."""
 
 IN_DOUBT_SECONDS: Final = 5.0
-"""How long the server is asked what became of a commit whose answer was lost."""
+"""How long PostgreSQL is asked what became of a commit whose answer was lost."""
 
 _ASK_SECONDS: Final = 0.1
 
@@ -49,7 +49,7 @@ class PostgresDatabase:
 
     Args:
         server: Where it is.
-        clock: Is set by the server's; None: time is judged elsewhere.
+        clock: Is set by PostgreSQL's; None: time is judged elsewhere.
         read_only: Nothing is written.
     """
 
@@ -184,7 +184,7 @@ class PostgresDatabase:
         return True
 
     def hurry(self) -> None:
-        """Nothing: transactions of others are short, or undone by the server."""
+        """Nothing: transactions of others are short, or undone by PostgreSQL."""
 
     async def close(self) -> None:
         while self._writes:
@@ -212,7 +212,7 @@ def _status(conn: Connection, number: str) -> str:
     try:
         found = conn.exec_driver_sql("SELECT pg_xact_status($1::text::xid8)", (number,)).scalar()
     except Exception as error:
-        # After a crash: a number that the server has not given to anyone yet.
+        # After a crash: a number that PostgreSQL has not given out yet.
         if sqlstate(error) == "22023":
             return "aborted"
         raise

@@ -1,4 +1,4 @@
-"""Failures of a server: for callers, and in words for the operator."""
+"""Failures of PostgreSQL: for callers, and in words for the operator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CANCELLED: Final = "57014"
 
 
 def sqlstate(error: BaseException) -> str:
-    """The server's code of an error; "" if it is none of the server's."""
+    """The SQLSTATE of an error; "" if it is not PostgreSQL's."""
     original = error.orig if isinstance(error, DBAPIError) else error
     return getattr(original, "sqlstate", None) or ""
 
@@ -47,7 +47,7 @@ def lost(error: BaseException) -> bool:
         return False
     if isinstance(original, asyncpg.InterfaceError):
         return "clos" in str(original) or "released" in str(original)
-    # The driver has lost track when the server ends a session while nothing is asked.
+    # The driver has lost track when PostgreSQL ends a session while nothing is asked.
     return isinstance(original, asyncpg.InternalClientError | OSError | TimeoutError)
 
 

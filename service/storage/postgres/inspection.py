@@ -1,4 +1,4 @@
-"""Inspecting a database on a server as a whole: its digests and invariants."""
+"""Inspecting a database on PostgreSQL as a whole: its digests and invariants."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DAMAGE = ("XX001", "XX002")
 
 
 class ServerSteps(Steps):
-    """Steps of reading a database on a server: a damaged page is a finding."""
+    """Steps of reading a database on PostgreSQL: a damaged page is a finding."""
 
     def damage(self, error: Exception) -> str | None:
         code = sqlstate(error)

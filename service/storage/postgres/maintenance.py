@@ -1,4 +1,4 @@
-"""What a server process does for the database beside serving calls."""
+"""What a service process does for the database in addition to serving calls."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LOOK_SECONDS: Final = 1.0
 class PostgresMaintenance:
     """Keeps the planner's statistics and the clock up to date.
 
-    What is deleted leaves the server's files by its own means.
+    What is deleted leaves PostgreSQL's files by PostgreSQL's own means.
 
     Args:
         database: The database.
-        clock: Is set by the server's; None: another one is gone by.
+        clock: Is set by PostgreSQL's; None: time is judged by another one.
     """
 
     def __init__(self, database: PostgresDatabase, clock: DatabaseClock | None) -> None:

@@ -1,4 +1,4 @@
-"""Bringing the database on a server into use: made, migrated, or refused."""
+"""Bringing the database on PostgreSQL into use: made, migrated, or refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.storage.postgres.tables import create_tables
 T = TypeVar("T")
 
 _START_LOCK: Final = 0x50414C49
-"""Of a server's start: many may start at once on an empty database."""
+"""Of a service process's start: many may start at once on an empty database."""
 
 
 async def in_transaction(server: PostgresServer, work: Callable[[Connection], T]) -> T:

@@ -18,7 +18,7 @@ _GROWN: Final = """
     AND pg_relation_size(oid) >= current_setting('block_size')::int * greatest(1, 4 * relpages)"""
 """Tables that have four times the pages that they had when they were analysed.
 
-Pages are counted as they are: what the server says of rows comes seconds late.
+Pages are counted as they are: what PostgreSQL says of rows comes seconds late.
 """
 
 _NAMES: Final = sorted(tables.metadata.tables)

@@ -1,4 +1,4 @@
-"""Opening the storage on a server."""
+"""Opening the storage on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from service.storage.prepared import Gate, PreparedDatabase
 from service.storage.store import SqlStore
 
 KEY_SECONDS: Final = 0.25
-"""How long a server trusts a key, from before it looked it up. A revocation is done when so
+"""How long a process trusts a key, from before it looked it up. A revocation is done when so
 long has passed since its commit."""
 
 
 class PostgresStore(SqlStore):
-    """The storage on a server."""
+    """The storage on PostgreSQL."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ def _size(conn: Connection) -> int:
 
 @dataclass(frozen=True, slots=True)
 class PreparedServer(PreparedDatabase):
-    """A database on a server whose schema is current.
+    """A database on PostgreSQL whose schema is current.
 
     Args:
         location: See `PreparedDatabase`.

@@ -1,4 +1,4 @@
-"""The tables as a server has them."""
+"""The tables as PostgreSQL has them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DEAD_ROWS: Final = 500
 
 
 def adapted(metadata: MetaData) -> MetaData:
-    """The tables for a server: texts are compared by their bytes, as SQLite compares them."""
+    """The tables for PostgreSQL: texts are compared by their bytes, as SQLite compares them."""
     copied = MetaData(naming_convention=metadata.naming_convention)
     for table in metadata.sorted_tables:
         copy = table.to_metadata(copied)
