@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -286,6 +287,17 @@ def test_unlisted_modules_and_circles_are_found(copy: Path) -> None:
     for name, container in zip(LAYERS, containers, strict=True):
         assert f"- {container}.unlisted" in broken[name]
     assert "No cycles are allowed in service.search." in broken[CIRCLES]
+
+
+def test_the_page_of_the_code_has_the_layers() -> None:
+    _, _, table = (REPOSITORY / "service" / "README.md").read_text().partition("|---|---|\n")
+    rows = [row.split("|")[1] for row in table.partition("\n\n")[0].splitlines()]
+    shown = [
+        {name.replace("/", ".") for name in re.findall(r"`([\w/]+?)/?(?:\.py)?`", it)}
+        for it in rows
+    ]
+    (layers,) = (it["layers"] for it in LAYERS.values() if it["containers"] == ["service"])
+    assert shown == [set(layer.split(" | ")) for layer in layers]
 
 
 def test_every_library_has_its_contract() -> None:
