@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
@@ -25,6 +25,10 @@ LOCK_SECONDS: Final = 15
 
 IDLE_SECONDS: Final = 30
 """After so long PostgreSQL undoes a transaction whose process has stopped in the middle."""
+
+GRACE_SECONDS: Final = 0.5
+"""How long a read may go on whose caller is gone. Most end before, and another connection costs
+as much as dozens of them: it is made, and its statements are prepared and planned again."""
 
 _BEGIN_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LIMIT: Final = f"SET LOCAL statement_timeout = '{READ_SECONDS}s'"
@@ -155,11 +159,6 @@ class PostgresConnection:
             await self._run(conn, self._made)
         return conn
 
-    async def settled(self) -> None:
-        """Returns when the read whose caller was cancelled has ended."""
-        if self._interrupted:
-            await self.close()
-
     async def close(self) -> None:
         """Close it, at once if it was lost or interrupted."""
         conn, raw = self._conn, self._raw
@@ -172,6 +171,58 @@ class PostgresConnection:
         # That it is gone already is no failure.
         with contextlib.suppress(Exception):
             await conn.close()
+
+
+class PostgresReader(PostgresConnection):
+    """A connection whose reads outlast callers that are cancelled; `settled` is then due.
+
+    Args:
+        engine: See `PostgresConnection`.
+        made: See `PostgresConnection`.
+        together: See `PostgresConnection`.
+        grace: Seconds after which such a read is interrupted, and its connection given up.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        made: Callable[[Connection], None] | None = None,
+        *,
+        together: bool = False,
+        grace: float = GRACE_SECONDS,
+    ) -> None:
+        super().__init__(engine, made, together=together)
+        self._grace = grace
+        self._outlasting: asyncio.Task[Any] | None = None
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        return await self._outlast(super().run(work))
+
+    async def read(self, work: Callable[[Connection], T], *, limited: bool = True) -> T:
+        return await self._outlast(super().read(work, limited=limited))
+
+    async def _outlast(self, reading: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.create_task(reading)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._outlasting = task
+            raise
+
+    async def settled(self) -> None:
+        """Returns when the read whose caller was cancelled has ended."""
+        task, self._outlasting = self._outlasting, None
+        if task is None:
+            return
+        ended, _ = await asyncio.wait({task}, timeout=self._grace)
+        # Connecting has a limit of its own, and if interrupted leaves a socket to the garbage
+        # collector.
+        while not ended and self._conn is None:
+            ended, _ = await asyncio.wait({task}, timeout=self._grace)
+        if task.cancel():
+            await asyncio.wait({task})
+        if self._interrupted:
+            await self.close()
 
 
 @contextlib.asynccontextmanager

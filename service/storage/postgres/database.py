@@ -9,14 +9,18 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.core.database_location import PostgresServer
 from service.runtime.call_stages import stage
 from service.storage import dialects
 from service.storage.backend import NO_TENANT
 from service.storage.postgres.clock import DatabaseClock
-from service.storage.postgres.connections import READ_SECONDS, PostgresConnection, connected
+from service.storage.postgres.connections import (
+    READ_SECONDS,
+    PostgresConnection,
+    PostgresReader,
+    connected,
+)
 from service.storage.postgres.dialect import PLANNING, engine_for
 from service.storage.postgres.errors import lost, sqlstate, translated, unavailable
 from service.storage.reader_pool import ReaderPool, noted
@@ -69,16 +73,17 @@ class PostgresDatabase:
         self._singles = ReaderPool(self._readers(third), third)
         self._lists = ReaderPool(self._readers(lists), lists)
         self._writers: asyncio.LifoQueue[PostgresConnection] = asyncio.LifoQueue()
-        self._all_writers = [self._connection(self._writing) for _ in range(writers)]
+        self._all_writers = [
+            PostgresConnection(self._writing, self._made, together=not server.prepare)
+            for _ in range(writers)
+        ]
         for writer in self._all_writers:
             self._writers.put_nowait(writer)
         self._writes: set[asyncio.Task[object]] = set()
 
-    def _readers(self, count: int) -> list[PostgresConnection]:
-        return [self._connection(self._reading) for _ in range(count)]
-
-    def _connection(self, engine: AsyncEngine) -> PostgresConnection:
-        return PostgresConnection(engine, self._made, together=not self._server.prepare)
+    def _readers(self, count: int) -> list[PostgresReader]:
+        together = not self._server.prepare
+        return [PostgresReader(self._reading, self._made, together=together) for _ in range(count)]
 
     def _made(self, conn: Connection) -> None:
         if self._clock is not None:
