@@ -1,9 +1,9 @@
 """Many rows, and many statements, in one round trip to a server.
 
 Rows travel as one array for each column; one of numbers as a text, which takes the driver a
-tenth of the time. Statements whose results no one needs wait for the
-next one that is executed, and are sent before it as one. They must then be independent of each
-other: no two of them are about the same table.
+tenth of the time. Statements whose results are not needed wait for the next one that is
+executed, and are sent before it as one. Each of them then sees the rows as they were before
+all of them: what would not come to the same is sent after the others.
 """
 
 from __future__ import annotations
@@ -54,6 +54,13 @@ class _Pending(NamedTuple):
     table: str
     text: str
     values: tuple[object, ...]
+    adds: bool = False
+    """It inserts rows, and changes none that are there."""
+
+    def goes_with(self, earlier: _Pending) -> bool:
+        """Whether both come to the same in one statement as one after the other."""
+        # An UPDATE before an INSERT sees none of its rows in either case.
+        return self.table != earlier.table or (self.adds and earlier.text.startswith("UPDATE"))
 
 
 def insert_later(
@@ -79,23 +86,28 @@ def insert_later(
         _array(kind, [row[column] for row in rows])
         for column, kind in zip(columns, kinds, strict=True)
     )
-    _enqueue(conn, _Pending(table.name, text, values))
+    _enqueue(conn, _Pending(table.name, text, values, adds=not (put or add)))
 
 
-def update_later(conn: Connection, statement: Update, values: Mapping[str, object]) -> None:
-    """Execute an UPDATE with these values before the next statement is executed."""
+def change_later(
+    conn: Connection, statement: Update | Delete, values: Mapping[str, object]
+) -> None:
+    """Execute an UPDATE or DELETE with these values before the next statement is executed."""
     text, names = dialects.compiled(statement, conn.dialect)
-    table = statement.table.description
-    _enqueue(conn, _Pending(table, text, tuple(values[name] for name in names)))
+    _enqueue(conn, _Pending(_table(statement), text, tuple(values[name] for name in names)))
 
 
-def change_many(
+def change_each_later(
     conn: Connection, statement: Update | Delete, rows: Sequence[Mapping[str, object]]
 ) -> None:
-    """Execute an UPDATE or DELETE once for each row of its parameters; no two meet on a row."""
+    """The same, once for each row of its parameters; no two meet on a row."""
     text, parameters = _for_arrays(statement, conn.dialect)
-    arrays = (_array(kind, [row[name] for row in rows]) for name, kind in parameters)
-    conn.exec_driver_sql(text, tuple(arrays))
+    arrays = tuple(_array(kind, [row[name] for row in rows]) for name, kind in parameters)
+    _enqueue(conn, _Pending(_table(statement), text, arrays))
+
+
+def _table(statement: Update | Delete) -> str:
+    return statement.table.description
 
 
 def flush(conn: Connection) -> None:
@@ -115,7 +127,7 @@ def forget(conn: Connection) -> None:
 
 def _enqueue(conn: Connection, statement: _Pending) -> None:
     pending: list[_Pending] = conn.info.setdefault(_PENDING, [])
-    if any(one.table == statement.table for one in pending):
+    if not all(statement.goes_with(one) for one in pending):
         flush(conn)
         pending = conn.info.setdefault(_PENDING, [])
     pending.append(statement)

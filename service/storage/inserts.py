@@ -56,10 +56,10 @@ def upsert_rows(
         conn.execute(dialects.upsert(conn, table, put=put, add=add), rows)
 
 
-def update_row(conn: Connection, statement: Update, values: Mapping[str, object]) -> None:
-    """Execute an UPDATE of one row whose result is not needed."""
+def run_once(conn: Connection, statement: Update | Delete, values: Mapping[str, object]) -> None:
+    """Run a statement whose result is not needed."""
     if dialects.is_remote(conn):
-        bulk.update_later(conn, statement, values)
+        bulk.change_later(conn, statement, values)
     else:
         conn.execute(statement, values)
 
@@ -69,7 +69,7 @@ def run_for_each(
 ) -> None:
     """Run a statement of two or more bound parameters once for each row of their values."""
     if rows and dialects.is_remote(conn):
-        bulk.change_many(conn, statement, rows)
+        bulk.change_each_later(conn, statement, rows)
     elif rows:
         text, names = dialects.compiled(statement, conn.dialect)
         conn.exec_driver_sql(text, list(map(itemgetter(*names), rows)))

@@ -21,7 +21,7 @@ from service.runtime.call_stages import stage
 from service.storage import dialects
 from service.storage.change_kinds import NON_DESTRUCTIVE
 from service.storage.functions import TransactionId
-from service.storage.inserts import insert_rows, update_row, upsert_rows
+from service.storage.inserts import insert_rows, run_once, upsert_rows
 from service.storage.tables import changes, containers, requests, tenants
 from service.storage.watching import ANYTHING
 
@@ -302,7 +302,7 @@ class TenantTx:
         if self.advances or self.floor > self.last_time:
             to_time = self.now if self.advances else self.floor
             reached = {"t": self.tenant, "to_revision": self.revision, "to_time": to_time}
-            update_row(self.conn, _ADVANCE, reached)
+            run_once(self.conn, _ADVANCE, reached)
 
 
 def close_past(tx: TenantTx, mutations: Sequence[Mutation[int]]) -> Sequence[Outcome[int]]:

@@ -40,10 +40,7 @@ from service.storage.documents.writes import (
     record_deletion,
     removal,
 )
-from service.storage.memories.writes import (
-    delete_chains,
-    load_chains,
-)
+from service.storage.memories import writes as memory_writes
 from service.storage.tables import (
     changes,
     containers,
@@ -302,8 +299,10 @@ def _delete_memories(tx: TenantTx, mutation: Mutation[Purge], purge: Purge) -> i
             {"t": tx.tenant, "in_container": container, "upto": purge.upto, "most": purge.most},
         ).scalars()
     )
-    chains = load_chains(tx, roots)
-    delete_chains(tx, mutation, container, chains)
+    chains = memory_writes.load_chains(tx, roots).values()
+    for chain in chains:
+        memory_writes.record_deletion(tx, mutation, container, chain)
+    memory_writes.delete_rows(tx, chains)
     return len(chains)
 
 

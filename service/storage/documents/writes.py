@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sqlalchemy import BindParameter, Executable, Select, bindparam, delete, update
+from sqlalchemy import (
+    BindParameter,
+    Delete,
+    Select,
+    Update,
+    bindparam,
+    delete,
+    null,
+    update,
+)
 
 from service.core import ids
 from service.core.documents import DocumentDraft, DocumentState
@@ -17,7 +26,7 @@ from service.core.model import (
     encoded,
 )
 from service.storage.documents.rows import Membership
-from service.storage.inserts import insert_rows, run_for_each, upsert_rows
+from service.storage.inserts import insert_rows, run_for_each, run_once, upsert_rows
 from service.storage.tables import (
     chunks,
     document_containers,
@@ -60,6 +69,9 @@ _UPDATE = (
 )
 
 
+_UPDATE_WITH_HOME = _UPDATE.values(home=bindparam("to_home"))
+
+
 _UPDATE_CONTENT = (
     update(document_contents)
     .where(
@@ -88,20 +100,6 @@ LEAVE = delete(document_containers).where(
 )
 
 
-_EMPTY = delete(document_containers).where(
-    document_containers.c.tenant == bindparam("t"),
-    document_containers.c.container == bindparam("in_container"),
-    document_containers.c.document_id.in_(bindparam("names", expanding=True)),
-)
-
-
-_MOVE_HOME = (
-    update(documents)
-    .where(documents.c.tenant == bindparam("t"), documents.c.id == bindparam("document"))
-    .values(home=bindparam("to_home"))
-)
-
-
 UNSHARE = delete(shared_custom_ids).where(
     shared_custom_ids.c.tenant == bindparam("t"),
     shared_custom_ids.c.document_id == bindparam("document"),
@@ -126,7 +124,7 @@ def shared_rows(
     ]
 
 
-def removal(chosen: BindParameter[str] | Select[str]) -> tuple[Executable, ...]:
+def removal(chosen: BindParameter[str] | Select[str]) -> tuple[Update | Delete, ...]:
     """Statements that remove documents and what hangs on them, but their memberships.
 
     Args:
@@ -145,7 +143,7 @@ def removal(chosen: BindParameter[str] | Select[str]) -> tuple[Executable, ...]:
             memories.c.tenant == bindparam("t"),
             memories.c.source_document_id.in_(chosen),
         )
-        .values(source_document_id=None)
+        .values(source_document_id=null())
     )
     return (
         *(
@@ -171,7 +169,7 @@ class DocumentWriteBatch:
                 "contents",
                 "joins",
                 "changed",
-                "homes",
+                "rehomed",
                 "recontents",
                 "moves",
                 "leaves",
@@ -230,23 +228,28 @@ class DocumentWriteBatch:
         revision = tx.change(
             mutation, ChangeKind.DOCUMENT_UPDATED, current.id, sorted(before | after)
         )
-        self.rows["changed"].append(
-            {
-                "t": tx.tenant,
-                "document": current.id,
-                **{f"to_{name}": value for name, value in _draft_columns(draft).items()},
-                "to_status": Status.QUEUED,
-                "to_revision": revision,
-                "to_update_time": tx.now,
-                "to_error": "",
-                "to_attempts": 0,
-            }
-        )
         where = {"t": tx.tenant, "document": current.id}
+        changed = {
+            **where,
+            **{f"to_{name}": value for name, value in _draft_columns(draft).items()},
+            "to_status": Status.QUEUED,
+            "to_revision": revision,
+            "to_update_time": tx.now,
+            "to_error": "",
+            "to_attempts": 0,
+        }
+        home = draft.fields.containers[0]
+        if home == current.home:
+            self.rows["changed"].append(changed)
+        else:
+            self.rows["rehomed"].append({**changed, "to_home": home})
         if draft.content is not None:
             self.rows["recontents"].append({**where, "to_content": encoded(draft.content)})
-        if draft.fields.containers != current.containers:
-            self._rehome(current, draft.fields.containers)
+        if current.custom_id and draft.fields.containers != current.containers:
+            self.rows["unshared"].append(where)
+            self.rows["shared"] += shared_rows(
+                tx.tenant, current.id, current.custom_id, draft.fields.containers
+            )
         for container in before & after:
             self.rows["moves"].append({**where, "in_container": container, "to_revision": revision})
         for container in before - after:
@@ -265,16 +268,6 @@ class DocumentWriteBatch:
             current.create_time,
             tx.now,
         )
-
-    def _rehome(self, current: DocumentState, containers: Sequence[str]) -> None:
-        where = {"t": self.tx.tenant, "document": current.id}
-        if containers[0] != current.home:
-            self.rows["homes"].append({**where, "to_home": containers[0]})
-        if current.custom_id:
-            self.rows["unshared"].append(where)
-            self.rows["shared"] += shared_rows(
-                self.tx.tenant, current.id, current.custom_id, containers
-            )
 
     def _join(self, container: str, document_id: str, revision: int) -> None:
         self.tx.count(container, documents=1)
@@ -302,11 +295,11 @@ class DocumentWriteBatch:
         conn = self.tx.conn
         for name, statement in (
             ("changed", _UPDATE),
-            ("homes", _MOVE_HOME),
+            ("rehomed", _UPDATE_WITH_HOME),
             ("recontents", _UPDATE_CONTENT),
+            ("unshared", UNSHARE),
             ("leaves", LEAVE),
             ("moves", MOVE),
-            ("unshared", UNSHARE),
         ):
             run_for_each(conn, statement, self.rows[name])
         insert_rows(conn, documents, self.rows["new"])
@@ -361,12 +354,10 @@ def delete_rows(tx: TenantTx, states: Sequence[Membership]) -> None:
         return
     names = pad_in_list(state.id for state in states)
     for statement in _REMOVE:
-        tx.conn.execute(statement, {"t": tx.tenant, "names": names})
-    members: dict[str, list[str]] = {}
-    for state in states:
-        for container in state.containers:
-            members.setdefault(container, []).append(state.id)
-    for container, left in members.items():
-        tx.conn.execute(
-            _EMPTY, {"t": tx.tenant, "in_container": container, "names": pad_in_list(left)}
-        )
+        run_once(tx.conn, statement, {"t": tx.tenant, "names": names})
+    leaves = [
+        {"t": tx.tenant, "in_container": container, "document": state.id}
+        for state in states
+        for container in state.containers
+    ]
+    run_for_each(tx.conn, LEAVE, leaves)

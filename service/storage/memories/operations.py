@@ -36,13 +36,15 @@ from service.storage.memories import rows
 from service.storage.memories.rows import Stored
 from service.storage.memories.sources import visible_sources
 from service.storage.memories.writes import (
+    Chain,
     MemoryWriteBatch,
-    delete_chains,
+    delete_rows,
     entry_of,
     forget_one,
     load_chains,
     receipt_of,
     receipt_of_view,
+    record_deletion,
     restore_one,
     view_of,
 )
@@ -271,7 +273,7 @@ def delete_memories(
     requests = [mutation.payload for mutation in mutations]
     found = rows.current(tx, {request.id for request in requests})
     chains = load_chains(tx, {stored.version.root_id for stored in found.values()})
-    gone: set[str] = set()
+    gone: dict[str, Chain] = {}
     results: list[Outcome[MemoryDeleteReceipt]] = []
     for mutation, request in zip(mutations, requests, strict=True):
         stored = found.get(request.id)
@@ -290,9 +292,10 @@ def delete_memories(
             except PalimpsestError as error:
                 results.append(error)
                 continue
-            gone.add(root)
-            revisions = delete_chains(tx, mutation, request.container, {root: chains[root]})
-            receipt = MemoryDeleteReceipt(root, len(chains[root]), revisions[root])
+            gone[root] = chain = chains[root]
+            revision = record_deletion(tx, mutation, request.container, chain)
+            receipt = MemoryDeleteReceipt(root, len(chain.ids), revision)
         tx.remember(mutation, receipt)
         results.append(receipt)
+    delete_rows(tx, gone.values())
     return results

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, exists, select, update
 
 from service.core import memories as rules
 from service.core.memories import End, Span, Version
@@ -18,7 +19,7 @@ from service.core.model import (
 from service.core.times import parse_instant
 from service.ports.indexing import NO_EMBEDDER, IndexEntry
 from service.storage import checksums
-from service.storage.inserts import insert_rows, run_for_each
+from service.storage.inserts import insert_rows, run_for_each, run_once
 from service.storage.memories.rows import Stored
 from service.storage.tables import memories, memory_spans
 from service.storage.transactions import Mutation, TenantTx, json_list, pad_in_list
@@ -47,7 +48,17 @@ _CLOSE = (
 )
 
 
-_CHAINS = select(memories.c.root_id, memories.c.id).where(
+_CHAINS = select(
+    memories.c.root_id,
+    memories.c.id,
+    exists()
+    .where(
+        memory_spans.c.tenant == memories.c.tenant,
+        memory_spans.c.memory_id == memories.c.id,
+        memory_spans.c.end_kind == int(End.OPEN),
+    )
+    .label("counted"),
+).where(
     memories.c.tenant == bindparam("t"),
     memories.c.root_id.in_(bindparam("roots", expanding=True)),
 )
@@ -58,17 +69,19 @@ _DELETE_VERSIONS = delete(memories).where(
 )
 
 
-_OPEN_IN = select(memory_spans.c.memory_id).where(
-    memory_spans.c.tenant == bindparam("t"),
-    memory_spans.c.memory_id.in_(bindparam("names", expanding=True)),
-    memory_spans.c.end_kind == int(End.OPEN),
-)
-
-
 _DELETE_SPANS = delete(memory_spans).where(
     memory_spans.c.tenant == bindparam("t"),
     memory_spans.c.memory_id.in_(bindparam("names", expanding=True)),
 )
+
+
+@dataclass(slots=True)
+class Chain:
+    """The ids of a memory's versions, and whether its container counts it."""
+
+    root_id: str
+    ids: list[str] = field(default_factory=list)
+    counted: bool = False
 
 
 class MemoryWriteBatch:
@@ -259,27 +272,25 @@ def restore_one(
     return receipt_of(tx, version, again, revision)
 
 
-def load_chains(tx: TenantTx, roots: set[str]) -> dict[str, list[str]]:
-    """The versions' ids of each chain."""
-    chains: dict[str, list[str]] = {root: [] for root in roots}
-    if roots:
-        for row in tx.conn.execute(_CHAINS, {"t": tx.tenant, "roots": pad_in_list(sorted(roots))}):
-            chains[row.root_id].append(row.id)
+def load_chains(tx: TenantTx, roots: Iterable[str]) -> dict[str, Chain]:
+    """Chains by their roots, in the order of those."""
+    chains = {root: Chain(root) for root in sorted(roots)}
+    if chains:
+        for row in tx.conn.execute(_CHAINS, {"t": tx.tenant, "roots": pad_in_list(chains)}):
+            chain = chains[row.root_id]
+            chain.ids.append(row.id)
+            chain.counted = chain.counted or row.counted
     return chains
 
 
-def delete_chains(
-    tx: TenantTx, mutation: Mutation[object], container: str, chains: Mapping[str, Sequence[str]]
-) -> dict[str, int]:
-    """Delete whole chains of one container; the answer has each root's revision."""
-    names = pad_in_list(name for versions in chains.values() for name in versions)
-    if not names:
-        return {}
-    counted = tx.conn.execute(_OPEN_IN, {"t": tx.tenant, "names": names}).all()
-    tx.count(container, memories=-len(counted))
-    for statement in (_DELETE_SPANS, _DELETE_VERSIONS):
-        tx.conn.execute(statement, {"t": tx.tenant, "names": names})
-    return {
-        root: tx.change(mutation, ChangeKind.MEMORY_DELETED, root, [container])
-        for root in sorted(chains)
-    }
+def record_deletion(tx: TenantTx, mutation: Mutation[object], container: str, chain: Chain) -> int:
+    tx.count(container, memories=-1 if chain.counted else 0)
+    return tx.change(mutation, ChangeKind.MEMORY_DELETED, chain.root_id, [container])
+
+
+def delete_rows(tx: TenantTx, chains: Iterable[Chain]) -> None:
+    """Remove chains, all their versions and spans."""
+    names = pad_in_list(name for chain in chains for name in chain.ids)
+    if names:
+        for statement in (_DELETE_SPANS, _DELETE_VERSIONS):
+            run_once(tx.conn, statement, {"t": tx.tenant, "names": names})

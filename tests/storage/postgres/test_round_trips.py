@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import pytest
 
 from service.core import model as m
+from service.core.conversations import Message
+from service.storage.postgres import maintenance
 from service.storage.store import SqlStore
 from tests.backends.base import Backend
 from tests.backends.postgres import PostgresBackend
 from tests.storage.postgres.counting_proxy import CountingProxy, counting_proxy
+
+T = TypeVar("T")
 
 ALONE = 8
 """Round trips of one caller's write, at most."""
@@ -24,6 +28,9 @@ TOGETHER = 10
 
 CALLERS = 64
 
+TIMES = 3
+"""How often writes are repeated: at first, statements are prepared."""
+
 
 @dataclass
 class Watched:
@@ -32,19 +39,30 @@ class Watched:
     store: SqlStore
     principal: m.Principal
     proxy: CountingProxy
+    counts: dict[str, int] = field(default_factory=dict)
+    """Round trips of the latest call of each name."""
 
-    async def count(self, work: Callable[[], Awaitable[Any]]) -> int:
-        """Round trips of what has been done often enough before, so that it is prepared."""
-        for _ in range(2 * CALLERS):
-            await work()
+    async def count(self, name: str, call: Awaitable[T]) -> T:
+        """Await a call, and count its round trips."""
         before = self.proxy.round_trips
-        await work()
-        return self.proxy.round_trips - before
+        result = await call
+        self.counts[name] = self.proxy.round_trips - before
+        return result
+
+    async def count_all(self, name: str, calls: Iterable[Awaitable[T]]) -> list[T]:
+        """The same, of calls that are made at once."""
+        return await self.count(name, _all(calls))
+
+
+async def _all(calls: Iterable[Awaitable[T]]) -> list[T]:
+    return list(await asyncio.gather(*calls))
 
 
 @pytest.fixture
-async def watched(backend: Backend) -> AsyncIterator[Watched]:
+async def watched(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watched]:
     assert isinstance(backend, PostgresBackend)
+    # What is counted is alone on its connections.
+    monkeypatch.setattr(maintenance, "LOOK_SECONDS", 3600.0)
     async with counting_proxy(backend.url.host or "", backend.url.port or 5432) as proxy:
         store = await backend.replica(backend.folder, port=proxy.port).open()
         try:
@@ -54,46 +72,101 @@ async def watched(backend: Backend) -> AsyncIterator[Watched]:
             await store.close()
 
 
-async def test_one_callers_write_takes_few(watched: Watched) -> None:
-    documents, memories, who = watched.store.documents, watched.store.memories, watched.principal
-    number = itertools.count()
-
-    async def write() -> None:
-        await documents.upsert(who, m.DocumentWrite("text", f"n{next(number)}"), None)
-
-    async def create() -> None:
-        await memories.create(who, m.MemoryCreate("a", (m.NewMemory("text"),)), None)
-
-    counts = {work.__name__: await watched.count(work) for work in (write, create)}
-    assert max(counts.values()) <= ALONE, counts
+@pytest.fixture
+def requests() -> Iterator[m.IdempotencyKey]:
+    return (m.IdempotencyKey(f"request {number}", b"digest") for number in itertools.count())
 
 
-async def test_a_rewrite_takes_few(watched: Watched) -> None:
-    documents, who = watched.store.documents, watched.principal
-    number = itertools.count()
+async def test_one_callers_writes_of_documents_take_few(
+    watched: Watched, requests: Iterator[m.IdempotencyKey]
+) -> None:
+    documents, who, count = watched.store.documents, watched.principal, watched.count
+    for number in range(TIMES):
+        name, other = f"document {number}", f"conversation {number}"
+        messages = (Message("speaker", f"message {number}"),)
+        writes = {
+            "create": m.DocumentWrite("text", name, ("a", "b")),
+            "rewrite": m.DocumentWrite("new text", name, ("a", "b")),
+        }
+        for what, write in writes.items():
+            made = await count(what, documents.upsert(who, write, next(requests)))
+        patches = {
+            "update title": m.DocumentPatch(name, title="title"),
+            "update text": m.DocumentPatch(name, "third text"),
+            "join": m.DocumentPatch(name, containers=("a", "c")),
+            "move": m.DocumentPatch(made.id, "fourth text", containers=("b", "c")),
+        }
+        for what, patch in patches.items():
+            await count(what, documents.update(who, patch, next(requests)))
+        appends = {
+            "begin": m.MessagesAppend(other, messages, True, ("a", "b")),
+            "append": m.MessagesAppend(other, messages),
+        }
+        for what, append in appends.items():
+            await count(what, documents.append(who, append, next(requests)))
+        for gone in (name, other):
+            await count("delete", documents.delete(who, m.DocumentDelete(gone), next(requests)))
+    assert max(watched.counts.values()) <= ALONE, watched.counts
 
-    async def rewrite() -> None:
-        await documents.upsert(who, m.DocumentWrite(f"text {next(number)}", "one"), None)
 
-    assert await watched.count(rewrite) <= TOGETHER
+async def test_one_callers_writes_of_memories_take_few(
+    watched: Watched, requests: Iterator[m.IdempotencyKey]
+) -> None:
+    memories, who, count = watched.store.memories, watched.principal, watched.count
+    await watched.store.documents.upsert(who, m.DocumentWrite("text", "source", ("a",)), None)
+    for number in range(TIMES):
+        new = m.MemoryCreate("a", (m.NewMemory(f"text {number}", source_document_id="source"),))
+        made = await count("create", memories.create(who, new, next(requests)))
+        update = m.MemoryUpdate(m.MemoryTarget("a", made.receipts[0].id), f"new text {number}")
+        updated = await count("update", memories.update(who, update, next(requests)))
+        latest = updated.receipt.id
+        forget = m.MemoryForget(m.MemoryTarget("a", latest), "reason")
+        await count("forget", memories.forget(who, forget, next(requests)))
+        restore = m.MemoryRestore("a", latest)
+        await count("restore", memories.restore(who, restore, next(requests)))
+        await count("delete", memories.delete(who, m.MemoryDelete("a", latest), next(requests)))
+    assert max(watched.counts.values()) <= ALONE, watched.counts
 
 
-async def test_a_batch_of_many_callers_takes_few(watched: Watched) -> None:
-    documents, who = watched.store.documents, watched.principal
-    number = itertools.count()
+async def test_many_callers_writes_of_documents_take_few(watched: Watched) -> None:
+    documents, who, count_all = watched.store.documents, watched.principal, watched.count_all
 
-    async def upserts() -> None:
-        text = f"text {next(number)}"
-        await asyncio.gather(
-            *(documents.upsert(who, m.DocumentWrite(text, f"n{n}"), None) for n in range(CALLERS))
-        )
+    def upserts(text: str, names: Iterable[int]) -> Iterator[Awaitable[m.DocumentReceipt]]:
+        writes = (m.DocumentWrite(text, f"document {n}", (f"c{n % 3}", "b")) for n in names)
+        return (documents.upsert(who, write, None) for write in writes)
 
-    # The first of them goes alone, as nothing waits then.
-    assert await watched.count(upserts) <= ALONE + TOGETHER
+    for _ in range(TIMES):
+        await count_all("create", upserts("text", range(CALLERS)))
+        await count_all("rewrite", upserts("new text", range(CALLERS)))
+        await count_all("both", upserts("third text", range(CALLERS // 2, CALLERS + CALLERS // 2)))
+        deletes = (m.DocumentDelete(f"document {n}") for n in range(CALLERS + CALLERS // 2))
+        await count_all("delete", (documents.delete(who, delete, None) for delete in deletes))
+    assert max(watched.counts.values()) <= TOGETHER, watched.counts
+
+
+async def test_many_callers_writes_of_memories_take_few(watched: Watched) -> None:
+    memories, who, count_all = watched.store.memories, watched.principal, watched.count_all
+    for _ in range(TIMES):
+        new = (m.MemoryCreate("a", (m.NewMemory(f"text {n}"),)) for n in range(CALLERS))
+        made = await count_all("create", (memories.create(who, each, None) for each in new))
+        targets = [m.MemoryTarget("a", each.receipts[0].id) for each in made]
+        updates = (m.MemoryUpdate(target, f"new {target.id}") for target in targets)
+        updated = await count_all("update", (memories.update(who, each, None) for each in updates))
+        latest = [each.receipt.id for each in updated]
+        forgets = (m.MemoryForget(m.MemoryTarget("a", name), "reason") for name in latest)
+        await count_all("forget", (memories.forget(who, each, None) for each in forgets))
+        restores = (m.MemoryRestore("a", name) for name in latest)
+        await count_all("restore", (memories.restore(who, each, None) for each in restores))
+        deletes = (m.MemoryDelete("a", name) for name in latest)
+        await count_all("delete", (memories.delete(who, each, None) for each in deletes))
+    assert max(watched.counts.values()) <= TOGETHER, watched.counts
 
 
 async def test_a_read_by_custom_id_takes_two(watched: Watched) -> None:
     """The first finds its id."""
     documents, who = watched.store.documents, watched.principal
     await documents.upsert(who, m.DocumentWrite("text", "one"), None)
-    assert await watched.count(lambda: documents.get(who, "one")) == 2
+    # Each connection prepares its statements.
+    for _ in range(CALLERS):
+        await watched.count("get", documents.get(who, "one"))
+    assert watched.counts == {"get": 2}
