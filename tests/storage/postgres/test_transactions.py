@@ -82,7 +82,8 @@ async def test_a_deadlock_is_nothing_that_a_caller_hears_of(server: PostgresBack
         await has_first.wait()
         await other.execute(lock, first)
         await other.execute("COMMIT")
-        assert await writing == 2
+        # Run again, it may take the first row before the other one has woken up.
+        assert await writing > 1
     finally:
         await other.close()
         await store.close()
