@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    Column,
     Connection,
     Delete,
     Dialect,
@@ -38,7 +37,7 @@ _PARAMETER: Final = re.compile(r"\$(\d+)")
 _TYPED: Final = re.compile(r"\$(\d+)::([A-Z]+)")
 
 # In this order: a BigInteger is an Integer, too.
-_KINDS: Final[tuple[tuple[type[TypeEngine[Any]], str], ...]] = (
+_ELEMENTS: Final[tuple[tuple[type[TypeEngine[Any]], str], ...]] = (
     (Boolean, "BOOLEAN"),
     (SmallInteger, "SMALLINT"),
     (BigInteger, "BIGINT"),
@@ -46,6 +45,11 @@ _KINDS: Final[tuple[tuple[type[TypeEngine[Any]], str], ...]] = (
     (LargeBinary, "BYTEA"),
 )
 _NUMBERS: Final = frozenset({"BOOLEAN", "SMALLINT", "BIGINT", "INTEGER"})
+
+
+def element(of: TypeEngine[Any]) -> str:
+    """The type of an array's elements that are values of such a column."""
+    return next((name for known, name in _ELEMENTS if isinstance(of, known)), "VARCHAR")
 
 
 class _Pending(NamedTuple):
@@ -157,7 +161,7 @@ def _insert(
     """The statement, and the kinds of its columns."""
     listed = ", ".join(columns)
     kept = [table.c[column] for column in columns]
-    kinds = [_kind(column) for column in kept]
+    kinds = [element(column.type) for column in kept]
     arrays = ", ".join(_parameter(number, kind) for number, kind in enumerate(kinds, 1))
     picked = ", ".join(
         f"{column.name}::jsonb" if isinstance(column.type, JsonText) else column.name
@@ -173,10 +177,6 @@ def _insert(
         keys = ", ".join(column.name for column in table.primary_key)
         text += f" ON CONFLICT ({keys}) DO UPDATE SET {', '.join(changes)}"
     return text, kinds
-
-
-def _kind(column: Column[Any]) -> str:
-    return next((kind for of, kind in _KINDS if isinstance(column.type, of)), "VARCHAR")
 
 
 def _parameter(number: int, kind: str) -> str:

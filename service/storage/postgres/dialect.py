@@ -7,14 +7,9 @@ from typing import Any, Final
 
 import asyncpg
 from sqlalchemy import (
-    BigInteger,
     BinaryExpression,
     BindParameter,
-    Boolean,
     Connection,
-    Integer,
-    LargeBinary,
-    SmallInteger,
     bindparam,
     event,
 )
@@ -22,7 +17,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect_asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
-from sqlalchemy.types import TypeEngine, UserDefinedType
+from sqlalchemy.types import UserDefinedType
 from sqlalchemy.util import await_only
 
 from service.core.database_location import PostgresServer
@@ -38,14 +33,6 @@ the server keeps a plan of each."""
 # A plan that reads whole tables is never right, and one that was made while a table was empty
 # would stay; a merge of whole indexes is what it takes for the next best.
 PLANNING: Final = {"enable_seqscan": "off", "enable_mergejoin": "off", "jit": "off"}
-
-_ELEMENTS: Final[tuple[tuple[type[TypeEngine[Any]], str], ...]] = (
-    (Boolean, "BOOLEAN"),
-    (SmallInteger, "SMALLINT"),
-    (BigInteger, "BIGINT"),
-    (Integer, "INTEGER"),
-    (LargeBinary, "BYTEA"),
-)
 
 
 class _Array(UserDefinedType[Any]):
@@ -68,12 +55,8 @@ class Compiler(PGCompiler_asyncpg):
         given = binary.right
         if not isinstance(given, BindParameter) or given.unique:
             return self._generate_generic_binary(binary, " IN ", **kw)
-        array = bindparam(given.key, type_=_Array(_element(binary.left.type)), required=True)
+        array = bindparam(given.key, type_=_Array(bulk.element(binary.left.type)), required=True)
         return f"{self.process(binary.left, **kw)} = ANY ({self.process(array, **kw)})"
-
-
-def _element(kind: TypeEngine[Any]) -> str:
-    return next((name for known, name in _ELEMENTS if isinstance(kind, known)), "VARCHAR")
 
 
 class Dialect(PGDialect_asyncpg):
