@@ -33,15 +33,17 @@ class Connection:
 
     Args:
         peer: As gRPC names it: "ipv4:192.0.2.1:4711".
+        clock: Seconds that only grow.
     """
 
     __slots__ = (
-        "_credit", "_since", "calls", "closed", "keyed", "keyless_calls", "last_call", "name",
-        "peer", "tenant",
+        "_clock", "_credit", "_since", "calls", "closed", "keyed", "keyless_calls", "last_call",
+        "name", "peer", "tenant",
     )  # fmt: skip
 
-    def __init__(self, peer: str) -> None:
+    def __init__(self, peer: str, clock: Callable[[], float] = monotonic) -> None:
         self.peer = peer
+        self._clock = clock
         self.name = canonical(peer)
         self.keyed = False
         """Whether an authenticated call was made on it."""
@@ -53,7 +55,7 @@ class Connection:
         """Calls in progress."""
         self.keyless_calls = 0
         """Those of them that need no key."""
-        self.last_call = self._since = monotonic()
+        self.last_call = self._since = clock()
         self._credit = FAILED_CALL_BURST
 
     @property
@@ -63,7 +65,7 @@ class Connection:
 
     def charge(self) -> float:
         """Count a failed call; returns how many more are allowed: refuse below zero."""
-        now = monotonic()
+        now = self._clock()
         earned = (now - self._since) * FAILED_CALLS_PER_SECOND * self._factor
         self._credit = min(FAILED_CALL_BURST * self._factor, self._credit + earned) - 1
         self._since = now
@@ -84,17 +86,21 @@ class Connections:
 
     Args:
         close: Ends the connection of a peer, by its canonical name.
+        clock: See `Connection`.
     """
 
-    def __init__(self, close: Callable[[str], None]) -> None:
+    def __init__(
+        self, close: Callable[[str], None], clock: Callable[[], float] = monotonic
+    ) -> None:
         self._known: dict[str, Connection] = {}
         self._close = close
+        self._clock = clock
 
     def of(self, peer: str) -> Connection:
         """The connection of a peer, as gRPC names it."""
         connection = self._known.get(peer)
         if connection is None:
-            connection = self._known[peer] = Connection(peer)
+            connection = self._known[peer] = Connection(peer, self._clock)
         return connection
 
     def __iter__(self) -> Iterator[Connection]:

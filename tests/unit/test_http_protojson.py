@@ -25,8 +25,10 @@ TYPES: dict[str, Descriptor] = {
 }
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+# Without -0.0, which the library, too, writes into metadata as 0.
+NUMBERS = st.floats(-1e9, 1e9).map(lambda number: number + 0.0)
 METADATA = st.dictionaries(
-    TEXT, st.none() | st.booleans() | st.floats(-1e9, 1e9) | TEXT | st.lists(TEXT, max_size=2)
+    TEXT, st.none() | st.booleans() | NUMBERS | TEXT | st.lists(TEXT, max_size=2)
 )
 
 
