@@ -17,7 +17,7 @@ PATHS_others := tests --ignore tests/rpc $(patsubst %,--ignore tests/%,$(filter-
 
 # What hangs on the database runs on PostgreSQL, too.
 PATHS_postgres-1 := $(PATHS_rpc-1) tests/replicas
-PATHS_postgres-2 := $(PATHS_rpc-2) tests/webhooks tests/deletion
+PATHS_postgres-2 := tests/cancellation $(PATHS_rpc-2) tests/webhooks tests/deletion
 PATHS_postgres-3 := tests/finding tests/storage
 PATHS_postgres-4 := tests/property tests/hostile tests/acceptance tests/races tests/faults
 

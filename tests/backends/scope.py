@@ -40,7 +40,6 @@ _TRANSPORT = "about connections and messages, which never reach the database"
 ON_SQLITE_ALONE: Final = {
     "acceptance/test_import.py": _CLIENT,
     "acceptance/test_node.py": _CLIENT,
-    "cancellation/test_leaks.py": "tests the judgement of another test",
     "faults/test_outages.py": "about full disks and locked files; how PostgreSQL goes away and "
     "comes back is in replicas",
     "faults/test_stops.py": _TRANSPORT,

@@ -40,12 +40,13 @@ ENOUGH_FAULTS = 20
 
 _EXPECTED = {grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
 
+# Of one round: drivers keep memory for as many rows as they have ever read at once.
 _CHANGES = (
     "SELECT request_id, count(*) AS number FROM changes"
-    " WHERE request_id IS NOT NULL GROUP BY request_id"
+    " WHERE tenant = :tenant AND request_id IS NOT NULL GROUP BY request_id"
 )
+_RECEIPTS = "SELECT request_id FROM requests WHERE tenant = :tenant AND complete"
 _JOBS = "SELECT count(*) AS number FROM jobs"
-_RECEIPTS = "SELECT request_id FROM requests WHERE complete"
 
 
 class Moment:
@@ -112,6 +113,7 @@ class Trial:
         self._backend = backend
         self._channel = channel
         self._size = size
+        self._tenant = 0
         self._key = ""
         self._random = random.Random(seed)
         self._work = self._random.getrandbits(32)
@@ -148,7 +150,8 @@ class Trial:
         store = self._service.store
         self.findings.rounds += 1
         tenant = f"round-{self.findings.rounds}"
-        principal = m.Principal(await store.ensure_tenant(tenant), "setup")
+        self._tenant = await store.ensure_tenant(tenant)
+        principal = m.Principal(self._tenant, "setup")
         self._key = await asyncio.to_thread(self._backend.create_key, tenant)
         await self._wave(Factory(store, principal, self._work), self._size)
         await self._settled()
@@ -272,8 +275,12 @@ class Trial:
         """Changes by request_id, and the request_ids that have a final receipt."""
 
         def read() -> tuple[dict[str, int], set[str]]:
-            changes = {row.request_id: row.number for row in self._backend.rows(_CHANGES)}
-            return changes, {row.request_id for row in self._backend.rows(_RECEIPTS)}
+            changes = self._backend.rows(_CHANGES, tenant=self._tenant)
+            receipts = self._backend.rows(_RECEIPTS, tenant=self._tenant)
+            return (
+                {row.request_id: row.number for row in changes},
+                {row.request_id for row in receipts},
+            )
 
         return await asyncio.to_thread(read)
 
