@@ -108,6 +108,7 @@ _LOCK = (
     .order_by(tenants.c.tenant)
     .with_for_update()
 )
+_LOCK_FREE = _LOCK.with_for_update(skip_locked=True)
 _ADVANCE = (
     update(tenants)
     .where(tenants.c.tenant == bindparam("t"))
@@ -115,13 +116,17 @@ _ADVANCE = (
 )
 
 
-def lock_tenants(conn: Connection, wanted: Iterable[int]) -> None:
-    """Wait for all who write these tenants' rows, before anything else is written.
+def lock_tenants(conn: Connection, wanted: Iterable[int], *, wait: bool = True) -> set[int]:
+    """Lock these tenants' rows before anything else is written; answers which are locked.
 
-    All who write do so in the same order, and none waits for another that waits for it.
+    Transactions wait for them in the same order, so that none waits for another that waits
+    for it. Without `wait`, the tenants that another transaction is writing are left out.
     """
-    if dialects.is_remote(conn):
-        _locked(conn, _LOCK, {"tenants": sorted(set(wanted))})
+    tenants = set(wanted)
+    if not tenants or not dialects.is_remote(conn):
+        return tenants
+    lock = _LOCK if wait else _LOCK_FREE
+    return {row.tenant for row in _locked(conn, lock, {"tenants": sorted(tenants)})}
 
 
 def _locked(conn: Connection, lock: Select[Any], where: dict[str, object]) -> Sequence[Row[Any]]:

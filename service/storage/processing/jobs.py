@@ -10,22 +10,19 @@ finishes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, repeat, zip_longest
-from typing import Any, NamedTuple, TypeVar
+from itertools import chain, repeat
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     CompoundSelect,
     Connection,
-    TextClause,
     bindparam,
     case,
     func,
     literal_column,
     select,
-    text,
     union_all,
     update,
 )
@@ -35,10 +32,9 @@ from service.ports.processing import Job, Work
 from service.storage.documents.chunks import load_chunks
 from service.storage.documents.rows import WITH_CONTENT
 from service.storage.processing.leases import PutOff, put_off
+from service.storage.processing.turns import NO_PARTITION, Partition, first_tenants
 from service.storage.tables import document_contents, documents, jobs
 from service.storage.transactions import Mutation, Outcome, TenantTx, lock_tenants, pad_in_list
-
-T = TypeVar("T")
 
 _WAITING = (
     select(jobs.c.holder, jobs.c.revision)
@@ -62,59 +58,8 @@ MOST_COUNTED = 100_000
 SHARE = 16
 """Documents one partition gives before the next has its turn."""
 
-MOST_TENANTS = 1024
-"""Tenants considered for one claim."""
-
 STRIDES = (1, 4, 16, 64)
 """Partitions read by one statement, and by the next: what one partition has may be enough."""
-
-
-class Partition(NamedTuple):
-    """A container of a tenant, as the queue sees it; `jobs.lane` is its name."""
-
-    tenant: int
-    name: str
-
-
-NO_PARTITION = Partition(-1, "")
-"""The partition of no document."""
-
-
-@dataclass(slots=True)
-class RoundRobinCursor:
-    """The partition that was served last: tenants take turns, and the containers of each."""
-
-    tenant: int = 0
-    partitions: dict[int, str] = field(default_factory=dict)
-    """By tenant: the name of its partition that was served last."""
-
-    def served(self, partition: Partition) -> None:
-        self.tenant = partition.tenant
-        self.partitions[partition.tenant] = partition.name
-
-
-# Both jump from one value of the index to the next, however many rows are between.
-_TENANTS = text(
-    """
-    WITH RECURSIVE found (tenant) AS (
-      SELECT min(tenant) FROM jobs WHERE tenant > :after
-      UNION ALL
-      SELECT (SELECT min(tenant) FROM jobs WHERE tenant > found.tenant)
-      FROM found WHERE found.tenant IS NOT NULL)
-    SELECT tenant FROM found WHERE tenant IS NOT NULL LIMIT :most"""
-)
-_PARTITIONS = text(
-    """
-    WITH RECURSIVE found (lane) AS (
-      SELECT min(lane) FROM jobs WHERE tenant = :t AND lane > :after
-      UNION ALL
-      SELECT (SELECT min(lane) FROM jobs WHERE tenant = :t AND lane > found.lane)
-      FROM found WHERE found.lane IS NOT NULL)
-    SELECT lane FROM found
-    WHERE lane IS NOT NULL AND EXISTS (
-      SELECT 1 FROM jobs WHERE tenant = :t AND jobs.lane = found.lane AND due_time <= :now)
-    LIMIT :most"""
-)
 
 
 @lru_cache(maxsize=len(STRIDES))
@@ -214,38 +159,6 @@ _WORK = (
 )
 
 
-def due(conn: Connection, limit: int, cursor: RoundRobinCursor, now: int) -> list[Partition]:
-    """The partitions whose turn it is, in turn: enough of them for `limit` documents."""
-    partitions: list[list[Partition]] = []
-    tenants = _from(conn, _TENANTS, cursor.tenant, -1, {"most": MOST_TENANTS})
-    for tenant in tenants:
-        where = {"t": tenant, "now": now, "most": limit}
-        found = _from(conn, _PARTITIONS, cursor.partitions.get(tenant, ""), "", where)
-        if found:
-            partitions.append([Partition(tenant, name) for name in found[:limit]])
-        if len(partitions) == limit:
-            break
-    cursor.partitions = {
-        tenant: cursor.partitions[tenant] for tenant in tenants if tenant in cursor.partitions
-    }
-    in_turn = [
-        partition
-        for one_of_each in zip_longest(*partitions)
-        for partition in one_of_each
-        if partition
-    ]
-    return in_turn[:limit]
-
-
-def _from(
-    conn: Connection, statement: TextClause, after: T, first: T, where: Mapping[str, object]
-) -> list[T]:
-    """The values behind `after`, and then those from the first one up to it."""
-    behind = conn.execute(statement, {**where, "after": after}).scalars().all()
-    before = conn.execute(statement, {**where, "after": first}).scalars().all()
-    return list(dict.fromkeys((*behind, *before)))
-
-
 def take(
     conn: Connection,
     partitions: Sequence[Partition],
@@ -254,8 +167,10 @@ def take(
     now: int,
     stamped: int,
 ) -> tuple[list[Job], list[Partition]]:
-    """Take jobs under a lease so `stamped`; also says which partitions have had their turn."""
-    lock_tenants(conn, (partition.tenant for partition in partitions))
+    """Take jobs under a lease so `stamped`; also says which partitions have had their turn.
+
+    The partitions are of tenants that are locked.
+    """
     share: dict[Partition, Sequence[Any]] = {}
     left = limit
     rest = partitions
@@ -424,7 +339,7 @@ class Depth(NamedTuple):
 def depth(conn: Connection) -> Depth:
     every = held = 0
     since: tuple[list[int], list[int]] = ([], [])
-    for tenant in conn.execute(_TENANTS, {"after": -1, "most": MOST_TENANTS}).scalars().all():
+    for tenant in first_tenants(conn):
         row = conn.execute(_DEPTH, {"t": tenant, "n": MOST_COUNTED - every}).one()
         every, held = every + row[0], held + row[1]
         for times, revision in zip(since, row[2:], strict=True):

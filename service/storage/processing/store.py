@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from sqlalchemy import Connection
+
 from service.core.model import Principal, Status
 from service.ports.processing import Failed, Job, Processed, Work
 from service.storage.documents import chunks
 from service.storage.engine import MutationEngine
-from service.storage.processing import jobs
+from service.storage.processing import jobs, turns
 from service.storage.processing.leases import Leases, put_off, stamp
+from service.storage.processing.turns import Partition
 from service.storage.transactions import SYSTEM_KEY_ID, Mutation
 
 MOST_CONTENT = 4 * 1024 * 1024
@@ -22,7 +25,7 @@ class QueueStore:
 
     def __init__(self, engine: MutationEngine) -> None:
         self._engine = engine
-        self._cursor = jobs.RoundRobinCursor()
+        self._cursor = turns.RoundRobinCursor()
         self._leases = Leases(engine.context.clock)
         self.lapsed = 0
         """Leases that this server has seen to lapse: their workers died, or hung."""
@@ -36,15 +39,18 @@ class QueueStore:
             await self._free(now)
         stamped = stamp(now, lease)
         partitions = await engine.database.read(
-            lambda conn: jobs.due(conn, limit, self._cursor, now)
+            lambda conn: turns.due(conn, limit, self._cursor, now)
         )
         if not partitions:
             return ()
-        held, served = await engine.database.write(
-            lambda conn: jobs.take(conn, partitions, holder, limit, now, stamped)
-        )
-        for partition in served:
-            self._cursor.served(partition)
+        overdue = self._cursor.overdue(partitions)
+
+        def take(conn: Connection) -> tuple[list[Partition], list[Job], list[Partition]]:
+            locked = turns.lock(conn, partitions, overdue)
+            return locked, *jobs.take(conn, locked, holder, limit, now, stamped)
+
+        locked, held, served = await engine.database.write(take)
+        self._cursor.claimed(partitions, locked, served)
         if not held:
             return ()
         self._leases.renewed(held, stamped)
