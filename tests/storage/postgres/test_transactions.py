@@ -73,8 +73,10 @@ async def test_a_deadlock_is_nothing_that_a_caller_hears_of(server: PostgresBack
         def crossing(conn: Connection) -> int:
             nonlocal attempts
             attempts += 1
-            conn.exec_driver_sql(lock, (first,))
-            has_first.set()
+            if attempts == 1:
+                conn.exec_driver_sql(lock, (first,))
+                has_first.set()
+            # Then in the other's order: it could be quicker than the other to lock the first.
             conn.exec_driver_sql(lock, (second,))
             return attempts
 
