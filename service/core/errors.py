@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from functools import partial
@@ -196,6 +196,23 @@ def invalid(violations: Sequence[Violation]) -> PalimpsestError:
     listed = "; ".join(f"{v.field}: {v.rule}" if v.field else v.rule for v in violations[:5])
     more = f"; and {len(violations) - 5} more" if len(violations) > 5 else ""
     return PalimpsestError(Reason.INVALID_REQUEST, listed + more, violations=violations)
+
+
+def with_fields_renamed(error: PalimpsestError, rename: Callable[[str], str]) -> PalimpsestError:
+    """The same error, with the paths of its fields as `rename` writes them."""
+    if not error.violations:
+        return error
+    violations = [Violation(rename(v.field), v.rule) for v in error.violations]
+    if error.reason is Reason.INVALID_REQUEST:
+        return invalid(violations)
+    return PalimpsestError(
+        error.reason,
+        error.message,
+        violations=violations,
+        resource=error.resource,
+        metadata=error.metadata,
+        retry_after=error.retry_after,
+    )
 
 
 def document_not_found() -> PalimpsestError:

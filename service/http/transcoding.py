@@ -14,7 +14,7 @@ import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from service.core.errors import PalimpsestError, Reason, Violation, invalid
+from service.core.errors import PalimpsestError, Reason, Violation, invalid, with_fields_renamed
 from service.http.protojson import reader, writer
 
 MAX_DEPTH: Final = 64
@@ -124,19 +124,7 @@ class Written:
 
     def error(self, error: PalimpsestError) -> PalimpsestError:
         """The same error with the paths of fields as in the request."""
-        if not error.violations:
-            return error
-        violations = [Violation(self._path(v.field), v.rule) for v in error.violations]
-        if error.reason is Reason.INVALID_REQUEST:
-            return invalid(violations)
-        return PalimpsestError(
-            error.reason,
-            error.message,
-            violations=violations,
-            resource=error.resource,
-            metadata=error.metadata,
-            retry_after=error.retry_after,
-        )
+        return with_fields_renamed(error, self._path)
 
     def _path(self, path: str) -> str:
         value, end = self._value, 0

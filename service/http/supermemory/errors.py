@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import orjson
 from google.protobuf.message import Message
 
-from service.core.errors import PalimpsestError, Reason, Violation, invalid
+from service.core.errors import PalimpsestError, Reason, with_fields_renamed
 from service.http.endpoints import Calls, HttpAnswer
 from service.http.errors import HttpError, error_headers, http_status, not_served
 
@@ -59,22 +59,7 @@ async def named(response: Awaitable[T], names: Mapping[str, str]) -> T:
 
 def renamed(error: PalimpsestError, names: Mapping[str, str]) -> PalimpsestError:
     """The error with paths of Supermemory's API in place of those of the contract."""
-    if not error.violations:
-        return error
-    violations = [
-        Violation(_renamed(violation.field, names), violation.rule)
-        for violation in error.violations
-    ]
-    if error.reason is Reason.INVALID_REQUEST:
-        return invalid(violations)
-    return PalimpsestError(
-        error.reason,
-        error.message,
-        violations=violations,
-        resource=error.resource,
-        metadata=error.metadata,
-        retry_after=error.retry_after,
-    )
+    return with_fields_renamed(error, lambda path: _renamed(path, names))
 
 
 def _renamed(path: str, names: Mapping[str, str]) -> str:
