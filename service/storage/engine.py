@@ -51,6 +51,8 @@ class StoreOptions:
         sweep_interval: Seconds between checks for expired memories.
         checkpoint_interval: Seconds after which deleted bytes leave the WAL.
         scrub_interval: Seconds after which what deletion left in page slack is removed.
+        statistics_interval: Seconds between two looks whether tables of PostgreSQL have grown, as
+            long as something is written.
         scrub_window: When that is done in a database too large for any time of day.
         scrub_limit: Bytes from which on a database is that large.
         max_waiting: Mutations and reads that may wait before OVERLOADED.
@@ -68,6 +70,7 @@ class StoreOptions:
     sweep_interval: float = 1.0
     checkpoint_interval: float = 20.0
     scrub_interval: float = 60.0
+    statistics_interval: float = 1.0
     scrub_window: DailyWindow | None = None
     scrub_limit: int = 256 * 1024 * 1024
     max_waiting: int = 10_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import Final
 
 from sqlalchemy import Connection
 
@@ -16,9 +15,6 @@ from service.storage.postgres.database import PostgresDatabase
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 1.0
-"""Between two looks whether tables have grown, as long as something is written."""
-
 
 class PostgresMaintenance:
     """Keeps the planner's statistics and the clock up to date.
@@ -28,11 +24,15 @@ class PostgresMaintenance:
     Args:
         database: The database.
         clock: Is set by PostgreSQL's; None: time is judged by another one.
+        interval: Seconds, see `StoreOptions.statistics_interval`.
     """
 
-    def __init__(self, database: PostgresDatabase, clock: DatabaseClock | None) -> None:
+    def __init__(
+        self, database: PostgresDatabase, clock: DatabaseClock | None, interval: float
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._interval = interval
         self._written = True
 
     def on_erased(self, conn: Connection) -> None:
@@ -43,7 +43,7 @@ class PostgresMaintenance:
 
     async def run_forever(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._interval)
             try:
                 await self.run_if_due()
             except PalimpsestError as error:

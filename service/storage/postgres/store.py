@@ -42,7 +42,7 @@ class PostgresStore(SqlStore):
         indexer: Indexer | None = None,
     ) -> None:
         self._database = database
-        self.maintenance = PostgresMaintenance(database, _own(clock))
+        self.maintenance = PostgresMaintenance(database, _own(clock), options.statistics_interval)
         super().__init__(
             database,
             clock,

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.storage.postgres.connections import PostgresReader, connected
 from service.storage.postgres.dialect import engine_for
-from tests.backends.base import Backend
 from tests.backends.postgres import PostgresBackend
 from tests.waiting import HANG_SECONDS, until
 
@@ -25,12 +24,6 @@ WAITING: Final = (
     "SELECT pid FROM pg_stat_activity"
     " WHERE datname = current_database() AND wait_event = 'advisory'"
 )
-
-
-@pytest.fixture
-def server(backend: Backend) -> PostgresBackend:
-    assert isinstance(backend, PostgresBackend)
-    return backend
 
 
 @pytest.fixture

@@ -10,19 +10,12 @@ import pytest
 from service.core import model as m
 from service.ports.processing import Work
 from service.storage.store import SqlStore
-from tests.backends.base import Backend
 from tests.backends.postgres import PostgresBackend
 from tests.storage.postgres.tenant_locks import lock_waited_for, tenant_locked
 
 LEASE = 3600.0
 CLAIMS = 100
 """In so many each tenant has had its turn."""
-
-
-@pytest.fixture
-def server(backend: Backend) -> PostgresBackend:
-    assert isinstance(backend, PostgresBackend)
-    return backend
 
 
 async def queued(store: SqlStore, name: str, documents: int) -> int:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import pytest
 
 from service.core import model as m
 from service.core.conversations import Message
-from service.storage.postgres import maintenance
 from service.storage.store import SqlStore
-from tests.backends.base import Backend
+from tests.backends.base import QUIET
 from tests.backends.postgres import PostgresBackend
 from tests.storage.postgres.counting_proxy import CountingProxy, counting_proxy
 
@@ -59,12 +58,11 @@ async def _all(calls: Iterable[Awaitable[T]]) -> list[T]:
 
 
 @pytest.fixture
-async def watched(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watched]:
-    assert isinstance(backend, PostgresBackend)
+async def watched(server: PostgresBackend) -> AsyncIterator[Watched]:
     # What is counted is alone on its connections.
-    monkeypatch.setattr(maintenance, "LOOK_SECONDS", 3600.0)
-    async with counting_proxy(backend.url.host or "", backend.url.port or 5432) as proxy:
-        store = await backend.replica(backend.folder, port=proxy.port).open()
+    options = replace(QUIET, statistics_interval=3600.0)
+    async with counting_proxy(server.url.host or "", server.url.port or 5432) as proxy:
+        store = await server.replica(server.folder, port=proxy.port).open(options=options)
         try:
             principal = m.Principal(await store.ensure_tenant("one"), "key")
             yield Watched(store, principal, proxy)

@@ -14,16 +14,9 @@ from service.storage import opening
 from service.storage.postgres.clock import DatabaseClock
 from service.storage.postgres.store import PostgresStore
 from service.storage.store import SqlStore
-from tests.backends.base import Backend
 from tests.backends.postgres import PostgresBackend
 
 AHEAD = 5 * SECOND
-
-
-@pytest.fixture
-def server(backend: Backend) -> PostgresBackend:
-    assert isinstance(backend, PostgresBackend)
-    return backend
 
 
 @pytest.fixture

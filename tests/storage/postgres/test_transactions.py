@@ -13,16 +13,9 @@ from service.core import model as m
 from service.core.errors import PalimpsestError, Reason
 from service.storage.postgres.database import PostgresDatabase
 from service.storage.store import SqlStore
-from tests.backends.base import Backend
 from tests.backends.postgres import PostgresBackend
 from tests.ports import free_port
 from tests.storage.postgres.cutting_proxy import Cut, CuttingProxy, cutting_proxy
-
-
-@pytest.fixture
-def server(backend: Backend) -> PostgresBackend:
-    assert isinstance(backend, PostgresBackend)
-    return backend
 
 
 @pytest.fixture
