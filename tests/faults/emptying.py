@@ -11,7 +11,6 @@ from palimpsest.v1 import containers_pb2 as c
 from palimpsest.v1 import documents_pb2 as d
 from palimpsest.v1 import memories_pb2 as m
 from service.settings import database_path
-from service.storage.sqlite.administration import SqliteAdministration
 from tests.faults.disks import TinyDisk, tiny_disk
 from tests.faults.load import Line, line
 from tests.tally import Tally
@@ -35,10 +34,7 @@ async def full_disk_emptied(folder: Path, rounds: int, seed: int, tally: Tally) 
             tally.round_done()
             if tally.findings:
                 break
-        found = SqliteAdministration(database_path(disk.copy(folder / "copy"))).check(
-            lambda _: None
-        )
-        tally.findings.extend(f"emptying, seed {seed}, check: {fault}" for fault in found)
+        tally.findings.extend(f"emptying, seed {seed}, check: {fault}" for fault in disk.check())
 
 
 async def _round(disk: TinyDisk, tally: Tally, number: int) -> None:

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from palimpsest.v1 import documents_pb2 as d
-from service.settings import database_path
-from service.storage.sqlite.administration import SqliteAdministration
 from tests.faults.disks import DISKS, Lock, impatient_server
 from tests.faults.load import Line, Load, line
 from tests.harness import Server
@@ -38,10 +36,7 @@ async def full_disk(name: str, folder: Path, rounds: int, seed: int, tally: Tall
             load.suffered(tally)
             if tally.findings:
                 break
-        found = SqliteAdministration(database_path(disk.copy(folder / "copy"))).check(
-            lambda _: None
-        )
-        tally.findings.extend(f"{name}, seed {seed}, check: {fault}" for fault in found)
+        tally.findings.extend(f"{name}, seed {seed}, check: {fault}" for fault in disk.check())
 
 
 async def locked_database(folder: Path, rounds: int, seed: int, tally: Tally) -> None:
