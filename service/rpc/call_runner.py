@@ -174,6 +174,8 @@ class CallRunner:
         def message(at_most: int) -> AbstractAsyncContextManager[Send]:
             return self._message(call.exchange, active, at_most)
 
+        # Each message has a turn of its own, and would wait for this one.
+        self.policy.end_turn(active)
         return StreamCall(call, message)
 
     @asynccontextmanager

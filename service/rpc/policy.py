@@ -47,6 +47,7 @@ class CallPolicy:
         default_principal: The principal of all callers where authentication is disabled.
         connections: The connections of the callers.
         monitor: Is told of the calls; None: only failures are logged.
+        turns: When calls of the tenants begin; None: those of this policy alone take turns.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class CallPolicy:
         default_principal: Principal | None,
         connections: Connections,
         monitor: CallMonitor | None = None,
+        turns: TenantTurns | None = None,
     ) -> None:
         self._keys = keys
         self._monitor = monitor or CallMonitor(slow_seconds=0)
@@ -62,7 +64,7 @@ class CallPolicy:
         self._connections = connections
         self._quotas = Quotas()
         self._keyless_calls = KeylessCalls()
-        self._turns = TenantTurns()
+        self._turns = turns or TenantTurns()
         self._calls: dict[ActiveCall, None] = {}
         self._leaving = 0
         self._idle: asyncio.Event | None = None
@@ -165,6 +167,11 @@ class CallPolicy:
         """Wait until it is the turn of the call's tenant."""
         if call.account is not None:
             await self._turns.begin(call.principal.tenant, call)
+
+    def end_turn(self, call: ActiveCall) -> None:
+        """The call goes on, but what it does now and then takes turns of its own."""
+        if call.account is not None:
+            self._turns.end(call.principal.tenant, call)
 
     @asynccontextmanager
     async def turn(self, call: ActiveCall) -> AsyncIterator[None]:

@@ -19,9 +19,14 @@ SHARED_SECONDS = 1.0
 
 
 class Contention:
-    """Whether requests of several groups, such as tenants, come at the same time."""
+    """Whether requests of several groups, such as tenants, come at the same time.
 
-    def __init__(self) -> None:
+    Args:
+        now: A monotonic clock, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
         self._last: Hashable = None
         self._changed = float("-inf")
 
@@ -29,12 +34,60 @@ class Contention:
         """A request of this group has come."""
         if group != self._last:
             if self._last is not None:
-                self._changed = monotonic()
+                self._changed = self._now()
             self._last = group
 
     @property
     def shared(self) -> bool:
-        return monotonic() - self._changed < SHARED_SECONDS
+        return self._now() - self._changed < SHARED_SECONDS
+
+
+class RecentDemand:
+    """The most requests at once that other groups had in the last moments.
+
+    Takes the same time however many groups there are: of each of two intervals, the one that
+    runs and the one before it, only the two groups with the most are remembered.
+
+    Args:
+        seconds: The length of an interval; what was noted counts for one or two of them.
+        now: A monotonic clock, in seconds.
+    """
+
+    def __init__(self, seconds: float, now: Callable[[], float] = monotonic) -> None:
+        self._seconds = seconds
+        self._now = now
+        self._since = now()
+        self._current: dict[Hashable, int] = {}
+        self._before: dict[Hashable, int] = {}
+
+    def note(self, group: Hashable, requests: int) -> None:
+        """This group has so many requests at once."""
+        self._renew()
+        most = self._current
+        if requests > most.get(group, 0):
+            most[group] = requests
+            if len(most) > 2:
+                del most[min(most, key=most.__getitem__)]
+
+    def of_others(self, group: Hashable) -> int:
+        """The most that any other group has had; 0: none had one."""
+        self._renew()
+        return max(
+            (
+                requests
+                for most in (self._current, self._before)
+                for other, requests in most.items()
+                if other != group
+            ),
+            default=0,
+        )
+
+    def _renew(self) -> None:
+        intervals = (self._now() - self._since) // self._seconds
+        if intervals:
+            self._before = self._current if intervals == 1 else {}
+            self._current = {}
+            self._since += intervals * self._seconds
 
 
 class FairQueue(Generic[T]):

@@ -2,23 +2,29 @@
 
 A call takes some iterations of an event loop, and each iteration takes as long as all the work
 that is ready in it. A tenant with many calls at once would make every other tenant's calls as
-slow as its own. So while several tenants call, each has a few calls in work, and its others
-wait; a tenant that calls alone is not held back.
+slow as its own. So while several tenants call, each has as many calls in work as the busiest of
+the others asks for, within bounds, and its others wait: tenants with many calls share the
+service evenly, and next to one that makes a call at a time, each does. A tenant that calls alone
+is not held back.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Final
 
 from service.runtime.call_stages import stage
-from service.runtime.fairness import Contention
+from service.runtime.fairness import Contention, RecentDemand
 
 AT_ONCE: Final = 8
-"""Calls of one tenant in work while others call, too: the default."""
+"""Calls of one tenant in work while others call, too, at most: the default."""
+
+DEMAND_SECONDS: Final = 0.025
+"""For so long, or twice as long at most, a tenant's calls hold others back after they ended."""
 
 LONG_SECONDS: Final = 0.25
 """A call in work for longer is not counted: it waits for something, or runs elsewhere."""
@@ -32,9 +38,13 @@ class _Tenant:
         """When each call in work began, oldest first."""
         self.waiting: deque[asyncio.Future[None]] = deque()
 
-    def full(self, at_once: int) -> bool:
+    @property
+    def calls(self) -> int:
+        return len(self.running) + len(self.waiting)
+
+    def full(self, at_once: int, now: float) -> bool:
         """Whether no further call may begin; calls in work for long are not counted."""
-        horizon = monotonic() - LONG_SECONDS
+        horizon = now - LONG_SECONDS
         while len(self.running) >= at_once:
             oldest, since = next(iter(self.running.items()))
             if since > horizon:
@@ -47,13 +57,16 @@ class TenantTurns:
     """Lets calls begin, each in its tenant's turn.
 
     Args:
-        at_once: Calls of one tenant in work while others call, too.
+        at_once: Calls of one tenant in work while others call, too, at most.
+        now: A monotonic clock, in seconds.
     """
 
-    def __init__(self, at_once: int = AT_ONCE) -> None:
+    def __init__(self, at_once: int = AT_ONCE, now: Callable[[], float] = monotonic) -> None:
         self._at_once = at_once
+        self._now = now
         self._tenants: dict[int, _Tenant] = {}
-        self._contention = Contention()
+        self._contention = Contention(now)
+        self._demand = RecentDemand(DEMAND_SECONDS, now)
 
     async def begin(self, tenant: int, call: object) -> None:
         """Returns when the call may be worked on.
@@ -64,19 +77,25 @@ class TenantTurns:
         state = self._tenants.get(tenant)
         if state is None:
             state = self._tenants[tenant] = _Tenant()
-        if self._contention.shared and (state.waiting or state.full(self._at_once)):
+        self._demand.note(tenant, state.calls + 1)
+        if self._contention.shared and (state.waiting or self._full(tenant, state)):
             with stage("turn"):
-                await self._wait(state)
-        state.running[call] = monotonic()
+                await self._wait(tenant, state)
+        state.running[call] = self._now()
 
-    async def _wait(self, state: _Tenant) -> None:
+    def _full(self, tenant: int, state: _Tenant) -> bool:
+        others = self._demand.of_others(tenant)
+        at_once = min(self._at_once, others) if others else self._at_once
+        return state.full(at_once, self._now())
+
+    async def _wait(self, tenant: int, state: _Tenant) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         state.waiting.append(turn)
         try:
             while self._contention.shared:
                 # Calls that have been in work for long make room without a notification.
                 done, _ = await asyncio.wait((turn,), timeout=LONG_SECONDS)
-                if done or not state.full(self._at_once):
+                if done or not self._full(tenant, state):
                     return
         finally:
             state.running.pop(turn, None)
@@ -84,14 +103,16 @@ class TenantTurns:
                 state.waiting.remove(turn)
 
     def end(self, tenant: int, call: object) -> None:
+        """The call is not worked on any more; it may have ended before, or not have begun."""
         state = self._tenants.get(tenant)
         if state is None:
             return
+        self._demand.note(tenant, state.calls)
         state.running.pop(call, None)
-        while state.waiting and not (self._contention.shared and state.full(self._at_once)):
+        while state.waiting and not (self._contention.shared and self._full(tenant, state)):
             turn = state.waiting.popleft()
             # Its place is reserved until the task resumes.
-            state.running[turn] = monotonic()
+            state.running[turn] = self._now()
             turn.set_result(None)
-        if not state.running and not state.waiting:
+        if not state.calls:
             del self._tenants[tenant]

@@ -7,8 +7,10 @@ import threading
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 
-from service.runtime.fairness import FairQueue, FairThreads
+from service.runtime.fairness import FairQueue, FairThreads, RecentDemand
 
 LIMIT = 30.0
 
@@ -110,3 +112,27 @@ async def test_a_call_cancelled_as_its_turn_comes_gives_the_turn_back() -> None:
     async with asyncio.timeout(LIMIT):
         assert await threads.run(2, str, 2) == "2"
     threads.close()
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 15), st.integers(1, 5), st.integers(1, 9)),
+        min_size=1,
+        max_size=60,
+    ),
+    st.integers(1, 5),
+)
+def test_the_demand_of_others_is_that_of_one_or_two_intervals(
+    notes: list[tuple[int, int, int]], group: int
+) -> None:
+    time = 0
+    demand = RecentDemand(10, lambda: time)
+    noted: list[tuple[int, int]] = []
+    for passed, other, requests in notes:
+        time += passed
+        demand.note(other, requests)
+        if other != group:
+            noted.append((time, requests))
+        most = demand.of_others(group)
+        assert most >= max((n for at, n in noted if time - at < 10), default=0)
+        assert most <= max((n for at, n in noted if time - at < 20), default=0)

@@ -44,11 +44,11 @@ async def test_one_tenant_leaves_room_for_the_calls_of_others() -> None:
         return asyncio.create_task(offloader.answer(principal, "method", b"request"))
 
     async with asyncio.timeout(HANG_SECONDS):
-        other = [asking(1), asking(2)]
+        other = [asking(1) for _ in range(TENANT_CALLS)]
         calls = [asking(2) for _ in range(3 * TENANT_CALLS)]
-        await until(lambda: len(process.calls) == 1 + TENANT_CALLS)
-        other.append(asking(1))
-        await until(lambda: process.calls.count(1) == 2)
+        await until(lambda: len(process.calls) == 2 * TENANT_CALLS)
+        other.append(asking(3))
+        await until(lambda: process.calls.count(3) == 1)
         assert process.calls.count(2) == TENANT_CALLS
         calls.pop().cancel()
         process.released.set()

@@ -9,7 +9,6 @@ import pytest
 from service.core.errors import PalimpsestError, Reason
 from service.core.model import Principal
 from service.rpc.quotas import Limits, Quotas, Resource
-from service.runtime.tenant_turns import AT_ONCE, TenantTurns
 
 CALLS = Resource.CALLS
 NONE = Limits(1, 1, 1, 1)
@@ -120,40 +119,3 @@ async def test_keys_that_wait_take_turns() -> None:
     await asyncio.gather(*waiting)
     assert order.index("b") <= 1
     assert second.key[CALLS] == 0
-
-
-async def test_a_tenant_alone_is_not_held_back() -> None:
-    turns = TenantTurns()
-    async with asyncio.timeout(30):
-        for call in range(20 * AT_ONCE):
-            await turns.begin(1, call)
-
-
-async def test_beside_others_a_tenant_has_few_calls_in_work() -> None:
-    turns = TenantTurns()
-    await turns.begin(1, "first")
-    turns.end(1, "first")
-    begun: list[int] = []
-
-    async def call(number: int) -> None:
-        await turns.begin(2, number)
-        begun.append(number)
-
-    calls = [asyncio.create_task(call(number)) for number in range(AT_ONCE + 2)]
-    await asyncio.sleep(0)
-    assert begun == list(range(AT_ONCE))
-    async with asyncio.timeout(30):
-        await turns.begin(1, "second")
-        turns.end(2, 0)
-        turns.end(2, 1)
-        await asyncio.gather(*calls)
-    assert begun == list(range(AT_ONCE + 2))
-
-
-async def test_calls_that_are_in_work_for_long_make_room() -> None:
-    turns = TenantTurns()
-    await turns.begin(1, "other")
-    turns.end(1, "other")
-    async with asyncio.timeout(60):
-        for call in range(3 * AT_ONCE):
-            await turns.begin(2, call)

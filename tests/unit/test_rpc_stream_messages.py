@@ -15,9 +15,11 @@ from service.rpc.origin import Origin
 from service.rpc.peers import Connections
 from service.rpc.policy import PER_BYTE, CallPolicy
 from service.rpc.quotas import LIMITS, Resource
-from tests.waiting import until
+from service.runtime.tenant_turns import TenantTurns
+from tests.waiting import HANG_SECONDS, until
 
 METHOD: Final = "palimpsest.v1.Changes.WatchChanges"
+TENANT: Final = 1
 PEER: Final = "ipv4:127.0.0.1:1"
 MESSAGE: Final = WatchChangesResponse(changes=[Change(id="x" * 1024 * 1024)])
 SIZE: Final = MESSAGE.ByteSize()
@@ -35,14 +37,18 @@ class Reader:
         self.written += 1
         await self.reads.wait()
 
-    async def stream(self, read_seconds: float = READ_SECONDS) -> StreamCall:
+    async def stream(
+        self, read_seconds: float = READ_SECONDS, turns: TenantTurns | None = None
+    ) -> StreamCall:
         """A stream of this caller."""
-        policy = CallPolicy(cast("Keys", None), Principal(1, "k"), Connections(self.closed.append))
+        connections = Connections(self.closed.append)
+        policy = CallPolicy(cast("Keys", None), Principal(TENANT, "k"), connections, turns=turns)
         runner = CallRunner(policy, read_seconds)
         task = asyncio.current_task()
         assert task is not None
         active = policy.begin(METHOD, policy.connection(PEER), task, Origin)
         await policy.admit(active, ACCESS[METHOD], None)
+        await policy.wait_turn(active)
         exchange = cast("Exchange", self)
         call = RpcCall(METHOD, active.principal, exchange, policy.stopping)
         return runner.stream_call(call, active)
@@ -72,3 +78,14 @@ async def test_what_is_not_read_in_time_ends_the_connection() -> None:
     await until(lambda: reader.closed == [PEER])
     reader.reads.set()
     await sending
+
+
+async def test_a_message_does_not_wait_for_the_turn_of_its_own_call() -> None:
+    # By this clock no call is ever in work for long.
+    turns = TenantTurns(now=lambda: 0.0)
+    await turns.begin(TENANT + 1, "call of another tenant")
+    reader = Reader()
+    reader.reads.set()
+    async with asyncio.timeout(HANG_SECONDS):
+        await send(await reader.stream(turns=turns))
+    assert reader.written == 1

@@ -1,0 +1,111 @@
+"""Turns of tenants: how many calls of one are worked on at once next to others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from service.runtime.fairness import SHARED_SECONDS
+from service.runtime.tenant_turns import AT_ONCE, DEMAND_SECONDS, TenantTurns
+
+OTHER = 1
+MANY = 2
+CALLS = 2 * AT_ONCE
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@asynccontextmanager
+async def calling(turns: TenantTurns, begun: list[int]) -> AsyncIterator[None]:
+    """The tenant MANY has more calls than it may have in work; `begun` has those that began."""
+
+    async def call(number: int) -> None:
+        await turns.begin(MANY, number)
+        begun.append(number)
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        for number in range(CALLS):
+            group.create_task(call(number))
+        await settled()
+        yield
+        for number in range(CALLS):
+            await settled()
+            turns.end(MANY, number)
+    assert begun == list(range(CALLS))
+
+
+async def settled() -> None:
+    """Returns when all that is ready has run."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_tenant_alone_is_not_held_back() -> None:
+    turns = TenantTurns(now=Clock())
+    async with asyncio.timeout(30):
+        for call in range(20 * AT_ONCE):
+            await turns.begin(MANY, call)
+
+
+async def test_beside_one_that_makes_a_call_at_a_time_a_tenant_has_one_in_work() -> None:
+    turns = TenantTurns(now=Clock())
+    await turns.begin(OTHER, "one")
+    turns.end(OTHER, "one")
+    begun: list[int] = []
+    async with calling(turns, begun):
+        assert begun == [0]
+        await turns.begin(OTHER, "two")
+        turns.end(MANY, 0)
+        await settled()
+        assert begun == [0, 1]
+
+
+async def test_beside_one_with_three_calls_a_tenant_has_three_in_work() -> None:
+    turns = TenantTurns(now=Clock())
+    for number in range(3):
+        await turns.begin(OTHER, number)
+    begun: list[int] = []
+    async with calling(turns, begun):
+        assert begun == [0, 1, 2]
+
+
+async def test_tenants_with_many_calls_each_have_the_most_in_work_that_one_may_have() -> None:
+    turns = TenantTurns(now=Clock())
+    for number in range(AT_ONCE + 1):
+        await turns.begin(OTHER, number)
+    begun: list[int] = []
+    async with calling(turns, begun):
+        assert begun == list(range(AT_ONCE))
+
+
+async def test_who_has_not_called_for_a_while_holds_others_back_less_and_less() -> None:
+    clock = Clock()
+    turns = TenantTurns(now=clock)
+    await turns.begin(OTHER, "one")
+    turns.end(OTHER, "one")
+    begun: list[int] = []
+    async with calling(turns, begun):
+        clock.seconds += 2 * DEMAND_SECONDS
+        turns.end(MANY, 0)
+        await settled()
+        assert begun == list(range(1 + AT_ONCE))
+        clock.seconds += SHARED_SECONDS
+        turns.end(MANY, 1)
+        await settled()
+        assert begun == list(range(CALLS))
+
+
+async def test_calls_that_are_in_work_for_long_make_room() -> None:
+    turns = TenantTurns()
+    await turns.begin(OTHER, "one")
+    turns.end(OTHER, "one")
+    async with asyncio.timeout(60):
+        for call in range(3 * AT_ONCE):
+            await turns.begin(MANY, call)
