@@ -25,6 +25,9 @@ MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 RECEIVE_SECONDS: Final = 60.0
 """How long the message of a call may take to arrive."""
 
+SLOW_SECONDS: Final = 0.05
+"""After so long its tenant's other calls do not wait for a message that arrives."""
+
 READ_SECONDS: Final = 120.0
 """How long an answer that is counted may remain unread."""
 
@@ -127,9 +130,15 @@ class CallRunner:
         """
         limit = KEYLESS_RECEIVE_SECONDS if active.account is None else RECEIVE_SECONDS
         async with self.policy.receiving(active):
-            with stage("receive"):
-                raw = await read(limit)
+            loop = asyncio.get_running_loop()
+            slow = loop.call_later(SLOW_SECONDS, self.policy.end_turn, active)
+            try:
+                with stage("receive"):
+                    raw = await read(limit)
+            finally:
+                slow.cancel()
             await self._hold(active, raw, factor)
+        await self.policy.resume_turn(active)
         return raw
 
     async def received(self, active: ActiveCall, raw: bytes, factor: int = 1) -> None:

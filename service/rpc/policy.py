@@ -168,8 +168,13 @@ class CallPolicy:
         if call.account is not None:
             await self._turns.begin(call.principal.tenant, call)
 
+    async def resume_turn(self, call: ActiveCall) -> None:
+        """Wait until it is its turn again, if that has ended."""
+        if call.account is not None:
+            await self._turns.resume(call.principal.tenant, call)
+
     def end_turn(self, call: ActiveCall) -> None:
-        """The call goes on, but what it does now and then takes turns of its own."""
+        """The call goes on, but nothing is to be done for it now."""
         if call.account is not None:
             self._turns.end(call.principal.tenant, call)
 

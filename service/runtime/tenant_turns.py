@@ -83,6 +83,12 @@ class TenantTurns:
                 await self._wait(tenant, state)
         state.running[call] = self._now()
 
+    async def resume(self, tenant: int, call: object) -> None:
+        """Begins the call again if it has ended; returns when it may be worked on."""
+        state = self._tenants.get(tenant)
+        if state is None or call not in state.running:
+            await self.begin(tenant, call)
+
     def _full(self, tenant: int, state: _Tenant) -> bool:
         others = self._demand.of_others(tenant)
         at_once = min(self._at_once, others) if others else self._at_once

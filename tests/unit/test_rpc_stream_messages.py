@@ -54,6 +54,13 @@ class Reader:
         return runner.stream_call(call, active)
 
 
+async def next_to_another_tenant() -> TenantTurns:
+    """Turns by a clock that stands: no call is ever in work for long."""
+    turns = TenantTurns(now=lambda: 0.0)
+    await turns.begin(TENANT + 1, "call of another tenant")
+    return turns
+
+
 async def send(call: StreamCall) -> None:
     async with call.message(SIZE) as send:
         await send(MESSAGE)
@@ -81,11 +88,8 @@ async def test_what_is_not_read_in_time_ends_the_connection() -> None:
 
 
 async def test_a_message_does_not_wait_for_the_turn_of_its_own_call() -> None:
-    # By this clock no call is ever in work for long.
-    turns = TenantTurns(now=lambda: 0.0)
-    await turns.begin(TENANT + 1, "call of another tenant")
     reader = Reader()
     reader.reads.set()
     async with asyncio.timeout(HANG_SECONDS):
-        await send(await reader.stream(turns=turns))
+        await send(await reader.stream(turns=await next_to_another_tenant()))
     assert reader.written == 1
