@@ -34,8 +34,9 @@ PAUSE_SECONDS = 30.0
 """How long the process may take to finish the reads in work: longer than any read."""
 
 TENANT_CALLS = 2
-"""Calls of one tenant that the process has at once while other tenants call, too: one ranks while
-the other reads. It works on all that it has in turn, so each makes all others slower."""
+"""Calls of one tenant that the process has at once, at most, while other tenants call, too: one
+ranks while the other reads. It works on all that it has in turn, so each makes all others
+slower."""
 
 
 class SearchOffloader:

@@ -47,7 +47,7 @@ class CallPolicy:
         default_principal: The principal of all callers where authentication is disabled.
         connections: The connections of the callers.
         monitor: Is told of the calls; None: only failures are logged.
-        turns: When calls of the tenants begin; None: those of this policy alone take turns.
+        turns: Lets calls begin, each in its tenant's turn; None: a new one with its defaults.
     """
 
     def __init__(
