@@ -6,6 +6,9 @@ SERVING := .venv/.serving
 # Locks are complete, so that pip has nothing to look for. What serves is not compiled beforehand:
 # that would take a quarter more room, for modules that are never imported.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The tests start hundreds of processes, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Each part of the tests runs in a process of its own: grpc.aio is made for one event loop in a
 # process, and crashed in one that had run hundreds of them. One more at a time than there are
 # processors, as they often wait. Longest first.
