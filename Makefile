@@ -10,10 +10,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 # Each part of the tests runs in a process of its own: grpc.aio is made for one event loop in a
-# process, and crashed in one that had run hundreds of them. One more at a time than there are
+# process, and crashed in one that had run hundreds of them. Two more at a time than there are
 # processors, as they often wait. Longest first.
-JOBS := $(shell $(PYTHON) -c 'import os; print(1 + max(2, os.cpu_count() or 2))')
-PARTS := others postgres-3 postgres-4 postgres-1 postgres-2 http finding hostile rpc-1 rpc-2 unit storage languages mcp system
+JOBS := $(shell $(PYTHON) -c 'import os; print(2 + max(2, os.cpu_count() or 2))')
+PARTS := postgres-4 finding postgres-3 hostile others postgres-1 postgres-2 http property faults rpc-2 system rpc-1 unit mcp languages storage
 PATHS_rpc-1 := $(wildcard tests/rpc/test_[a-h]*.py)
 PATHS_rpc-2 := $(filter-out $(PATHS_rpc-1),$(wildcard tests/rpc/test_*.py))
 PATHS_others := tests --ignore tests/rpc $(patsubst %,--ignore tests/%,$(filter-out others rpc-% postgres-%,$(PARTS)))

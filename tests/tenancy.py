@@ -31,7 +31,8 @@ def unscoped(sql: str, dialect: str = "sqlite") -> list[str]:
         dialect: The name that sqlglot has for what it is written in.
     """
     tree = sqlglot.parse_one(sql, dialect=dialect)
-    return list(_judge(tree, frozenset(_arrays(tree))))
+    common = {common.alias for common in tree.find_all(exp.CTE)}
+    return list(_judge(tree, frozenset((*_arrays(tree), *common))))
 
 
 _ARRAYS: Final = "[]"
@@ -62,7 +63,14 @@ def _judge(node: exp.Expr, outer: frozenset[str]) -> Iterator[str]:
 
 def _sources(node: exp.Expr) -> Iterator[tuple[str, str]]:
     """Alias and name of each table that the statement itself reads or changes."""
-    tables: list[exp.Expr | None] = []
+    for table in _read(node):
+        if isinstance(table, exp.Table):
+            yield table.alias_or_name, table.name
+
+
+def _read(node: exp.Expr) -> Iterator[exp.Expr]:
+    """The tables and subqueries that the statement itself reads or changes."""
+    tables: list[exp.Expr] = []
     if isinstance(node, (exp.Update, exp.Delete)):
         tables.append(node.this)
     origin = node.args.get("from_") or node.args.get("from")
@@ -70,18 +78,13 @@ def _sources(node: exp.Expr) -> Iterator[tuple[str, str]]:
         tables.append(origin.this)
     tables += [join.this for join in node.args.get("joins") or ()]
     for table in tables:
-        if isinstance(table, exp.Table):
-            yield table.alias_or_name, table.name
-            for join in table.args.get("joins") or ():
-                if isinstance(join.this, exp.Table):
-                    yield join.this.alias_or_name, join.this.name
+        yield table
+        yield from (join.this for join in table.args.get("joins") or ())
 
 
 def _derived(node: exp.Expr) -> frozenset[str]:
-    """Names of subqueries and common tables, each judged where it is written."""
-    found = {inner.alias for inner in node.find_all(exp.Subquery) if inner.alias}
-    found |= {common.alias for common in node.root().find_all(exp.CTE)}
-    return frozenset(found)
+    """Names of the subqueries it reads, each judged where it is written."""
+    return frozenset(table.alias for table in _read(node) if isinstance(table, exp.Subquery))
 
 
 def _settled(node: exp.Expr, own: set[str], known: frozenset[str]) -> frozenset[str]:

@@ -35,6 +35,7 @@ ON_POSTGRES: Final = frozenset({"replicas"})
 _CLIENT = "about a client, which sees no database"
 _FILE = "about the file of SQLite, its log and its locks"
 _INPUT = "about what is computed before anything is stored"
+_PROCESS = "about a process and how it is spoken to, whatever it reads"
 _TRANSPORT = "about connections and messages, which never reach the database"
 
 ON_SQLITE_ALONE: Final = {
@@ -51,11 +52,20 @@ ON_SQLITE_ALONE: Final = {
     "finding/test_property.py::test_a_seeded_fault_is_noticed": "tests the judgement of a test",
     "finding/test_search_worker.py::"
     "test_deleted_text_leaves_the_log_while_lists_never_pause": _FILE,
+    "finding/test_search_worker.py::test_a_worker_that_hangs_is_ended": _PROCESS,
+    "finding/test_search_worker.py::test_a_worker_shows_that_it_lives": _PROCESS,
+    "finding/test_search_worker.py::test_a_stopped_server_leaves_no_search_worker": _PROCESS,
+    "finding/test_search_worker.py::test_a_killed_server_leaves_no_search_worker": _PROCESS,
+    "finding/test_search_worker.py::test_what_nobody_expected_is_logged_with_its_place": _PROCESS,
+    "finding/test_search_worker.py::test_it_tells_what_the_stages_of_a_search_took": _PROCESS,
+    "finding/test_search_worker.py::test_it_tells_what_its_indexes_take_up": _PROCESS,
     "finding/test_traces.py": _FILE,
     "finding/test_upgrade.py": "databases on PostgreSQL begin with the schema of this release",
     "finding/test_upgrade_killed.py": "databases on PostgreSQL begin with the schema of this "
     "release",
     "hostile/test_bounds.py": _TRANSPORT,
+    "hostile/test_fields.py::test_all_that_is_wrong_is_told_together": _INPUT,
+    "hostile/test_fields.py::test_every_field_bears_bytes_of_another_kind": _INPUT,
     "hostile/test_connections.py": _TRANSPORT,
     "hostile/test_http.py": _TRANSPORT,
     "property/test_model.py::test_a_seeded_fault_is_noticed": "tests the judgement of a test",

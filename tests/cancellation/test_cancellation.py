@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.cancellation import running
 from tests.cancellation.attempts import BUILDS, METHODS
 
-CALLS = 1_500
+CALLS = 1_000
 
 
 def test_every_method_is_among_the_calls() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.faults.followers import follower_rounds
 from tests.tally import Report, Tally
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 async def test_a_follower_is_sent_every_change_once(tmp_path: Path, report: Report) -> None:

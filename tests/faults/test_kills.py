@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.faults.kills import kill_rounds
 from tests.tally import Report, Tally
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 async def test_every_acknowledged_mutation_survives_kill_9(tmp_path: Path, report: Report) -> None:

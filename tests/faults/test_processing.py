@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.faults.processing import processing_rounds
 from tests.tally import Report, Tally
 
-ROUNDS = 5
+ROUNDS = 2
 
 
 async def test_every_queued_document_is_done_once_whenever_the_server_dies(

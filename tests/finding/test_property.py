@@ -27,7 +27,7 @@ SEED = 20261121
 def test_searches_equal_the_reference_whatever_was_done_before(report: Report) -> None:
     tally = Tally("searches")
     report(tally)
-    explore(tally, examples=20, seed=SEED)
+    explore(tally, examples=10, seed=SEED)
 
 
 def test_so_they_do_where_indexes_are_loaded_anew_and_in_threads(report: Report) -> None:
@@ -37,14 +37,14 @@ def test_so_they_do_where_indexes_are_loaded_anew_and_in_threads(report: Report)
     )
     tally = Tally("searches of indexes loaded anew")
     report(tally)
-    explore(tally, examples=5, seed=SEED, options=options)
+    explore(tally, examples=3, seed=SEED, options=options)
 
 
 def test_so_they_do_where_indexes_are_loaded_in_many_blocks(report: Report) -> None:
     options = ServiceOptions(store=StoreOptions(index_block_bytes=1))
     tally = Tally("searches of indexes loaded in many blocks")
     report(tally)
-    explore(tally, examples=5, seed=SEED, options=options)
+    explore(tally, examples=3, seed=SEED, options=options)
 
 
 @pytest.mark.parametrize("size", [1, 1 << 21], ids=["many blocks", "one block"])
@@ -62,8 +62,8 @@ def test_so_they_do_where_nothing_fits_into_memory(
     monkeypatch.setattr(streaming.Streaming, "rank", counted)
     tally = Tally("searches of what does not fit into memory")
     report(tally)
-    explore(tally, examples=8, seed=SEED, **without_room(size))
-    assert streamed > 8
+    explore(tally, examples=5, seed=SEED, **without_room(size))
+    assert streamed > 5
 
 
 @pytest.mark.parametrize("seed", FAULTS.values(), ids=FAULTS.keys())

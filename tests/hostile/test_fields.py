@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from palimpsest.v1.filter_pb2 import Filter
 from palimpsest.v1.memories_pb2 import NewMemory
 from service.core.errors import Reason
+from tests.backends.selection import selected
 from tests.client import Client
 from tests.hostile import contract, wire
 from tests.hostile.answers import PERMITTED, Answer, ask
@@ -140,6 +141,8 @@ async def test_every_field_takes_or_refuses_every_value(
     attacker = Attacker(client, method)
     for path in contract.paths(method.input_type):
         for case in (Case("missing", None), *cases(path[-1], await attacker.samples())):
+            if case.verdict is REFUSED and selected() != "sqlite":
+                continue  # It reaches no database.
             request = template(method, path, await attacker.samples())
             await attacker.try_case(path, case, contract.placed(request, path, case.value))
     attacker.finish(values_tried)

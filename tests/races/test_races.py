@@ -12,7 +12,7 @@ import pytest
 from tests.races.rounds import PROCESSING, RACES, RaceServer, race_server
 from tests.tally import Report, Tally
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 @pytest.fixture(scope="module")
