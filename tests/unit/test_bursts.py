@@ -5,32 +5,24 @@ from __future__ import annotations
 import threading
 
 from service.output.bursts import MAX_KINDS, BurstLimiter
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
+from tests.unit.seconds_clock import SecondsClock
 
 Reports = list[tuple[str, int, float]]
 
 
-def limiter(reports: Reports, clock: Clock, max_kinds: int = MAX_KINDS) -> BurstLimiter[str]:
+def limiter(reports: Reports, clock: SecondsClock, max_kinds: int = MAX_KINDS) -> BurstLimiter[str]:
     return BurstLimiter(2, 1000.0, lambda *report: reports.append(report), clock, max_kinds)
 
 
 def test_a_window_admits_its_limit_of_each_kind() -> None:
-    made = limiter([], Clock())
+    made = limiter([], SecondsClock())
     assert [made.admit("a") for _ in range(4)] == [True, True, False, False]
     assert [made.admit("b") for _ in range(4)] == [True, True, False, False]
 
 
 def test_the_next_window_admits_again_and_says_what_was_held_back() -> None:
     reports: Reports = []
-    clock = Clock()
+    clock = SecondsClock()
     made = limiter(reports, clock)
     for _ in range(5):
         made.admit("a")
@@ -41,7 +33,7 @@ def test_the_next_window_admits_again_and_says_what_was_held_back() -> None:
 
 def test_what_was_within_the_limit_is_not_reported() -> None:
     reports: Reports = []
-    clock = Clock()
+    clock = SecondsClock()
     made = limiter(reports, clock)
     made.admit("a")
     clock.now = 2000.0
@@ -52,7 +44,7 @@ def test_what_was_within_the_limit_is_not_reported() -> None:
 
 def test_flush_reports_what_was_held_back_until_now() -> None:
     reports: Reports = []
-    made = limiter(reports, Clock())
+    made = limiter(reports, SecondsClock())
     for _ in range(5):
         made.admit("a")
     made.flush()
@@ -77,7 +69,7 @@ def test_a_burst_that_ends_is_reported_without_a_further_event() -> None:
 
 def test_few_kinds_are_remembered() -> None:
     reports: Reports = []
-    made = limiter(reports, Clock(), max_kinds=3)
+    made = limiter(reports, SecondsClock(), max_kinds=3)
     for _ in range(3):
         made.admit("a")
     for kind in "bcd":

@@ -7,18 +7,16 @@ from typing import Final, cast
 
 from service.core.model import Principal
 from service.ports.store import Keys
-from service.rpc.access import ACCESS
 from service.rpc.active_call import ActiveCall
 from service.rpc.call_runner import CallRunner
-from service.rpc.origin import Origin
 from service.rpc.peers import Connections
 from service.rpc.policy import CallPolicy
 from service.runtime.tenant_turns import TenantTurns
+from tests.unit.admission import admitted
 from tests.waiting import HANG_SECONDS
 
 TENANT: Final = 1
 METHOD: Final = "palimpsest.v1.Documents.GetDocument"
-PEER: Final = "ipv4:127.0.0.1:1"
 
 
 class Caller:
@@ -33,12 +31,7 @@ class Caller:
 
     async def call(self) -> ActiveCall:
         """A call whose turn it is."""
-        task = asyncio.current_task()
-        assert task is not None
-        active = self.policy.begin(METHOD, self.policy.connection(PEER), task, Origin)
-        await self.policy.admit(active, ACCESS[METHOD], None)
-        await self.policy.wait_turn(active)
-        return active
+        return await admitted(self.policy, METHOD)
 
     def end(self, active: ActiveCall) -> None:
         self.policy.end_call(active, "OK", None, sent=True)

@@ -8,19 +8,17 @@ from typing import Any, Final, cast
 from palimpsest.v1.changes_pb2 import Change, WatchChangesResponse
 from service.core.model import Principal
 from service.ports.store import Keys
-from service.rpc.access import ACCESS
 from service.rpc.call_runner import READ_SECONDS, CallRunner
 from service.rpc.calls import Exchange, RpcCall, StreamCall
-from service.rpc.origin import Origin
 from service.rpc.peers import Connections
 from service.rpc.policy import PER_BYTE, CallPolicy
 from service.rpc.quotas import LIMITS, Resource
 from service.runtime.tenant_turns import TenantTurns
+from tests.unit.admission import PEER, admitted
 from tests.waiting import HANG_SECONDS, until
 
 METHOD: Final = "palimpsest.v1.Changes.WatchChanges"
 TENANT: Final = 1
-PEER: Final = "ipv4:127.0.0.1:1"
 MESSAGE: Final = WatchChangesResponse(changes=[Change(id="x" * 1024 * 1024)])
 SIZE: Final = MESSAGE.ByteSize()
 
@@ -44,11 +42,7 @@ class Reader:
         connections = Connections(self.closed.append)
         policy = CallPolicy(cast("Keys", None), Principal(TENANT, "k"), connections, turns=turns)
         runner = CallRunner(policy, read_seconds)
-        task = asyncio.current_task()
-        assert task is not None
-        active = policy.begin(METHOD, policy.connection(PEER), task, Origin)
-        await policy.admit(active, ACCESS[METHOD], None)
-        await policy.wait_turn(active)
+        active = await admitted(policy, METHOD)
         exchange = cast("Exchange", self)
         call = RpcCall(METHOD, active.principal, exchange, policy.stopping)
         return runner.stream_call(call, active)

@@ -8,18 +8,11 @@ from contextlib import asynccontextmanager
 
 from service.runtime.fairness import SHARED_SECONDS
 from service.runtime.tenant_turns import AT_ONCE, DEMAND_SECONDS, TenantTurns
+from tests.unit.seconds_clock import SecondsClock
 
 OTHER = 1
 MANY = 2
 CALLS = 2 * AT_ONCE
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @asynccontextmanager
@@ -48,14 +41,14 @@ async def settled() -> None:
 
 
 async def test_a_tenant_alone_is_not_held_back() -> None:
-    turns = TenantTurns(now=Clock())
+    turns = TenantTurns(now=SecondsClock())
     async with asyncio.timeout(30):
         for call in range(20 * AT_ONCE):
             await turns.begin(MANY, call)
 
 
 async def test_beside_one_that_makes_a_call_at_a_time_a_tenant_has_one_in_work() -> None:
-    turns = TenantTurns(now=Clock())
+    turns = TenantTurns(now=SecondsClock())
     await turns.begin(OTHER, "one")
     turns.end(OTHER, "one")
     begun: list[int] = []
@@ -68,7 +61,7 @@ async def test_beside_one_that_makes_a_call_at_a_time_a_tenant_has_one_in_work()
 
 
 async def test_beside_one_with_three_calls_a_tenant_has_three_in_work() -> None:
-    turns = TenantTurns(now=Clock())
+    turns = TenantTurns(now=SecondsClock())
     for number in range(3):
         await turns.begin(OTHER, number)
     begun: list[int] = []
@@ -77,7 +70,7 @@ async def test_beside_one_with_three_calls_a_tenant_has_three_in_work() -> None:
 
 
 async def test_tenants_with_many_calls_each_have_the_most_in_work_that_one_may_have() -> None:
-    turns = TenantTurns(now=Clock())
+    turns = TenantTurns(now=SecondsClock())
     for number in range(AT_ONCE + 1):
         await turns.begin(OTHER, number)
     begun: list[int] = []
@@ -86,17 +79,17 @@ async def test_tenants_with_many_calls_each_have_the_most_in_work_that_one_may_h
 
 
 async def test_who_has_not_called_for_a_while_holds_others_back_less_and_less() -> None:
-    clock = Clock()
+    clock = SecondsClock()
     turns = TenantTurns(now=clock)
     await turns.begin(OTHER, "one")
     turns.end(OTHER, "one")
     begun: list[int] = []
     async with calling(turns, begun):
-        clock.seconds += 2 * DEMAND_SECONDS
+        clock.now += 2 * DEMAND_SECONDS
         turns.end(MANY, 0)
         await settled()
         assert begun == list(range(1 + AT_ONCE))
-        clock.seconds += SHARED_SECONDS
+        clock.now += SHARED_SECONDS
         turns.end(MANY, 1)
         await settled()
         assert begun == list(range(CALLS))
