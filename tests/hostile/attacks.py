@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.hostile.contract import methods, path_of
 from tests.hostile.peers import Headers, Peer, call_headers, dial, frame
+from tests.waiting import HANG_SECONDS
 
 CHECK: Final = "/grpc.health.v1.Health/Check"
 WATCH: Final = "/grpc.health.v1.Health/Watch"
@@ -44,7 +45,7 @@ def send_compressed(address: str, key: str | None, path: str, calls: int) -> Cou
         with Peer(address) as peer:
             headers = call_headers(path, key, (b"grpc-encoding", encoding))
             streams = [peer.call(headers, body) for _ in range(calls // 4)]
-            peer.wait(streams, 20)
+            peer.wait(streams, HANG_SECONDS)
             statuses.update(map(peer.status, streams))
     return statuses
 
@@ -76,6 +77,18 @@ def settle(peers: list[Peer], at_most: float = 60.0) -> None:
             peer.pump(0)
         time.sleep(0.2)
         quiet = quiet + 1 if sum(len(peer.ended) for peer in peers) == before else 0
+
+
+def ended_with(peers: list[Peer], status: str, at_least: int) -> int:
+    """How many calls the server has ended with a status, once it has so many."""
+    stop = time.monotonic() + HANG_SECONDS
+    while True:
+        for peer in peers:
+            peer.pump(0)
+        ended = sum(peer.status(stream) == status for peer in peers for stream in peer.ended)
+        if ended >= at_least or time.monotonic() > stop:
+            return ended
+        time.sleep(0.1)
 
 
 def watch_health(address: str, count: int) -> contextlib.AbstractContextManager[list[Peer]]:
