@@ -31,6 +31,7 @@ from tests.hostile.peers import (
     frame,
     raise_descriptor_limit,
 )
+from tests.waiting import HANG_SECONDS
 
 MIB = 1024 * 1024
 COMPRESSED_MIB = 200
@@ -67,7 +68,8 @@ async def serves(server: Server, key: str) -> None:
 async def is_healthy(server: Server) -> None:
     async with grpc.aio.insecure_channel(server.address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
-        answer = await stub.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=30)
+        request = health_pb2.HealthCheckRequest()
+        answer = await stub.Check(request, wait_for_ready=True, timeout=HANG_SECONDS)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 

@@ -74,7 +74,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def silent(server: Server) -> Iterator[socket.socket]:
     """A connection that never says a word, opened before all others."""
     with dial(server.address) as opened:
-        opened.settimeout(30)
+        opened.settimeout(HANG_SECONDS)
         yield opened
 
 
