@@ -331,7 +331,8 @@ class Reference:
         for holds in counted.values():
             for row, times in enumerate(holds):
                 if times:
-                    longer = 1 - WEIGHTS.b + WEIGHTS.b * lengths[row] / average
+                    share = lengths[row] / average if average else 0
+                    longer = 1 - WEIGHTS.b + WEIGHTS.b * share
                     idf = self.idf(holds)
                     bm25[row] += idf * times * (WEIGHTS.k1 + 1) / (times + WEIGHTS.k1 * longer)
         return bm25

@@ -158,6 +158,13 @@ def test_nothing_is_found_in_nothing() -> None:
     assert search([scope(holding(Text("mem_1", "cat")))], "cat", None, 0) == []
 
 
+def test_texts_that_are_nothing_but_stop_words_are_found_by_them() -> None:
+    texts = [Text("mem_1", "who", vector=(1, 0)), Text("mem_2", "the", vector=(0, 1))]
+    hits = search([scope(holding(*texts))], "who", (1, 0), 10)
+    assert ids(hits)[0] == "mem_1"
+    assert_same(hits, texts, "who", (1, 0), 10)
+
+
 def test_the_parts_add_up_to_the_order() -> None:
     texts = [
         *(Text(f"a/{i}", f"cat {i}?", ItemKind.CHUNK, "a", i, "Ann", (1, i)) for i in range(6)),
