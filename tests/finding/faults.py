@@ -68,3 +68,13 @@ FAULTS: Mapping[str, Seed] = {
         unverified_segments_are_believed,
     )
 }
+
+RARELY_NOTICED = frozenset(
+    {
+        "filters see what was",
+        "the past is now",
+        "thresholds are low",
+        "unverified segments are believed",
+    }
+)
+"""Those that many examples may have to be tried for."""

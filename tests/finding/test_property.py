@@ -15,7 +15,7 @@ from service.retrieval import streaming
 from service.retrieval.searcher import SearchOptions
 from service.storage.engine import StoreOptions
 from tests.finding.explore import explore
-from tests.finding.faults import FAULTS, Seed
+from tests.finding.faults import FAULTS, RARELY_NOTICED, Seed
 from tests.finding.service_harness import without_room
 from tests.tally import Report, Tally
 
@@ -66,7 +66,13 @@ def test_so_they_do_where_nothing_fits_into_memory(
     assert streamed > 5
 
 
-@pytest.mark.parametrize("seed", FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(seed, id=name, marks=pytest.mark.soak if name in RARELY_NOTICED else ())
+        for name, seed in FAULTS.items()
+    ],
+)
 def test_a_seeded_fault_is_noticed(seed: Seed, monkeypatch: pytest.MonkeyPatch) -> None:
     seed(monkeypatch)
     with pytest.raises(AssertionError):

@@ -214,3 +214,12 @@ FAULTS: Mapping[str, Seed] = {
         queries_forget_one_of_a_text,
     )
 }
+
+RARELY_NOTICED = frozenset(
+    {
+        "appends turn the order",
+        "restoring rewrites the past",
+        "searches know no past",
+    }
+)
+"""Those that many examples may have to be tried for."""

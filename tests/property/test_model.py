@@ -9,7 +9,7 @@ import pytest
 from service.storage.documents import lists as document_lists
 from tests.property.compare import FindingError
 from tests.property.explore import explore
-from tests.property.faults import FAULTS, Seed
+from tests.property.faults import FAULTS, RARELY_NOTICED, Seed
 from tests.property.model_comparison import Tally
 from tests.property.summary import LINES
 from tests.property.sync_harness import running_sync_harness
@@ -41,7 +41,13 @@ def test_the_service_answers_as_the_contract_says() -> None:
     assert len(tally.calls) == METHODS, f"some were never called: {sorted(tally.calls)}"
 
 
-@pytest.mark.parametrize("seed", FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(seed, id=name, marks=pytest.mark.soak if name in RARELY_NOTICED else ())
+        for name, seed in FAULTS.items()
+    ],
+)
 def test_a_seeded_fault_is_noticed(
     seed: Seed, monkeypatch: pytest.MonkeyPatch, fresh_statements: None
 ) -> None:

@@ -40,6 +40,7 @@ PARTS: Final = {
         Part("webhooks", ("tests.webhooks",), "--rounds", 20),
         Part("stops", ("tests.faults", "stops"), "--rounds", 20),
         Part("model", ("tests.property",), "--examples", 1000),
+        Part("seeded", ("pytest", "-q", "-m", "soak", "tests"), "--maxfail", 1),
         Part("searches", ("tests.finding",), "--examples", 300),
         Part("hostile", ("tests.hostile",), "--rounds", 20),
         Part("schemathesis", ("tests.http.fuzz",), "--seconds", 300),
