@@ -13,20 +13,22 @@ unexport PYTHONDONTWRITEBYTECODE
 # process, and crashed in one that had run hundreds of them. Two more at a time than there are
 # processors, as they often wait. Longest first.
 JOBS := $(shell $(PYTHON) -c 'import os; print(2 + max(2, os.cpu_count() or 2))')
-PARTS := postgres-4 finding postgres-3 hostile others postgres-1 postgres-2 http property faults rpc-2 system rpc-1 unit mcp languages storage
+PARTS := finding hostile postgres-core others http property faults rpc-2 system rpc-1 unit mcp languages storage
+POSTGRES_PARTS := postgres-calls postgres-finding postgres-rpc-2 postgres-rpc-1
 PATHS_rpc-1 := $(wildcard tests/rpc/test_[a-h]*.py)
 PATHS_rpc-2 := $(filter-out $(PATHS_rpc-1),$(wildcard tests/rpc/test_*.py))
 PATHS_others := tests --ignore tests/rpc $(patsubst %,--ignore tests/%,$(filter-out others rpc-% postgres-%,$(PARTS)))
 
-# What hangs on the database runs on PostgreSQL, too.
-PATHS_postgres-1 := $(PATHS_rpc-1) tests/replicas
-PATHS_postgres-2 := tests/cancellation $(PATHS_rpc-2) tests/webhooks tests/deletion
-PATHS_postgres-3 := tests/finding tests/storage
-PATHS_postgres-4 := tests/property tests/hostile tests/acceptance tests/races tests/faults
+# What hangs on the database runs on PostgreSQL, too: its core with the others, the rest by itself.
+PATHS_postgres-core := tests/storage tests/races tests/replicas
+PATHS_postgres-calls := tests/property tests/hostile tests/acceptance tests/faults
+PATHS_postgres-finding := tests/finding tests/storage/test_tenants.py tests/storage/postgres/test_plans.py
+PATHS_postgres-rpc-1 := $(PATHS_rpc-1)
+PATHS_postgres-rpc-2 := $(PATHS_rpc-2) tests/cancellation tests/webhooks tests/deletion
 
 # Lists and pages, where texts of the database itself have another order; Debian's packages have it.
 ifneq ($(wildcard /usr/lib/postgresql/*/bin/initdb),)
-PARTS += postgres-collation
+POSTGRES_PARTS += postgres-collation
 PATHS_postgres-collation := --collation=en-US tests/storage/test_time.py $(addprefix tests/rpc/test_, \
   containers.py document_lists.py list_walks.py memory_versions.py numbered_lists.py)
 endif
@@ -39,7 +41,7 @@ LANE_rest := tests --ignore tests/unit --ignore tests/rpc
 PYTEST = $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test coverage bench bench-retrieval bench-search bench-trust soak generate fix lint breaking lock client dist check-client clean
+.PHONY: help install run check test test-postgres coverage bench bench-retrieval bench-search bench-trust soak generate fix lint breaking lock client dist check-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,12 +67,17 @@ install: $(STAMP) ## Install everything into .venv, the developers' tools too
 run: $(SERVING) ## Serve on 127.0.0.1:50051 with the folder data (flags: make run ARGS="…")
 	@exec $(BIN)/palimpsest serve $(ARGS)
 
+RUN_PARTS = @$(MAKE) --no-print-directory -k -j $(JOBS) --output-sync=target $(addprefix test-,$(1))
+
 test: $(STAMP) ## Run the tests (some of them: make test ARGS="tests/unit -k settings")
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@$(MAKE) --no-print-directory -k -j $(JOBS) --output-sync=target $(addprefix test-,$(PARTS))
+	$(call RUN_PARTS,$(PARTS))
 endif
+
+test-postgres: $(STAMP) ## Run on PostgreSQL all that depends on the database; make test runs its core
+	$(call RUN_PARTS,$(POSTGRES_PARTS))
 
 test-%: $(STAMP)
 	$(BIN)/python -m pytest $(or $(PATHS_$*),tests/$*)
