@@ -34,10 +34,11 @@ PATHS_postgres-collation := --collation=en-US tests/storage/test_time.py $(addpr
 endif
 
 # `make check` does so as well.
-LANES := rest unit rpc
+LANES := rest http unit rpc
 LANE_unit := tests/unit $(PATHS_rpc-1)
 LANE_rpc := $(PATHS_rpc-2)
-LANE_rest := tests --ignore tests/unit --ignore tests/rpc
+LANE_http := tests/http tests/storage
+LANE_rest := tests $(addprefix --ignore tests/,unit rpc http storage)
 PYTEST = $(BIN)/python -m pytest -q
 
 .DEFAULT_GOAL := help
@@ -86,7 +87,7 @@ test-postgres-%: $(STAMP)
 	$(BIN)/python -m pytest --backend=postgres $(PATHS_postgres-$*)
 
 check: $(STAMP) ## Lint, and run the quick tests that need no other process
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint $(addprefix check-tests-,$(LANES))
+	@$(MAKE) --no-print-directory -j 4 --output-sync=target lint $(addprefix check-tests-,$(LANES))
 
 check-tests-%: $(STAMP)
 	$(PYTEST) -m "not processes and not slow" $(LANE_$*)

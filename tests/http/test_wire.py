@@ -380,6 +380,7 @@ async def test_an_older_http_is_answered_and_closed(service: Service, key: str) 
         assert await caller.ended() == b""
 
 
+@pytest.mark.slow
 async def test_a_caller_that_hangs_up_ends_its_calls_without_a_word(
     service: Service, key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
