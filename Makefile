@@ -33,7 +33,7 @@ PATHS_postgres-collation := --collation=en-US tests/storage/test_time.py $(addpr
   containers.py document_lists.py list_walks.py memory_versions.py numbered_lists.py)
 endif
 
-# `make check` does so as well.
+# The parts of `make check`.
 LANES := rest http unit rpc
 LANE_unit := tests/unit $(PATHS_rpc-1)
 LANE_rpc := $(PATHS_rpc-2)

@@ -64,9 +64,9 @@ ON_SQLITE_ALONE: Final = {
     "finding/test_upgrade_killed.py": "databases on PostgreSQL begin with the schema of this "
     "release",
     "hostile/test_bounds.py": _TRANSPORT,
+    "hostile/test_connections.py": _TRANSPORT,
     "hostile/test_fields.py::test_all_that_is_wrong_is_told_together": _INPUT,
     "hostile/test_fields.py::test_every_field_bears_bytes_of_another_kind": _INPUT,
-    "hostile/test_connections.py": _TRANSPORT,
     "hostile/test_http.py": _TRANSPORT,
     "property/test_model.py::test_a_seeded_fault_is_noticed": "tests the judgement of a test",
     "rpc/test_call_log.py": _TRANSPORT,
