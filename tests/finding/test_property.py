@@ -17,6 +17,7 @@ from service.storage.engine import StoreOptions
 from tests.finding.explore import explore
 from tests.finding.faults import FAULTS, RARELY_NOTICED, Seed
 from tests.finding.service_harness import without_room
+from tests.seeded import parameters
 from tests.tally import Report, Tally
 
 pytestmark = pytest.mark.slow
@@ -66,13 +67,7 @@ def test_so_they_do_where_nothing_fits_into_memory(
     assert streamed > 5
 
 
-@pytest.mark.parametrize(
-    "seed",
-    [
-        pytest.param(seed, id=name, marks=pytest.mark.soak if name in RARELY_NOTICED else ())
-        for name, seed in FAULTS.items()
-    ],
-)
+@pytest.mark.parametrize("seed", parameters(FAULTS, RARELY_NOTICED))
 def test_a_seeded_fault_is_noticed(seed: Seed, monkeypatch: pytest.MonkeyPatch) -> None:
     seed(monkeypatch)
     with pytest.raises(AssertionError):

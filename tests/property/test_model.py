@@ -13,6 +13,7 @@ from tests.property.faults import FAULTS, RARELY_NOTICED, Seed
 from tests.property.model_comparison import Tally
 from tests.property.summary import LINES
 from tests.property.sync_harness import running_sync_harness
+from tests.seeded import parameters
 
 SEED = 20_260_508
 METHODS = 23
@@ -41,13 +42,7 @@ def test_the_service_answers_as_the_contract_says() -> None:
     assert len(tally.calls) == METHODS, f"some were never called: {sorted(tally.calls)}"
 
 
-@pytest.mark.parametrize(
-    "seed",
-    [
-        pytest.param(seed, id=name, marks=pytest.mark.soak if name in RARELY_NOTICED else ())
-        for name, seed in FAULTS.items()
-    ],
-)
+@pytest.mark.parametrize("seed", parameters(FAULTS, RARELY_NOTICED))
 def test_a_seeded_fault_is_noticed(
     seed: Seed, monkeypatch: pytest.MonkeyPatch, fresh_statements: None
 ) -> None:
