@@ -14,6 +14,7 @@ import socket
 import stat
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, TypeAlias
@@ -124,6 +125,8 @@ class ConnectionMonitor:
         self._keyless_seconds = keyless_seconds
         self._accepted: dict[int, _Accepted | None] = {}
         self._closing: set[str] = set()
+        # Of its own: requests keep the common threads busy, and those who send them are watched.
+        self._thread = ThreadPoolExecutor(1, "palimpsest-connections")
         self.connections = Connections(self._close)
 
     def _close(self, peer: str) -> None:
@@ -138,18 +141,32 @@ class ConnectionMonitor:
         """Examine the connections periodically."""
         took = 0.0
         while True:
-            # Thousands of connections take some milliseconds, which calls wait for.
+            # Thousands of connections take some milliseconds.
             await asyncio.sleep(max(POLL_SECONDS, took * 20))
             started = monotonic()
             try:
-                self.poll()
+                await self.poll()
             except Exception:  # noqa: BLE001  (the next one may succeed)
                 _log.exception("the connections cannot be looked at")
             took = monotonic() - started
 
-    def poll(self) -> None:
+    async def poll(self) -> None:
         """Examine the connections once, and close those that are to be closed."""
-        accepted = self._accepted_sockets()
+        before = list(self.connections)
+        named, self._closing = self._closing, set()
+        # At each file the system is asked about, any other thread may go first: the loop must not
+        # wait for that.
+        loop = asyncio.get_running_loop()
+        self._accepted = await loop.run_in_executor(
+            self._thread, self._accepted_sockets, self._accepted
+        )
+        accepted = [one for one in self._accepted.values() if one is not None]
+        self._close_some(accepted, named)
+        # A connection that was made meanwhile has not been seen.
+        peers = {one.peer for one in accepted}
+        self.connections.forget([one for one in before if one.name not in peers])
+
+    def _close_some(self, accepted: list[_Accepted], named: set[str]) -> None:
         known = {connection.name: connection for connection in self.connections}
         keyed: list[tuple[_Accepted, Connection]] = []
         keyless: list[_Accepted] = []
@@ -160,16 +177,15 @@ class ConnectionMonitor:
             else:
                 keyless.append(one)
         closing = {
-            **_named(accepted, self._closing, "it goes on with calls that come to nothing"),
+            **_named(accepted, named, "it goes on with calls that come to nothing"),
             **self._keyless_to_close(keyless, len(accepted)),
         }
         closing |= self._idle_to_close(keyed, len(accepted) - len(closing))
-        for number in closing:
-            _shut_down(number)
+        for one in accepted:
+            if one.number in closing and _peer_of(one.number) == one.peer:
+                _shut_down(one.number)
         for why, count in Counter(closing.values()).items():
             _log.info("connections closed", count=count, why=why)
-        self._closing.clear()
-        self.connections.keep({one.peer for one in accepted})
 
     def _keyless_to_close(self, keyless: list[_Accepted], count: int) -> dict[int, str]:
         """Those open for too long, and the oldest ones when the limit is near."""
@@ -214,10 +230,10 @@ class ConnectionMonitor:
             excess -= 1
         return closing
 
-    def _accepted_sockets(self) -> list[_Accepted]:
-        """The accepted connections over TCP; each socket is examined once."""
+    def _accepted_sockets(self, before: dict[int, _Accepted | None]) -> dict[int, _Accepted | None]:
+        """The open sockets; each is examined once. None: no accepted connection over TCP."""
         now = monotonic()
-        before, self._accepted = self._accepted, {}
+        found: dict[int, _Accepted | None] = {}
         for number in _open_files():
             try:
                 status = os.fstat(number)
@@ -231,10 +247,10 @@ class ConnectionMonitor:
                 known = before[identity]
                 if known is not None:
                     known.number = number
-                self._accepted[identity] = known
+                found[identity] = known
             else:
-                self._accepted[identity] = self._examine(number, now)
-        return [one for one in self._accepted.values() if one is not None]
+                found[identity] = self._examine(number, now)
+        return found
 
     def _examine(self, number: int, now: float) -> _Accepted | None:
         try:

@@ -58,13 +58,8 @@ class Documents:
             request,
             lambda key: self._store.documents.batch_upsert(call.principal, writes, key),
         )
-        response = pb.BatchUpsertDocumentsResponse(revision=receipt.revision)
-        for item, outcome in zip(request.items, receipt.outcomes, strict=True):
-            message = response.outcomes.add()
-            if isinstance(outcome, m.ItemFailure):
-                convert.failure_to_proto(outcome, message.error)
-            else:
-                convert.receipt_to_proto(outcome, message.receipt, item.custom_id)
+        many = len(receipt.outcomes) >= MANY_ITEMS
+        response = await to_thread_if(many, _batch_response, request, receipt)
         if request.wait:
             done = [o.receipt for o in response.outcomes if o.HasField("receipt")]
             await self._settle(call, done)
@@ -255,3 +250,16 @@ def _writes(request: pb.BatchUpsertDocumentsRequest) -> list[m.DocumentWrite]:
     writes = convert.writes(request, violations)
     raise_for_violations(violations)
     return writes
+
+
+def _batch_response(
+    request: pb.BatchUpsertDocumentsRequest, receipt: m.BatchReceipt
+) -> pb.BatchUpsertDocumentsResponse:
+    response = pb.BatchUpsertDocumentsResponse(revision=receipt.revision)
+    for item, outcome in zip(request.items, receipt.outcomes, strict=True):
+        message = response.outcomes.add()
+        if isinstance(outcome, m.ItemFailure):
+            convert.failure_to_proto(outcome, message.error)
+        else:
+            convert.receipt_to_proto(outcome, message.receipt, item.custom_id)
+    return response

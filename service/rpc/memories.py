@@ -31,10 +31,8 @@ class Memories:
         done = await self._idempotency.run(
             call, request, lambda key: self._store.memories.create(call.principal, create, key)
         )
-        response = pb.CreateMemoriesResponse(revision=done.revision)
-        for receipt in done.receipts:
-            convert.receipt_to_proto(receipt, response.receipts.add())
-        return response
+        many = len(done.receipts) >= MANY_ITEMS
+        return await to_thread_if(many, _create_response, done)
 
     async def get_memory(self, call: RpcCall, request: pb.GetMemoryRequest) -> pb.GetMemoryResponse:
         violations = check(request)
@@ -236,3 +234,10 @@ def _create(request: pb.CreateMemoriesRequest) -> m.MemoryCreate:
     )
     raise_for_violations(violations)
     return create
+
+
+def _create_response(done: m.MemoriesReceipt) -> pb.CreateMemoriesResponse:
+    response = pb.CreateMemoriesResponse(revision=done.revision)
+    for receipt in done.receipts:
+        convert.receipt_to_proto(receipt, response.receipts.add())
+    return response

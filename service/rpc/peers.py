@@ -8,7 +8,7 @@ connection with too many of them is first refused calls, and then closed.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import Final
 from urllib.parse import unquote
@@ -119,11 +119,11 @@ class Connections:
             connection.closed = True
             self._close(connection.name)
 
-    def keep(self, names: Container[str]) -> None:
-        """Forget connections without calls that have none of these names: they have ended."""
-        for peer, connection in list(self._known.items()):
-            if connection.name not in names and not connection.calls and not connection.shared:
-                del self._known[peer]
+    def forget(self, ended: Iterable[Connection]) -> None:
+        """Forget those of them that have no calls."""
+        for connection in ended:
+            if not connection.calls and not connection.shared:
+                self._known.pop(connection.peer, None)
 
 
 def canonical(peer: str) -> str:

@@ -47,38 +47,38 @@ def monitor(connected: Connected, limit: int = 1000, seconds: float = LONG) -> C
     return ConnectionMonitor({connected.port}, limit, seconds)
 
 
-def test_one_without_a_key_is_closed_after_a_while(connected: Connected) -> None:
+async def test_one_without_a_key_is_closed_after_a_while(connected: Connected) -> None:
     watched = monitor(connected, seconds=-1)
     _, silent = connected.connect()
     peer, keyed = connected.connect()
     watched.connections.of(peer).keyed = True
-    watched.poll()
+    await watched.poll()
     assert (closed(silent), closed(keyed)) == (True, False)
 
 
-def test_one_without_a_key_stays_until_then(connected: Connected) -> None:
+async def test_one_without_a_key_stays_until_then(connected: Connected) -> None:
     watched = monitor(connected)
     _, silent = connected.connect()
-    watched.poll()
-    watched.poll()
+    await watched.poll()
+    await watched.poll()
     assert not closed(silent)
 
 
-def test_the_oldest_without_a_key_make_room(connected: Connected) -> None:
+async def test_the_oldest_without_a_key_make_room(connected: Connected) -> None:
     watched = monitor(connected, limit=16)
     peer, first = connected.connect()
     watched.connections.of(peer).keyed = True
     silent = []
     for _ in range(20):
         silent.append(connected.connect()[1])
-        watched.poll()
+        await watched.poll()
     gone = [closed(end) for end in silent]
     # An address may have a quarter of the places for those without a key.
     assert gone == [True] * 16 + [False] * 4
     assert not closed(first)
 
 
-def test_idle_ones_of_the_tenant_with_the_most_make_room(connected: Connected) -> None:
+async def test_idle_ones_of_the_tenant_with_the_most_make_room(connected: Connected) -> None:
     watched = monitor(connected, limit=16)
     ends = {}
     for tenant, count in ((1, 12), (2, 4)):
@@ -89,16 +89,16 @@ def test_idle_ones_of_the_tenant_with_the_most_make_room(connected: Connected) -
             connection.last_call = float(number)
             connection.calls = int(tenant == 1 and number == 0)
             ends[tenant, number] = end
-    watched.poll()
+    await watched.poll()
     gone = {name for name, end in ends.items() if closed(end)}
     assert gone == {(1, 1), (1, 2)}, "not the longest idle of the tenant that has the most"
 
 
-def test_one_that_floods_is_closed_at_once(connected: Connected) -> None:
+async def test_one_that_floods_is_closed_at_once(connected: Connected) -> None:
     watched = monitor(connected)
     peer, flooding = connected.connect()
     _, other = connected.connect()
-    watched.poll()
+    await watched.poll()
     connection = watched.connections.of(peer)
     charges = 0
     while not connection.closed:
@@ -127,15 +127,15 @@ def test_a_unix_socket_is_never_closed_for_one_of_its_peers(connected: Connected
     assert not shared.closed
 
 
-def test_what_has_ended_is_forgotten(connected: Connected) -> None:
+async def test_what_has_ended_is_forgotten(connected: Connected) -> None:
     watched = monitor(connected)
     peer, _ = connected.connect()
     watched.connections.of(peer)
-    watched.poll()
+    await watched.poll()
     assert [connection.peer for connection in watched.connections] == [peer]
     busy = watched.connections.of("ipv4:192.0.2.1:1")
     busy.calls = 1
-    watched.poll()
+    await watched.poll()
     assert busy in list(watched.connections)
 
 
