@@ -157,6 +157,7 @@ async def _running(
             offloader=runtime.offloader,
             default_principal=principal,
             call_monitor=CallMonitor(statistics, settings.slow_call_seconds, traces),
+            demand=resources.priority.calls,
             read_seconds=options.read_seconds,
         )
         port = server.bind(settings.listen, tls)

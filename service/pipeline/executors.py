@@ -97,6 +97,13 @@ class BackgroundScheduler:
         """Before a step of work: wait for a moment while foreground requests are running."""
         await self._priority.yield_to_foreground()
 
+    async def yield_to_others(self, tenant: int) -> float:
+        """Before a step of a tenant's work: wait for a moment while other tenants call.
+
+        Returns how many seconds it waited.
+        """
+        return await self._priority.yield_to_others(tenant)
+
     async def map(
         self,
         work: Callable[Concatenate[IndexEncoder, Sequence[In], P], Sequence[Out]],

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -34,6 +35,9 @@ SLICE = 24
 
 MIN_BATCH = 16
 
+YIELDING_BATCH = 96
+"""Documents taken at a time while other tenants call, at most: a write of more is felt by them."""
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineOptions:
@@ -51,7 +55,7 @@ class PipelineOptions:
             documents are being processed others arrive, and a few cost as much as many.
         target: A worker takes as many documents as were recently processed in so many seconds,
             but at least MIN_BATCH: in a large batch each costs less, but later documents wait
-            until it is done.
+            until it is done. What it waited for others does not count.
     """
 
     lease: float = 20.0
@@ -111,9 +115,10 @@ class Pipeline:
             try:
                 works = await self._wait_for_work()
                 started = perf_counter()
-                await self._run(works)
-                per_second = len(works) / (perf_counter() - started)
-                self._limit = max(MIN_BATCH, round(self._options.target * per_second))
+                waited = await self._run(works)
+                per_second = len(works) / (perf_counter() - started - waited)
+                most = YIELDING_BATCH if waited else self._options.batch
+                self._limit = min(most, max(MIN_BATCH, round(self._options.target * per_second)))
             except PalimpsestError as error:
                 log.warning("documents wait for the database: %s", error)
                 await asyncio.sleep(self._options.poll)
@@ -167,12 +172,14 @@ class Pipeline:
                 except Exception:
                     log.exception("leases were not renewed; it will be tried again")
 
-    async def _run(self, works: Sequence[Work]) -> None:
+    async def _run(self, works: Sequence[Work]) -> float:
+        """Process documents; returns how many seconds they waited for other tenants' calls."""
+        waited = 0.0
         jobs = [work.job for work in works]
         try:
             try:
                 with self.progress.batch() as batch:
-                    await self._process(works, batch)
+                    waited = await self._process(works, batch)
             except PalimpsestError:
                 # The database is unavailable or busy, which is not the documents' fault.
                 await self._queue.release(jobs)
@@ -190,6 +197,7 @@ class Pipeline:
             await asyncio.sleep(self._options.poll)
         else:
             self._forget(jobs)
+        return waited
 
     def _forget(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -197,7 +205,8 @@ class Pipeline:
         if not self._held:
             self._idle.set()
 
-    async def _process(self, works: Sequence[Work], batch: BatchProgress) -> None:
+    async def _process(self, works: Sequence[Work], batch: BatchProgress) -> float:
+        waited = await self._yield_to_others(works)
         batch.enter(Status.CHUNKING, len(works))
         # A document's stage is written while the work goes on.
         _, results = await asyncio.gather(
@@ -212,11 +221,13 @@ class Pipeline:
                 await self._fail(work.job, str(result), retry=True)
             else:
                 chunked.append((work.job, result))
+        waited += await self._yield_to_others(works)
         batch.enter(Status.EMBEDDING, len(chunked))
         embedded = await self._embed(chunked) if chunked else []
         batch.enter(Status.INDEXING, len(embedded))
         if embedded:
             await self._background.yield_to_foreground()
+            waited += await self._yield_to_others(works)
             # Submitted together, the two would be one transaction and the stage never visible.
             await self._queue.enter([job for job, _ in embedded], Status.INDEXING)
             finished = await self._queue.finish(
@@ -224,6 +235,17 @@ class Pipeline:
             )
             self.progress.outcomes["done"] += sum(finished)
             self.progress.outcomes["superseded"] += len(finished) - sum(finished)
+        return waited
+
+    async def _yield_to_others(self, works: Sequence[Work]) -> float:
+        """The tenant of most of the documents waits for the calls of others, unless they are few.
+
+        Returns how many seconds it waited.
+        """
+        if len(works) < MIN_BATCH:
+            return 0.0
+        tenants = Counter(work.job.tenant for work in works)
+        return await self._background.yield_to_others(max(tenants, key=tenants.__getitem__))
 
     async def _chunk(self, works: Sequence[Work]) -> list[_Chunked | WorkerDiedError]:
         """Chunk the documents; for one that its compute workers died of, the error."""

@@ -29,6 +29,8 @@ from service.rpc.numbered import NumberedLists
 from service.rpc.policy import CallPolicy
 from service.rpc.servicers import methods_of
 from service.rpc.tls import ServerTls
+from service.runtime.fairness import RecentDemand
+from service.runtime.tenant_turns import TenantTurns
 
 _log = structlog.get_logger("palimpsest.rpc")
 
@@ -84,6 +86,7 @@ class Server:
         offloader: Answers calls that look through much in another process. None: here.
         default_principal: The principal of every caller. None: callers need keys.
         call_monitor: Is told of the calls of all transports; None: only failures are logged.
+        demand: Where the tenants' calls are noted; None: nowhere else than here.
         read_seconds: How long a caller may leave unread what was sent to it.
     """
 
@@ -95,6 +98,7 @@ class Server:
         offloader: ReadOffloader | None = None,
         default_principal: Principal | None = None,
         call_monitor: CallMonitor | None = None,
+        demand: RecentDemand | None = None,
         read_seconds: float = READ_SECONDS,
     ) -> None:
         limit = max_connections()
@@ -102,7 +106,11 @@ class Server:
         self._watched: set[BoundAddress] = set()
         self._monitor = ConnectionMonitor(self._watched, limit)
         self._policy = CallPolicy(
-            store.keys, default_principal, self._monitor.connections, call_monitor
+            store.keys,
+            default_principal,
+            self._monitor.connections,
+            call_monitor,
+            TenantTurns(demand=demand),
         )
         self._endings: list[Callable[[], Awaitable[None]]] = []
         self.runner = CallRunner(self._policy, read_seconds)

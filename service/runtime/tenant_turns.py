@@ -4,8 +4,10 @@ A call takes some iterations of an event loop, and each iteration takes as long 
 that is ready in it. A tenant with many calls at once would make every other tenant's calls as
 slow as its own. So while several tenants call, each has as many calls in work as the busiest of
 the others asks for, within bounds, and its others wait: tenants with many calls share the
-service evenly, and next to one that makes a call at a time, each does. A tenant that calls alone
-is not held back.
+service evenly, and next to one that makes a call at a time, each does. Next to such a one, a tenant
+whose calls wait has none in work for half of the time: its calls would fill the processors, and
+however short they are, the other's would wait at each step. A tenant that calls alone is not held
+back.
 """
 
 from __future__ import annotations
@@ -19,21 +21,24 @@ from typing import Final
 
 from service.runtime.call_stages import stage
 from service.runtime.fairness import Contention, RecentDemand
+from service.runtime.priority import CALLED_SECONDS
 
 AT_ONCE: Final = 8
 """Calls of one tenant in work while others call, too, at most: the default."""
 
-DEMAND_SECONDS: Final = 0.025
-"""For so long, or twice as long at most, a tenant's calls hold others back after they ended."""
-
 LONG_SECONDS: Final = 0.25
 """A call in work for longer is not counted: it waits for something, or runs elsewhere."""
 
+MAX_REST_SECONDS: Final = 0.1
+"""For so long at most the place of a call that has ended stays empty."""
+
 
 class _Tenant:
-    __slots__ = ("running", "waiting")
+    __slots__ = ("resting", "running", "waiting")
 
     def __init__(self) -> None:
+        self.resting = 0
+        """Places that calls have left and that stay empty for now."""
         self.running: OrderedDict[object, float] = OrderedDict()
         """When each call in work began, oldest first."""
         self.waiting: deque[asyncio.Future[None]] = deque()
@@ -45,7 +50,9 @@ class _Tenant:
     def full(self, at_once: int, now: float) -> bool:
         """Whether no further call may begin; calls in work for long are not counted."""
         horizon = now - LONG_SECONDS
-        while len(self.running) >= at_once:
+        while self.resting + len(self.running) >= at_once:
+            if not self.running:
+                return True
             oldest, since = next(iter(self.running.items()))
             if since > horizon:
                 return True
@@ -59,14 +66,20 @@ class TenantTurns:
     Args:
         at_once: Calls of one tenant in work while others call, too, at most.
         now: A monotonic clock, in seconds.
+        demand: Where the tenants' calls are noted; None: a new one.
     """
 
-    def __init__(self, at_once: int = AT_ONCE, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        at_once: int = AT_ONCE,
+        now: Callable[[], float] = monotonic,
+        demand: RecentDemand | None = None,
+    ) -> None:
         self._at_once = at_once
         self._now = now
         self._tenants: dict[int, _Tenant] = {}
         self._contention = Contention(now)
-        self._demand = RecentDemand(DEMAND_SECONDS, now)
+        self._demand = demand or RecentDemand(CALLED_SECONDS, now)
 
     async def begin(self, tenant: int, call: object) -> None:
         """Returns when the call may be worked on.
@@ -90,9 +103,12 @@ class TenantTurns:
             await self.begin(tenant, call)
 
     def _full(self, tenant: int, state: _Tenant) -> bool:
+        return state.full(self._limit(tenant), self._now())
+
+    def _limit(self, tenant: int) -> int:
+        """How many calls of the tenant may be in work next to those of others."""
         others = self._demand.of_others(tenant)
-        at_once = min(self._at_once, others) if others else self._at_once
-        return state.full(at_once, self._now())
+        return min(self._at_once, others) if others else self._at_once
 
     async def _wait(self, tenant: int, state: _Tenant) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -114,11 +130,26 @@ class TenantTurns:
         if state is None:
             return
         self._demand.note(tenant, state.calls)
-        state.running.pop(call, None)
+        began = state.running.pop(call, None)
+        held_back = self._contention.shared and self._limit(tenant) < self._at_once
+        if began is not None and state.waiting and held_back:
+            self._rest(tenant, state, self._now() - began)
+        self._go_on(tenant, state)
+
+    def _rest(self, tenant: int, state: _Tenant, took: float) -> None:
+        state.resting += 1
+
+        def over() -> None:
+            state.resting -= 1
+            self._go_on(tenant, state)
+
+        asyncio.get_running_loop().call_later(min(took, MAX_REST_SECONDS), over)
+
+    def _go_on(self, tenant: int, state: _Tenant) -> None:
         while state.waiting and not (self._contention.shared and self._full(tenant, state)):
             turn = state.waiting.popleft()
             # Its place is reserved until the task resumes.
             state.running[turn] = self._now()
             turn.set_result(None)
-        if not state.calls:
+        if not state.calls and not state.resting:
             del self._tenants[tenant]

@@ -10,8 +10,10 @@ import pytest
 
 from palimpsest.v1 import documents_pb2 as d
 from service.core.model import Status
-from service.pipeline.worker import MIN_BATCH, PipelineOptions
+from service.pipeline.worker import MIN_BATCH, YIELDING_BATCH, PipelineOptions
 from service.ports.processing import Work
+from service.runtime import priority
+from tests.client import connected
 from tests.finding.service_harness import ServiceHarness, indexing, running_harness
 from tests.inprocess import ManualClock
 
@@ -96,3 +98,26 @@ async def test_more_are_taken_the_less_each_of_them_takes(
     assert set(claims.limits[1:]) == {limit}
     assert max(map(len, claims.taken)) <= limit
     assert sum(map(len, claims.taken)) == 41
+
+
+async def test_fewer_are_taken_while_another_tenant_calls(
+    directory: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow the machine: another call of a tenant is expected long after one.
+    monkeypatch.setattr(priority, "CALLED_SECONDS", 3600.0)
+    options = indexing(pipeline=PipelineOptions(target=1e6))
+    async with running_harness(
+        directory, clock, embedder="words:a", options=options, workers=1
+    ) as harness:
+        claims = Claims(harness)
+        key = harness.service.create_key(tenant="other")
+        async with connected(harness.service.address, key) as other:
+            await other.put("another tenant's")
+        await harness.idle()
+        await put_many(harness, MIN_BATCH - 1)
+        await harness.idle()
+        assert YIELDING_BATCH not in claims.limits, "few documents waited"
+        claims.limits.clear()
+        await put_many(harness, 300)
+        await harness.idle()
+    assert set(claims.limits[1:]) == {YIELDING_BATCH}

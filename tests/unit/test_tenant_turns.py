@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from service.runtime.fairness import SHARED_SECONDS
-from service.runtime.tenant_turns import AT_ONCE, DEMAND_SECONDS, TenantTurns
+from service.runtime.priority import CALLED_SECONDS
+from service.runtime.tenant_turns import AT_ONCE, MAX_REST_SECONDS, TenantTurns
 from tests.unit.seconds_clock import SecondsClock
+from tests.waiting import HANG_SECONDS
 
 OTHER = 1
 MANY = 2
@@ -60,6 +62,39 @@ async def test_beside_one_that_makes_a_call_at_a_time_a_tenant_has_one_in_work()
         assert begun == [0, 1]
 
 
+async def test_beside_one_that_makes_a_call_at_a_time_a_tenant_rests_half_of_the_time() -> None:
+    clock = SecondsClock()
+    turns = TenantTurns(now=clock)
+    await turns.begin(OTHER, "one")
+    turns.end(OTHER, "one")
+    await turns.begin(MANY, "first")
+    second = asyncio.create_task(turns.begin(MANY, "second"))
+    await settled()
+    clock.now += MAX_REST_SECONDS
+    await turns.begin(OTHER, "two")
+    turns.end(MANY, "first")
+    ended = asyncio.get_running_loop().time()
+    await settled()
+    assert not second.done()
+    async with asyncio.timeout(HANG_SECONDS):
+        await second
+    assert asyncio.get_running_loop().time() - ended > 0.9 * MAX_REST_SECONDS
+
+
+async def test_a_tenant_without_waiting_calls_does_not_rest() -> None:
+    clock = SecondsClock()
+    turns = TenantTurns(now=clock)
+    await turns.begin(OTHER, "one")
+    turns.end(OTHER, "one")
+    await turns.begin(MANY, "first")
+    clock.now += MAX_REST_SECONDS
+    await turns.begin(OTHER, "two")
+    turns.end(MANY, "first")
+    second = asyncio.create_task(turns.begin(MANY, "second"))
+    await settled()
+    assert second.done()
+
+
 async def test_beside_one_with_three_calls_a_tenant_has_three_in_work() -> None:
     turns = TenantTurns(now=SecondsClock())
     for number in range(3):
@@ -85,7 +120,7 @@ async def test_who_has_not_called_for_a_while_holds_others_back_less_and_less() 
     turns.end(OTHER, "one")
     begun: list[int] = []
     async with calling(turns, begun):
-        clock.now += 2 * DEMAND_SECONDS
+        clock.now += 2 * CALLED_SECONDS
         turns.end(MANY, 0)
         await settled()
         assert begun == list(range(1 + AT_ONCE))
