@@ -6,20 +6,15 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.backends.base import Backend
 from tests.backends.selection import backend_of
 from tests.harness import REPOSITORY, Server, environment, first_key
 from tests.ports import free_port
 from tests.waiting import wait_until
-
-CALLS = "palimpsest_call_duration_seconds_count"
 
 
 def start_replica(backend: Backend, address: str, *options: str, number: int = 0) -> Server:
@@ -74,17 +69,3 @@ def stop(server: Server) -> None:
     """Stop a server, unless it has ended."""
     if server.process.poll() is None:
         server.stop()
-
-
-def calls(server: Server) -> Counter[str]:
-    """How many calls one server has answered with OK, by method."""
-    with urllib.request.urlopen(f"http://{server.http}/metrics") as answer:
-        text = answer.read().decode()
-    return Counter(
-        {
-            sample.labels["method"]: int(sample.value)
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == CALLS and sample.labels["code"] == "OK"
-        }
-    )

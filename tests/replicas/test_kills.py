@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.backends.selection import backend_of
+from tests.call_counts import calls
 from tests.faults.load import Load
 from tests.harness import Server
 from tests.ports import free_port
-from tests.replicas.servers import calls, start_replica, stop
+from tests.replicas.servers import start_replica, stop
 from tests.tally import Report, Tally
 
 pytestmark = pytest.mark.processes

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.call_counts import calls
 from tests.races.callers import client_processes
 from tests.races.rounds import PROCESSING, RACES, RaceServer
-from tests.replicas.servers import calls, replicas
+from tests.replicas.servers import replicas
 from tests.tally import Report, Tally
 
 pytestmark = pytest.mark.processes
