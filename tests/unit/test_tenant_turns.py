@@ -42,6 +42,22 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
+async def with_a_call_next_to_another(clock: SecondsClock) -> TenantTurns:
+    """The tenant MANY has its "first" call in work, and OTHER makes a call at a time."""
+    turns = TenantTurns(now=clock)
+    await turns.begin(OTHER, "one")
+    turns.end(OTHER, "one")
+    await turns.begin(MANY, "first")
+    return turns
+
+
+async def end_after_another(turns: TenantTurns, clock: SecondsClock) -> None:
+    """The "first" call ends when it has taken a while and OTHER has made its next."""
+    clock.now += MAX_REST_SECONDS
+    await turns.begin(OTHER, "two")
+    turns.end(MANY, "first")
+
+
 async def test_a_tenant_alone_is_not_held_back() -> None:
     turns = TenantTurns(now=SecondsClock())
     async with asyncio.timeout(30):
@@ -64,15 +80,10 @@ async def test_beside_one_that_makes_a_call_at_a_time_a_tenant_has_one_in_work()
 
 async def test_beside_one_that_makes_a_call_at_a_time_a_tenant_rests_half_of_the_time() -> None:
     clock = SecondsClock()
-    turns = TenantTurns(now=clock)
-    await turns.begin(OTHER, "one")
-    turns.end(OTHER, "one")
-    await turns.begin(MANY, "first")
+    turns = await with_a_call_next_to_another(clock)
     second = asyncio.create_task(turns.begin(MANY, "second"))
     await settled()
-    clock.now += MAX_REST_SECONDS
-    await turns.begin(OTHER, "two")
-    turns.end(MANY, "first")
+    await end_after_another(turns, clock)
     ended = asyncio.get_running_loop().time()
     await settled()
     assert not second.done()
@@ -83,13 +94,8 @@ async def test_beside_one_that_makes_a_call_at_a_time_a_tenant_rests_half_of_the
 
 async def test_a_tenant_without_waiting_calls_does_not_rest() -> None:
     clock = SecondsClock()
-    turns = TenantTurns(now=clock)
-    await turns.begin(OTHER, "one")
-    turns.end(OTHER, "one")
-    await turns.begin(MANY, "first")
-    clock.now += MAX_REST_SECONDS
-    await turns.begin(OTHER, "two")
-    turns.end(MANY, "first")
+    turns = await with_a_call_next_to_another(clock)
+    await end_after_another(turns, clock)
     second = asyncio.create_task(turns.begin(MANY, "second"))
     await settled()
     assert second.done()
