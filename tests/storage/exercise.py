@@ -11,6 +11,7 @@ from typing import Any
 from service.core import filters as f
 from service.core import model as m
 from service.ports.indexing import BlockCursor, DeltaCursor
+from service.ports.search import HydrationRequest
 from service.ports.store import Page
 from service.storage import change_log
 from service.storage.store import SqlStore
@@ -176,6 +177,9 @@ async def _memories(store: SqlStore, principal: m.Principal, clock: Clock) -> No
     index = await store.index.block(principal.tenant, "a", BlockCursor(), 0)
     await store.index.delta(principal.tenant, "a", index.revision - 1, 0)
     await store.index.unchanged(principal.tenant, {"a": index.revision})
+    for neighbors in (0, 1):
+        found = HydrationRequest(chunks=[(source.id, 0, "a"), ("b", 2, "b")], neighbors=neighbors)
+        await store.index.hydrate(principal, found)
     await store.reindexing.stale(1, 2, 10)
     await store.reindexing.remaining(1, 2)
     for elsewhere in (False, True):

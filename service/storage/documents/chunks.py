@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, CursorResult, bindparam, delete, select, text, update
 
 from service.core.documents import is_visible
 from service.core.errors import PalimpsestError, document_not_found
@@ -13,7 +15,7 @@ from service.core.model import ChangeKind, Order, PageRequest, Principal, Status
 from service.ports.indexing import IndexEntry
 from service.ports.processing import ChunkRow, Failed, Job, Processed
 from service.ports.store import Page
-from service.storage import checksums
+from service.storage import checksums, dialects
 from service.storage.documents.names import Name
 from service.storage.documents.rows import containers_of, load_named
 from service.storage.inserts import insert_rows
@@ -42,14 +44,21 @@ _OF_DOCUMENTS = (
     )
     .order_by(chunks.c.document_id, chunks.c.position)
 )
-_AROUND = (
-    select(*_COLUMNS)
-    .where(
-        chunks.c.tenant == bindparam("t"),
-        chunks.c.document_id == bindparam("document"),
-        chunks.c.position.between(bindparam("low"), bindparam("high")),
-    )
-    .order_by(chunks.c.position)
+_LISTED = ", ".join(f"chunks.{column.name}" for column in _COLUMNS)
+_NEAR = text(
+    # From the places to the chunks: the other way round all the tenant's chunks are read.
+    f"SELECT wanted.key AS number, {_LISTED}"  # noqa: S608  (no values)
+    " FROM json_each(:places) AS wanted CROSS JOIN chunks"
+    " WHERE chunks.tenant = :t AND chunks.document_id = json_extract(wanted.value, '$[0]')"
+    " AND chunks.position BETWEEN json_extract(wanted.value, '$[1]')"
+    " AND json_extract(wanted.value, '$[2]')"
+)
+_NEAR_REMOTE = text(
+    f"SELECT wanted.number - 1 AS number, {_LISTED}"  # noqa: S608  (no values)
+    " FROM unnest(CAST(:names AS text[]), CAST(:lows AS integer[]), CAST(:highs AS integer[]))"
+    " WITH ORDINALITY AS wanted (document_id, low, high, number)"
+    " JOIN chunks ON chunks.tenant = :t AND chunks.document_id = wanted.document_id"
+    " AND chunks.position BETWEEN wanted.low AND wanted.high"
 )
 _HOLDERS = select(jobs.c.document_id, jobs.c.revision, jobs.c.holder).where(
     jobs.c.tenant == bindparam("t"),
@@ -112,17 +121,31 @@ def load_chunks(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str
     return found
 
 
-def around(
-    conn: Connection, tenant: int, document_id: str, position: int, neighbors: int
-) -> list[ChunkRow]:
-    """A document's chunks up to `neighbors` places before and after one, and that one."""
-    where = {
-        "t": tenant,
-        "document": document_id,
-        "low": position - neighbors,
-        "high": position + neighbors,
-    }
-    return [chunk_of(row) for row in conn.execute(_AROUND, where)]
+def near(
+    conn: Connection, tenant: int, places: Sequence[tuple[str, int]], neighbors: int
+) -> list[list[ChunkRow]]:
+    """For each place, as (document, position), the chunks up to `neighbors` positions before and
+    after it, and its own, in order; those that there are.
+
+    One statement, however many places.
+    """
+    ranges = [(name, position - neighbors, position + neighbors) for name, position in places]
+    found: list[list[ChunkRow]] = [[] for _ in ranges]
+    for row in _rows_near(conn, tenant, ranges):
+        found[row.number].append(chunk_of(row))
+    if neighbors:
+        for rows in found:
+            rows.sort(key=attrgetter("position"))
+    return found
+
+
+def _rows_near(
+    conn: Connection, tenant: int, ranges: Sequence[tuple[str, int, int]]
+) -> CursorResult[Any]:
+    if not dialects.is_remote(conn):
+        return conn.execute(_NEAR, {"t": tenant, "places": json.dumps(ranges)})
+    names, lows, highs = (list(values) for values in zip(*ranges, strict=True))
+    return conn.execute(_NEAR_REMOTE, {"t": tenant, "names": names, "lows": lows, "highs": highs})
 
 
 def list_chunks(

@@ -161,9 +161,13 @@ def _documents(
 def _near(
     conn: Connection, principal: Principal, wanted: HydrationRequest
 ) -> dict[str, Sequence[ChunkRow]]:
-    near: dict[str, Sequence[ChunkRow]] = {}
-    for document_id, position, chunk_id in wanted.chunks:
-        rows = chunks.around(conn, principal.tenant, document_id, position, wanted.neighbors)
-        if any(row.id == chunk_id and row.position == position for row in rows):
-            near[chunk_id] = rows
-    return near
+    if not wanted.chunks:
+        return {}
+    places = [(document_id, position) for document_id, position, _ in wanted.chunks]
+    near = chunks.near(conn, principal.tenant, places, wanted.neighbors)
+    # What stands there now may be another chunk, of a document that was written again.
+    return {
+        chunk_id: rows
+        for (_, position, chunk_id), rows in zip(wanted.chunks, near, strict=True)
+        if any(row.id == chunk_id and row.position == position for row in rows)
+    }

@@ -12,6 +12,7 @@ import pytest
 
 from service.core import model as m
 from service.core.conversations import Message
+from service.ports.search import HydrationRequest
 from service.storage.store import SqlStore
 from tests.backends.base import QUIET
 from tests.backends.postgres import PostgresBackend
@@ -168,3 +169,15 @@ async def test_a_read_by_custom_id_takes_two(watched: Watched) -> None:
     for _ in range(CALLERS):
         await watched.count("get", documents.get(who, "one"))
     assert watched.counts == {"get": 2}
+
+
+async def test_what_a_search_reads_takes_as_few_however_much_it_found(watched: Watched) -> None:
+    index, who = watched.store.index, watched.principal
+    few, many = (
+        HydrationRequest(chunks=[("document", n, f"chunk {n}") for n in range(count)], neighbors=2)
+        for count in (1, 100)
+    )
+    for _ in range(CALLERS):
+        await watched.count("few", index.hydrate(who, few))
+        await watched.count("many", index.hydrate(who, many))
+    assert watched.counts["many"] == watched.counts["few"] <= ALONE, watched.counts
