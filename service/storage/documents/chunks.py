@@ -45,7 +45,7 @@ _OF_DOCUMENTS = (
     .order_by(chunks.c.document_id, chunks.c.position)
 )
 _LISTED = ", ".join(f"chunks.{column.name}" for column in _COLUMNS)
-_NEAR = text(
+_AROUND = text(
     # From the places to the chunks: the other way round all the tenant's chunks are read.
     f"SELECT wanted.key AS number, {_LISTED}"  # noqa: S608  (no values)
     " FROM json_each(:places) AS wanted CROSS JOIN chunks"
@@ -53,7 +53,7 @@ _NEAR = text(
     " AND chunks.position BETWEEN json_extract(wanted.value, '$[1]')"
     " AND json_extract(wanted.value, '$[2]')"
 )
-_NEAR_REMOTE = text(
+_AROUND_REMOTE = text(
     f"SELECT wanted.number - 1 AS number, {_LISTED}"  # noqa: S608  (no values)
     " FROM unnest(CAST(:names AS text[]), CAST(:lows AS integer[]), CAST(:highs AS integer[]))"
     " WITH ORDINALITY AS wanted (document_id, low, high, number)"
@@ -121,7 +121,7 @@ def load_chunks(conn: Connection, tenant: int, names: Iterable[str]) -> dict[str
     return found
 
 
-def near(
+def load_chunks_around(
     conn: Connection, tenant: int, places: Sequence[tuple[str, int]], neighbors: int
 ) -> list[list[ChunkRow]]:
     """For each place, as (document, position), the chunks up to `neighbors` positions before and
@@ -131,7 +131,7 @@ def near(
     """
     ranges = [(name, position - neighbors, position + neighbors) for name, position in places]
     found: list[list[ChunkRow]] = [[] for _ in ranges]
-    for row in _rows_near(conn, tenant, ranges):
+    for row in _rows_around(conn, tenant, ranges):
         found[row.number].append(chunk_of(row))
     if neighbors:
         for rows in found:
@@ -139,13 +139,13 @@ def near(
     return found
 
 
-def _rows_near(
+def _rows_around(
     conn: Connection, tenant: int, ranges: Sequence[tuple[str, int, int]]
 ) -> CursorResult[Any]:
     if not dialects.is_remote(conn):
-        return conn.execute(_NEAR, {"t": tenant, "places": json.dumps(ranges)})
+        return conn.execute(_AROUND, {"t": tenant, "places": json.dumps(ranges)})
     names, lows, highs = (list(values) for values in zip(*ranges, strict=True))
-    return conn.execute(_NEAR_REMOTE, {"t": tenant, "names": names, "lows": lows, "highs": highs})
+    return conn.execute(_AROUND_REMOTE, {"t": tenant, "names": names, "lows": lows, "highs": highs})
 
 
 def list_chunks(

@@ -164,10 +164,10 @@ def _near(
     if not wanted.chunks:
         return {}
     places = [(document_id, position) for document_id, position, _ in wanted.chunks]
-    near = chunks.near(conn, principal.tenant, places, wanted.neighbors)
+    found = chunks.load_chunks_around(conn, principal.tenant, places, wanted.neighbors)
     # What stands there now may be another chunk, of a document that was written again.
     return {
         chunk_id: rows
-        for (_, position, chunk_id), rows in zip(wanted.chunks, near, strict=True)
+        for (_, position, chunk_id), rows in zip(wanted.chunks, found, strict=True)
         if any(row.id == chunk_id and row.position == position for row in rows)
     }
